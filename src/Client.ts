@@ -1,0 +1,209 @@
+/**
+ * The scoped client runtime: dial, shake hands, call, try again.
+ *
+ * @since 0.1.0
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import type * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import type * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as Handshake from "./Handshake.ts"
+import { type HandshakeError, isHandshakeError } from "./HandshakeError.ts"
+import * as Connection from "./internal/connection.ts"
+import * as Progress from "./internal/progress.ts"
+import * as Telemetry from "./internal/telemetry.ts"
+import * as Pipeline from "./Pipeline.ts"
+import type * as Transport from "./Transport.ts"
+import type { TransportError } from "./TransportError.ts"
+
+type Any = Transport.Transport.Any
+
+/**
+ * A connected client: calls over a transport whose handshake is done.
+ *
+ * **Details**
+ *
+ * `call` sends a request and waits for its response; see `Pipeline.Client`. `transport` is what the handshake has ended
+ * with, and its `peer` tells who is at the other end. `awaitEnd` fails when the connection has ended, with how.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Client<in Request, out Response, out T = Transport.Transport<Response, Request>> {
+  readonly call: (request: Request) => Effect.Effect<Response, TransportError>
+  readonly awaitEnd: Effect.Effect<never, TransportError>
+  readonly transport: T
+}
+
+/**
+ * The client of a transport.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Of<T> = Client<Transport.Transport.Out<T>, Transport.Transport.In<T>, T>
+
+/**
+ * How a client connects.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Options<T, E, R> =
+  & {
+    /** From dialling to ready, absolute, for each attempt. Default: 10 seconds. */
+    readonly handshakeTimeout?: Duration.Input | undefined
+    /** How many calls are sent and not answered at once. Default: 64. */
+    readonly maxInFlight?: number | undefined
+    /**
+     * When to try again after a failure that another try can mend, such as a rejection for want of room. By default the
+     * first failure stands.
+     */
+    readonly retry?: Schedule.Schedule<unknown, HandshakeError | E> | undefined
+  }
+  & (
+    | { readonly handshake: Effect.Effect<T, E, R>; readonly protocol?: undefined }
+    | { readonly protocol: { readonly name: string; readonly client: Effect.Effect<T, E, R> } }
+  )
+
+/**
+ * Where a client connects to: each of these in order, until one accepts.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Sockets {
+  readonly sockets: NonEmptyReadonlyArray<Effect.Effect<Socket.Socket>>
+}
+
+const isRetryable = (error: unknown): boolean => isHandshakeError(error) && error.retryable
+
+/**
+ * Dials, shakes hands, and makes calls in order over the connection until the scope closes.
+ *
+ * **Details**
+ *
+ * It dials the `Socket` of the context, or each of `sockets` in order: a failure that may be mended elsewhere, such as a
+ * rejection or a refused connection, goes on to the next one. `retry` goes through all of them again. An attempt that
+ * fails leaves no connection open, and a rejection never counts as connected.
+ *
+ * **Example** (Two calls)
+ *
+ * ```ts
+ * import { Client, Pipeline, Server } from "effect-handshake"
+ * import * as Line from "effect-handshake/protocols/Line"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Layer } from "effect"
+ * import { SocketServer } from "effect/socket"
+ *
+ * const program = Effect.gen(function*() {
+ *   const network = yield* MemorySocket.network()
+ *   yield* Layer.build(
+ *     Server.layer({ protocol: Line.protocol, serve: Pipeline.serve((line) => Effect.succeed(`${line}!`)) }).pipe(
+ *       Layer.provide(Layer.succeed(SocketServer.SocketServer, network.server))
+ *     )
+ *   )
+ *   const client = yield* Client.connect({ protocol: Line.protocol, sockets: [Effect.succeed(network.client)] })
+ *   return yield* Effect.all([client.call("Hello"), client.call("Goodbye")], { concurrency: "unbounded" })
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => [ 'Hello!', 'Goodbye!' ]
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const connect: {
+  <T extends Any, E, R>(
+    options: Options<T, E, R> & Sockets
+  ): Effect.Effect<Of<T>, HandshakeError | E, Scope.Scope | Exclude<R, Socket.Socket>>
+  <T extends Any, E, R>(
+    options: Options<T, E, R>
+  ): Effect.Effect<Of<T>, HandshakeError | E, Scope.Scope | Socket.Socket | R>
+} = Effect.fnUntraced(function*<T extends Any, E, R>(
+  options: Options<T, E, R> & Partial<Sockets>
+): Effect.fn.Return<Of<T>, HandshakeError | E, Scope.Scope | Socket.Socket | R> {
+  const telemetry = Telemetry.make("client")
+  const handshake = options.protocol === undefined ? options.handshake : options.protocol.client
+
+  // Each attempt has a scope of its own, which ends with it if it fails and with the client if it succeeds.
+  const attempt = Effect.fnUntraced(function*(socket: Socket.Socket) {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const shaken = Effect.gen(function*() {
+      const connection = yield* Handshake.step(Connection.open(socket), "connect")
+      yield* Effect.acquireRelease(telemetry.connections(1), () => telemetry.connections(-1))
+      yield* Telemetry.annotatePeer(connection.peer)
+      return yield* Effect.provideService(handshake, Socket.Socket, connection.socket)
+    }).pipe(
+      Handshake.deadline(options.handshakeTimeout ?? "10 seconds"),
+      Effect.provideService(Scope.Scope, scope)
+    )
+    const observed = Effect.acquireUseRelease(
+      telemetry.pending(1),
+      () => telemetry.observed(shaken, Progress.make(options.protocol?.name)),
+      () => telemetry.pending(-1)
+    )
+    return yield* Effect.onExit(Effect.flatten(observed), (exit) =>
+      Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
+  })
+
+  const attempts: NonEmptyReadonlyArray<Effect.Effect<Socket.Socket, never, Socket.Socket>> = options.sockets ??
+    [Socket.Socket]
+  let connected = Effect.flatMap(attempts[0], attempt)
+  for (const next of attempts.slice(1)) {
+    connected = Effect.catchIf(connected, isRetryable, () => Effect.flatMap(next, attempt))
+  }
+  const transport = yield* options.retry === undefined
+    ? connected
+    : Effect.retry(connected, { schedule: options.retry, while: isRetryable })
+  const calls = yield* Pipeline.client(transport, { maxInFlight: options.maxInFlight })
+  return { call: calls.call, awaitEnd: calls.awaitEnd, transport }
+}) as any // what it needs of the Socket depends on `sockets`, which only the overloads can say
+
+/**
+ * A client as a layer, under a service of yours.
+ *
+ * **Example** (A client as a service)
+ *
+ * ```ts
+ * import { Client } from "effect-handshake"
+ * import * as Net from "effect-handshake/node/Net"
+ * import * as Line from "effect-handshake/protocols/Line"
+ * import { Context, Effect } from "effect"
+ *
+ * class Echo extends Context.Service<Echo, Client.Client<string, string>>()("app/Echo") {}
+ *
+ * const EchoLive = Client.layer(Echo, {
+ *   protocol: Line.protocol,
+ *   sockets: [Net.socket({ host: "127.0.0.1", port: 1 })]
+ * })
+ *
+ * const program = Effect.flatMap(Echo, (echo) => echo.call("Hello")).pipe(
+ *   Effect.provide(EchoLive),
+ *   Effect.catchReason("HandshakeError", "ConnectionFailed", () => Effect.succeed("nobody listens on port 1"))
+ * )
+ *
+ * console.log(await Effect.runPromise(program)) // => nobody listens on port 1
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: {
+  <Self, T extends Any, E, R>(
+    service: Context.Key<Self, Client<Transport.Transport.Out<T>, Transport.Transport.In<T>>>,
+    options: Options<T, E, R> & Sockets
+  ): Layer.Layer<Self, HandshakeError | E, Exclude<Exclude<R, Socket.Socket>, Scope.Scope>>
+  <Self, T extends Any, E, R>(
+    service: Context.Key<Self, Client<Transport.Transport.Out<T>, Transport.Transport.In<T>>>,
+    options: Options<T, E, R>
+  ): Layer.Layer<Self, HandshakeError | E, Socket.Socket | Exclude<R, Scope.Scope>>
+} = <Self, T extends Any, E, R>(
+  service: Context.Key<Self, Client<Transport.Transport.Out<T>, Transport.Transport.In<T>>>,
+  options: Options<T, E, R>
+): Layer.Layer<Self, HandshakeError | E, any> => Layer.effect(service, connect(options))

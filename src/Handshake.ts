@@ -1,0 +1,578 @@
+/**
+ * The handshake as an Effect: its type, and the steps that build one.
+ *
+ * A handshake is an ordinary Effect that needs a `Socket`, speaks over it, and ends with a `Transport`, or fails with a
+ * `HandshakeError` that names the step. The steps of this module are combinators over such Effects; what they do not
+ * cover is written with `Effect.gen` over `transport.run` and `transport.send`, and the two mix freely.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import { dual } from "effect/Function"
+import type * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+import type * as Codec from "./Codec.ts"
+import {
+  HandshakeError,
+  InvalidGreeting,
+  isReason,
+  type Reason,
+  reasonOf,
+  Rejected,
+  Timeout
+} from "./HandshakeError.ts"
+import * as Progress from "./internal/progress.ts"
+import { CurrentByteLimit, implOf } from "./internal/transport.ts"
+import * as Transport from "./Transport.ts"
+import { isTransportError, type TransportError } from "./TransportError.ts"
+
+/**
+ * An Effect that shakes hands over the `Socket` in its context and ends with the transport behind the handshake.
+ *
+ * **Details**
+ *
+ * The connection belongs to the scope: it is closed with it, however the handshake ends. Interrupted at any point, a
+ * handshake leaves nothing behind but that.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Handshake<In, Out, E = never, R = never> = Effect.Effect<
+  Transport.Transport<In, Out>,
+  HandshakeError | E,
+  Socket.Socket | Scope.Scope | R
+>
+
+/**
+ * What a step makes of the failures before it: a `TransportError` becomes a `HandshakeError`, others pass.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Failure<E> = HandshakeError | Exclude<E, TransportError>
+
+type Any = Transport.Transport.Any
+type In<T> = Transport.Transport.In<T>
+type Out<T> = Transport.Transport.Out<T>
+
+const toHandshakeError = (progress: Progress.Progress | undefined, step: string) => (error: unknown): HandshakeError =>
+  new HandshakeError({
+    protocol: progress?.protocol ?? "unnamed",
+    step,
+    // Nothing else reaches this function.
+    reason: isTransportError(error) ? reasonOf(error) : error as Reason
+  })
+
+const isStepError = (error: unknown): error is TransportError | Reason => isTransportError(error) || isReason(error)
+
+/**
+ * Names a step, for a part of a handshake that is written by hand.
+ *
+ * **Details**
+ *
+ * Inside it a `TransportError` becomes a `HandshakeError` at this step, and so does a bare reason such as
+ * `new HandshakeError.UnsupportedVersion(…)`. Other failures pass.
+ *
+ * **Example** (A step in `Effect.gen`)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ * import { Effect, Option, Sink } from "effect"
+ *
+ * const server = Effect.gen(function*() {
+ *   const transport = yield* Transport.framed(Codec.lines())
+ *   const name = yield* transport.run(Sink.head<string>()).pipe(Handshake.step("name"))
+ *   yield* transport.send(`Hello ${Option.getOrElse(name, () => "whoever you are")}`)
+ *   return transport
+ * }).pipe(Handshake.named("hello"))
+ * ```
+ *
+ * @category steps
+ * @since 0.1.0
+ */
+export const step: {
+  (name: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, name: string): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
+} = dual(
+  2,
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    name: string
+  ): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R> =>
+    Effect.flatMap(Progress.CurrentProgress, (progress) => {
+      if (progress !== undefined) progress.step = name
+      return Effect.mapError(self, (error) =>
+        isStepError(error)
+          ? toHandshakeError(progress, name)(error)
+          : error as Exclude<E, TransportError | Reason>)
+    })
+)
+
+// What comes before the first step is the opening of the connection.
+const opened = <T extends Any, E, R>(self: Effect.Effect<T, E, R>): Effect.Effect<T, Failure<E>, R> =>
+  Effect.flatMap(Progress.CurrentProgress, (progress) =>
+    Effect.mapError(self, (error) =>
+      isTransportError(error)
+        ? toHandshakeError(progress, progress?.step ?? "connect")(error)
+        : error as Exclude<E, TransportError>))
+
+const then = <T extends Any, T2, E, R, E2, R2>(
+  self: Effect.Effect<T, E, R>,
+  name: (transport: T) => string,
+  act: (transport: T) => Effect.Effect<T2, E2, R2>
+): Effect.Effect<T2, Failure<E> | HandshakeError | Exclude<E2, TransportError | Reason>, R | R2> =>
+  Effect.flatMap(opened(self), (transport) => step(act(transport), name(transport)))
+
+const secretly = <A, E, R>(
+  transport: Any,
+  secret: boolean | undefined,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => {
+  if (secret !== true) return effect
+  const { frames } = implOf(transport)
+  return Effect.acquireUseRelease(
+    Effect.sync(() => {
+      frames.secret = true
+    }),
+    () => effect,
+    () =>
+      Effect.sync(() => {
+        frames.secret = false
+      })
+  )
+}
+
+const equals = (a: unknown, b: unknown): boolean => {
+  if (a instanceof Uint8Array && b instanceof Uint8Array) {
+    return a.length === b.length && a.every((byte, i) => byte === b[i])
+  }
+  return Equal.equals(a, b)
+}
+
+/**
+ * Says the last word to a peer that is turned away: sent, flushed, and then the connection waits until it was heard.
+ *
+ * A peer that does not even take the refusal changes nothing about why it is refused.
+ */
+const sayNo = <T extends Any>(transport: T, reply: Out<T>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { connection } = implOf(transport)
+    connection.refused = true
+    connection.lingers = true
+    return Effect.ignore(transport.send(reply))
+  })
+
+// Whether there is somebody to answer who said something wrong. To a peer that said no itself, or that left without a
+// word, there is nothing to say.
+const deservesReply = (error: unknown): boolean =>
+  isTransportError(error)
+    ? error.fault === "peer" && error.reason._tag !== "ConnectionClosed"
+    : isReason(error) && error.fault === "peer" && error._tag !== "Rejected"
+
+const replyingWith = <T extends Any, A, E, R>(
+  transport: T,
+  options: { readonly orReply?: Out<T> | undefined } | undefined,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => {
+  const reply = options?.orReply
+  return reply === undefined
+    ? effect
+    : Effect.tapError(effect, (error) => deservesReply(error) ? sayNo(transport, reply) : Effect.void)
+}
+
+/**
+ * How `Handshake.expect` takes what it does not expect.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ExpectOptions<T> {
+  /** What a peer hears that says anything else, or nothing that is a frame. Without it the connection is just closed. */
+  readonly orReply?: Out<T> | undefined
+  /** The peer's ways of saying no. They fail as `Rejected` and are worth another try, later or elsewhere. */
+  readonly rejections?: ReadonlyArray<In<T>> | undefined
+  /** The name of the step; by default it tells what is expected. */
+  readonly name?: string | undefined
+  /** Whether the frame is a secret that no error and no transcript may show. Default: false. */
+  readonly secret?: boolean | undefined
+}
+
+/**
+ * Receives one frame that must be this one.
+ *
+ * **Details**
+ *
+ * Frames are compared by value. A frame among the `rejections` fails as `Rejected`, any other as `InvalidGreeting`;
+ * before it fails, the peer hears `orReply`, also where what it sent is too long, malformed or cut.
+ *
+ * **Example** (The server of the line protocol)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ *
+ * const server = Transport.framed(Codec.lines()).pipe(
+ *   Handshake.expect("You ready?", { orReply: "No! Go away!" }),
+ *   Handshake.send("Bring it!")
+ * )
+ * ```
+ *
+ * @category steps
+ * @since 0.1.0
+ */
+export const expect: {
+  <T extends Any>(
+    expected: In<T>,
+    options?: ExpectOptions<T>
+  ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E>, R>
+  <T extends Any, E, R>(
+    self: Effect.Effect<T, E, R>,
+    expected: In<T>,
+    options?: ExpectOptions<T>
+  ): Effect.Effect<T, Failure<E>, R>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <T extends Any, E, R>(
+    self: Effect.Effect<T, E, R>,
+    expected: In<T>,
+    options?: ExpectOptions<T>
+  ): Effect.Effect<T, Failure<E>, R> =>
+    verify(
+      self,
+      options?.name ?? ((transport) => options?.secret === true ? "expect a secret" : `expect ${show(transport, expected)}`),
+      (frame, transport): Effect.Effect<void, Reason> => {
+        if (equals(frame, expected)) return Effect.void
+        const received = show(transport, frame)
+        return Effect.fail(
+          options?.rejections?.some((rejection) => equals(frame, rejection)) === true
+            ? new Rejected({ by: "peer", said: received, retryable: true })
+            : new InvalidGreeting({ expected: show(transport, expected), received })
+        )
+      },
+      options
+    )
+)
+
+const show = <T extends Any>(transport: T, frame: In<T> | Out<T>): string => implOf(transport).show(frame)
+
+/**
+ * How `Handshake.verify` and `Handshake.exchange` take a frame that is refused.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface VerifyOptions<T> {
+  /** What a peer hears whose frame is refused, or that sends nothing that is a frame. */
+  readonly orReply?: Out<T> | undefined
+  /** Whether the frame is a secret that no error and no transcript may show. Default: false. */
+  readonly secret?: boolean | undefined
+}
+
+/**
+ * Receives one frame and lets a function decide about it.
+ *
+ * **Details**
+ *
+ * The function refuses with a reason of `HandshakeError`; where that is the peer's fault and is not the peer's own
+ * rejection, the peer hears `orReply`. Other failures pass.
+ *
+ * **Example** (A version that must be known)
+ *
+ * ```ts
+ * import { Codec, Handshake, HandshakeError, Transport } from "effect-handshake"
+ * import { Effect } from "effect"
+ *
+ * const server = Transport.framed(Codec.lines()).pipe(
+ *   Handshake.verify("version", (line) =>
+ *     line === "HELLO 2"
+ *       ? Effect.void
+ *       : Effect.fail(new HandshakeError.UnsupportedVersion({ offered: line, supported: ["HELLO 2"] })), {
+ *     orReply: "UNSUPPORTED"
+ *   })
+ * )
+ * ```
+ *
+ * @category steps
+ * @since 0.1.0
+ */
+export const verify: {
+  <T extends Any, E2, R2>(
+    name: string | ((transport: T) => string),
+    decide: (frame: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
+    options?: VerifyOptions<T>
+  ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2>
+  <T extends Any, E, R, E2, R2>(
+    self: Effect.Effect<T, E, R>,
+    name: string | ((transport: T) => string),
+    decide: (frame: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
+    options?: VerifyOptions<T>
+  ): Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <T extends Any, E, R, E2, R2>(
+    self: Effect.Effect<T, E, R>,
+    name: string | ((transport: T) => string),
+    decide: (frame: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
+    options?: VerifyOptions<T>
+  ): Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2> =>
+    then(
+      self,
+      typeof name === "string" ? () => name : name,
+      (transport) =>
+        replyingWith(
+          transport,
+          options,
+          secretly(
+            transport,
+            options?.secret,
+            Effect.flatMap(transport.receive, (frame: In<T>) => decide(frame, transport))
+          )
+        ).pipe(Effect.as(transport))
+    )
+)
+
+/**
+ * Sends one frame.
+ *
+ * **Details**
+ *
+ * With `secret: true` no error and no transcript shows the frame. `name` is the name of the step; by default it tells
+ * what is sent.
+ *
+ * @category steps
+ * @since 0.1.0
+ */
+export const send: {
+  <T extends Any>(
+    frame: Out<T>,
+    options?: { readonly name?: string | undefined; readonly secret?: boolean | undefined }
+  ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E>, R>
+  <T extends Any, E, R>(
+    self: Effect.Effect<T, E, R>,
+    frame: Out<T>,
+    options?: { readonly name?: string | undefined; readonly secret?: boolean | undefined }
+  ): Effect.Effect<T, Failure<E>, R>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <T extends Any, E, R>(
+    self: Effect.Effect<T, E, R>,
+    frame: Out<T>,
+    options?: { readonly name?: string | undefined; readonly secret?: boolean | undefined }
+  ): Effect.Effect<T, Failure<E>, R> =>
+    then(
+      self,
+      (transport) => options?.name ?? (options?.secret === true ? "send a secret" : `send ${show(transport, frame)}`),
+      (transport) => Effect.as(secretly(transport, options?.secret, transport.send(frame)), transport)
+    )
+)
+
+/**
+ * Sends one frame, receives one, and lets a function decide about it: a question with its answer, as one step.
+ *
+ * @see {@link verify} for how the function decides
+ *
+ * @category steps
+ * @since 0.1.0
+ */
+export const exchange: {
+  <T extends Any, E2, R2>(
+    name: string,
+    request: Out<T>,
+    decide: (reply: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
+    options?: VerifyOptions<T>
+  ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2>
+  <T extends Any, E, R, E2, R2>(
+    self: Effect.Effect<T, E, R>,
+    name: string,
+    request: Out<T>,
+    decide: (reply: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
+    options?: VerifyOptions<T>
+  ): Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <T extends Any, E, R, E2, R2>(
+    self: Effect.Effect<T, E, R>,
+    name: string,
+    request: Out<T>,
+    decide: (reply: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
+    options?: VerifyOptions<T>
+  ): Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2> =>
+    verify(send(self, request, { name, secret: options?.secret }), name, decide, options)
+)
+
+/**
+ * Turns the peer away: sends the reply, makes sure that it is heard before the connection closes, and fails.
+ *
+ * **Details**
+ *
+ * By default the reason is a `Rejected` by this side. The first argument may be a transport as well as an Effect that
+ * ends with one.
+ *
+ * **Example** (By hand, in `Effect.gen`)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ * import { Effect } from "effect"
+ *
+ * const server = Effect.gen(function*() {
+ *   const transport = yield* Transport.framed(Codec.lines())
+ *   const line = yield* transport.receive
+ *   if (line !== "You ready?") return yield* Handshake.refuse(transport, "No! Go away!")
+ *   yield* transport.send("Bring it!")
+ *   return transport
+ * }).pipe(Handshake.named("line"))
+ * ```
+ *
+ * @category steps
+ * @since 0.1.0
+ */
+export const refuse: {
+  <T extends Any>(
+    reply: Out<T>,
+    reason?: Reason
+  ): <E = never, R = never>(self: T | Effect.Effect<T, E, R>) => Effect.Effect<never, Failure<E>, R>
+  <T extends Any, E = never, R = never>(
+    self: T | Effect.Effect<T, E, R>,
+    reply: Out<T>,
+    reason?: Reason
+  ): Effect.Effect<never, Failure<E>, R>
+} = dual(
+  (args) => Effect.isEffect(args[0]) || Transport.isTransport(args[0]),
+  <T extends Any, E, R>(
+    self: T | Effect.Effect<T, E, R>,
+    reply: Out<T>,
+    reason?: Reason
+  ): Effect.Effect<never, Failure<E>, R> =>
+    then(
+      Effect.isEffect(self) ? self : Effect.succeed(self) as Effect.Effect<T, E, R>,
+      () => "refuse",
+      (transport) =>
+        Effect.andThen(
+          sayNo(transport, reply),
+          Effect.fail(reason ?? new Rejected({ by: "local", said: show(transport, reply), retryable: true }))
+        )
+    )
+)
+
+/**
+ * Goes on with another codec. The unread bytes are carried over, byte for byte.
+ *
+ * @category steps
+ * @since 0.1.0
+ */
+export const switchCodec: {
+  <In2, Out2>(
+    codec: Codec.Codec<In2, Out2>
+  ): <T extends Any, E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<Transport.Transport<In2, Out2>, Failure<E>, R>
+  <T extends Any, E, R, In2, Out2>(
+    self: Effect.Effect<T, E, R>,
+    codec: Codec.Codec<In2, Out2>
+  ): Effect.Effect<Transport.Transport<In2, Out2>, Failure<E>, R>
+} = dual(
+  2,
+  <T extends Any, E, R, In2, Out2>(
+    self: Effect.Effect<T, E, R>,
+    codec: Codec.Codec<In2, Out2>
+  ): Effect.Effect<Transport.Transport<In2, Out2>, Failure<E>, R> =>
+    then(self, () => "switch codec", (transport) => Transport.switchCodec(transport, codec))
+)
+
+/**
+ * Gives the whole handshake its protocol's name, which its errors, logs, spans and metrics carry.
+ *
+ * **Details**
+ *
+ * It also turns what is left of `TransportError` and of bare reasons in a handshake that is written with `Effect.gen`
+ * into `HandshakeError`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const named: {
+  (protocol: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, protocol: string): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
+} = dual(
+  2,
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    protocol: string
+  ): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R> =>
+    withProgress(self, (effect, progress) => {
+      progress.protocol = protocol
+      return Effect.mapError(effect, (error) =>
+        isStepError(error)
+          ? toHandshakeError(progress, progress.step)(error)
+          : error as Exclude<E, TransportError | Reason>)
+    })
+)
+
+// Finds the progress that an outer combinator watches, or begins one.
+const withProgress = <A, E, R, A2, E2, R2>(
+  self: Effect.Effect<A, E, R>,
+  use: (effect: Effect.Effect<A, E, R>, progress: Progress.Progress) => Effect.Effect<A2, E2, R2>
+): Effect.Effect<A2, E2, R2> =>
+  Effect.flatMap(Progress.CurrentProgress, (current) => {
+    if (current !== undefined) return use(self, current)
+    const progress = Progress.make()
+    return use(Effect.provideService(self, Progress.CurrentProgress, progress), progress)
+  })
+
+/**
+ * Bounds the time of the whole handshake, from here to its end.
+ *
+ * **Details**
+ *
+ * The deadline is absolute: a peer that dribbles bytes gains nothing. It fails as `Timeout` and names the step that was
+ * under way; once the handshake is done it can no longer strike. `Server` and `Client` set one of their own.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const deadline: {
+  (duration: Duration.Input): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | HandshakeError, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, duration: Duration.Input): Effect.Effect<A, E | HandshakeError, R>
+} = dual(
+  2,
+  <A, E, R>(self: Effect.Effect<A, E, R>, duration: Duration.Input): Effect.Effect<A, E | HandshakeError, R> =>
+    withProgress(self, (effect, progress) =>
+      Effect.timeoutOrElse(effect, {
+        duration,
+        orElse: () =>
+          Effect.suspend(() =>
+            Effect.fail(
+              new HandshakeError({
+                protocol: progress.protocol,
+                step: progress.step,
+                reason: new Timeout({ deadline: Duration.fromInputUnsafe(duration) })
+              })
+            )
+          )
+      }))
+)
+
+/**
+ * Bounds the bytes that the whole handshake may consume or keep waiting.
+ *
+ * **Details**
+ *
+ * A handshake of many messages, each within its codec's limit, fails as `FrameTooLarge` at this limit. What follows the
+ * handshake does not count, also where it came in the same segment. The limit ends with the handshake.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const byteLimit: {
+  (bytes: number): <T extends Any, E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, E, R>
+  <T extends Any, E, R>(self: Effect.Effect<T, E, R>, bytes: number): Effect.Effect<T, E, R>
+} = dual(
+  2,
+  <T extends Any, E, R>(self: Effect.Effect<T, E, R>, bytes: number): Effect.Effect<T, E, R> =>
+    Effect.provideService(self, CurrentByteLimit, bytes).pipe(
+      Effect.tap((transport) =>
+        Effect.sync(() => {
+          implOf(transport).connection.inbox.byteLimit = Infinity
+        })
+      )
+    )
+)

@@ -1,0 +1,463 @@
+/**
+ * The scoped server runtime: accept, admit, shake hands, serve, drain.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import type * as NetAddress from "effect/net/NetAddress"
+import * as PubSub from "effect/PubSub"
+import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as SocketServer from "effect/socket/SocketServer"
+import * as Stream from "effect/Stream"
+import { HandshakeError, isHandshakeError, reasonOf, Rejected, Timeout } from "./HandshakeError.ts"
+import * as Connection from "./internal/connection.ts"
+import * as NetSocket from "./internal/netSocket.ts"
+import * as Progress from "./internal/progress.ts"
+import { isStoppable, StopTypeId } from "./internal/source.ts"
+import * as Telemetry from "./internal/telemetry.ts"
+import * as Peer from "./Peer.ts"
+import type * as Protocol from "./Protocol.ts"
+import type * as Transport from "./Transport.ts"
+import { isTransportError } from "./TransportError.ts"
+
+/**
+ * What happens to the connections of a server.
+ *
+ * **Details**
+ *
+ * A connection is `Accepted` and then `Ready`, `Refused` or `Failed`; each that was accepted is `Closed` in the end.
+ *
+ * - `Refused`: the peer was told no, for what it said or for want of room. A connection that is over the limits is
+ *   refused without being accepted.
+ * - `Failed`: the handshake failed and the peer was told nothing.
+ * - `reason` is the tag of the `HandshakeError`'s reason, or `error` where the handshake failed with an error of its own.
+ * - `Closed` carries the error with which the handshake or the service failed, or `undefined`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Event =
+  | { readonly _tag: "Accepted"; readonly id: number; readonly peer: Peer.Peer }
+  | { readonly _tag: "Ready"; readonly id: number; readonly peer: Peer.Peer }
+  | { readonly _tag: "Refused"; readonly id: number; readonly peer: Peer.Peer; readonly reason: string; readonly error: unknown }
+  | { readonly _tag: "Failed"; readonly id: number; readonly peer: Peer.Peer; readonly reason: string; readonly error: unknown }
+  | { readonly _tag: "Closed"; readonly id: number; readonly peer: Peer.Peer; readonly error: unknown }
+
+/**
+ * How many connections a server has now.
+ *
+ * **Details**
+ *
+ * `connections` is all that were admitted: `pending` are in their handshake, the rest is in service. `refusing` are
+ * being turned away and count nowhere else.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Counts {
+  readonly connections: number
+  readonly pending: number
+  readonly refusing: number
+}
+
+/**
+ * A running server.
+ *
+ * **Details**
+ *
+ * - `address`: where it listens.
+ * - `counts`: its connections now.
+ * - `events`: what happens to its connections from now on. A subscriber that falls more than 1024 events behind misses
+ *   the oldest; the server never waits for one.
+ * - `drain`: stops taking connections and requests, lets what was taken be answered, for at most `drainTimeout`, then
+ *   closes what is left. To call it twice is harmless. The end of the server's scope does the same.
+ * - `awaitDrained`: waits until that is done, whoever began it.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Server extends Context.Service<Server, {
+  readonly address: NetAddress.SocketAddress
+  readonly counts: Effect.Effect<Counts>
+  readonly events: Stream.Stream<Event>
+  readonly drain: Effect.Effect<void>
+  readonly awaitDrained: Effect.Effect<void>
+}>()("effect-handshake/Server") {}
+
+/**
+ * The limits of a server; each has a default.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Limits {
+  /** From accept to ready, absolute. Default: 10 seconds. */
+  readonly handshakeTimeout?: Duration.Input | undefined
+  /** Connections in their handshake and in service. Default: 16,384. */
+  readonly maxConnections?: number | undefined
+  /** Connections in their handshake. Default: 1,024. */
+  readonly maxPendingHandshakes?: number | undefined
+  /** How long a drain lets connections finish what they have taken. Default: 10 seconds. */
+  readonly drainTimeout?: Duration.Input | undefined
+}
+
+/**
+ * What a server does with its connections: a `protocol`, or a `handshake` alone, and how what is behind it is served.
+ *
+ * **Details**
+ *
+ * `serve` gets the transport of each connection that has become ready, and the connection is closed when it ends. With
+ * a `handshake` alone, `refuse` says how a peer is turned away; without it the connection is just closed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Options<T, E, R, E2, R2> =
+  & Limits
+  & { readonly serve: (transport: T) => Effect.Effect<unknown, E2, R2> }
+  & (
+    | {
+      readonly handshake: Effect.Effect<T, E, R>
+      readonly refuse?: Protocol.Refuse | undefined
+      readonly protocol?: undefined
+    }
+    | {
+      readonly protocol: {
+        readonly name: string
+        readonly server: Effect.Effect<T, E, R>
+        readonly refuse: Protocol.Refuse | undefined
+      }
+    }
+  )
+
+type Services<R, R2> = Exclude<Exclude<R, Socket.Socket>, Scope.Scope> | Exclude<R2, Scope.Scope>
+
+/** How long a peer may take to hear that it is turned away. */
+const refusalTime = Duration.seconds(2)
+
+const saying: Record<Protocol.Refusal, string> = {
+  capacity: "at capacity",
+  draining: "shutting down",
+  deadline: "too slow"
+}
+
+/**
+ * Runs a server on the `SocketServer` in the context until the scope closes.
+ *
+ * @see {@link layer} for the server as a layer, and for what it does
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*<T extends Transport.Transport.Any, E, R, E2, R2>(
+  options: Options<T, E, R, E2, R2>
+): Effect.fn.Return<
+  Server["Service"],
+  never,
+  SocketServer.SocketServer | Scope.Scope | Services<R, R2>
+> {
+  const scope = yield* Effect.scope
+  const clock = yield* Clock.Clock
+  const socketServer = yield* SocketServer.SocketServer
+  const telemetry = Telemetry.make("server")
+  const events = yield* PubSub.sliding<Event>(1024)
+  const drained = yield* Deferred.make<void>()
+  const stopping = yield* Deferred.make<void>()
+
+  const name = options.protocol?.name
+  const handshake = options.protocol === undefined ? options.handshake : options.protocol.server
+  const refusing = options.protocol === undefined ? options.refuse : options.protocol.refuse
+  const handshakeTimeout = Duration.fromInputUnsafe(options.handshakeTimeout ?? "10 seconds")
+  const drainTimeout = Duration.fromInputUnsafe(options.drainTimeout ?? "10 seconds")
+  const maxConnections = options.maxConnections ?? 16_384
+  const maxPending = options.maxPendingHandshakes ?? 1024
+
+  const counts = { connections: 0, pending: 0, refusing: 0 }
+  const inService = new Set<Connection.Connection>()
+  let lastId = 0
+  let draining = false
+  // Set while a drain waits for the last connection.
+  let onIdle: (() => void) | undefined
+
+  const isIdle = () => counts.connections === 0 && counts.refusing === 0
+  const released = Effect.sync(() => {
+    if (isIdle()) onIdle?.()
+  })
+  const emit = (event: Event) => PubSub.publish(events, event)
+
+  // Says no on a connection, in the words of the protocol where it has some, and never for longer than `refusalTime`.
+  const turnAway = (connection: Connection.Connection, why: Protocol.Refusal): Effect.Effect<void> =>
+    refusing === undefined || connection.refused
+      ? Effect.void
+      : Effect.scoped(Effect.provideService(refusing(why), Socket.Socket, connection.socket)).pipe(
+        Effect.exit,
+        Effect.timeoutOption(refusalTime),
+        Effect.asVoid
+      )
+
+  const rejection = (protocol: string, step: string, why: Protocol.Refusal) =>
+    new HandshakeError({
+      protocol,
+      step,
+      reason: why === "deadline"
+        ? new Timeout({ deadline: handshakeTimeout })
+        : new Rejected({ by: "local", said: saying[why], retryable: true })
+    })
+
+  const opened = (socket: Socket.Socket) =>
+    Effect.flatMap(NetSocket.currentPeer, (peer) => Connection.open(socket, { peer, lingers: true }))
+
+  const refuse = (id: number, socket: Socket.Socket, why: Protocol.Refusal) =>
+    // Those who are being told no are bounded as well; the rest is closed without a word.
+    counts.refusing >= maxPending
+      ? Effect.scoped(Effect.ignore(opened(socket)))
+      : Effect.suspend(() => {
+        counts.refusing++
+        const progress = Progress.make(name)
+        progress.step = "accept"
+        return Effect.scoped(Effect.flatMap(opened(socket), (connection) =>
+          Effect.andThen(
+            telemetry.observed(
+              Telemetry.annotatePeer(connection.peer).pipe(
+                Effect.andThen(turnAway(connection, why)),
+                Effect.andThen(Effect.fail(rejection(progress.protocol, progress.step, why)))
+              ),
+              progress
+            ),
+            emit({
+              _tag: "Refused",
+              id,
+              peer: connection.peer,
+              reason: "Rejected",
+              error: rejection(progress.protocol, progress.step, why)
+            })
+          )))
+      }).pipe(
+        Effect.ignore,
+        Effect.ensuring(Effect.suspend(() => {
+          counts.refusing--
+          return released
+        }))
+      )
+
+  // Shakes hands against the deadline and against a drain; both end a handshake that is under way at once.
+  const shake = (connection: Connection.Connection, progress: Progress.Progress, accepted: number) => {
+    const left = accepted + Duration.toMillis(handshakeTimeout) - clock.currentTimeMillisUnsafe()
+    const cut = Effect.raceFirst(
+      Effect.as(Effect.sleep(Duration.millis(Math.max(0, left))), "deadline" as const),
+      Effect.as(Deferred.await(stopping), "draining" as const)
+    )
+    return telemetry.observed(
+      Effect.raceFirst(
+        Effect.andThen(
+          Telemetry.annotatePeer(connection.peer),
+          Effect.provideService(handshake, Socket.Socket, connection.socket)
+        ),
+        Effect.flatMap(cut, (why) => Effect.fail(new CutShort(why)))
+      ).pipe(
+        Effect.catchIf((error) => error instanceof CutShort, ({ why }) => {
+          const error = rejection(progress.protocol, progress.step, why)
+          return Effect.andThen(turnAway(connection, why), Effect.fail(error))
+        })
+      ),
+      progress
+    )
+  }
+
+  const converse = Effect.fnUntraced(function*(id: number, socket: Socket.Socket, state: Admitted) {
+    const progress = Progress.make(name)
+    const connection = yield* Effect.mapError(
+      opened(socket),
+      (error) => new HandshakeError({ protocol: progress.protocol, step: progress.step, reason: reasonOf(error) })
+    )
+    const { peer } = connection
+    state.peer = peer
+    yield* emit({ _tag: "Accepted", id, peer })
+    const exit = yield* shake(connection, progress, state.accepted)
+    if (Exit.isFailure(exit)) {
+      if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.interrupt
+      const error = Cause.squash(exit.cause)
+      const reason = Telemetry.outcomeOf(exit)
+      yield* emit({ _tag: connection.refused ? "Refused" : "Failed", id, peer, reason, error })
+      return yield* Effect.failCause(exit.cause)
+    }
+    yield* state.ready
+    yield* emit({ _tag: "Ready", id, peer })
+    inService.add(connection)
+    state.connection = connection
+    // The drain has begun while this one was on its way here.
+    if (draining) connection.closeToRequests()
+    yield* options.serve(exit.value)
+  })
+
+  const admit = (id: number, socket: Socket.Socket) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const state: Admitted = {
+          accepted: clock.currentTimeMillisUnsafe(),
+          peer: undefined,
+          connection: undefined,
+          pending: true,
+          ready: Effect.suspend(() => {
+            if (!state.pending) return Effect.void
+            state.pending = false
+            counts.pending--
+            return telemetry.pending(-1)
+          })
+        }
+        counts.connections++
+        counts.pending++
+        const enter = Effect.andThen(telemetry.connections(1), telemetry.pending(1))
+        return Effect.andThen(enter, restore(Effect.scoped(converse(id, socket, state)))).pipe(
+          Effect.onExit((exit) =>
+            Effect.gen(function*() {
+              counts.connections--
+              if (state.connection !== undefined) inService.delete(state.connection)
+              yield* state.ready
+              yield* telemetry.connections(-1)
+              const error = Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)
+                ? undefined
+                : Cause.squash(exit.cause)
+              if (state.peer !== undefined) yield* emit({ _tag: "Closed", id, peer: state.peer, error })
+              if (Exit.isFailure(exit)) yield* report(exit.cause, id, state.peer ?? Peer.unknown)
+              yield* released
+            })
+          ),
+          // It is reported; the socket server need not report it again.
+          Effect.exit
+        )
+      })
+    )
+
+  const running = yield* Effect.forkIn(
+    Effect.tapCause(
+      socketServer.run((socket) =>
+        Effect.suspend(() => {
+          const id = ++lastId
+          if (draining) return refuse(id, socket, "draining")
+          return counts.connections >= maxConnections || counts.pending >= maxPending
+            ? refuse(id, socket, "capacity")
+            : admit(id, socket)
+        })
+      ),
+      (cause) =>
+        Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError("the server stopped accepting connections", cause)
+    ),
+    scope
+  )
+
+  const idle = Effect.callback<void>((resume) => {
+    if (isIdle()) return resume(Effect.void)
+    onIdle = () => resume(Effect.void)
+    return Effect.sync(() => {
+      onIdle = undefined
+    })
+  })
+
+  const drain = Effect.uninterruptibleMask((restore) =>
+    Effect.suspend(() => {
+      if (draining) return restore(Deferred.await(drained))
+      draining = true
+      return Effect.gen(function*() {
+        if (isStoppable(socketServer)) yield* socketServer[StopTypeId]
+        yield* Deferred.succeed(stopping, undefined)
+        inService.forEach((connection) => connection.closeToRequests())
+        yield* Effect.timeoutOption(Effect.interruptible(idle), drainTimeout)
+        yield* Fiber.interrupt(running)
+        yield* Deferred.succeed(drained, undefined)
+      })
+    })
+  )
+  yield* Scope.addFinalizer(scope, drain)
+
+  return {
+    address: socketServer.address,
+    counts: Effect.sync(() => ({ ...counts })),
+    events: Stream.fromPubSub(events),
+    drain,
+    awaitDrained: Deferred.await(drained)
+  }
+})
+
+class CutShort {
+  readonly why: Protocol.Refusal
+  constructor(why: Protocol.Refusal) {
+    this.why = why
+  }
+}
+
+interface Admitted {
+  readonly accepted: number
+  peer: Peer.Peer | undefined
+  /** While it is in service. */
+  connection: Connection.Connection | undefined
+  pending: boolean
+  /** It is not pending any more. */
+  readonly ready: Effect.Effect<void>
+}
+
+/**
+ * Logs how a connection has failed: what this side did wrong as a warning, a defect as an error, and what peers do, which
+ * is their business, for those who debug.
+ */
+const report = (cause: Cause.Cause<unknown>, id: number, peer: Peer.Peer): Effect.Effect<void> => {
+  if (Cause.hasInterruptsOnly(cause)) return Effect.void
+  const error = Cause.squash(cause)
+  const annotate = Effect.annotateLogs({ connection: id, peer: Peer.format(peer) })
+  if (Cause.hasDies(cause)) return annotate(Effect.logError("a connection has died of a defect", cause))
+  if (isHandshakeError(error) || isTransportError(error)) {
+    return annotate(error.fault === "local" ? Effect.logWarning(error.message) : Effect.logDebug(error.message))
+  }
+  return annotate(Effect.logWarning("the service of a connection has failed", cause))
+}
+
+/**
+ * The server as a layer, over any `SocketServer`.
+ *
+ * **Details**
+ *
+ * Each connection has a scope, which is closed whatever its handler does. It is refused at once where there is no room;
+ * otherwise it has until `handshakeTimeout` after it was accepted to become ready, and then `serve` has it. Whoever is
+ * turned away hears the protocol's refusal before the connection is closed. What a peer does wrong ends its own
+ * connection and is an event, a metric, and a debug message; only what is wrong on this side is logged as a warning.
+ *
+ * When the layer is released the server drains: see {@link Server}.
+ *
+ * **Example** (A server on a free port)
+ *
+ * ```ts
+ * import { Pipeline, Server } from "effect-handshake"
+ * import * as Net from "effect-handshake/node/Net"
+ * import * as Line from "effect-handshake/protocols/Line"
+ * import { Effect, Layer } from "effect"
+ *
+ * const LineServer = Server.layer({
+ *   protocol: Line.protocol,
+ *   serve: Pipeline.serve((line) => Effect.succeed(line))
+ * }).pipe(Layer.provide(Net.layerServer({ host: "127.0.0.1", port: 0 })))
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* Server.Server
+ *   return server.address._tag
+ * }).pipe(Effect.provide(LineServer))
+ *
+ * console.log(await Effect.runPromise(program)) // => InetAddressV4
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <T extends Transport.Transport.Any, E, R, E2, R2>(
+  options: Options<T, E, R, E2, R2>
+): Layer.Layer<Server, never, SocketServer.SocketServer | Services<R, R2>> =>
+  // `Layer.effect` takes the Scope away, which the compiler cannot see while R and R2 are open.
+  Layer.effect(Server, make(options)) as Layer.Layer<Server, never, SocketServer.SocketServer | Services<R, R2>>

@@ -1,0 +1,17 @@
+/**
+ * Connection handshakes as first-class Effects.
+ *
+ * @since 0.1.0
+ */
+
+export * as Client from "./Client.ts"
+export * as Codec from "./Codec.ts"
+export * as Handshake from "./Handshake.ts"
+export * as HandshakeError from "./HandshakeError.ts"
+export * as Peer from "./Peer.ts"
+export * as Pipeline from "./Pipeline.ts"
+export * as Protocol from "./Protocol.ts"
+export * as Server from "./Server.ts"
+export * as Transcript from "./Transcript.ts"
+export * as Transport from "./Transport.ts"
+export * as TransportError from "./TransportError.ts"

@@ -1,0 +1,100 @@
+/**
+ * The metrics and the span of a handshake, the same for both roles.
+ *
+ * | metric | kind | attributes |
+ * |---|---|---|
+ * | `handshake_connections` | gauge: open connections | `role` |
+ * | `handshake_pending` | gauge: handshakes under way | `role` |
+ * | `handshake_outcomes_total` | counter | `role`, `protocol`, `outcome`: `ready` or the reason's tag |
+ * | `handshake_duration_ms` | histogram, of the handshakes that became ready | `role`, `protocol` |
+ *
+ * @internal
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
+import * as NetAddress from "effect/net/NetAddress"
+import { isHandshakeError } from "../HandshakeError.ts"
+import type * as Peer from "../Peer.ts"
+import * as Progress from "./progress.ts"
+
+type Role = "server" | "client"
+
+const connections = Metric.gauge("handshake_connections", { description: "Open connections" })
+const pending = Metric.gauge("handshake_pending", { description: "Handshakes under way" })
+const outcomes = Metric.counter("handshake_outcomes_total", {
+  description: "Handshakes that have ended, by outcome",
+  incremental: true
+})
+const duration = Metric.histogram("handshake_duration_ms", {
+  description: "Time from the accepted or dialled connection to ready, in milliseconds",
+  boundaries: [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]
+})
+
+/** How a handshake has ended, in one word: `ready`, the reason's tag, `interrupted`, or `error`. */
+export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
+  if (Exit.isSuccess(exit)) return "ready"
+  const error = Cause.squash(exit.cause)
+  if (isHandshakeError(error)) return error.reason._tag
+  return Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "error"
+}
+
+const peerAttributes = (peer: Peer.Peer): Record<string, unknown> => {
+  const { remote } = peer
+  if (remote === undefined) return {}
+  return remote._tag === "UnixPathAddress"
+    ? { "network.transport": "unix", "network.peer.address": remote.path }
+    : { "network.peer.address": NetAddress.formatIp(remote.address), "network.peer.port": remote.port }
+}
+
+/** Tells the span of a handshake who the peer is. */
+export const annotatePeer = (peer: Peer.Peer): Effect.Effect<void> => Effect.annotateCurrentSpan(peerAttributes(peer))
+
+/** Updates the metrics of one role. */
+export const make = (role: Role) => {
+  const attributes = { role }
+  const open = Metric.withAttributes(connections, attributes)
+  const underWay = Metric.withAttributes(pending, attributes)
+  const change = (metric: Metric.Gauge<number>, by: number) => Metric.modify(metric, by)
+
+  return {
+    connections: (by: 1 | -1) => change(open, by),
+    pending: (by: 1 | -1) => change(underWay, by),
+
+    /** One handshake with its span, its outcome and its duration; how it ended is the result. */
+    observed: <A, E, R>(
+      handshake: Effect.Effect<A, E, R>,
+      progress: Progress.Progress
+    ): Effect.Effect<Exit.Exit<A, E>, never, R> =>
+      Effect.flatMap(Clock.Clock, (clock) => {
+        const start = clock.currentTimeNanosUnsafe()
+        const ended = (exit: Exit.Exit<A, E>) => {
+          const outcome = outcomeOf(exit)
+          const { protocol } = progress
+          const counted = Metric.update(Metric.withAttributes(outcomes, { role, protocol, outcome }), 1)
+          const measured = Exit.isSuccess(exit)
+            ? Metric.update(
+              Metric.withAttributes(duration, { role, protocol }),
+              Number(clock.currentTimeNanosUnsafe() - start) / 1e6
+            )
+            : Effect.void
+          const described = Effect.annotateCurrentSpan({
+            "handshake.protocol": protocol,
+            "handshake.outcome": outcome,
+            "handshake.step": progress.step
+          })
+          return Effect.andThen(described, Effect.andThen(counted, measured))
+        }
+        return Effect.exit(
+          Effect.onExit(Effect.provideService(handshake, Progress.CurrentProgress, progress), ended).pipe(
+            Effect.withSpan(`${progress.protocol} handshake`, {
+              kind: role,
+              attributes: { "handshake.role": role }
+            })
+          )
+        )
+      })
+  }
+}
