@@ -76,8 +76,9 @@ const program = Effect.gen(function*() {
     Effect.andThen(client.call("Hello"), client.call("Goodbye")))
   yield* visit("2. A client that greets wrongly is turned away.", rude, () => Effect.void)
   yield* Effect.scoped(Effect.gen(function*() {
+    yield* Console.log("\n3. Two clients come and stay.\n")
     for (let guest = 0; guest < room; guest++) yield* Client.connect({ handshake: Line.client, sockets: [socket] })
-    yield* visit("3. Two others have taken the room; one more is turned away at capacity.", Line.client, () => Effect.void)
+    yield* visit("4. One more is turned away at capacity.", Line.client, () => Effect.void)
   }))
   yield* Console.log("\nThe server drains and stops.")
 })

@@ -1,0 +1,130 @@
+import { existsSync, globSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, beforeAll, describe, it } from "vitest"
+import {
+  compile,
+  difference,
+  expectedLines,
+  fencesInJsDoc,
+  fencesInMarkdown,
+  nameOf,
+  root,
+  run
+} from "./support/docs.ts"
+import type { Fence } from "./support/docs.ts"
+
+const read = (file: string) => readFileSync(join(root, file), "utf8")
+const glob = (pattern: string) => globSync(pattern, { cwd: root }).toSorted().map((file) => file.replaceAll("\\", "/"))
+
+const fences = [
+  ...["README.md", ...glob("docs/**/*.md")].filter((file) => existsSync(join(root, file)))
+    .flatMap((file) => fencesInMarkdown(file, read(file))),
+  ...glob("src/**/*.ts").flatMap((file) => fencesInJsDoc(file, read(file)))
+]
+
+// What the harness itself is tried on.
+const fixture = (line: number, code: string): Fence => ({ file: "fixture.md", line, title: "", tag: "", code })
+
+const passing = fixture(
+  10,
+  `import * as Effect from "effect/Effect"
+
+console.log("one") // => one
+console.log({ two: 2 }) // => { two: 2 }
+console.log("three\\n\\nfour")
+// => three
+// =>
+// => four
+Effect.runPromise(Effect.delay(Effect.succeed("five"), "20 millis")).then(
+  console.log // => five
+)
+Effect.succeed("six").pipe(Effect.runPromise).then(console.log) // => six
+const unused = await Effect.runPromise(Effect.succeed(7))
+`
+)
+const silent = fixture(20, `console.log("this line has no expectation")\n`)
+const wrong = fixture(30, `console.log(1 + 1) // => 3\n`)
+const missing = fixture(40, `const log = console.log\nif (Date.now() < 0) log("never") // => never\n`)
+const surplus = fixture(50, `console.log(1) // => 1\nconsole.log(2)\n`)
+const throwing = fixture(60, `throw new Error("boom")\n`)
+const rejecting = fixture(
+  70,
+  `import * as Effect from "effect/Effect"\n\nEffect.runPromise(Effect.fail("no"))\n`
+)
+const illTyped = fixture(80, `const one: number = 1\nexport const two: string = one\n`)
+const fixtures = [passing, silent, wrong, missing, surplus, throwing, rejecting, illTyped]
+
+let errors: Awaited<ReturnType<typeof compile>>
+beforeAll(async () => {
+  errors = await compile([...fixtures, ...fences])
+}, 60_000)
+
+const failure = (fence: Fence) =>
+  run(fence).then(() => assert.fail("it passed"), (error: unknown) => {
+    assert.instanceOf(error, Error)
+    return error.message
+  })
+
+describe("the harness", () => {
+  it("finds the fences of a Markdown file", () => {
+    const text =
+      "# Title\n```ts\na\n```\n\n## More\n- in a list\n  ```ts no-run\n  b\n    c\n  ```\n```sh\n# no\n```\n```ts\n```\n"
+    assert.deepStrictEqual(fencesInMarkdown("README.md", text).map((fence) => [nameOf(fence), fence.tag, fence.code]), [
+      ["README.md:2 Title", "", "a\n"],
+      ["README.md:8 More", "no-run", "b\n  c\n"],
+      ["README.md:15 More", "", "\n"]
+    ])
+    assert.throws(() => fencesInMarkdown("README.md", "```ts\na\n"), "README.md:1 has a fence without an end")
+  })
+
+  it("finds the fences of JSDoc comments", () => {
+    const text =
+      "const a = 1\n\n/**\n * Text.\n *\n * **Example** (Adding)\n *\n * ```ts\n * if (a) {\n *   b()\n * }\n" +
+      " * ```\n */\n  /**\n   * ```ts\n   *\n   * c\n   * ```\n   */\n"
+    assert.deepStrictEqual(fencesInJsDoc("src/A.ts", text).map((fence) => [nameOf(fence), fence.code]), [
+      ["src/A.ts:8 Adding", "if (a) {\n  b()\n}\n"],
+      ["src/A.ts:15", "\nc\n"]
+    ])
+  })
+
+  it("compares every line", () => {
+    assert.deepStrictEqual(expectedLines("a // => 1\n// =>   2\n// =>\nb // no\n"), ["1", "  2", ""])
+    assert.isUndefined(difference([], "anything"))
+    assert.isUndefined(difference(["1", "", "2"], "1\n\n2\n"))
+    assert.strictEqual(difference(["1"], ""), "expected to print\n  1\nbut printed\n  (nothing)")
+    assert.strictEqual(difference(["1"], "2\n"), "expected to print\n  1\nbut printed\n  2")
+  })
+
+  it("passes what does as it says, its promises awaited", async () => {
+    assert.isUndefined(errors.get(passing))
+    await run(passing)
+    await run(silent)
+  })
+
+  it("fails what prints something else, less or more", async () => {
+    assert.strictEqual(await failure(wrong), "fixture.md:30 was expected to print\n  3\nbut printed\n  2")
+    assert.strictEqual(await failure(missing), "fixture.md:40 was expected to print\n  never\nbut printed\n  (nothing)")
+    assert.strictEqual(await failure(surplus), "fixture.md:50 was expected to print\n  1\nbut printed\n  1\n  2")
+  })
+
+  it("fails what throws or rejects", async () => {
+    assert.include(await failure(throwing), "fixture.md:60 failed")
+    assert.include(await failure(rejecting), "fixture.md:70 failed")
+  })
+
+  it("tells type errors, with their place", () => {
+    assert.deepStrictEqual(errors.get(illTyped), [
+      "fixture.md:82:14 error TS2322: Type 'number' is not assignable to type 'string'."
+    ])
+    assert.deepStrictEqual(fixtures.filter((fence) => errors.has(fence)), [illTyped])
+  })
+})
+
+for (const fence of fences) {
+  it(nameOf(fence), async () => {
+    assert.include(["", "no-run"], fence.tag, `${nameOf(fence)} has an unknown tag`)
+    const found = errors.get(fence)
+    if (found !== undefined) throw new Error(`${nameOf(fence)} has type errors\n${found.join("\n")}`)
+    if (fence.tag !== "no-run") await run(fence)
+  })
+}

@@ -1,0 +1,179 @@
+/**
+ * The examples of the documentation, compiled and run.
+ *
+ * An example is a `ts` fence in a Markdown file, or in a JSDoc comment. It is a module of its own: it imports what it
+ * uses, and may await at its top level. Each `// => text` is a line that it has to print, in order; without any, it just
+ * has to come to its end. `ts no-run` is compiled only.
+ */
+import { spawn } from "node:child_process"
+import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { dirname, join, normalize, relative } from "node:path"
+import { fileURLToPath } from "node:url"
+import { format } from "node:util"
+import { parseAst } from "vitest/node"
+
+export const root = fileURLToPath(new URL("../..", import.meta.url))
+
+/** Inside the project, for the imports of the examples to resolve, and ignored by git. */
+const cache = join(root, ".cache/docs")
+
+export interface Fence {
+  readonly file: string
+  /** The line of the file that opens the fence. Line n of the code is n lines below it. */
+  readonly line: number
+  readonly title: string
+  readonly tag: string
+  readonly code: string
+}
+
+export const nameOf = (fence: Fence): string => `${fence.file}:${fence.line} ${fence.title}`.trimEnd()
+
+const fencesIn = (file: string, lines: Iterable<readonly [line: number, text: string]>, titles: RegExp) => {
+  const fences: Array<Fence> = []
+  let title = ""
+  let open: { line: number; info: string; indent: string; code: Array<string> } | undefined
+  for (const [line, text] of lines) {
+    const fence = /^(\s*)```(.*)$/.exec(text)
+    if (open !== undefined) {
+      if (fence === null) {
+        open.code.push(text.startsWith(open.indent) ? text.slice(open.indent.length) : text.trimStart())
+        continue
+      }
+      const [language, ...tag] = open.info.trim().split(/\s+/)
+      if (language === "ts" || language === "typescript") {
+        fences.push({ file, line: open.line, title, tag: tag.join(" "), code: open.code.join("\n") + "\n" })
+      }
+      open = undefined
+    } else if (fence !== null) {
+      open = { line, info: fence[2], indent: fence[1], code: [] }
+    } else {
+      title = titles.exec(text)?.[1].trim() ?? title
+    }
+  }
+  if (open !== undefined) throw new Error(`${file}:${open.line} has a fence without an end`)
+  return fences
+}
+
+/** The title of a fence is the heading above it. */
+export const fencesInMarkdown = (file: string, text: string): ReadonlyArray<Fence> =>
+  fencesIn(file, text.split("\n").map((line, index) => [index + 1, line] as const), /^#+ (.*)$/)
+
+/** The title of a fence is that of the `**Example** (Title)` above it. */
+export const fencesInJsDoc = (file: string, text: string): ReadonlyArray<Fence> => {
+  const fences: Array<Fence> = []
+  for (const comment of text.matchAll(/^[ \t]*\/\*\*$[^]*?\*\//gm)) {
+    const first = text.slice(0, comment.index).split("\n").length
+    const lines = comment[0].split("\n").map((line, index) => [first + index, line.replace(/^\s*\* ?/, "")] as const)
+    fences.push(...fencesIn(file, lines, /^\*\*Example\*\* \((.*)\)/))
+  }
+  return fences
+}
+
+/** What the `// =>` comments of some code expect it to print. */
+export const expectedLines = (code: string): ReadonlyArray<string> =>
+  Array.from(code.matchAll(/\/\/ =>(?: (.*))?$/gm), (match) => (match[1] ?? "").trimEnd())
+
+/** The difference between what was expected and what was printed, or undefined. */
+export const difference = (expected: ReadonlyArray<string>, output: string): string | undefined => {
+  const printed = output === "" ? [] : output.replace(/\n$/, "").split("\n").map((line) => line.trimEnd())
+  if (expected.length === 0 || expected.join("\n") === printed.join("\n")) return undefined
+  const show = (lines: ReadonlyArray<string>) => lines.map((line) => `\n  ${line}`).join("") || "\n  (nothing)"
+  return `expected to print${show(expected)}\nbut printed${show(printed)}`
+}
+
+// A statement that is just an expression is awaited, so `Effect.runPromise(program)` is over before the fence is.
+const awaited = (code: string) => {
+  let out = ""
+  let end = 0
+  for (const statement of parseAst(code, { lang: "ts" }).body) {
+    if (statement.type !== "ExpressionStatement") continue
+    const { expression } = statement
+    out += `${code.slice(end, expression.start)}await (${code.slice(expression.start, expression.end)})`
+    end = expression.end
+  }
+  return out + code.slice(end)
+}
+
+const pathOf = (fence: Fence, kind: "check" | "run") =>
+  join(cache, kind, `${fence.file.replaceAll(/[^\w.-]/g, "_")}.${fence.line}.ts`)
+
+/**
+ * Compiles all fences, in one go and as strictly as the sources, except that a fence may leave a name unused.
+ * Returns the errors of each fence that has any.
+ */
+export const compile = async (fences: ReadonlyArray<Fence>): Promise<ReadonlyMap<Fence, ReadonlyArray<string>>> => {
+  const errors = new Map<Fence, Array<string>>()
+  rmSync(cache, { recursive: true, force: true })
+  if (fences.length === 0) return errors
+  mkdirSync(join(cache, "check"), { recursive: true })
+  for (const fence of fences) writeFileSync(pathOf(fence, "check"), fence.code)
+  const config = {
+    extends: "../../tsconfig.json",
+    compilerOptions: { noUnusedLocals: false, noUnusedParameters: false },
+    include: ["check"]
+  }
+  writeFileSync(join(cache, "tsconfig.json"), JSON.stringify(config))
+  const { code, output } = await spawned([
+    join(root, "node_modules/typescript/bin/tsc"),
+    "--project",
+    join(cache, "tsconfig.json"),
+    "--pretty",
+    "false"
+  ])
+  // Errors elsewhere, in the sources say, are for `npm run check` to tell.
+  const byPath = new Map(fences.map((fence) => [relative(root, pathOf(fence, "check")), fence]))
+  let current: Array<string> | undefined
+  let understood = false
+  for (const line of output.split("\n")) {
+    const match = /^(\S.*?)\((\d+),(\d+)\): (error .*)$/.exec(line)
+    if (match === null) {
+      // The further lines of a message are indented.
+      if (/^\s+\S/.test(line)) current?.push(line)
+      continue
+    }
+    understood = true
+    const fence = byPath.get(normalize(match[1]))
+    current = undefined
+    if (fence === undefined) continue
+    current = errors.get(fence) ?? []
+    errors.set(fence, current)
+    current.push(`${fence.file}:${fence.line + Number(match[2])}:${match[3]} ${match[4]}`)
+  }
+  if (code !== 0 && !understood) throw new Error(`tsc ended with ${code}:\n${output}`)
+  return errors
+}
+
+let runs = 0
+
+/** Runs a fence to its end, and compares what it printed with what it says it prints. */
+export const run = async (fence: Fence): Promise<void> => {
+  const path = pathOf(fence, "run")
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, awaited(fence.code))
+  let output = ""
+  const { log } = console
+  console.log = (...args: ReadonlyArray<unknown>) => {
+    output += format(...args) + "\n"
+  }
+  try {
+    // A module runs once, so each run is of a module of its own.
+    await import(/* @vite-ignore */ `${path}?run=${++runs}`)
+  } catch (error) {
+    throw new Error(`${nameOf(fence)} failed after printing ${JSON.stringify(output)}`, { cause: error })
+  } finally {
+    console.log = log
+  }
+  const problem = difference(expectedLines(fence.code), output)
+  if (problem !== undefined) throw new Error(`${nameOf(fence)} was ${problem}`)
+}
+
+/** Runs Node in the project, and collects what it prints. */
+export const spawned = (args: ReadonlyArray<string>, timeout = 60_000) =>
+  new Promise<{ readonly code: number | null; readonly output: string; readonly errors: string }>((resolve, reject) => {
+    const child = spawn(process.execPath, args, { cwd: root, timeout, stdio: ["ignore", "pipe", "pipe"] })
+    let output = ""
+    let errors = ""
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => (output += chunk))
+    child.stderr.setEncoding("utf8").on("data", (chunk: string) => (errors += chunk))
+    child.on("error", reject).on("close", (code) => resolve({ code, output, errors }))
+  })
