@@ -124,18 +124,18 @@ export const serve = <In, Out, E = never, R = never>(
       }
 
       const wait = Effect.callback<void>((resume) => {
-        const cancel = ended || slots.length === maxInFlight
-          ? undefined
-          : impl.connection.onReadable(() => wake?.())
-        wake = () => {
+        let cancel: (() => void) | undefined
+        const stop = () => {
           wake = undefined
           cancel?.()
+        }
+        wake = () => {
+          stop()
           resume(Effect.void)
         }
-        return Effect.sync(() => {
-          wake = undefined
-          cancel?.()
-        })
+        // Bytes that are there already wake at once.
+        if (!ended && slots.length < maxInFlight) cancel = impl.connection.onReadable(() => wake?.())
+        return Effect.sync(stop)
       })
 
       const loop: Effect.Effect<void, E | TransportError> = Effect.suspend(() => {

@@ -1,0 +1,360 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as Sink from "effect/Sink"
+import * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as Codec from "../src/Codec.ts"
+import * as MemorySocket from "../src/testing/MemorySocket.ts"
+import * as Transport from "../src/Transport.ts"
+import { cutInto, rawPeer, readAll, text, utf8 } from "./support/conversation.ts"
+
+/** A transport of lines, and its peer as bytes. */
+const connected = Effect.fnUntraced(function*(options?: MemorySocket.Options) {
+  const [here, there] = yield* MemorySocket.pair(options)
+  const peer = yield* rawPeer(there)
+  const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
+  return { peer, transport }
+})
+
+/** Takes lines up to the first other one, and gives that one back. */
+const takeWhile = (line: string) =>
+  Sink.fromTransform<string, Array<string>, never, never, string>((upstream) => {
+    const taken: Array<string> = []
+    const loop: Effect.Effect<Sink.End<Array<string>, string>> = Effect.matchEffect(upstream, {
+      onFailure: () => Effect.succeed([taken] as const),
+      onSuccess: (lines) => {
+        const other = lines.findIndex((next) => next !== line)
+        taken.push(...(other === -1 ? lines : lines.slice(0, other)))
+        return other === -1 ? loop : Effect.succeed([taken, [lines[other], ...lines.slice(other + 1)]] as const)
+      }
+    })
+    return loop
+  })
+
+const Lines = Schema.Array(Schema.String.check(Schema.isPattern(/^[a-z]{0,5}$/))).check(Schema.isMaxLength(12))
+
+describe("receive", () => {
+  it.effect("law 2: interrupted in the middle of a frame, it has taken nothing", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      yield* peer.write(utf8("Hel"))
+      const timedOut = yield* Effect.forkChild(Effect.timeoutOption(transport.receive, "1 second"))
+      yield* TestClock.adjust("1 second")
+      expect(Option.isNone(yield* Fiber.join(timedOut))).toBe(true)
+      yield* peer.write(utf8("lo\n"))
+      expect(yield* transport.receive).toBe("Hello")
+    }))
+
+  it.effect("two fibers that wait at once get a frame each", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const both = yield* Effect.forkChild(
+        Effect.all([transport.receive, transport.receive], { concurrency: "unbounded" })
+      )
+      yield* peer.write(utf8("one\ntw"))
+      yield* Effect.yieldNow
+      yield* peer.write(utf8("o\n"))
+      expect(yield* Fiber.join(both)).toEqual(["one", "two"])
+    }))
+
+  it.effect("frames that came before the connection broke are delivered, and then how it broke", () =>
+    Effect.gen(function*() {
+      const reset = new Socket.SocketError({ reason: new Socket.SocketReadError({ cause: new Error("ECONNRESET") }) })
+      const chunks = [utf8("one\ntwo\nthr")]
+      const socket = Socket.make({
+        reader: Effect.succeed({
+          pull: Effect.suspend(() => {
+            const chunk = chunks.shift()
+            return chunk === undefined ? Effect.fail(reset) : Effect.succeed([chunk] as const)
+          }),
+          upgrade: Socket.SocketUpgradeError.unsupported
+        }),
+        writer: Effect.succeed({ write: () => Effect.void, writeAll: () => Effect.void })
+      })
+      const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket)
+      expect(yield* transport.receive).toBe("one")
+      expect(yield* transport.receive).toBe("two")
+      const error = yield* Effect.flip(transport.receive)
+      expect(error.reason).toMatchObject({ _tag: "ConnectionFailed", operation: "read" })
+      expect(error.message).toContain("ECONNRESET")
+    }))
+
+  it.effect("it fails with the same error however often it is asked", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      yield* Effect.andThen(peer.write(utf8("cut")), peer.end)
+      const first = yield* Effect.flip(transport.receive)
+      expect(first.reason).toMatchObject({ _tag: "Truncated", unread: 3, excerpt: "\"cut\"" })
+      expect(yield* Effect.flip(transport.receive)).toBe(first)
+    }))
+
+  it.effect("a decoder that throws ends its connection as a defect, not the process", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      const peer = yield* rawPeer(there)
+      const broken = Codec.make<string>({
+        decoder: () => ({
+          decode: (input) => {
+            if (input.length === 0) return undefined
+            throw new Error("a bug")
+          }
+        }),
+        encode: () => {}
+      })
+      const transport = yield* Effect.provideService(Transport.framed(broken), Socket.Socket, here)
+      yield* peer.write(utf8("x"))
+      const exit = yield* Effect.exit(transport.receive)
+      expect(Exit.hasDies(exit)).toBe(true)
+    }))
+})
+
+describe("run", () => {
+  it.effect.prop(
+    "law 2: what one sink leaves over is what the next one gets",
+    { lines: Lines, taken: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 6 })) },
+    ({ lines, taken }) =>
+      Effect.gen(function*() {
+        const { peer, transport } = yield* connected({ segments: cutInto([3, 1, 7]) })
+        yield* Effect.andThen(peer.write(utf8(lines.map((line) => `${line}\n`).join(""))), peer.end)
+        const first = yield* transport.run(Sink.take(taken))
+        const rest = yield* transport.run(Sink.collect<string>())
+        expect(first).toEqual(lines.slice(0, taken))
+        expect(rest).toEqual(lines.slice(taken))
+      }).pipe(Effect.scoped),
+    { arbitrary: { runs: 60 } }
+  )
+
+  it.effect("Sink.head takes one frame and leaves the rest of the segment", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      yield* peer.write(utf8("one\ntwo\n"))
+      expect(yield* transport.run(Sink.head())).toEqual(Option.some("one"))
+      expect(yield* transport.receive).toBe("two")
+    }))
+
+  it.effect("frames that a sink gives back are received again, in order", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      yield* peer.write(utf8("a\na\nb\nc\n"))
+      expect(yield* transport.run(takeWhile("a"))).toEqual(["a", "a"])
+      const next = [yield* transport.receive, yield* transport.receive]
+      expect(next).toEqual(["b", "c"])
+    }))
+
+  it.effect("the bytes of a frame that was given back go to the next codec", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      yield* Effect.andThen(peer.write(utf8("a\nbinary\nrest")), peer.end)
+      yield* transport.run(takeWhile("a"))
+      expect(yield* readAll(yield* Transport.switchCodec(transport, Codec.bytes))).toBe("binary\nrest")
+    }))
+
+  it.effect("a sink that is interrupted leaves what it has not pulled", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      yield* peer.write(utf8("one\ntw"))
+      const collecting = yield* Effect.forkChild(transport.run(Sink.collect()))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(collecting)
+      yield* peer.write(utf8("o\n"))
+      expect(yield* transport.receive).toBe("two")
+    }))
+
+  it.effect("a cut frame fails the run instead of ending the sink", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      yield* Effect.andThen(peer.write(utf8("one\ncu")), peer.end)
+      const error = yield* Effect.flip(transport.run(Sink.collect()))
+      expect(error.reason._tag).toBe("Truncated")
+    }))
+})
+
+describe("incoming", () => {
+  it.effect("ends where the connection ends between two frames", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected({ segments: cutInto([2]) })
+      yield* Effect.andThen(peer.write(utf8("one\ntwo\n")), peer.end)
+      expect(yield* Stream.runCollect(transport.incoming)).toEqual(["one", "two"])
+    }))
+
+  it.effect("delivers every whole frame and then fails, where the connection is cut inside one", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      yield* Effect.andThen(peer.write(utf8("one\ntwo\nthr")), peer.end)
+      const seen: Array<string> = []
+      const error = yield* transport.incoming.pipe(
+        Stream.runForEach((line) => Effect.sync(() => seen.push(line))),
+        Effect.flip
+      )
+      expect(seen).toEqual(["one", "two"])
+      expect(error.reason._tag).toBe("Truncated")
+    }))
+})
+
+describe("send", () => {
+  it.effect("sendAll is one write", () =>
+    Effect.gen(function*() {
+      const writes: Array<unknown> = []
+      const socket = Socket.make({
+        reader: Effect.succeed({ pull: Effect.never, upgrade: Socket.SocketUpgradeError.unsupported }),
+        writer: Effect.succeed({
+          write: (chunk) => Effect.sync(() => void writes.push(chunk)),
+          writeAll: (chunks) => Effect.sync(() => void writes.push(chunks))
+        })
+      })
+      const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket)
+      yield* transport.sendAll(["one", "two"])
+      expect(writes).toEqual(["one\ntwo\n"])
+    }))
+
+  it.effect("a frame that cannot be encoded is a local fault, and nothing of the batch is sent", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const error = yield* Effect.flip(transport.sendAll(["good", "b\nad"]))
+      expect(error.reason).toMatchObject({ _tag: "MalformedFrame", fault: "local" })
+      yield* transport.send("next")
+      yield* Effect.yieldNow
+      expect(peer.heard()).toBe("next\n")
+    }))
+
+  it.effect("outgoing sends a stream", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      yield* Stream.run(Stream.make("one", "two"), transport.outgoing)
+      yield* Effect.yieldNow
+      expect(peer.heard()).toBe("one\ntwo\n")
+    }))
+
+  it.effect("waits for a peer that does not read, and what many fibers send is never mixed", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair({ capacity: 4 })
+      const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
+      const reader = yield* there.reader
+      const senders = yield* Effect.forkChild(
+        Effect.forEach(["aaaa", "bbbb", "cccc"], (line) => transport.send(line), { concurrency: "unbounded" })
+      )
+      yield* TestClock.adjust("1 second")
+      expect(senders.pollUnsafe()).toBeUndefined()
+      const heard: Array<string> = []
+      while (heard.join("").length < 15) heard.push(text((yield* reader.pull)[0] as Uint8Array))
+      yield* Fiber.join(senders)
+      expect(heard).toEqual(["aaaa\n", "bbbb\n", "cccc\n"])
+    }))
+
+  it.effect("a write to a connection whose peer has gone fails", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      const scope = yield* Scope.make()
+      yield* Scope.provide(there.reader, scope)
+      const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
+      yield* Scope.close(scope, Exit.void)
+      const error = yield* Effect.flip(transport.send("anybody?"))
+      expect(error.reason).toMatchObject({ _tag: "ConnectionFailed", operation: "write" })
+    }))
+
+  describe("on a socket whose writer never notices the end", () => {
+    /** As Effect's Node socket does, writes on a dead connection wait for ever; only the reader knows. */
+    const deaf = (pull: Effect.Effect<never, Socket.SocketError>) =>
+      Socket.make({
+        reader: Effect.succeed({ pull, upgrade: Socket.SocketUpgradeError.unsupported }),
+        writer: Effect.succeed({ write: () => Effect.never, writeAll: () => Effect.never })
+      })
+
+    it.effect("a write fails with how the connection broke", () =>
+      Effect.gen(function*() {
+        const socket = deaf(
+          Effect.fail(new Socket.SocketError({ reason: new Socket.SocketReadError({ cause: new Error("EPIPE") }) }))
+        )
+        const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket)
+        expect((yield* Effect.flip(transport.send("x"))).message).toContain("EPIPE")
+      }))
+
+    it.effect("a write after a clean end fails at once", () =>
+      Effect.gen(function*() {
+        const socket = deaf(
+          Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1000 }) }))
+        )
+        const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket)
+        yield* Effect.flip(transport.receive)
+        expect((yield* Effect.flip(transport.send("x"))).reason._tag).toBe("ConnectionFailed")
+      }))
+
+    it.effect("a write that waits when the clean end comes fails five seconds later", () =>
+      Effect.gen(function*() {
+        const socket = deaf(
+          Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1000 }) }))
+        )
+        const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket)
+        const sending = yield* Effect.forkChild(Effect.flip(transport.send("x")))
+        yield* TestClock.adjust("4999 millis")
+        expect(sending.pollUnsafe()).toBeUndefined()
+        yield* TestClock.adjust("1 millis")
+        expect((yield* Fiber.join(sending)).reason._tag).toBe("ConnectionFailed")
+      }))
+  })
+})
+
+describe("switchCodec", () => {
+  it.effect.prop("law 2: it carries the unread bytes over, byte for byte", [Schema.Uint8Array], ([more]) =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected({ segments: cutInto([5, 2]) })
+      yield* Effect.andThen(peer.write(Uint8Array.from([...utf8("one\n"), ...more])), peer.end)
+      expect(yield* transport.receive).toBe("one")
+      expect(yield* readAll(yield* Transport.switchCodec(transport, Codec.bytes))).toBe(text(more))
+    }).pipe(Effect.scoped), { arbitrary: { runs: 60 } })
+})
+
+describe("the end of the scope", () => {
+  it.effect("flushes what was sent and closes the connection in order", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      const peer = yield* rawPeer(there)
+      yield* Transport.framed(Codec.lines()).pipe(
+        Effect.flatMap((transport) => transport.send("last words")),
+        Effect.scoped,
+        Effect.provideService(Socket.Socket, here)
+      )
+      yield* peer.closed
+      expect(peer.heard()).toBe("last words\n")
+    }))
+
+  it.effect("fails whoever still waits for a frame", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      yield* rawPeer(there)
+      const scope = yield* Scope.make()
+      const transport = yield* Transport.framed(Codec.lines()).pipe(
+        Effect.provideService(Socket.Socket, here),
+        Scope.provide(scope)
+      )
+      const waiting = yield* Effect.forkChild(Effect.flip(transport.receive))
+      yield* Effect.yieldNow
+      yield* Scope.close(scope, Exit.void)
+      expect((yield* Fiber.join(waiting)).reason).toMatchObject({ _tag: "ConnectionClosed", by: "local" })
+    }))
+})
+
+describe("a codec of one's own", () => {
+  it.effect("is given the bytes behind a refused frame never again", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      const peer = yield* rawPeer(there)
+      const picky = Codec.mapOrFail(Codec.lines(), {
+        decode: (line) => line === "ok" ? Result.succeed(line) : Result.fail("not ok"),
+        encode: (line: string) => Result.succeed(line)
+      })
+      const transport = yield* Effect.provideService(Transport.framed(picky), Socket.Socket, here)
+      yield* peer.write(utf8("ok\nbad\nok\n"))
+      expect(yield* transport.receive).toBe("ok")
+      const error = yield* Effect.flip(transport.receive)
+      expect(error.reason).toMatchObject({ _tag: "MalformedFrame", problem: "not ok", fault: "peer" })
+      expect(yield* Effect.flip(transport.receive)).toBe(error)
+    }))
+})
