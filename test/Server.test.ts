@@ -1,0 +1,393 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
+import * as References from "effect/References"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as SocketServer from "effect/socket/SocketServer"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as Tracer from "effect/Tracer"
+import * as Client from "../src/Client.ts"
+import * as Codec from "../src/Codec.ts"
+import * as Handshake from "../src/Handshake.ts"
+import * as Pipeline from "../src/Pipeline.ts"
+import * as Line from "../src/protocols/Line.ts"
+import * as Server from "../src/Server.ts"
+import * as MemorySocket from "../src/testing/MemorySocket.ts"
+import * as Transport from "../src/Transport.ts"
+import { rawPeer, utf8 } from "./support/conversation.ts"
+
+const settled = TestClock.adjust("1 millis")
+
+const echo = Pipeline.serve<string, string>((line) => Effect.succeed(line))
+
+/** Each answer takes a second. */
+const slowEcho = Pipeline.serve<string, string>((line) => Effect.delay(Effect.succeed(line), "1 second"))
+
+type LineOptions = Partial<Server.Limits> & {
+  readonly serve?: (transport: Transport.Transport<string, string>) => Effect.Effect<unknown, unknown>
+  readonly handshake?: Handshake.Handshake<string, string>
+}
+
+/** A server of the line protocol in memory, in a scope of its own. */
+const serving = Effect.fnUntraced(function*(options: LineOptions = {}) {
+  const network = yield* MemorySocket.network()
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const { handshake, serve, ...limits } = options
+  const server = yield* Server.make({
+    ...limits,
+    protocol: { ...Line.protocol, server: handshake ?? Line.server },
+    serve: serve ?? echo
+  }).pipe(
+    Effect.provideService(SocketServer.SocketServer, network.server),
+    Scope.provide(scope)
+  )
+  const events: Array<Server.Event> = []
+  yield* Effect.forkScoped(Stream.runForEach(server.events, (event) => Effect.sync(() => events.push(event))))
+  yield* settled
+  return { network, server, events, close: Scope.close(scope, Exit.void) }
+})
+
+/** A client that says these bytes and nothing of its own accord. */
+const saying = Effect.fnUntraced(function*(network: MemorySocket.Network, said: string) {
+  const peer = yield* rawPeer(network.client)
+  yield* peer.write(utf8(said))
+  yield* settled
+  return peer
+})
+
+const tags = (events: ReadonlyArray<Server.Event>) => events.map((event) => event._tag)
+
+describe("a connection", () => {
+  it.effect("is greeted and served, its first requests in the greeting's segment", () =>
+    Effect.gen(function*() {
+      const { events, network, server } = yield* serving()
+      const peer = yield* saying(network, "You ready?\nHello\nGoodbye\n")
+      expect(peer.heard()).toBe("Bring it!\nHello\nGoodbye\n")
+      yield* peer.end
+      yield* peer.closed
+      yield* settled
+      expect(tags(events)).toEqual(["Accepted", "Ready", "Closed"])
+      expect(yield* server.counts).toEqual({ connections: 0, pending: 0, refusing: 0 })
+    }))
+
+  it.effect("with a wrong greeting hears the refusal, and no request of it reaches the service", () =>
+    Effect.gen(function*() {
+      let served = 0
+      const { events, network } = yield* serving({
+        serve: () => Effect.sync(() => served++)
+      })
+      const peer = yield* saying(network, "Hi there\nHello\n")
+      yield* peer.end
+      yield* peer.closed
+      yield* settled
+      expect(peer.heard()).toBe("No! Go away!\n")
+      expect(served).toBe(0)
+      expect(tags(events)).toEqual(["Accepted", "Refused", "Closed"])
+      expect(events[1]).toMatchObject({ reason: "InvalidGreeting" })
+    }))
+
+  it.effect("that ends without a word is failed, and nobody is answered", () =>
+    Effect.gen(function*() {
+      const { events, network } = yield* serving()
+      const peer = yield* saying(network, "")
+      yield* peer.end
+      yield* peer.closed
+      yield* settled
+      expect(peer.heard()).toBe("")
+      expect(tags(events)).toEqual(["Accepted", "Failed", "Closed"])
+    }))
+
+  it.effect("is closed whatever its handshake does, also if it never opens the socket", () =>
+    Effect.gen(function*() {
+      for (const handshake of [Effect.die("a bug"), Effect.never]) {
+        const { network, server } = yield* serving({ handshake })
+        const peer = yield* saying(network, "You ready?\n")
+        yield* TestClock.adjust("10 seconds")
+        yield* peer.end
+        yield* peer.closed
+        yield* settled
+        expect(yield* server.counts).toMatchObject({ connections: 0, pending: 0 })
+      }
+    }))
+
+  it.effect("that dies of a defect disturbs no other", () =>
+    Effect.gen(function*() {
+      const { network } = yield* serving({
+        serve: Pipeline.serve<string, string>((line) => line === "boom" ? Effect.die("a bug") : Effect.succeed(line))
+      })
+      const [good, bad] = [yield* saying(network, "You ready?\n"), yield* saying(network, "You ready?\nboom\n")]
+      yield* Effect.andThen(bad.end, bad.closed)
+      yield* good.write(utf8("Hello\n"))
+      yield* settled
+      expect(good.heard()).toBe("Bring it!\nHello\n")
+    }).pipe(Effect.provideService(References.MinimumLogLevel, "None")))
+})
+
+describe("the deadline", () => {
+  it.effect("turns a silent peer away after ten seconds by default, and not before", () =>
+    Effect.gen(function*() {
+      const { events, network } = yield* serving()
+      const peer = yield* saying(network, "You re")
+      yield* TestClock.adjust("9998 millis")
+      expect(tags(events)).toEqual(["Accepted"])
+      yield* TestClock.adjust("1 millis")
+      expect(peer.heard()).toBe("No! Go away!\n")
+      expect(events[1]).toMatchObject({ _tag: "Refused", reason: "Timeout" })
+      yield* peer.end
+      yield* peer.closed
+    }))
+
+  it.effect("never strikes a connection that is ready", () =>
+    Effect.gen(function*() {
+      const { network } = yield* serving()
+      const peer = yield* saying(network, "You ready?\n")
+      yield* TestClock.adjust("1 day")
+      yield* peer.write(utf8("still here\n"))
+      yield* settled
+      expect(peer.heard()).toBe("Bring it!\nstill here\n")
+    }))
+})
+
+describe("the limits", () => {
+  it.effect("maxConnections: one too many hears the refusal at once, and the place is given again", () =>
+    Effect.gen(function*() {
+      const { events, network } = yield* serving({ maxConnections: 2 })
+      const [first] = [yield* saying(network, "You ready?\n"), yield* saying(network, "You ready?\n")]
+      const third = yield* saying(network, "")
+      expect(third.heard()).toBe("No! Go away!\n")
+      expect(events.at(-1)).toMatchObject({ _tag: "Refused", reason: "Rejected" })
+      yield* Effect.andThen(third.end, third.closed)
+      yield* Effect.andThen(first.end, first.closed)
+      yield* settled
+      const fourth = yield* saying(network, "You ready?\n")
+      expect(fourth.heard()).toBe("Bring it!\n")
+    }))
+
+  it.effect("maxPendingHandshakes: counts those that are not ready, and only those", () =>
+    Effect.gen(function*() {
+      const { network } = yield* serving({ maxPendingHandshakes: 1 })
+      const silent = yield* saying(network, "")
+      const second = yield* saying(network, "You ready?\n")
+      expect(second.heard()).toBe("No! Go away!\n")
+      yield* silent.write(utf8("You ready?\n"))
+      yield* settled
+      const third = yield* saying(network, "You ready?\n")
+      expect(third.heard()).toBe("Bring it!\n")
+    }))
+})
+
+describe("drain", () => {
+  it.effect("lets what was taken be answered, and closes then", () =>
+    Effect.gen(function*() {
+      const { network, server } = yield* serving({ serve: slowEcho })
+      const peer = yield* saying(network, "You ready?\nHello\n")
+      const draining = yield* Effect.forkChild(server.drain)
+      yield* settled
+      // This one comes too late.
+      yield* peer.write(utf8("Goodbye\n"))
+      yield* TestClock.adjust("1 second")
+      expect(peer.heard()).toBe("Bring it!\nHello\n")
+      yield* peer.end
+      yield* peer.closed
+      yield* Fiber.join(draining)
+      yield* server.awaitDrained
+    }))
+
+  it.effect("turns away those in mid-handshake and those who come now", () =>
+    Effect.gen(function*() {
+      const { network, server } = yield* serving({ serve: slowEcho })
+      const busy = yield* saying(network, "You ready?\nHello\n")
+      const pending = yield* saying(network, "You re")
+      yield* Effect.forkChild(server.drain)
+      yield* settled
+      const late = yield* saying(network, "You ready?\n")
+      expect([pending.heard(), late.heard()]).toEqual(["No! Go away!\n", "No! Go away!\n"])
+      yield* Effect.all([busy.end, pending.end, late.end])
+      yield* TestClock.adjust("1 second")
+      yield* server.awaitDrained
+    }))
+
+  it.effect("gives up on a request that takes longer than drainTimeout", () =>
+    Effect.gen(function*() {
+      const { network, server } = yield* serving({
+        serve: Pipeline.serve<string, string>(() => Effect.never),
+        drainTimeout: "3 seconds"
+      })
+      const peer = yield* saying(network, "You ready?\nHello\n")
+      const draining = yield* Effect.forkChild(server.drain)
+      yield* TestClock.adjust("2999 millis")
+      expect(draining.pollUnsafe()).toBeUndefined()
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(draining)
+      yield* peer.closed
+    }))
+
+  it.effect("is harmless twice, and so is the end of the scope after it", () =>
+    Effect.gen(function*() {
+      const { close, server } = yield* serving()
+      yield* server.drain
+      yield* server.drain
+      yield* close
+      yield* server.awaitDrained
+    }))
+
+  it.effect("is what the end of the scope does", () =>
+    Effect.gen(function*() {
+      const { close, network } = yield* serving({ serve: slowEcho })
+      const peer = yield* saying(network, "You ready?\nHello\n")
+      const closing = yield* Effect.forkChild(close)
+      yield* TestClock.adjust("1 second")
+      expect(peer.heard()).toBe("Bring it!\nHello\n")
+      yield* peer.end
+      yield* Fiber.join(closing)
+    }))
+})
+
+describe("what it tells", () => {
+  it.effect("logs nothing of what peers do, and warns of what the service does", () =>
+    Effect.gen(function*() {
+      const logged: Array<string> = []
+      const logger = Logger.make((options) => {
+        logged.push(`${options.logLevel} ${String(options.message)}`)
+      })
+      yield* Effect.gen(function*() {
+        const { network } = yield* serving({
+          serve: Pipeline.serve((line: string) => line === "bad" ? Effect.fail("no") : Effect.succeed(line))
+        })
+        for (const said of ["", "Hi\n", "\u0000\u0001", "You ready?\nHello\n", "You ready?\ncut"]) {
+          const peer = yield* saying(network, said)
+          yield* Effect.andThen(peer.end, peer.closed)
+        }
+        expect(logged).toEqual([])
+        const peer = yield* saying(network, "You ready?\nbad\n")
+        yield* Effect.andThen(peer.end, peer.closed)
+        yield* settled
+        expect(logged).toEqual([expect.stringContaining("the service of a connection has failed")])
+      }).pipe(Effect.provide(Logger.layer([logger])))
+    }))
+
+  it.effect("counts connections, pending handshakes, outcomes and durations", () =>
+    Effect.gen(function*() {
+      const { network } = yield* serving()
+      const good = yield* saying(network, "You ready?\n")
+      const bad = yield* saying(network, "Hi\n")
+      yield* Effect.andThen(bad.end, bad.closed)
+      yield* saying(network, "You")
+      const state = yield* Metric.snapshot
+      const find = (id: string, attributes: Record<string, string>) =>
+        state.find((metric) =>
+          metric.id === id &&
+          Object.entries(attributes).every(([key, value]) => metric.attributes?.[key] === value)
+        )?.state
+      expect(find("handshake_connections", { role: "server" })).toMatchObject({ value: 2 })
+      expect(find("handshake_pending", { role: "server" })).toMatchObject({ value: 1 })
+      expect(find("handshake_outcomes_total", { role: "server", protocol: "line", outcome: "ready" }))
+        .toMatchObject({ count: 1 })
+      expect(find("handshake_outcomes_total", { role: "server", protocol: "line", outcome: "InvalidGreeting" }))
+        .toMatchObject({ count: 1 })
+      expect(find("handshake_duration_ms", { role: "server", protocol: "line" })).toMatchObject({ count: 1 })
+      yield* good.end
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+
+  it.effect("has one span for each handshake, with protocol and outcome", () =>
+    Effect.gen(function*() {
+      const spans: Array<Tracer.Span> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          const span = new Tracer.NativeSpan(options)
+          spans.push(span)
+          return span
+        }
+      })
+      yield* Effect.gen(function*() {
+        const { network } = yield* serving()
+        for (const said of ["You ready?\nHello\n", "Hi\n"]) {
+          const peer = yield* saying(network, said)
+          yield* Effect.andThen(peer.end, peer.closed)
+        }
+      }).pipe(Effect.provideService(Tracer.Tracer, tracer))
+      expect(spans.map((span) => [span.name, span.attributes.get("handshake.outcome")])).toEqual([
+        ["line handshake", "ready"],
+        ["line handshake", "InvalidGreeting"]
+      ])
+    }))
+})
+
+describe("Client.connect", () => {
+  const client = (network: MemorySocket.Network, options?: Partial<Client.Options<never, never, never>>) =>
+    Client.connect({ protocol: Line.protocol, sockets: [Effect.succeed(network.client)], ...options as object })
+
+  it.effect("calls a server", () =>
+    Effect.gen(function*() {
+      const { network } = yield* serving()
+      const { call } = yield* client(network)
+      expect(yield* Effect.all([call("Hello"), call("Goodbye")], { concurrency: "unbounded" })).toEqual([
+        "Hello",
+        "Goodbye"
+      ])
+    }))
+
+  it.effect("a rejected attempt leaves no connection, and is retried by its schedule until there is room", () =>
+    Effect.gen(function*() {
+      const { network, server } = yield* serving({ maxConnections: 1 })
+      const guest = yield* saying(network, "You ready?\n")
+      const rejected = yield* Effect.flip(client(network))
+      expect(rejected).toMatchObject({ reason: { _tag: "Rejected", by: "peer" }, retryable: true })
+      const patient = yield* Effect.forkChild(
+        Effect.scoped(Effect.flatMap(
+          Client.connect({
+            protocol: Line.protocol,
+            sockets: [Effect.succeed(network.client)],
+            retry: Schedule.spaced("1 second")
+          }),
+          ({ call }) => call("Hello")
+        ))
+      )
+      yield* TestClock.adjust("3 seconds")
+      expect(patient.pollUnsafe()).toBeUndefined()
+      expect(yield* server.counts).toMatchObject({ connections: 1 })
+      yield* Effect.andThen(guest.end, guest.closed)
+      yield* TestClock.adjust("1 second")
+      expect(yield* Fiber.join(patient)).toBe("Hello")
+    }))
+
+  it.effect("goes through its sockets in order until one accepts", () =>
+    Effect.gen(function*() {
+      const full = yield* serving({ maxConnections: 0 })
+      const free = yield* serving()
+      const { call } = yield* Client.connect({
+        protocol: Line.protocol,
+        sockets: [Effect.succeed(full.network.client), Effect.succeed(free.network.client)]
+      })
+      expect(yield* call("Hello")).toBe("Hello")
+      expect(yield* free.server.counts).toMatchObject({ connections: 1 })
+    }))
+
+  it.effect("does not try again what cannot be mended", () =>
+    Effect.gen(function*() {
+      const rude = yield* serving({
+        handshake: Transport.framed(Codec.lines()).pipe(Handshake.send("What?"), Handshake.named("rude"))
+      })
+      const error = yield* Effect.flip(Client.connect({
+        protocol: Line.protocol,
+        sockets: [Effect.succeed(rude.network.client)],
+        retry: Schedule.spaced("1 second")
+      }))
+      expect(error).toMatchObject({ reason: { _tag: "InvalidGreeting", received: "\"What?\"" }, retryable: false })
+    }))
+
+  it.effect("has a deadline of ten seconds", () =>
+    Effect.gen(function*() {
+      const network = yield* MemorySocket.network()
+      const connecting = yield* Effect.forkChild(Effect.flip(client(network)))
+      yield* TestClock.adjust("9999 millis")
+      expect(connecting.pollUnsafe()).toBeUndefined()
+      yield* TestClock.adjust("1 millis")
+      expect(yield* Fiber.join(connecting)).toMatchObject({ protocol: "line", reason: { _tag: "Timeout" } })
+    }))
+})
