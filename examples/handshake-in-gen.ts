@@ -2,16 +2,19 @@
  * The line protocol written with `Effect.gen`, both sides, over a socket in memory. `transport.run(Sink.head())` takes
  * one frame and leaves what comes behind it in the transport; `Handshake.refuse` says no so that it is heard.
  */
+import { Effect, Fiber, Option, Sink, Stream } from "effect"
 import { Codec, Handshake, HandshakeError, Transport } from "effect-handshake"
 import { MemorySocket } from "effect-handshake/testing"
-import { Effect, Fiber, Option, Sink, Stream } from "effect"
 import { Socket } from "effect/socket"
 
 const server = Effect.gen(function*() {
   const transport = yield* Transport.framed(Codec.lines())
   const greeting = yield* transport.run(Sink.head<string>()).pipe(Handshake.step("greeting"))
   if (Option.getOrUndefined(greeting) !== "You ready?") {
-    return yield* Handshake.refuse(transport, "No! Go away!")
+    // Without a reason of ours the error would say `Rejected`; the peer hears the same either way.
+    const received = Option.getOrElse(greeting, () => "nothing")
+    const reason = new HandshakeError.InvalidGreeting({ expected: "You ready?", received })
+    return yield* Handshake.refuse(transport, "No! Go away!", reason)
   }
   yield* transport.send("Bring it!")
   return transport
@@ -55,4 +58,8 @@ const talk = Effect.fnUntraced(function*(greeting: string) {
 })
 
 await Effect.runPromise(talk("You ready?"))
+// => answer: Hello!
+
 await Effect.runPromise(talk("Hello?"))
+// => client: line handshake failed at step answer: rejected by the peer: No! Go away!; try again later or elsewhere
+// => server: line handshake failed at step refuse: expected You ready?, received Hello?

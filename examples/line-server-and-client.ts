@@ -2,10 +2,10 @@
  * The line protocol over real TCP: a server as a layer on a free port, a client that calls twice at once, and a client
  * that does not know the protocol and is turned away.
  */
+import { Effect, Layer } from "effect"
 import { Client, Codec, Handshake, Pipeline, Server, Transport } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"
 import * as Line from "effect-handshake/protocols/Line"
-import { Effect, Layer } from "effect"
 import { NetAddress } from "effect/net"
 
 const LineServer = Server.layer({

@@ -2,10 +2,10 @@
  * Two servers on real TCP. The first has room for one client and is full: a client with both addresses goes on to the
  * second, and a client with the first address only tries again by a Schedule until there is room.
  */
+import { Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import { Client, Pipeline, Server } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"
 import * as Line from "effect-handshake/protocols/Line"
-import { Effect, Fiber, Schedule, Scope, Stream } from "effect"
 import { NetAddress } from "effect/net"
 import { SocketServer } from "effect/socket"
 
@@ -35,8 +35,10 @@ const program = Effect.gen(function*() {
   // 1. Without a second address and without a Schedule the first failure stands.
   const alone = yield* Client.connect({ protocol, sockets: [socketTo(first.address)] }).pipe(
     Effect.as("accepted"),
-    Effect.catchTag("HandshakeError", (error) =>
-      Effect.succeed(`${error.reason._tag}, whose fault: ${error.fault}, another try: ${error.retryable}`)),
+    Effect.catchTag(
+      "HandshakeError",
+      (error) => Effect.succeed(`${error.reason._tag}, whose fault: ${error.fault}, another try: ${error.retryable}`)
+    ),
     Effect.scoped
   )
   console.log(alone) // => Rejected, whose fault: peer, another try: true
@@ -55,10 +57,10 @@ const program = Effect.gen(function*() {
   const waiting = yield* Client.connect({
     protocol,
     sockets: [socketTo(first.address)],
-    retry: Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(200)])
+    retry: Schedule.spaced("20 millis").pipe(Schedule.upTo({ times: 200 }))
   }).pipe(Effect.forkScoped)
   yield* Fiber.join(refusals)
-  yield* Scope.close(guestScope, yield* Effect.exit(Effect.void))
+  yield* Scope.close(guestScope, Exit.void)
   const later = yield* Fiber.join(waiting)
   console.log(yield* later.call("hello again")) // => first says hello again
 })

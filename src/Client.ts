@@ -148,8 +148,10 @@ export const connect: {
       () => telemetry.observed(shaken, Progress.make(options.protocol?.name)),
       () => telemetry.pending(-1)
     )
-    return yield* Effect.onExit(Effect.flatten(observed), (exit) =>
-      Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
+    return yield* Effect.onExit(
+      Effect.flatten(observed),
+      (exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit)
+    )
   })
 
   const attempts: NonEmptyReadonlyArray<Effect.Effect<Socket.Socket, never, Socket.Socket>> = options.sockets ??

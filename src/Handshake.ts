@@ -93,8 +93,15 @@ const isStepError = (error: unknown): error is TransportError | Reason => isTran
  * @since 0.1.0
  */
 export const step: {
-  (name: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
-  <A, E, R>(self: Effect.Effect<A, E, R>, name: string): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
+  (
+    name: string
+  ): <A, E, R>(
+    self: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    name: string
+  ): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
 } = dual(
   2,
   <A, E, R>(
@@ -240,7 +247,8 @@ export const expect: {
   ): Effect.Effect<T, Failure<E>, R> =>
     verify(
       self,
-      options?.name ?? ((transport) => options?.secret === true ? "expect a secret" : `expect ${show(transport, expected)}`),
+      options?.name ??
+        ((transport) => options?.secret === true ? "expect a secret" : `expect ${show(transport, expected)}`),
       (frame, transport): Effect.Effect<void, Reason> => {
         if (equals(frame, expected)) return Effect.void
         const received = show(transport, frame)
@@ -490,8 +498,15 @@ export const switchCodec: {
  * @since 0.1.0
  */
 export const named: {
-  (protocol: string): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
-  <A, E, R>(self: Effect.Effect<A, E, R>, protocol: string): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
+  (
+    protocol: string
+  ): <A, E, R>(
+    self: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    protocol: string
+  ): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
 } = dual(
   2,
   <A, E, R>(

@@ -163,8 +163,10 @@ export const serve = <In, Out, E = never, R = never>(
         return Effect.andThen(wait, loop)
       })
 
-      return Effect.onExit(loop, () =>
-        Fiber.interruptAll(slots.flatMap((slot) => slot.exit === undefined && slot.fiber ? [slot.fiber] : [])))
+      return Effect.onExit(
+        loop,
+        () => Fiber.interruptAll(slots.flatMap((slot) => slot.exit === undefined && slot.fiber ? [slot.fiber] : []))
+      )
     })
 }
 

@@ -48,8 +48,20 @@ import { isTransportError } from "./TransportError.ts"
 export type Event =
   | { readonly _tag: "Accepted"; readonly id: number; readonly peer: Peer.Peer }
   | { readonly _tag: "Ready"; readonly id: number; readonly peer: Peer.Peer }
-  | { readonly _tag: "Refused"; readonly id: number; readonly peer: Peer.Peer; readonly reason: string; readonly error: unknown }
-  | { readonly _tag: "Failed"; readonly id: number; readonly peer: Peer.Peer; readonly reason: string; readonly error: unknown }
+  | {
+    readonly _tag: "Refused"
+    readonly id: number
+    readonly peer: Peer.Peer
+    readonly reason: string
+    readonly error: unknown
+  }
+  | {
+    readonly _tag: "Failed"
+    readonly id: number
+    readonly peer: Peer.Peer
+    readonly reason: string
+    readonly error: unknown
+  }
   | { readonly _tag: "Closed"; readonly id: number; readonly peer: Peer.Peer; readonly error: unknown }
 
 /**
@@ -350,7 +362,9 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
         })
       ),
       (cause) =>
-        Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError("the server stopped accepting connections", cause)
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.void
+          : Effect.logError("the server stopped accepting connections", cause)
     ),
     scope
   )

@@ -152,7 +152,9 @@ export const diagram = (
   const indent = Math.floor(self.length / 2) - 1
   const margin = " ".repeat(Math.max(2, indent))
   const lines = [
-    `${self}${" ".repeat(Math.max(2, margin.length + width + 2 - self.length - Math.ceil(peer.length / 2) + 1))}${peer}`,
+    `${self}${
+      " ".repeat(Math.max(2, margin.length + width + 2 - self.length - Math.ceil(peer.length / 2) + 1))
+    }${peer}`,
     `${margin}│${" ".repeat(width)}│`
   ]
   for (const { atMs, direction, frame } of transcript) {

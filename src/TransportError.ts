@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { Fault, FrameTooLarge, MalformedFrame } from "./Codec.ts"
+import { type Fault, FrameTooLarge, MalformedFrame } from "./Codec.ts"
 
 /**
  * The connection ended between two frames, and something was still expected of it.

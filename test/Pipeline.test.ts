@@ -95,7 +95,9 @@ describe("serve", () => {
     Effect.gen(function*() {
       const { peer, transport } = yield* connected()
       const serving = yield* Effect.forkChild(Effect.flip(
-        Pipeline.serve((line: string) => line === "bad" ? Effect.fail(new Refused({ what: line })) : Effect.succeed(line))(
+        Pipeline.serve((line: string) =>
+          line === "bad" ? Effect.fail(new Refused({ what: line })) : Effect.succeed(line)
+        )(
           transport
         )
       ))

@@ -1,64 +1,18 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as References from "effect/References"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
-import * as SocketServer from "effect/socket/SocketServer"
-import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
-import * as Client from "../src/Client.ts"
-import * as Codec from "../src/Codec.ts"
-import * as Handshake from "../src/Handshake.ts"
 import * as Pipeline from "../src/Pipeline.ts"
-import * as Line from "../src/protocols/Line.ts"
-import * as Server from "../src/Server.ts"
-import * as MemorySocket from "../src/testing/MemorySocket.ts"
-import * as Transport from "../src/Transport.ts"
-import { rawPeer, utf8 } from "./support/conversation.ts"
-
-const settled = TestClock.adjust("1 millis")
-
-const echo = Pipeline.serve<string, string>((line) => Effect.succeed(line))
+import type * as Server from "../src/Server.ts"
+import { utf8 } from "./support/conversation.ts"
+import { saying, serving, settled } from "./support/serving.ts"
 
 /** Each answer takes a second. */
 const slowEcho = Pipeline.serve<string, string>((line) => Effect.delay(Effect.succeed(line), "1 second"))
-
-type LineOptions = Partial<Server.Limits> & {
-  readonly serve?: (transport: Transport.Transport<string, string>) => Effect.Effect<unknown, unknown>
-  readonly handshake?: Handshake.Handshake<string, string>
-}
-
-/** A server of the line protocol in memory, in a scope of its own. */
-const serving = Effect.fnUntraced(function*(options: LineOptions = {}) {
-  const network = yield* MemorySocket.network()
-  const scope = yield* Scope.fork(yield* Effect.scope)
-  const { handshake, serve, ...limits } = options
-  const server = yield* Server.make({
-    ...limits,
-    protocol: { ...Line.protocol, server: handshake ?? Line.server },
-    serve: serve ?? echo
-  }).pipe(
-    Effect.provideService(SocketServer.SocketServer, network.server),
-    Scope.provide(scope)
-  )
-  const events: Array<Server.Event> = []
-  yield* Effect.forkScoped(Stream.runForEach(server.events, (event) => Effect.sync(() => events.push(event))))
-  yield* settled
-  return { network, server, events, close: Scope.close(scope, Exit.void) }
-})
-
-/** A client that says these bytes and nothing of its own accord. */
-const saying = Effect.fnUntraced(function*(network: MemorySocket.Network, said: string) {
-  const peer = yield* rawPeer(network.client)
-  yield* peer.write(utf8(said))
-  yield* settled
-  return peer
-})
 
 const tags = (events: ReadonlyArray<Server.Event>) => events.map((event) => event._tag)
 
@@ -315,79 +269,5 @@ describe("what it tells", () => {
         ["line handshake", "ready"],
         ["line handshake", "InvalidGreeting"]
       ])
-    }))
-})
-
-describe("Client.connect", () => {
-  const client = (network: MemorySocket.Network, options?: Partial<Client.Options<never, never, never>>) =>
-    Client.connect({ protocol: Line.protocol, sockets: [Effect.succeed(network.client)], ...options as object })
-
-  it.effect("calls a server", () =>
-    Effect.gen(function*() {
-      const { network } = yield* serving()
-      const { call } = yield* client(network)
-      expect(yield* Effect.all([call("Hello"), call("Goodbye")], { concurrency: "unbounded" })).toEqual([
-        "Hello",
-        "Goodbye"
-      ])
-    }))
-
-  it.effect("a rejected attempt leaves no connection, and is retried by its schedule until there is room", () =>
-    Effect.gen(function*() {
-      const { network, server } = yield* serving({ maxConnections: 1 })
-      const guest = yield* saying(network, "You ready?\n")
-      const rejected = yield* Effect.flip(client(network))
-      expect(rejected).toMatchObject({ reason: { _tag: "Rejected", by: "peer" }, retryable: true })
-      const patient = yield* Effect.forkChild(
-        Effect.scoped(Effect.flatMap(
-          Client.connect({
-            protocol: Line.protocol,
-            sockets: [Effect.succeed(network.client)],
-            retry: Schedule.spaced("1 second")
-          }),
-          ({ call }) => call("Hello")
-        ))
-      )
-      yield* TestClock.adjust("3 seconds")
-      expect(patient.pollUnsafe()).toBeUndefined()
-      expect(yield* server.counts).toMatchObject({ connections: 1 })
-      yield* Effect.andThen(guest.end, guest.closed)
-      yield* TestClock.adjust("1 second")
-      expect(yield* Fiber.join(patient)).toBe("Hello")
-    }))
-
-  it.effect("goes through its sockets in order until one accepts", () =>
-    Effect.gen(function*() {
-      const full = yield* serving({ maxConnections: 0 })
-      const free = yield* serving()
-      const { call } = yield* Client.connect({
-        protocol: Line.protocol,
-        sockets: [Effect.succeed(full.network.client), Effect.succeed(free.network.client)]
-      })
-      expect(yield* call("Hello")).toBe("Hello")
-      expect(yield* free.server.counts).toMatchObject({ connections: 1 })
-    }))
-
-  it.effect("does not try again what cannot be mended", () =>
-    Effect.gen(function*() {
-      const rude = yield* serving({
-        handshake: Transport.framed(Codec.lines()).pipe(Handshake.send("What?"), Handshake.named("rude"))
-      })
-      const error = yield* Effect.flip(Client.connect({
-        protocol: Line.protocol,
-        sockets: [Effect.succeed(rude.network.client)],
-        retry: Schedule.spaced("1 second")
-      }))
-      expect(error).toMatchObject({ reason: { _tag: "InvalidGreeting", received: "\"What?\"" }, retryable: false })
-    }))
-
-  it.effect("has a deadline of ten seconds", () =>
-    Effect.gen(function*() {
-      const network = yield* MemorySocket.network()
-      const connecting = yield* Effect.forkChild(Effect.flip(client(network)))
-      yield* TestClock.adjust("9999 millis")
-      expect(connecting.pollUnsafe()).toBeUndefined()
-      yield* TestClock.adjust("1 millis")
-      expect(yield* Fiber.join(connecting)).toMatchObject({ protocol: "line", reason: { _tag: "Timeout" } })
     }))
 })

@@ -302,13 +302,18 @@ describe("send", () => {
 })
 
 describe("switchCodec", () => {
-  it.effect.prop("law 2: it carries the unread bytes over, byte for byte", [Schema.Uint8Array], ([more]) =>
-    Effect.gen(function*() {
-      const { peer, transport } = yield* connected({ segments: cutInto([5, 2]) })
-      yield* Effect.andThen(peer.write(Uint8Array.from([...utf8("one\n"), ...more])), peer.end)
-      expect(yield* transport.receive).toBe("one")
-      expect(yield* readAll(yield* Transport.switchCodec(transport, Codec.bytes))).toBe(text(more))
-    }).pipe(Effect.scoped), { arbitrary: { runs: 60 } })
+  it.effect.prop(
+    "law 2: it carries the unread bytes over, byte for byte",
+    [Schema.Uint8Array],
+    ([more]) =>
+      Effect.gen(function*() {
+        const { peer, transport } = yield* connected({ segments: cutInto([5, 2]) })
+        yield* Effect.andThen(peer.write(Uint8Array.from([...utf8("one\n"), ...more])), peer.end)
+        expect(yield* transport.receive).toBe("one")
+        expect(yield* readAll(yield* Transport.switchCodec(transport, Codec.bytes))).toBe(text(more))
+      }).pipe(Effect.scoped),
+    { arbitrary: { runs: 60 } }
+  )
 })
 
 describe("the end of the scope", () => {

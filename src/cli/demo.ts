@@ -3,8 +3,8 @@
  *
  * @internal
  */
-import { Command } from "effect/cli"
 import * as Cause from "effect/Cause"
+import { Command } from "effect/cli"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -72,8 +72,11 @@ const program = Effect.gen(function*() {
     if (Exit.isFailure(exit)) yield* Console.log(`\n  ${Cause.prettyErrors(exit.cause)[0].message}`)
   })
 
-  yield* visit("1. A client is accepted and calls Hello and Goodbye.", Line.client, (client) =>
-    Effect.andThen(client.call("Hello"), client.call("Goodbye")))
+  yield* visit(
+    "1. A client is accepted and calls Hello and Goodbye.",
+    Line.client,
+    (client) => Effect.andThen(client.call("Hello"), client.call("Goodbye"))
+  )
   yield* visit("2. A client that greets wrongly is turned away.", rude, () => Effect.void)
   yield* Effect.scoped(Effect.gen(function*() {
     yield* Console.log("\n3. Two clients come and stay.\n")

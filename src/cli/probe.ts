@@ -3,8 +3,8 @@
  *
  * @internal
  */
-import { Argument, Command, Flag } from "effect/cli"
 import * as Cause from "effect/Cause"
+import { Argument, Command, Flag } from "effect/cli"
 import * as Console from "effect/Console"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -88,4 +88,3 @@ export const serve = Command.make("serve").pipe(
   Command.withDescription("Serve a protocol until SIGTERM or SIGINT, then drain"),
   Command.withSubcommands([line])
 )
-

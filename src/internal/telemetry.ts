@@ -54,14 +54,32 @@ export const annotatePeer = (peer: Peer.Peer): Effect.Effect<void> => Effect.ann
 
 /** Updates the metrics of one role. */
 export const make = (role: Role) => {
-  const attributes = { role }
-  const open = Metric.withAttributes(connections, attributes)
-  const underWay = Metric.withAttributes(pending, attributes)
-  const change = (metric: Metric.Gauge<number>, by: number) => Metric.modify(metric, by)
+  const open = Metric.withAttributes(connections, { role })
+  const underWay = Metric.withAttributes(pending, { role })
+  // Few protocols and few outcomes; to name them anew for each connection would cost more than to count it.
+  const counters = new Map<string, Metric.Counter<number>>()
+  const histograms = new Map<string, Metric.Histogram<number>>()
+  const counter = (protocol: string, outcome: string) => {
+    const key = `${protocol} ${outcome}`
+    let known = counters.get(key)
+    if (known === undefined) {
+      known = Metric.withAttributes(outcomes, { role, protocol, outcome })
+      counters.set(key, known)
+    }
+    return known
+  }
+  const histogram = (protocol: string) => {
+    let known = histograms.get(protocol)
+    if (known === undefined) {
+      known = Metric.withAttributes(duration, { role, protocol })
+      histograms.set(protocol, known)
+    }
+    return known
+  }
 
   return {
-    connections: (by: 1 | -1) => change(open, by),
-    pending: (by: 1 | -1) => change(underWay, by),
+    connections: (by: 1 | -1) => Metric.modify(open, by),
+    pending: (by: 1 | -1) => Metric.modify(underWay, by),
 
     /** One handshake with its span, its outcome and its duration; how it ended is the result. */
     observed: <A, E, R>(
@@ -73,12 +91,9 @@ export const make = (role: Role) => {
         const ended = (exit: Exit.Exit<A, E>) => {
           const outcome = outcomeOf(exit)
           const { protocol } = progress
-          const counted = Metric.update(Metric.withAttributes(outcomes, { role, protocol, outcome }), 1)
+          const counted = Metric.update(counter(protocol, outcome), 1)
           const measured = Exit.isSuccess(exit)
-            ? Metric.update(
-              Metric.withAttributes(duration, { role, protocol }),
-              Number(clock.currentTimeNanosUnsafe() - start) / 1e6
-            )
+            ? Metric.update(histogram(protocol), Number(clock.currentTimeNanosUnsafe() - start) / 1e6)
             : Effect.void
           const described = Effect.annotateCurrentSpan({
             "handshake.protocol": protocol,
@@ -89,10 +104,7 @@ export const make = (role: Role) => {
         }
         return Effect.exit(
           Effect.onExit(Effect.provideService(handshake, Progress.CurrentProgress, progress), ended).pipe(
-            Effect.withSpan(`${progress.protocol} handshake`, {
-              kind: role,
-              attributes: { "handshake.role": role }
-            })
+            Effect.withSpan(`${progress.protocol} handshake`, { kind: role, attributes: { "handshake.role": role } })
           )
         )
       })

@@ -226,12 +226,15 @@ export const makeServer = Effect.fnUntraced(function*(
   const parked = new Set<NodeNet.Socket>()
   let accept: ((conn: NodeNet.Socket) => void) | undefined
 
-  const server = NodeNet.createServer({ noDelay: true, allowHalfOpen: true, ...options, pauseOnConnect: true }, (conn) => {
-    conn.on("error", ignore)
-    if (accept !== undefined) return accept(conn)
-    parked.add(conn)
-    conn.once("close", () => parked.delete(conn))
-  })
+  const server = NodeNet.createServer(
+    { noDelay: true, allowHalfOpen: true, ...options, pauseOnConnect: true },
+    (conn) => {
+      conn.on("error", ignore)
+      if (accept !== undefined) return accept(conn)
+      parked.add(conn)
+      conn.once("close", () => parked.delete(conn))
+    }
+  )
   const stop = Effect.sync(() => {
     server.close()
     for (const conn of parked) conn.destroy()

@@ -214,9 +214,11 @@ export const network = (options: Options = {}): Effect.Effect<Network> =>
         const context = Context.omit(Scope.Scope)(yield* Effect.context<R>()) as Context.Context<R>
         const track = Fiber.runIn(scope)
         const serve = (socket: Socket.Socket) => {
-          track(Effect.runForkWith(context)(
-            Effect.ignoreCause(handler(socket), { log: "Unhandled", message: "Unhandled error in SocketServer" })
-          ))
+          track(
+            Effect.runForkWith(context)(
+              Effect.ignoreCause(handler(socket), { log: "Unhandled", message: "Unhandled error in SocketServer" })
+            )
+          )
         }
         accept = serve
         waiting.splice(0).forEach(serve)

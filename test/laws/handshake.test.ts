@@ -78,13 +78,18 @@ for (const { greeting, handshake, name, rest, wrong } of sides) {
   describe(name, () => {
     const right = greeting + rest
 
-    it.effect.prop("law 1, chunking: the outcome does not depend on how the bytes are cut", [Lengths], ([lengths]) =>
-      Effect.gen(function*() {
-        for (const said of [right, ...wrong]) {
-          const whole = yield* outcomeOf(handshake, latin1(said))
-          expect(yield* outcomeOf(handshake, latin1(said), { segments: cutInto(lengths) })).toEqual(whole)
-        }
-      }), { arbitrary: { runs: 15 } })
+    it.effect.prop(
+      "law 1, chunking: the outcome does not depend on how the bytes are cut",
+      [Lengths],
+      ([lengths]) =>
+        Effect.gen(function*() {
+          for (const said of [right, ...wrong]) {
+            const whole = yield* outcomeOf(handshake, latin1(said))
+            expect(yield* outcomeOf(handshake, latin1(said), { segments: cutInto(lengths) })).toEqual(whole)
+          }
+        }),
+      { arbitrary: { runs: 15 } }
+    )
 
     it.effect("law 1, chunking: one byte at a time is the same as all at once", () =>
       Effect.gen(function*() {
@@ -128,11 +133,16 @@ for (const { greeting, handshake, name, rest, wrong } of sides) {
         }
       }))
 
-    it.effect.prop("law 5, wrong turn: no bytes at all make anything but a typed error", [Schema.Uint8Array], ([bytes]) =>
-      Effect.gen(function*() {
-        const { result } = yield* outcomeOf(handshake, bytes)
-        expect(result).toMatchObject({ step: expect.any(String), reason: { _tag: expect.any(String) } })
-      }), runs)
+    it.effect.prop(
+      "law 5, wrong turn: no bytes at all make anything but a typed error",
+      [Schema.Uint8Array],
+      ([bytes]) =>
+        Effect.gen(function*() {
+          const { result } = yield* outcomeOf(handshake, bytes)
+          expect(result).toMatchObject({ step: expect.any(String), reason: { _tag: expect.any(String) } })
+        }),
+      runs
+    )
 
     it.effect("law 6, silence: a peer that dribbles gains nothing over the absolute deadline", () =>
       Effect.gen(function*() {
@@ -249,13 +259,18 @@ describe("law 4, oversize", () => {
       expect(yield* outcomeOf(limited(greeting.length), utf8(greeting + rest))).toMatchObject({ result: "ready", rest })
     }))
 
-  it.effect.prop("the byte limit does not depend on how the bytes are cut", [Lengths], ([lengths]) =>
-    Effect.gen(function*() {
-      for (let bytes = 0; bytes <= greeting.length; bytes++) {
-        const whole = yield* outcomeOf(limited(bytes), utf8(greeting))
-        expect(yield* outcomeOf(limited(bytes), utf8(greeting), { segments: cutInto(lengths) })).toEqual(whole)
-      }
-    }), { arbitrary: { runs: 20 } })
+  it.effect.prop(
+    "the byte limit does not depend on how the bytes are cut",
+    [Lengths],
+    ([lengths]) =>
+      Effect.gen(function*() {
+        for (let bytes = 0; bytes <= greeting.length; bytes++) {
+          const whole = yield* outcomeOf(limited(bytes), utf8(greeting))
+          expect(yield* outcomeOf(limited(bytes), utf8(greeting), { segments: cutInto(lengths) })).toEqual(whole)
+        }
+      }),
+    { arbitrary: { runs: 20 } }
+  )
 })
 
 describe("law 9, secrets", () => {
@@ -327,9 +342,11 @@ describe("law 11, refusal is heard", () => {
       yield* Effect.scoped(Effect.gen(function*() {
         const reader = yield* there.reader
         const writer = yield* there.writer
-        const server = yield* Effect.forkScoped(Effect.flip(Effect.scoped(line.server)).pipe(
-          Effect.provideService(Socket.Socket, here)
-        ))
+        const server = yield* Effect.forkScoped(
+          Effect.flip(Effect.scoped(line.server)).pipe(
+            Effect.provideService(Socket.Socket, here)
+          )
+        )
         yield* writer.write(utf8("Hello\n"))
         yield* TestClock.adjust("500 millis")
         expect(server.pollUnsafe()).toBeUndefined()
@@ -396,4 +413,3 @@ describe("law 12, agreement", () => {
       }))
   }
 })
-

@@ -1,0 +1,212 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Sink from "effect/Sink"
+import * as Socket from "effect/socket/Socket"
+import * as TestClock from "effect/testing/TestClock"
+import * as Codec from "../src/Codec.ts"
+import * as Handshake from "../src/Handshake.ts"
+import * as HandshakeError from "../src/HandshakeError.ts"
+import * as Line from "../src/protocols/Line.ts"
+import * as MemorySocket from "../src/testing/MemorySocket.ts"
+import * as Transport from "../src/Transport.ts"
+import { cutInto, outcomeOf, rawPeer, utf8 } from "./support/conversation.ts"
+
+const lines = Transport.framed(Codec.lines({ maxLength: 64 }))
+
+class NotOurs extends Data.TaggedError("NotOurs")<{ readonly why: string }> {}
+
+/** The server of the line protocol, written by hand. */
+const byHand = Effect.gen(function*() {
+  const transport = yield* lines
+  const refuse = Handshake.refuse(transport, "No! Go away!")
+  const greeting = yield* transport.run(Sink.head()).pipe(
+    Effect.catchTag("TransportError", () => refuse)
+  )
+  if (Option.isNone(greeting)) return yield* refuse
+  if (greeting.value !== "You ready?") {
+    return yield* Handshake.refuse(
+      transport,
+      "No! Go away!",
+      new HandshakeError.InvalidGreeting({ expected: "\"You ready?\"", received: JSON.stringify(greeting.value) })
+    )
+  }
+  yield* transport.send("Bring it!")
+  return transport
+}).pipe(Handshake.named("line"))
+
+describe("the two forms", () => {
+  it.effect.prop(
+    "the pipe of combinators and Effect.gen say and hear the same",
+    [Schema.Literals(["You ready?\nHello\n", "You ready\n", "You ready?\r\n", "\n", "Hi\nYou ready?\n"]), Schema.Int],
+    ([said, n]) =>
+      Effect.gen(function*() {
+        const options = { segments: cutInto([1 + (Math.abs(n) % 13)]) }
+        const piped = yield* outcomeOf(Line.make({ maxLength: 64 }).server, utf8(said), options)
+        const generated = yield* outcomeOf(byHand, utf8(said), options)
+        expect(generated.heard).toBe(piped.heard)
+        expect(generated.rest).toBe(piped.rest)
+        expect(generated.result === "ready").toBe(piped.result === "ready")
+      }),
+    { arbitrary: { runs: 60 } }
+  )
+})
+
+describe("expect", () => {
+  const client = lines.pipe(
+    Handshake.send("You ready?"),
+    Handshake.expect("Bring it!", { rejections: ["No! Go away!", "Later!"] }),
+    Handshake.named("line")
+  )
+
+  it.effect("takes a rejection as one, worth another try", () =>
+    Effect.gen(function*() {
+      for (const no of ["No! Go away!", "Later!"]) {
+        const { result } = yield* outcomeOf(client, utf8(`${no}\n`))
+        expect(result).toMatchObject({ reason: { _tag: "Rejected", by: "peer", said: `"${no}"`, retryable: true } })
+      }
+    }))
+
+  it.effect("says what was expected, what came, and at which step", () =>
+    Effect.gen(function*() {
+      const { result } = yield* outcomeOf(client, utf8("Bring\u0007 it\n"))
+      expect(result).toMatchObject({
+        message:
+          "line handshake failed at step expect \"Bring it!\": expected \"Bring it!\", received \"Bring\\x07 it\""
+      })
+    }))
+
+  it.effect("does not answer a peer that said no itself", () =>
+    Effect.gen(function*() {
+      const polite = lines.pipe(Handshake.expect("yes", { rejections: ["no"], orReply: "why?" }))
+      expect((yield* outcomeOf(polite, utf8("no\n"))).heard).toBe("")
+      expect((yield* outcomeOf(polite, utf8("perhaps\n"))).heard).toBe("why?\n")
+    }))
+
+  it.effect("compares frames of bytes and of values by what is in them", () =>
+    Effect.gen(function*() {
+      const bytes = Transport.framed(Codec.fixed(3)).pipe(Handshake.expect(Uint8Array.of(1, 2, 3)))
+      expect((yield* outcomeOf(bytes, Uint8Array.of(1, 2, 3))).result).toBe("ready")
+      const json = Transport.framed(
+        Codec.schema(Codec.lines(), Schema.fromJsonString(Schema.Struct({ hello: Schema.String })))
+      ).pipe(Handshake.expect({ hello: "you" }))
+      expect((yield* outcomeOf(json, utf8("{\"hello\":\"you\"}\n"))).result).toBe("ready")
+      expect((yield* outcomeOf(json, utf8("{\"hello\":\"me\"}\n"))).result).toMatchObject({
+        reason: { _tag: "InvalidGreeting" }
+      })
+    }))
+})
+
+describe("verify", () => {
+  it.effect("lets failures that are not of the handshake pass", () =>
+    Effect.gen(function*() {
+      const picky = lines.pipe(Handshake.verify("taste", (line) => Effect.fail(new NotOurs({ why: line }))))
+      expect((yield* outcomeOf(picky, utf8("sweet\n"))).result).toMatchObject({ _tag: "NotOurs", why: "sweet" })
+    }))
+
+  it.effect("a local reason is not answered with orReply", () =>
+    Effect.gen(function*() {
+      const full = lines.pipe(
+        Handshake.verify(
+          "room",
+          () => Effect.fail(new HandshakeError.Rejected({ by: "local", said: "full", retryable: true })),
+          { orReply: "bad" }
+        )
+      )
+      expect((yield* outcomeOf(full, utf8("hi\n"))).heard).toBe("")
+    }))
+
+  it.effect("may answer with the transport it is given", () =>
+    Effect.gen(function*() {
+      const mirror = lines.pipe(Handshake.verify("mirror", (line, transport) => transport.send(line)))
+      expect(yield* outcomeOf(mirror, utf8("hi\n"))).toMatchObject({ result: "ready", heard: "hi\n" })
+    }))
+})
+
+describe("exchange", () => {
+  it.effect("asks and decides about the answer in one step", () =>
+    Effect.gen(function*() {
+      const asking = lines.pipe(
+        Handshake.exchange("name", "WHO?", (reply) =>
+          reply === "me"
+            ? Effect.void
+            : Effect.fail(new HandshakeError.InvalidGreeting({ expected: "me", received: reply })))
+      )
+      expect(yield* outcomeOf(asking, utf8("me\n"))).toMatchObject({ result: "ready", heard: "WHO?\n" })
+      expect((yield* outcomeOf(asking, utf8("you\n"))).result).toMatchObject({ step: "name" })
+    }))
+})
+
+describe("named", () => {
+  it.effect("turns transport errors and bare reasons of a handshake by hand into its own errors", () =>
+    Effect.gen(function*() {
+      const cut = lines.pipe(Effect.tap((transport) => transport.receive), Handshake.named("by hand"))
+      expect((yield* outcomeOf(cut, utf8("no end"))).result).toMatchObject({
+        message:
+          "by hand handshake failed at step connect: the peer ended the connection in the middle of a message, " +
+          "after \"no end\""
+      })
+      const bare = lines.pipe(
+        Effect.andThen(Effect.fail(new HandshakeError.UnsupportedVersion({ offered: "1", supported: ["2"] }))),
+        Handshake.named("by hand")
+      )
+      expect((yield* outcomeOf(bare, utf8(""))).result).toMatchObject({ reason: { _tag: "UnsupportedVersion" } })
+    }))
+})
+
+describe("step", () => {
+  it.effect("is what the deadline names, in Effect.gen too", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      yield* rawPeer(there)
+      const fiber = yield* lines.pipe(
+        Effect.tap((transport) => Handshake.step(transport.receive, "wait for the moon")),
+        Handshake.named("moon"),
+        Handshake.deadline("1 minute"),
+        Effect.flip,
+        Effect.provideService(Socket.Socket, here),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      expect(yield* Fiber.join(fiber)).toMatchObject({
+        protocol: "moon",
+        step: "wait for the moon",
+        message: "moon handshake failed at step wait for the moon: not done within 1m"
+      })
+    }))
+})
+
+describe("refuse", () => {
+  it.effect("says no and fails as a rejection by this side", () =>
+    Effect.gen(function*() {
+      const outcome = yield* outcomeOf(Handshake.refuse(lines, "Closed on Mondays."), utf8("hi\n"))
+      expect(outcome.heard).toBe("Closed on Mondays.\n")
+      expect(outcome.result).toMatchObject({ step: "refuse", reason: { _tag: "Rejected", by: "local" } })
+    }))
+})
+
+describe("connecting", () => {
+  it.effect("a socket that cannot be opened is ConnectionFailed at step connect", () =>
+    Effect.gen(function*() {
+      const closed = Socket.make({
+        reader: Effect.fail(
+          new Socket.SocketError({
+            reason: new Socket.SocketOpenError({ kind: "Unknown", cause: new Error("ECONNREFUSED") })
+          })
+        ),
+        writer: Effect.never
+      })
+      const error = yield* Effect.flip(Effect.provideService(Line.client, Socket.Socket, closed))
+      expect(error).toMatchObject({
+        protocol: "line",
+        step: "connect",
+        fault: "network",
+        retryable: true,
+        reason: { _tag: "ConnectionFailed", operation: "open" }
+      })
+      expect(error.message).toContain("ECONNREFUSED")
+    }))
+})
