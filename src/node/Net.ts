@@ -76,7 +76,7 @@ const makeSource = (conn: NodeNet.Socket): Source => {
       conn.on("drain", () => drained(Effect.void))
       conn.on("close", () => {
         to.onEnd(undefined)
-        drained(Effect.fail(writeError(new Error("the connection is closed"))))
+        if (onDrain !== undefined) drained(Effect.fail(writeError(new Error("the connection is closed"))))
       })
       // It broke between its birth and now.
       if (broken !== undefined) to.onEnd(socketError(new Socket.SocketReadError({ cause: broken })))
