@@ -149,14 +149,12 @@ export const diagram = (
   const peer = options?.peer ?? "server"
   const said = transcript.filter((entry) => entry.direction !== "note")
   const width = Math.max(20, ...said.map((entry) => entry.frame.length)) + 3
-  const indent = Math.floor(self.length / 2) - 1
-  const margin = " ".repeat(Math.max(2, indent))
-  const lines = [
-    `${self}${
-      " ".repeat(Math.max(2, margin.length + width + 2 - self.length - Math.ceil(peer.length / 2) + 1))
-    }${peer}`,
-    `${margin}│${" ".repeat(width)}│`
-  ]
+  // A label stands centred above its line, in `margin` or `margin + width + 1`.
+  const left = Math.floor((self.length - 1) / 2)
+  const margin = " ".repeat(Math.max(2, left))
+  const first = " ".repeat(margin.length - left) + self
+  const second = Math.max(first.length + 2, margin.length + width + 1 - Math.floor((peer.length - 1) / 2))
+  const lines = [first.padEnd(second) + peer, `${margin}│${" ".repeat(width)}│`]
   for (const { atMs, direction, frame } of transcript) {
     switch (direction) {
       case "sent":

@@ -31,17 +31,21 @@ describe("serve", () => {
     [Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 }))).check(Schema.isMaxLength(20))],
     ([delays]) =>
       Effect.gen(function*() {
-        const { peer, transport } = yield* connected({ segments: cutInto([3, 5, 1]) })
-        const serving = yield* Effect.forkChild(
-          Pipeline.serve<string, string>((line) =>
+        const [here, there] = yield* MemorySocket.pair({ segments: cutInto([3, 5, 1]) })
+        const peer = yield* rawPeer(there)
+        const serving = yield* Transport.framed(Codec.lines()).pipe(
+          Effect.flatMap(Pipeline.serve<string, string>((line) =>
             line.endsWith("0") ? Effect.succeed(line) : Effect.delay(Effect.succeed(line), Number(line.split(" ")[1]))
-          )(transport)
+          )),
+          Effect.scoped,
+          Effect.provideService(Socket.Socket, here),
+          Effect.forkChild
         )
         const requests = delays.map((delay, i) => `${i} ${delay}\n`).join("")
         yield* Effect.andThen(peer.write(utf8(requests)), peer.end)
         yield* TestClock.adjust("10 millis")
         yield* Fiber.join(serving)
-        yield* settled
+        yield* peer.closed
         expect(peer.heard()).toBe(requests)
       }).pipe(Effect.scoped),
     { arbitrary: { runs: 40 } }
