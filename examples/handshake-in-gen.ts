@@ -12,8 +12,8 @@ const server = Effect.gen(function*() {
   const greeting = yield* transport.run(Sink.head<string>()).pipe(Handshake.step("greeting"))
   if (Option.getOrUndefined(greeting) !== "You ready?") {
     // Without a reason of ours the error would say `Rejected`; the peer hears the same either way.
-    const received = Option.getOrElse(greeting, () => "nothing")
-    const reason = new HandshakeError.InvalidGreeting({ expected: "You ready?", received })
+    const received = JSON.stringify(Option.getOrElse(greeting, () => ""))
+    const reason = new HandshakeError.InvalidGreeting({ expected: "\"You ready?\"", received })
     return yield* Handshake.refuse(transport, "No! Go away!", reason)
   }
   yield* transport.send("Bring it!")
@@ -28,7 +28,7 @@ const client = (greeting: string) =>
     const answer = yield* transport.run(Sink.head<string>()).pipe(Handshake.step("answer"))
     if (Option.isNone(answer)) return yield* new HandshakeError.UnexpectedEnd({ excerpt: "" })
     if (answer.value !== "Bring it!") {
-      return yield* new HandshakeError.Rejected({ by: "peer", said: answer.value, retryable: true })
+      return yield* new HandshakeError.Rejected({ by: "peer", said: JSON.stringify(answer.value), retryable: true })
     }
     return transport
   }).pipe(Handshake.deadline("5 seconds"), Handshake.named("line"))
@@ -61,5 +61,5 @@ await Effect.runPromise(talk("You ready?"))
 // => answer: Hello!
 
 await Effect.runPromise(talk("Hello?"))
-// => client: line handshake failed at step answer: rejected by the peer: No! Go away!; try again later or elsewhere
-// => server: line handshake failed at step refuse: expected You ready?, received Hello?
+// => client: line handshake failed at step answer: rejected by the peer: "No! Go away!"; try again later or elsewhere
+// => server: line handshake failed at step refuse: expected "You ready?", received "Hello?"

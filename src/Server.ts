@@ -18,6 +18,7 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
+import type * as Take from "effect/Take"
 import { HandshakeError, isHandshakeError, reasonOf, Rejected, Timeout } from "./HandshakeError.ts"
 import * as Connection from "./internal/connection.ts"
 import * as NetSocket from "./internal/netSocket.ts"
@@ -88,8 +89,8 @@ export interface Counts {
  *
  * - `address`: where it listens.
  * - `counts`: its connections now.
- * - `events`: what happens to its connections from now on. A subscriber that falls more than 1024 events behind misses
- *   the oldest; the server never waits for one.
+ * - `events`: what happens to its connections from now on, until it is drained. A subscriber that falls more than 1024
+ *   events behind misses the oldest; the server never waits for one.
  * - `drain`: stops taking connections and requests, lets what was taken be answered, for at most `drainTimeout`, then
  *   closes what is left. To call it twice is harmless. The end of the server's scope does the same.
  * - `awaitDrained`: waits until that is done, whoever began it.
@@ -181,7 +182,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   const clock = yield* Clock.Clock
   const socketServer = yield* SocketServer.SocketServer
   const telemetry = Telemetry.make("server")
-  const events = yield* PubSub.sliding<Event>(1024)
+  const events = yield* PubSub.sliding<Take.Take<Event>>(1024)
   const drained = yield* Deferred.make<void>()
   const stopping = yield* Deferred.make<void>()
 
@@ -204,7 +205,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   const released = Effect.sync(() => {
     if (isIdle()) onIdle?.()
   })
-  const emit = (event: Event) => PubSub.publish(events, event)
+  const emit = (event: Event) => PubSub.publish(events, [event])
 
   // Says no on a connection, in the words of the protocol where it has some, and never for longer than `refusalTime`.
   const turnAway = (connection: Connection.Connection, why: Protocol.Refusal): Effect.Effect<void> =>
@@ -387,6 +388,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
         inService.forEach((connection) => connection.closeToRequests())
         yield* Effect.timeoutOption(Effect.interruptible(idle), drainTimeout)
         yield* Fiber.interrupt(running)
+        yield* PubSub.publish(events, Exit.void)
         yield* Deferred.succeed(drained, undefined)
       })
     })
@@ -396,7 +398,10 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   return {
     address: socketServer.address,
     counts: Effect.sync(() => ({ ...counts })),
-    events: Stream.fromPubSub(events),
+    events: Stream.suspend(() =>
+      // Who comes after the end would wait for it.
+      Deferred.isDoneUnsafe(drained) ? Stream.empty : Stream.fromPubSubTake(events)
+    ),
     drain,
     awaitDrained: Deferred.await(drained)
   }

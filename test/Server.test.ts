@@ -4,6 +4,7 @@ import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as References from "effect/References"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import * as Pipeline from "../src/Pipeline.ts"
@@ -179,6 +180,18 @@ describe("drain", () => {
       yield* TestClock.adjust("1 millis")
       yield* Fiber.join(draining)
       yield* peer.closed
+    }))
+
+  it.effect("ends the stream of events, for those who listen and for those who come later", () =>
+    Effect.gen(function*() {
+      const { network, server } = yield* serving()
+      const listening = yield* Effect.forkChild(Stream.runCollect(server.events))
+      yield* settled
+      const peer = yield* saying(network, "You ready?\n")
+      yield* peer.end
+      yield* server.drain
+      expect(tags(yield* Fiber.join(listening))).toEqual(["Accepted", "Ready", "Closed"])
+      expect(yield* Stream.runCollect(server.events)).toEqual([])
     }))
 
   it.effect("is harmless twice, and so is the end of the scope after it", () =>
