@@ -9,7 +9,7 @@ import { Socket } from "effect/socket"
 
 const server = Effect.gen(function*() {
   const transport = yield* Transport.framed(Codec.lines())
-  const greeting = yield* transport.run(Sink.head<string>()).pipe(Handshake.step("greeting"))
+  const greeting = yield* transport.run(Sink.head()).pipe(Handshake.step("greeting"))
   if (Option.getOrUndefined(greeting) !== "You ready?") {
     // Without a reason of ours the error would say `Rejected`; the peer hears the same either way.
     const received = JSON.stringify(Option.getOrElse(greeting, () => ""))
@@ -25,7 +25,7 @@ const client = (greeting: string) =>
     const transport = yield* Transport.framed(Codec.lines())
     // The first request travels with the greeting. It waits in the server's transport until the handshake is done.
     yield* transport.sendAll([greeting, "Hello"])
-    const answer = yield* transport.run(Sink.head<string>()).pipe(Handshake.step("answer"))
+    const answer = yield* transport.run(Sink.head()).pipe(Handshake.step("answer"))
     if (Option.isNone(answer)) return yield* new HandshakeError.UnexpectedEnd({ excerpt: "" })
     if (answer.value !== "Bring it!") {
       return yield* new HandshakeError.Rejected({ by: "peer", said: JSON.stringify(answer.value), retryable: true })

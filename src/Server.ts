@@ -157,10 +157,31 @@ type Services<R, R2> = Exclude<Exclude<R, Socket.Socket>, Scope.Scope> | Exclude
 /** How long a peer may take to hear that it is turned away. */
 const refusalTime = Duration.seconds(2)
 
+/** How many peers are told at once that they are turned away. */
+const maxRefusing = 1024
+
 const saying: Record<Protocol.Refusal, string> = {
   capacity: "at capacity",
   draining: "shutting down",
   deadline: "too slow"
+}
+
+/** Ends a handshake from outside. */
+class CutShort {
+  readonly why: Protocol.Refusal
+  constructor(why: Protocol.Refusal) {
+    this.why = why
+  }
+}
+
+/** A connection that was admitted, from accept to close. */
+interface Admitted {
+  readonly id: number
+  /** When it was accepted, in milliseconds of the clock. */
+  readonly accepted: number
+  pending: boolean
+  /** Once it is open. */
+  connection: Connection.Connection | undefined
 }
 
 /**
@@ -202,9 +223,9 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   let onIdle: (() => void) | undefined
 
   const isIdle = () => counts.connections === 0 && counts.refusing === 0
-  const released = Effect.sync(() => {
+  const released = () => {
     if (isIdle()) onIdle?.()
-  })
+  }
   const emit = (event: Event) => PubSub.publish(events, [event])
 
   // Says no on a connection, in the words of the protocol where it has some, and never for longer than `refusalTime`.
@@ -226,41 +247,35 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
         : new Rejected({ by: "local", said: saying[why], retryable: true })
     })
 
-  const opened = (socket: Socket.Socket) =>
-    Effect.flatMap(NetSocket.currentPeer, (peer) => Connection.open(socket, { peer, lingers: true }))
+  const open = (socket: Socket.Socket, lingers: boolean) =>
+    Effect.flatMap(NetSocket.currentPeer, (peer) => Connection.open(socket, { peer, lingers }))
 
-  const refuse = (id: number, socket: Socket.Socket, why: Protocol.Refusal) =>
+  const refuse = (id: number, socket: Socket.Socket, why: Protocol.Refusal) => {
     // Those who are being told no are bounded as well; the rest is closed without a word.
-    counts.refusing >= maxPending
-      ? Effect.scoped(Effect.ignore(opened(socket)))
-      : Effect.suspend(() => {
-        counts.refusing++
-        const progress = Progress.make(name)
-        progress.step = "accept"
-        return Effect.scoped(Effect.flatMap(opened(socket), (connection) =>
-          Effect.andThen(
-            telemetry.observed(
-              Telemetry.annotatePeer(connection.peer).pipe(
-                Effect.andThen(turnAway(connection, why)),
-                Effect.andThen(Effect.fail(rejection(progress.protocol, progress.step, why)))
-              ),
-              progress
-            ),
-            emit({
-              _tag: "Refused",
-              id,
-              peer: connection.peer,
-              reason: "Rejected",
-              error: rejection(progress.protocol, progress.step, why)
-            })
-          )))
-      }).pipe(
-        Effect.ignore,
-        Effect.ensuring(Effect.suspend(() => {
-          counts.refusing--
-          return released
-        }))
+    if (counts.refusing >= maxRefusing) return Effect.scoped(Effect.ignore(open(socket, false)))
+    const progress = Progress.make(name)
+    progress.step = "accept"
+    const error = rejection(progress.protocol, progress.step, why)
+    const told = Effect.flatMap(open(socket, true), (connection) => {
+      const { peer } = connection
+      const said = Effect.andThen(Telemetry.annotatePeer(peer), turnAway(connection, why))
+      return Effect.andThen(
+        telemetry.observed(Effect.andThen(said, Effect.fail(error)), progress),
+        emit({ _tag: "Refused", id, peer, reason: error.reason._tag, error })
       )
+    })
+    return Effect.acquireUseRelease(
+      Effect.sync(() => {
+        counts.refusing++
+      }),
+      () => Effect.ignore(Effect.scoped(told)),
+      () =>
+        Effect.sync(() => {
+          counts.refusing--
+          released()
+        })
+    )
+  }
 
   // Shakes hands against the deadline and against a drain; both end a handshake that is under way at once.
   const shake = (connection: Connection.Connection, progress: Progress.Progress, accepted: number) => {
@@ -286,65 +301,70 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     )
   }
 
-  const converse = Effect.fnUntraced(function*(id: number, socket: Socket.Socket, state: Admitted) {
+  const leavePending = (state: Admitted) =>
+    Effect.suspend(() => {
+      if (!state.pending) return Effect.void
+      state.pending = false
+      counts.pending--
+      return telemetry.pending(-1)
+    })
+
+  const converse = Effect.fnUntraced(function*(state: Admitted, socket: Socket.Socket) {
+    const { id } = state
     const progress = Progress.make(name)
     const connection = yield* Effect.mapError(
-      opened(socket),
+      open(socket, true),
       (error) => new HandshakeError({ protocol: progress.protocol, step: progress.step, reason: reasonOf(error) })
     )
+    state.connection = connection
     const { peer } = connection
-    state.peer = peer
     yield* emit({ _tag: "Accepted", id, peer })
     const exit = yield* shake(connection, progress, state.accepted)
     if (Exit.isFailure(exit)) {
-      if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.interrupt
-      const error = Cause.squash(exit.cause)
-      const reason = Telemetry.outcomeOf(exit)
-      yield* emit({ _tag: connection.refused ? "Refused" : "Failed", id, peer, reason, error })
+      if (!Cause.hasInterruptsOnly(exit.cause)) {
+        const reason = Telemetry.outcomeOf(exit)
+        const error = Cause.squash(exit.cause)
+        yield* emit({ _tag: connection.refused ? "Refused" : "Failed", id, peer, reason, error })
+      }
       return yield* Effect.failCause(exit.cause)
     }
-    yield* state.ready
+    yield* leavePending(state)
     yield* emit({ _tag: "Ready", id, peer })
     inService.add(connection)
-    state.connection = connection
     // The drain has begun while this one was on its way here.
     if (draining) connection.closeToRequests()
     yield* options.serve(exit.value)
+  })
+
+  const depart = Effect.fnUntraced(function*(state: Admitted, exit: Exit.Exit<unknown, unknown>) {
+    const { connection, id } = state
+    const peer = connection?.peer ?? Peer.unknown
+    counts.connections--
+    if (connection !== undefined) inService.delete(connection)
+    yield* leavePending(state)
+    yield* telemetry.connections(-1)
+    const cause = Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? undefined : exit.cause
+    if (connection !== undefined) {
+      yield* emit({ _tag: "Closed", id, peer, error: cause && Cause.squash(cause) })
+    }
+    if (cause !== undefined) yield* report(cause, id, peer)
+    released()
   })
 
   const admit = (id: number, socket: Socket.Socket) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
         const state: Admitted = {
+          id,
           accepted: clock.currentTimeMillisUnsafe(),
-          peer: undefined,
-          connection: undefined,
           pending: true,
-          ready: Effect.suspend(() => {
-            if (!state.pending) return Effect.void
-            state.pending = false
-            counts.pending--
-            return telemetry.pending(-1)
-          })
+          connection: undefined
         }
         counts.connections++
         counts.pending++
-        const enter = Effect.andThen(telemetry.connections(1), telemetry.pending(1))
-        return Effect.andThen(enter, restore(Effect.scoped(converse(id, socket, state)))).pipe(
-          Effect.onExit((exit) =>
-            Effect.gen(function*() {
-              counts.connections--
-              if (state.connection !== undefined) inService.delete(state.connection)
-              yield* state.ready
-              yield* telemetry.connections(-1)
-              const error = Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)
-                ? undefined
-                : Cause.squash(exit.cause)
-              if (state.peer !== undefined) yield* emit({ _tag: "Closed", id, peer: state.peer, error })
-              if (Exit.isFailure(exit)) yield* report(exit.cause, id, state.peer ?? Peer.unknown)
-              yield* released
-            })
-          ),
+        return Effect.andThen(telemetry.connections(1), telemetry.pending(1)).pipe(
+          Effect.andThen(restore(Effect.scoped(converse(state, socket)))),
+          Effect.onExit((exit) => depart(state, exit)),
           // It is reported; the socket server need not report it again.
           Effect.exit
         )
@@ -407,34 +427,18 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   }
 })
 
-class CutShort {
-  readonly why: Protocol.Refusal
-  constructor(why: Protocol.Refusal) {
-    this.why = why
-  }
-}
-
-interface Admitted {
-  readonly accepted: number
-  peer: Peer.Peer | undefined
-  /** While it is in service. */
-  connection: Connection.Connection | undefined
-  pending: boolean
-  /** It is not pending any more. */
-  readonly ready: Effect.Effect<void>
-}
-
 /**
  * Logs how a connection has failed: what this side did wrong as a warning, a defect as an error, and what peers do, which
  * is their business, for those who debug.
  */
 const report = (cause: Cause.Cause<unknown>, id: number, peer: Peer.Peer): Effect.Effect<void> => {
-  if (Cause.hasInterruptsOnly(cause)) return Effect.void
   const error = Cause.squash(cause)
   const annotate = Effect.annotateLogs({ connection: id, peer: Peer.format(peer) })
   if (Cause.hasDies(cause)) return annotate(Effect.logError("a connection has died of a defect", cause))
   if (isHandshakeError(error) || isTransportError(error)) {
-    return annotate(error.fault === "local" ? Effect.logWarning(error.message) : Effect.logDebug(error.message))
+    // To turn a peer away is this side's doing, but nothing to mend.
+    const mine = error.fault === "local" && error.reason._tag !== "Rejected"
+    return annotate(mine ? Effect.logWarning(error.message) : Effect.logDebug(error.message))
   }
   return annotate(Effect.logWarning("the service of a connection has failed", cause))
 }

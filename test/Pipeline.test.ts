@@ -41,7 +41,9 @@ describe("serve", () => {
           Effect.provideService(Socket.Socket, here),
           Effect.forkChild
         )
-        const requests = delays.map((delay, i) => `${i} ${delay}\n`).join("")
+        const requests = delays.map((delay, i) =>
+          `${i} ${delay}\n`
+        ).join("")
         yield* Effect.andThen(peer.write(utf8(requests)), peer.end)
         yield* TestClock.adjust("10 millis")
         yield* Fiber.join(serving)
