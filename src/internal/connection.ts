@@ -6,7 +6,6 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Socket from "effect/socket/Socket"
@@ -157,10 +156,7 @@ export const open = Effect.fnUntraced(function*(socket: Socket.Socket, options?:
     isSourceSocket(socket) ? socket[SourceTypeId] : PullSource.make(socket),
     failed("open")
   )
-  const connection = new Connection(
-    source,
-    Option.getOrElse(Option.fromUndefinedOr(options?.peer), () => source.peer)
-  )
+  const connection = new Connection(source, options?.peer ?? source.peer)
   connection.lingers = options?.lingers ?? false
   yield* Scope.addFinalizerExit(scope, (exit) => connection.close(exit))
   return connection
