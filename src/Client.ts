@@ -130,6 +130,7 @@ export const connect: {
 ): Effect.fn.Return<Of<T>, HandshakeError | E, Scope.Scope | Socket.Socket | R> {
   const telemetry = Telemetry.make("client")
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.client
+  const name = options.protocol?.name ?? Progress.nameOf(handshake)
 
   // Each attempt has a scope of its own, which ends with it if it fails and with the client if it succeeds.
   const attempt = Effect.fnUntraced(function*(socket: Socket.Socket) {
@@ -145,7 +146,7 @@ export const connect: {
     )
     const observed = Effect.acquireUseRelease(
       telemetry.pending(1),
-      () => telemetry.observed(shaken, Progress.make(options.protocol?.name)),
+      () => telemetry.observed(shaken, Progress.make(name)),
       () => telemetry.pending(-1)
     )
     return yield* Effect.onExit(

@@ -3,7 +3,8 @@
  *
  * A handshake is an ordinary Effect that needs a `Socket`, speaks over it, and ends with a `Transport`, or fails with a
  * `HandshakeError` that names the step. The steps of this module are combinators over such Effects; what they do not
- * cover is written with `Effect.gen` over `transport.run` and `transport.send`, and the two mix freely.
+ * cover is written with `Effect.gen` over `transport.run` and `transport.send`. The two mix freely: given first, a
+ * step's handshake may also be a transport.
  *
  * @since 0.1.0
  */
@@ -11,6 +12,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import { dual } from "effect/Function"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import type * as Codec from "./Codec.ts"
@@ -125,12 +127,18 @@ const opened = <T extends Any, E, R>(self: Effect.Effect<T, E, R>): Effect.Effec
         ? toHandshakeError(progress, progress?.step ?? "connect")(error)
         : error as Exclude<E, TransportError>))
 
+const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0]) || Transport.isTransport(args[0])
+
 const then = <T extends Any, T2, E, R, E2, R2>(
-  self: Effect.Effect<T, E, R>,
+  self: T | Effect.Effect<T, E, R>,
   name: (transport: T) => string,
   act: (transport: T) => Effect.Effect<T2, E2, R2>
 ): Effect.Effect<T2, Failure<E> | HandshakeError | Exclude<E2, TransportError | Reason>, R | R2> =>
-  Effect.flatMap(opened(self), (transport) => step(act(transport), name(transport)))
+  Effect.flatMap(
+    // A handshake by hand has its transport already.
+    Effect.isEffect(self) ? opened(self) : Effect.succeed(self),
+    (transport) => step(act(transport), name(transport))
+  )
 
 const secretly = <A, E, R>(
   transport: Any,
@@ -198,8 +206,10 @@ const replyingWith = <T extends Any, A, E, R>(
 export interface ExpectOptions<T> {
   /** What a peer hears that says anything else, or nothing that is a frame. Without it the connection is just closed. */
   readonly orReply?: Out<T> | undefined
-  /** The peer's ways of saying no. They fail as `Rejected` and are worth another try, later or elsewhere. */
+  /** The peer's ways of saying no. They fail as `Rejected`. */
   readonly rejections?: ReadonlyArray<In<T>> | undefined
+  /** Whether a peer that said no is worth another try, later or elsewhere. Default: true. */
+  readonly retryable?: boolean | undefined
   /** The name of the step; by default it tells what is expected. */
   readonly name?: string | undefined
   /** Whether the frame is a secret that no error and no transcript may show. Default: false. */
@@ -233,36 +243,34 @@ export const expect: {
     expected: In<T>,
     options?: ExpectOptions<T>
   ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E>, R>
-  <T extends Any, E, R>(
-    self: Effect.Effect<T, E, R>,
+  <T extends Any, E = never, R = never>(
+    self: T | Effect.Effect<T, E, R>,
     expected: In<T>,
     options?: ExpectOptions<T>
   ): Effect.Effect<T, Failure<E>, R>
 } = dual(
-  (args) => Effect.isEffect(args[0]),
+  isDataFirst,
   <T extends Any, E, R>(
-    self: Effect.Effect<T, E, R>,
+    self: T | Effect.Effect<T, E, R>,
     expected: In<T>,
     options?: ExpectOptions<T>
   ): Effect.Effect<T, Failure<E>, R> =>
     verify(
       self,
       options?.name ??
-        ((transport) => options?.secret === true ? "expect a secret" : `expect ${show(transport, expected)}`),
+        ((transport) => options?.secret === true ? "expect a secret" : `expect ${Transport.show(transport, expected)}`),
       (frame, transport): Effect.Effect<void, Reason> => {
         if (equals(frame, expected)) return Effect.void
-        const received = show(transport, frame)
+        const received = Transport.show(transport, frame)
         return Effect.fail(
           options?.rejections?.some((rejection) => equals(frame, rejection)) === true
-            ? new Rejected({ by: "peer", said: received, retryable: true })
-            : new InvalidGreeting({ expected: show(transport, expected), received })
+            ? new Rejected({ by: "peer", said: received, retryable: options.retryable ?? true })
+            : new InvalidGreeting({ expected: Transport.show(transport, expected), received })
         )
       },
       options
     )
 )
-
-const show = <T extends Any>(transport: T, frame: In<T> | Out<T>): string => implOf(transport).show(frame)
 
 /**
  * How `Handshake.verify` and `Handshake.exchange` take a frame that is refused.
@@ -292,10 +300,12 @@ export interface VerifyOptions<T> {
  * import { Effect } from "effect"
  *
  * const server = Transport.framed(Codec.lines()).pipe(
- *   Handshake.verify("version", (line) =>
+ *   Handshake.verify("version", (line, transport) =>
  *     line === "HELLO 2"
  *       ? Effect.void
- *       : Effect.fail(new HandshakeError.UnsupportedVersion({ offered: line, supported: ["HELLO 2"] })), {
+ *       : Effect.fail(
+ *         new HandshakeError.UnsupportedVersion({ offered: Transport.show(transport, line), supported: ["HELLO 2"] })
+ *       ), {
  *     orReply: "UNSUPPORTED"
  *   })
  * )
@@ -310,16 +320,16 @@ export const verify: {
     decide: (frame: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
     options?: VerifyOptions<T>
   ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2>
-  <T extends Any, E, R, E2, R2>(
-    self: Effect.Effect<T, E, R>,
+  <T extends Any, E2, R2, E = never, R = never>(
+    self: T | Effect.Effect<T, E, R>,
     name: string | ((transport: T) => string),
     decide: (frame: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
     options?: VerifyOptions<T>
   ): Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2>
 } = dual(
-  (args) => Effect.isEffect(args[0]),
+  isDataFirst,
   <T extends Any, E, R, E2, R2>(
-    self: Effect.Effect<T, E, R>,
+    self: T | Effect.Effect<T, E, R>,
     name: string | ((transport: T) => string),
     decide: (frame: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
     options?: VerifyOptions<T>
@@ -340,6 +350,24 @@ export const verify: {
     )
 )
 
+/** How long a connection that cannot be written to is searched for the peer's last words. */
+const lastWordsTime = Duration.seconds(1)
+
+/**
+ * A peer may say no and leave before this side has said anything. What it said is the answer then, and not that nobody
+ * listens any more: the next step shall read it.
+ */
+const say = <T extends Any>(transport: T, frame: Out<T>): Effect.Effect<void, TransportError> =>
+  Effect.catchIf(
+    transport.send(frame),
+    (error) => error.reason._tag === "ConnectionFailed",
+    (error) =>
+      Effect.flatMap(
+        Effect.timeoutOption(implOf(transport).hasFrame, lastWordsTime),
+        (found) => Option.getOrElse(found, () => false) ? Effect.void : Effect.fail(error)
+      )
+  )
+
 /**
  * Sends one frame.
  *
@@ -356,22 +384,23 @@ export const send: {
     frame: Out<T>,
     options?: { readonly name?: string | undefined; readonly secret?: boolean | undefined }
   ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E>, R>
-  <T extends Any, E, R>(
-    self: Effect.Effect<T, E, R>,
+  <T extends Any, E = never, R = never>(
+    self: T | Effect.Effect<T, E, R>,
     frame: Out<T>,
     options?: { readonly name?: string | undefined; readonly secret?: boolean | undefined }
   ): Effect.Effect<T, Failure<E>, R>
 } = dual(
-  (args) => Effect.isEffect(args[0]),
+  isDataFirst,
   <T extends Any, E, R>(
-    self: Effect.Effect<T, E, R>,
+    self: T | Effect.Effect<T, E, R>,
     frame: Out<T>,
     options?: { readonly name?: string | undefined; readonly secret?: boolean | undefined }
   ): Effect.Effect<T, Failure<E>, R> =>
     then(
       self,
-      (transport) => options?.name ?? (options?.secret === true ? "send a secret" : `send ${show(transport, frame)}`),
-      (transport) => Effect.as(secretly(transport, options?.secret, transport.send(frame)), transport)
+      (transport) =>
+        options?.name ?? (options?.secret === true ? "send a secret" : `send ${Transport.show(transport, frame)}`),
+      (transport) => Effect.as(secretly(transport, options?.secret, say(transport, frame)), transport)
     )
 )
 
@@ -390,17 +419,17 @@ export const exchange: {
     decide: (reply: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
     options?: VerifyOptions<T>
   ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2>
-  <T extends Any, E, R, E2, R2>(
-    self: Effect.Effect<T, E, R>,
+  <T extends Any, E2, R2, E = never, R = never>(
+    self: T | Effect.Effect<T, E, R>,
     name: string,
     request: Out<T>,
     decide: (reply: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
     options?: VerifyOptions<T>
   ): Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2>
 } = dual(
-  (args) => Effect.isEffect(args[0]),
+  isDataFirst,
   <T extends Any, E, R, E2, R2>(
-    self: Effect.Effect<T, E, R>,
+    self: T | Effect.Effect<T, E, R>,
     name: string,
     request: Out<T>,
     decide: (reply: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
@@ -414,8 +443,8 @@ export const exchange: {
  *
  * **Details**
  *
- * By default the reason is a `Rejected` by this side. The first argument may be a transport as well as an Effect that
- * ends with one.
+ * By default the reason is a `Rejected` by this side, which means that there is no room. Where it is what the peer has
+ * said, give the reason, such as an `InvalidGreeting`: events and metrics count by it.
  *
  * **Example** (By hand, in `Effect.gen`)
  *
@@ -446,19 +475,19 @@ export const refuse: {
     reason?: Reason
   ): Effect.Effect<never, Failure<E>, R>
 } = dual(
-  (args) => Effect.isEffect(args[0]) || Transport.isTransport(args[0]),
+  isDataFirst,
   <T extends Any, E, R>(
     self: T | Effect.Effect<T, E, R>,
     reply: Out<T>,
     reason?: Reason
   ): Effect.Effect<never, Failure<E>, R> =>
     then(
-      Effect.isEffect(self) ? self : Effect.succeed(self) as Effect.Effect<T, E, R>,
+      self,
       () => "refuse",
       (transport) =>
         Effect.andThen(
           sayNo(transport, reply),
-          Effect.fail(reason ?? new Rejected({ by: "local", said: show(transport, reply), retryable: true }))
+          Effect.fail(reason ?? new Rejected({ by: "local", said: Transport.show(transport, reply), retryable: true }))
         )
     )
 )
@@ -513,13 +542,16 @@ export const named: {
     self: Effect.Effect<A, E, R>,
     protocol: string
   ): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R> =>
-    withProgress(self, (effect, progress) => {
-      progress.protocol = protocol
-      return Effect.mapError(effect, (error) =>
-        isStepError(error)
-          ? toHandshakeError(progress, progress.step)(error)
-          : error as Exclude<E, TransportError | Reason>)
-    })
+    Progress.setName(
+      withProgress(self, (effect, progress) => {
+        progress.protocol = protocol
+        return Effect.mapError(effect, (error) =>
+          isStepError(error)
+            ? toHandshakeError(progress, progress.step)(error)
+            : error as Exclude<E, TransportError | Reason>)
+      }),
+      protocol
+    )
 )
 
 // Finds the progress that an outer combinator watches, or begins one.

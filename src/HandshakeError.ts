@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Fault, FrameTooLarge, MalformedFrame } from "./Codec.ts"
 import { ConnectionFailed, type TransportError } from "./TransportError.ts"
@@ -174,21 +175,19 @@ export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFaile
 }
 
 /**
- * The two sides have no version of the protocol in common.
+ * The two sides have no version of the protocol in common. The `fault` is with the side that has offered it; `peer`
+ * unless it is given.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class UnsupportedVersion extends Schema.TaggedError<UnsupportedVersion>()("UnsupportedVersion", {
   offered: Schema.String,
-  supported: Schema.Array(Schema.String)
+  supported: Schema.Array(Schema.String),
+  fault: Fault.pipe(Schema.withConstructorDefault(Effect.succeed("peer" as const)))
 }) {
   override get message(): string {
     return `version ${this.offered} is not supported; supported: ${this.supported.join(", ")}`
-  }
-  /** Whose mistake it is. */
-  get fault(): Fault {
-    return "peer"
   }
 }
 

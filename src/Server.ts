@@ -207,8 +207,8 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   const drained = yield* Deferred.make<void>()
   const stopping = yield* Deferred.make<void>()
 
-  const name = options.protocol?.name
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.server
+  const name = options.protocol?.name ?? Progress.nameOf(handshake)
   const refusing = options.protocol === undefined ? options.refuse : options.protocol.refuse
   const handshakeTimeout = Duration.fromInputUnsafe(options.handshakeTimeout ?? "10 seconds")
   const drainTimeout = Duration.fromInputUnsafe(options.drainTimeout ?? "10 seconds")

@@ -220,6 +220,19 @@ export const framed: <In, Out>(codec: Codec.Codec<In, Out>, options?: {
 )
 
 /**
+ * A frame as errors and transcripts show it: bounded and printable, and not at all while it is a secret.
+ *
+ * **When to use**
+ *
+ * Use to name a frame in a reason of your own. What a peer sends is no text for logs as it is.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const show = <T extends Transport.Any>(self: T, frame: Transport.In<T> | Transport.Out<T>): string =>
+  implOf(self).show(frame)
+
+/**
  * Goes on with another codec on the same connection.
  *
  * **Details**

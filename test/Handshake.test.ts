@@ -79,6 +79,14 @@ describe("expect", () => {
       })
     }))
 
+  it.effect("takes a rejection that is final as one", () =>
+    Effect.gen(function*() {
+      const banned = lines.pipe(Handshake.expect("yes", { rejections: ["never"], retryable: false }))
+      expect((yield* outcomeOf(banned, utf8("never\n"))).result).toMatchObject({
+        reason: { _tag: "Rejected", retryable: false }
+      })
+    }))
+
   it.effect("does not answer a peer that said no itself", () =>
     Effect.gen(function*() {
       const polite = lines.pipe(Handshake.expect("yes", { rejections: ["no"], orReply: "why?" }))
@@ -175,6 +183,44 @@ describe("step", () => {
         protocol: "moon",
         step: "wait for the moon",
         message: "moon handshake failed at step wait for the moon: not done within 1m"
+      })
+    }))
+})
+
+describe("a step by hand", () => {
+  it.effect("takes the transport itself", () =>
+    Effect.gen(function*() {
+      const nonce = Effect.gen(function*() {
+        const transport = yield* lines
+        yield* Handshake.send(transport, "42", { name: "nonce" })
+        yield* Handshake.expect(transport, "24", { name: "answer" })
+        return transport
+      }).pipe(Handshake.named("nonce"))
+      expect(yield* outcomeOf(nonce, utf8("24\n"))).toMatchObject({ result: "ready", heard: "42\n" })
+      expect((yield* outcomeOf(nonce, utf8("42\n"))).result).toMatchObject({ step: "answer" })
+    }))
+})
+
+describe("send", () => {
+  it.effect("law 11: a peer that said no and left before it was greeted has still rejected", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* there.reader
+        yield* Effect.flatMap(there.writer, (writer) => writer.write(utf8("No! Go away!\n")))
+      }))
+      const error = yield* Effect.flip(Effect.provideService(Line.client, Socket.Socket, here))
+      expect(error.reason).toMatchObject({ _tag: "Rejected", by: "peer" })
+    }))
+
+  it.effect("fails where the peer has left without a word", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      yield* Effect.scoped(there.reader)
+      const error = yield* Effect.flip(Effect.provideService(Line.client, Socket.Socket, here))
+      expect(error).toMatchObject({
+        step: "send \"You ready?\"",
+        reason: { _tag: "ConnectionFailed", operation: "write" }
       })
     }))
 })

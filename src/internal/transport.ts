@@ -84,6 +84,17 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
     return take
   }
 
+  /** Whether a frame comes before the end. It is not taken. */
+  get hasFrame(): Effect.Effect<boolean> {
+    const look: Effect.Effect<boolean> = Effect.suspend(() => {
+      const exit = this.frames.nextTaken()
+      if (exit === undefined) return Effect.andThen(this.connection.readable, look)
+      if (Exit.isSuccess(exit)) this.frames.giveBack([exit.value])
+      return Effect.succeed(Exit.isSuccess(exit))
+    })
+    return look
+  }
+
   /** Every complete frame, at most `max` of them, or why there will be none. */
   takeAll(max: number): ReadonlyArray<In> | Exit.Exit<never, TransportError> {
     const frames = this.frames.nextAll(max)

@@ -149,13 +149,14 @@ export type DialOptions = NodeNet.NetConnectOpts
  *
  * **Details**
  *
- * How long dialling may take is the handshake's deadline. Interrupted, it gives up at once.
+ * It takes Node's options, or an address such as that of a `Server`. How long dialling may take is the handshake's deadline. Interrupted, it gives up at once.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const socket = (options: DialOptions): Effect.Effect<Socket.Socket> =>
-  fromConnection((release) =>
+export const socket = (to: DialOptions | NetAddress.SocketAddress): Effect.Effect<Socket.Socket> => {
+  const options = NetAddress.isSocketAddress(to) ? dialOptions(to) : to
+  return fromConnection((release) =>
     Effect.acquireRelease(
       Effect.callback<NodeNet.Socket, Socket.SocketError>((resume) => {
         const conn = NodeNet.connect({ noDelay: true, allowHalfOpen: true, ...options })
@@ -178,6 +179,12 @@ export const socket = (options: DialOptions): Effect.Effect<Socket.Socket> =>
       { interruptible: true }
     )
   )
+}
+
+const dialOptions = (address: NetAddress.SocketAddress): DialOptions =>
+  address._tag === "UnixPathAddress"
+    ? { path: address.path }
+    : { host: NetAddress.formatHost(address), port: address.port }
 
 const ignore = () => {}
 
@@ -187,8 +194,8 @@ const ignore = () => {}
  * @category layers
  * @since 0.1.0
  */
-export const layerSocket = (options: DialOptions): Layer.Layer<Socket.Socket> =>
-  Layer.effect(Socket.Socket, socket(options))
+export const layerSocket = (to: DialOptions | NetAddress.SocketAddress): Layer.Layer<Socket.Socket> =>
+  Layer.effect(Socket.Socket, socket(to))
 
 /**
  * How to listen.
