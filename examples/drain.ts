@@ -6,12 +6,6 @@ import { Deferred, Effect, Exit, Fiber, Layer } from "effect"
 import { Client, Pipeline, Server } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"
 import * as Line from "effect-handshake/protocols/Line"
-import { NetAddress } from "effect/net"
-
-const socketTo = (address: NetAddress.SocketAddress) =>
-  address._tag === "UnixPathAddress"
-    ? Net.socket({ path: address.path })
-    : Net.socket({ host: NetAddress.formatIp(address.address), port: address.port })
 
 const program = Effect.gen(function*() {
   const taken = yield* Deferred.make<void>()
@@ -29,7 +23,7 @@ const program = Effect.gen(function*() {
     }).pipe(Layer.provide(Net.layerServer({ host: "127.0.0.1", port: 0 })))
   )
   const server = yield* Effect.provide(Server.Server, context)
-  const sockets = [socketTo(server.address)] as const
+  const sockets = [Net.socket(server.address)] as const
 
   const client = yield* Client.connect({ protocol: Line.protocol, sockets })
   const answer = yield* Effect.forkChild(client.call("Hello"))

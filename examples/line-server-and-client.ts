@@ -6,17 +6,11 @@ import { Effect, Layer } from "effect"
 import { Client, Codec, Handshake, Pipeline, Server, Transport } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"
 import * as Line from "effect-handshake/protocols/Line"
-import { NetAddress } from "effect/net"
 
 const LineServer = Server.layer({
   protocol: Line.protocol,
   serve: Pipeline.serve((line) => Effect.succeed(`${line}!`))
 }).pipe(Layer.provide(Net.layerServer({ host: "127.0.0.1", port: 0 })))
-
-const socketTo = (address: NetAddress.SocketAddress) =>
-  address._tag === "UnixPathAddress"
-    ? Net.socket({ path: address.path })
-    : Net.socket({ host: NetAddress.formatIp(address.address), port: address.port })
 
 /** It says something else than what the server waits for. */
 const rude = Transport.framed(Codec.lines()).pipe(
@@ -27,7 +21,7 @@ const rude = Transport.framed(Codec.lines()).pipe(
 
 const program = Effect.gen(function*() {
   const { address } = yield* Server.Server
-  const sockets = [socketTo(address)] as const
+  const sockets = [Net.socket(address)] as const
 
   // The scope is the connection's: when it closes, the connection does.
   const answers = yield* Effect.scoped(Effect.gen(function*() {

@@ -15,7 +15,6 @@ import { Effect, Layer, Schema } from "effect"
 import { Client, Codec, Handshake, HandshakeError, Pipeline, Protocol, Server, Transport } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"
 import { Mac, SecureRandom } from "effect/crypto"
-import { NetAddress } from "effect/net"
 
 // --- The messages: JSON, each preceded by its length in four bytes ---
 
@@ -83,7 +82,11 @@ const server = (key: Mac.Key) =>
 const refusal = (why: string, version: number) => {
   switch (why) {
     case "version":
-      return new HandshakeError.UnsupportedVersion({ offered: String(version), supported: ["another one"] })
+      return new HandshakeError.UnsupportedVersion({
+        offered: String(version),
+        supported: ["another one"],
+        fault: "local"
+      })
     case "proof":
       return new HandshakeError.AuthenticationFailed({ method: "hmac", detail: "the server said no", fault: "local" })
     default:
@@ -104,9 +107,8 @@ const client = (key: Mac.Key, version: number) =>
     const message = yield* transport.receive.pipe(Handshake.step("challenge"))
     if (message._tag !== "Challenge") return yield* unexpected("Challenge", message, version)
     const proof = yield* Effect.orDie(mac.sign(key, message.nonce))
-    // From here on in the other form: the steps know how to keep a secret.
-    return yield* Effect.succeed(transport).pipe(
-      Handshake.send({ _tag: "Proof", proof }, { name: "proof", secret: true }),
+    // From here on with steps: they know how to keep a secret.
+    return yield* Handshake.send(transport, { _tag: "Proof", proof }, { name: "proof", secret: true }).pipe(
       Handshake.verify("welcome", (message) =>
         message._tag === "Welcome" ? Effect.void : Effect.fail(unexpected("Welcome", message, version)))
     )
@@ -124,11 +126,6 @@ const sums = (options: { readonly key: Mac.Key; readonly version?: number }) =>
 
 const keyOf = (text: string) => Effect.orDie(Mac.key(Mac.hmacSha256, new TextEncoder().encode(text)))
 
-const socketTo = (address: NetAddress.SocketAddress) =>
-  address._tag === "UnixPathAddress"
-    ? Net.socket({ path: address.path })
-    : Net.socket({ host: NetAddress.formatIp(address.address), port: address.port })
-
 const SumServer = Layer.unwrap(Effect.gen(function*() {
   return Server.layer({
     protocol: sums({ key: yield* keyOf("a long and random key") }),
@@ -141,7 +138,7 @@ const SumServer = Layer.unwrap(Effect.gen(function*() {
 const visit = Effect.fnUntraced(function*(options: { readonly key: string; readonly version?: number }) {
   const { address } = yield* Server.Server
   const protocol = sums({ ...options, key: yield* keyOf(options.key) })
-  const client = yield* Client.connect({ protocol, sockets: [socketTo(address)] })
+  const client = yield* Client.connect({ protocol, sockets: [Net.socket(address)] })
   const answer = yield* client.call({ _tag: "Add", a: 19, b: 23 })
   return answer._tag === "Sum" ? `accepted: the sum is ${answer.sum}` : "accepted, but not served"
 }, (effect) =>

@@ -6,7 +6,6 @@ import { Effect, Exit, Fiber, Schedule, Scope, Stream } from "effect"
 import { Client, Pipeline, Server } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"
 import * as Line from "effect-handshake/protocols/Line"
-import { NetAddress } from "effect/net"
 import { SocketServer } from "effect/socket"
 
 const listen = (name: string, maxConnections: number) =>
@@ -16,11 +15,6 @@ const listen = (name: string, maxConnections: number) =>
     maxConnections
   }).pipe(Effect.provideServiceEffect(SocketServer.SocketServer, Net.makeServer({ host: "127.0.0.1", port: 0 })))
 
-const socketTo = (address: NetAddress.SocketAddress) =>
-  address._tag === "UnixPathAddress"
-    ? Net.socket({ path: address.path })
-    : Net.socket({ host: NetAddress.formatIp(address.address), port: address.port })
-
 const protocol = Line.protocol
 
 const program = Effect.gen(function*() {
@@ -29,11 +23,13 @@ const program = Effect.gen(function*() {
 
   // A guest takes the only place of the first server.
   const guestScope = yield* Scope.make()
-  const guest = yield* Client.connect({ protocol, sockets: [socketTo(first.address)] }).pipe(Scope.provide(guestScope))
+  const guest = yield* Client.connect({ protocol, sockets: [Net.socket(first.address)] }).pipe(
+    Scope.provide(guestScope)
+  )
   console.log(yield* guest.call("welcome")) // => first says welcome
 
   // 1. Without a second address and without a Schedule the first failure stands.
-  const alone = yield* Client.connect({ protocol, sockets: [socketTo(first.address)] }).pipe(
+  const alone = yield* Client.connect({ protocol, sockets: [Net.socket(first.address)] }).pipe(
     Effect.as("accepted"),
     Effect.catchTag(
       "HandshakeError",
@@ -44,7 +40,10 @@ const program = Effect.gen(function*() {
   console.log(alone) // => Rejected, whose fault: peer, another try: true
 
   // 2. With both addresses, a rejection at the first goes on to the second.
-  const elsewhere = yield* Client.connect({ protocol, sockets: [socketTo(first.address), socketTo(second.address)] })
+  const elsewhere = yield* Client.connect({
+    protocol,
+    sockets: [Net.socket(first.address), Net.socket(second.address)]
+  })
   console.log(yield* elsewhere.call("hello")) // => second says hello
 
   // 3. With a Schedule, the client comes back. The guest leaves when the first server has refused it twice.
@@ -56,7 +55,7 @@ const program = Effect.gen(function*() {
   )
   const waiting = yield* Client.connect({
     protocol,
-    sockets: [socketTo(first.address)],
+    sockets: [Net.socket(first.address)],
     retry: Schedule.spaced("20 millis").pipe(Schedule.upTo({ times: 200 }))
   }).pipe(Effect.forkScoped)
   yield* Fiber.join(refusals)
