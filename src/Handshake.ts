@@ -14,7 +14,7 @@ import * as Equal from "effect/Equal"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type * as Socket from "effect/socket/Socket"
+import * as Socket from "effect/socket/Socket"
 import type * as Codec from "./Codec.ts"
 import {
   HandshakeError,
@@ -25,6 +25,8 @@ import {
   Rejected,
   Timeout
 } from "./HandshakeError.ts"
+import * as Connection from "./internal/connection.ts"
+import * as Excerpt from "./internal/excerpt.ts"
 import * as Progress from "./internal/progress.ts"
 import { CurrentByteLimit, implOf } from "./internal/transport.ts"
 import * as Transport from "./Transport.ts"
@@ -514,6 +516,90 @@ export const switchCodec: {
   ): Effect.Effect<Transport.Transport<In2, Out2>, Failure<E>, R> =>
     then(self, () => "switch codec", (transport) => Transport.switchCodec(transport, codec))
 )
+
+/**
+ * One of the handshakes that a port may be asked for.
+ *
+ * **Details**
+ *
+ * `accepts` looks at the first bytes, one more each time: `true` takes the connection, `false` leaves it to the others,
+ * `undefined` asks for more.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Branch<A, E, R> {
+  /** What the first bytes are of, for the error where they are of none. */
+  readonly name: string
+  readonly accepts: (bytes: Uint8Array) => boolean | undefined
+  readonly handshake: Effect.Effect<A, E, R>
+}
+
+/**
+ * Chooses a handshake by the first bytes that the peer sends: one port, many protocols.
+ *
+ * **Details**
+ *
+ * The first branch in order that accepts has the connection, once every branch before it has declined. It gets all of
+ * the bytes, those that were looked at too. Where all decline, or the peer ends or has sent `maxLength` bytes, 1024 by
+ * default, before one accepts, it fails as `InvalidGreeting`.
+ *
+ * **Example** (Two line protocols on one port)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ *
+ * const lines = Transport.framed(Codec.lines())
+ *
+ * const startsWith = (text: string) => (bytes: Uint8Array) => {
+ *   const seen = new TextDecoder().decode(bytes)
+ *   return seen.startsWith(text) ? true : text.startsWith(seen) ? undefined : false
+ * }
+ *
+ * const server = Handshake.firstOf([
+ *   { name: "chat", accepts: startsWith("CHAT "), handshake: lines.pipe(Handshake.expect("CHAT 1")) },
+ *   { name: "mail", accepts: startsWith("MAIL "), handshake: lines.pipe(Handshake.expect("MAIL 1")) }
+ * ])
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const firstOf = Effect.fnUntraced(function*<A, E, R>(
+  branches: ReadonlyArray<Branch<A, E, R>>,
+  options?: { readonly maxLength?: number | undefined }
+): Effect.fn.Return<A, E | HandshakeError, R | Socket.Socket | Scope.Scope> {
+  const maxLength = options?.maxLength ?? 1024
+  const connection = yield* step(Connection.open(yield* Socket.Socket), "connect")
+  const { inbox } = connection
+  let seen = 0
+  const nobody = (bytes: Uint8Array) =>
+    new InvalidGreeting({
+      expected: `the first bytes of ${branches.map((branch) => branch.name).join(" or ")}`,
+      received: Excerpt.ofBytes(bytes)
+    })
+  const choose: Effect.Effect<Branch<A, E, R>, TransportError | Reason> = Effect.suspend(() => {
+    const available = Math.min(inbox.unread.length, maxLength)
+    // Byte for byte, so that the choice does not depend on how many came at once.
+    for (let length = seen + 1; length <= available; length++) {
+      const bytes = inbox.unread.peek(0, length)
+      let undecided = false
+      for (const branch of branches) {
+        const accepted = branch.accepts(bytes)
+        if (accepted === true && !undecided) return Effect.succeed(branch)
+        undecided ||= accepted !== false
+      }
+      seen = length
+      if (!undecided || length === maxLength) return Effect.fail(nobody(bytes))
+    }
+    if (inbox.end === undefined) return Effect.andThen(connection.readable, choose)
+    return Effect.fail(
+      seen > 0 ? nobody(inbox.unread.peek(0, seen)) : reasonOf(inbox.end)
+    )
+  })
+  const branch = yield* step(choose, "first bytes")
+  return yield* Effect.provideService(branch.handshake, Socket.Socket, connection.socket)
+})
 
 /**
  * Gives the whole handshake its protocol's name, which its errors, logs, spans and metrics carry.

@@ -13,7 +13,7 @@ import * as HandshakeError from "../src/HandshakeError.ts"
 import * as Line from "../src/protocols/Line.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
-import { cutInto, outcomeOf, rawPeer, utf8 } from "./support/conversation.ts"
+import { cutInto, outcomeOf, rawPeer, text, utf8 } from "./support/conversation.ts"
 
 const lines = Transport.framed(Codec.lines({ maxLength: 64 }))
 
@@ -221,6 +221,56 @@ describe("send", () => {
       expect(error).toMatchObject({
         step: "send \"You ready?\"",
         reason: { _tag: "ConnectionFailed", operation: "write" }
+      })
+    }))
+})
+
+describe("firstOf", () => {
+  const startsWith = (prefix: string) => (bytes: Uint8Array) => {
+    const seen = text(bytes)
+    return seen.startsWith(prefix) ? true : prefix.startsWith(seen) ? undefined : false
+  }
+  const server = Handshake.firstOf([
+    { name: "chat", accepts: startsWith("CHAT "), handshake: lines.pipe(Handshake.expect("CHAT 1")) },
+    { name: "channel", accepts: startsWith("CH"), handshake: lines.pipe(Handshake.expect("CHANNEL 1")) }
+  ]).pipe(Handshake.named("many"))
+
+  it.effect.prop(
+    "hands every byte to the chosen handshake, however they are cut",
+    [Schema.Int],
+    ([n]) =>
+      Effect.gen(function*() {
+        const options = { segments: cutInto([1 + (Math.abs(n) % 9)]) }
+        for (const greeting of ["CHAT 1\n", "CHANNEL 1\n"]) {
+          expect(yield* outcomeOf(server, utf8(`${greeting}rest`), options)).toMatchObject({
+            result: "ready",
+            rest: "rest"
+          })
+        }
+        const { result } = yield* outcomeOf(server, utf8("CxAT 1\n"), options)
+        expect(result).toMatchObject({
+          step: "first bytes",
+          message: "many handshake failed at step first bytes: expected the first bytes of chat or channel, " +
+            "received \"Cx\""
+        })
+      }),
+    { arbitrary: { runs: 20 } }
+  )
+
+  it.effect("a peer that ends before anybody can tell is refused", () =>
+    Effect.gen(function*() {
+      expect((yield* outcomeOf(server, utf8("C"))).result).toMatchObject({ reason: { _tag: "InvalidGreeting" } })
+      expect((yield* outcomeOf(server, utf8(""))).result).toMatchObject({ reason: { _tag: "UnexpectedEnd" } })
+    }))
+
+  it.effect("nobody looks at more than maxLength bytes, and one that decides at that length is taken", () =>
+    Effect.gen(function*() {
+      const late = (length: number) => (bytes: Uint8Array) => bytes.length < length ? undefined : true
+      const deciding = (length: number) =>
+        Handshake.firstOf([{ name: "late", accepts: late(length), handshake: lines }], { maxLength: 8 })
+      expect((yield* outcomeOf(deciding(8), utf8("12345678"))).result).toBe("ready")
+      expect((yield* outcomeOf(deciding(9), utf8("123456789"))).result).toMatchObject({
+        reason: { _tag: "InvalidGreeting" }
       })
     }))
 })

@@ -75,11 +75,31 @@ describe.concurrent("serve line", () => {
       yield* good.hears("Bring it!\n")
       const before = memory(pid)
       const peer = yield* Tcp.dial(port)
+      // It says all that it has to say before it listens.
+      yield* peer.deafen
       for (let i = 0; i < 32; i++) yield* peer.say(new Uint8Array(64 * 1024).fill(0x61))
+      yield* peer.end
+      yield* peer.listen
       expect(yield* peer.ended).toBe(refusal)
       yield* good.say("Hello\n")
       yield* good.hears("Bring it!\nHello\n")
       if (Option.isSome(before)) expect(Option.getOrThrow(memory(pid)) - before.value).toBeLessThan(30)
+    }))
+
+  it.live("keeps nothing of what a peer says that is turned away", () =>
+    Effect.gen(function*() {
+      const { pid, port } = yield* Cli.serve()
+      const good = yield* Tcp.saying(port, "You ready?\n")
+      yield* good.hears("Bring it!\n")
+      const before = memory(pid)
+      const peer = yield* Tcp.saying(port, "Hi\n")
+      expect(yield* peer.ended).toBe(refusal)
+      // The server need not listen to all of it.
+      for (let i = 0; i < 2048 && peer.socket.writable; i++) yield* peer.say(new Uint8Array(64 * 1024))
+      const after = memory(pid)
+      yield* good.say("Hello\n")
+      yield* good.hears("Bring it!\nHello\n")
+      if (Option.isSome(before)) expect(Option.getOrThrow(after) - before.value).toBeLessThan(80)
     }))
 
   it.live("serves a good client while 500 silent ones wait for their deadline, and ends all of those", () =>

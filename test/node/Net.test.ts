@@ -126,6 +126,9 @@ const scenarios = (name: string, sockets: Sockets) => {
         const transport = yield* next
         expect(yield* transport.receive).toBe("Hello")
         failsWith(yield* Effect.flip(transport.receive), "ConnectionClosed")
+        // At once, a socket that is not half-open would still take it.
+        yield* Tcp.turn
+        yield* Tcp.turn
         yield* transport.send("Goodbye")
         yield* peer.hears("Goodbye\n")
       }))
@@ -138,6 +141,20 @@ const scenarios = (name: string, sockets: Sockets) => {
         yield* peer.reset
         const error = yield* soon(Effect.flip(Effect.forever(transport.send("x".repeat(60_000)))))
         failsWith(error, "ConnectionFailed")
+        for (let turns = 0; turns < 3; turns++) yield* Tcp.turn
+        failsWith(yield* soon(Effect.flip(transport.send("still there?"))), "ConnectionFailed")
+      }))
+
+    it.live("fails the write after the one that found the connection reset", () =>
+      Effect.gen(function*() {
+        const { at, next } = yield* accepting(sockets)
+        const peer = yield* Tcp.dial(at)
+        const transport = yield* next
+        yield* peer.reset
+        // The system takes this one, or refuses it later.
+        yield* Effect.ignore(soon(transport.send("Hello")))
+        for (let turns = 0; turns < 10; turns++) yield* Tcp.turn
+        failsWith(yield* soon(Effect.flip(transport.send("still there?"))), "ConnectionFailed")
       }))
 
     it.live("fails a write that waits for the peer when the peer resets the connection", () =>
@@ -219,17 +236,55 @@ const scenarios = (name: string, sockets: Sockets) => {
         expect(yield* peer.ended).toBe(refusal)
       }))
 
-    it.live("refuses one too many, who may have said much already, and takes the next when one leaves", () =>
+    // Who closes with unread bytes resets the connection, and then the last words are lost on whoever still writes.
+    const impolite: Record<string, [said: string, Options]> = {
+      "greets wrongly": ["Hi\n", {}],
+      "is one too many": ["You ready?\n", { maxConnections: 0 }],
+      "comes late": ["", { handshakeTimeout: "50 millis" }]
+    }
+    for (const [what, [said, options]] of Object.entries(impolite)) {
+      it.live(`makes its refusal heard by a peer that ${what} and does not listen before it has said all`, () =>
+        Effect.gen(function*() {
+          const { at, happened, server } = yield* serving(sockets, options)
+          const peer = yield* Tcp.dial(at)
+          yield* peer.deafen
+          yield* peer.say(said)
+          yield* happened("Refused")
+          yield* peer.say("x".repeat(200_000))
+          yield* Tcp.turn
+          yield* peer.say("x".repeat(200_000))
+          yield* peer.end
+          yield* countsToZero(server)
+          yield* peer.listen
+          expect(yield* peer.ended).toBe(refusal)
+        }))
+    }
+
+    it.live("refuses one too many and takes the next when one leaves", () =>
       Effect.gen(function*() {
         const { at, happened } = yield* serving(sockets, { maxConnections: 1 })
         const first = yield* Tcp.saying(at, "You ready?\n")
         yield* first.hears("Bring it!\n")
-        const second = yield* Tcp.saying(at, `You ready?\n${"x".repeat(200_000)}`)
+        const second = yield* Tcp.saying(at, "You ready?\n")
         expect(yield* second.ended).toBe(refusal)
         yield* first.end
         yield* happened("Closed")
         const third = yield* Tcp.saying(at, "You ready?\n")
         yield* third.hears("Bring it!\n")
+      }))
+
+    it.live("answers what is under way after the peer's half-close", () =>
+      Effect.gen(function*() {
+        const taken = yield* Deferred.make<void>()
+        const { at } = yield* serving(sockets, {
+          serve: Pipeline.serve<string, string>((line) =>
+            Deferred.succeed(taken, undefined).pipe(Effect.andThen(Effect.delay(Effect.succeed(line), "30 millis")))
+          )
+        })
+        const peer = yield* Tcp.saying(at, "You ready?\nHello\n")
+        yield* Deferred.await(taken)
+        yield* peer.end
+        expect(yield* peer.ended).toBe("Bring it!\nHello\n")
       }))
 
     it.live("turns away who is not ready by the deadline, silent or dribbling", () =>
@@ -281,11 +336,17 @@ const scenarios = (name: string, sockets: Sockets) => {
 
     it.live("ends only the connection whose handler fails, after the answers before it", () =>
       Effect.gen(function*() {
-        const { at } = yield* serving(sockets, {
+        const { at, happened } = yield* serving(sockets, {
           serve: Pipeline.serve((line: string) => line === "bad" ? Effect.fail("no") : Effect.succeed(line))
         })
         const good = yield* Tcp.saying(at, "You ready?\n")
-        const bad = yield* Tcp.saying(at, "You ready?\nHello\nbad\nmore\n")
+        const bad = yield* Tcp.dial(at)
+        yield* bad.deafen
+        yield* bad.say("You ready?\nHello\nbad\n")
+        yield* bad.say("more\n".repeat(40_000))
+        yield* bad.end
+        yield* happened("Closed")
+        yield* bad.listen
         expect(yield* bad.ended).toBe("Bring it!\nHello\n")
         yield* good.say("still here\n")
         yield* good.hears("Bring it!\nstill here\n")
@@ -449,6 +510,28 @@ describe("Net", () => {
         Effect.provideService(Socket.Socket, yield* socket(port))
       )
       expect(yield* Deferred.await(heard)).toBe(`${said}\n`)
+    }))
+
+  it.live("leaves nothing open when the scope closes, though the peer never ends its side", () =>
+    Effect.gen(function*() {
+      const gone = yield* Deferred.make<void>()
+      const { port } = yield* Tcp.listen((peer) => {
+        peer.socket.on("close", () => Deferred.doneUnsafe(gone, Exit.void))
+        // To write to a connection that is closed resets it; to one that is half-closed it does not.
+        Effect.runFork(
+          Effect.andThen(
+            Effect.exit(peer.ended),
+            Effect.repeat(peer.say("x"), { schedule: Schedule.spaced("5 millis") })
+          )
+            .pipe(Effect.raceFirst(Deferred.await(gone)))
+        )
+      })
+      yield* Transport.framed(Codec.lines()).pipe(
+        Effect.flatMap((transport) => transport.send("Hello")),
+        Effect.scoped,
+        Effect.provideService(Socket.Socket, yield* socket(port))
+      )
+      yield* soon(Deferred.await(gone))
     }))
 
   it.live("closes a connection that its handler never opens", () =>

@@ -80,6 +80,9 @@ export interface Peer {
   /** The same, each byte in a segment of its own. */
   readonly spell: (text: string) => Effect.Effect<void>
   readonly end: Effect.Effect<void>
+  /** Stops to read, and reads again. */
+  readonly deafen: Effect.Effect<void>
+  readonly listen: Effect.Effect<void>
   readonly reset: Effect.Effect<void>
   readonly heard: () => string
   /** Waits until exactly this was heard so far. */
@@ -90,6 +93,11 @@ export interface Peer {
   readonly over: Effect.Effect<void>
   readonly isOpen: () => boolean
 }
+
+/** Lets the event loop go round once. */
+export const turn = Effect.callback<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
 
 /** What one end of a connection says and hears. */
 export const peerOf = (socket: Net.Socket): Peer => {
@@ -114,17 +122,17 @@ export const peerOf = (socket: Net.Socket): Peer => {
     spell: (text) =>
       Effect.forEach(
         Buffer.from(text),
-        (byte) =>
-          Effect.andThen(
-            say(Uint8Array.of(byte)),
-            Effect.callback<void>((resume) => {
-              setImmediate(() => resume(Effect.void))
-            })
-          ),
+        (byte) => Effect.andThen(say(Uint8Array.of(byte)), turn),
         { discard: true }
       ),
     end: Effect.sync(() => {
       socket.end()
+    }),
+    deafen: Effect.sync(() => {
+      socket.pause()
+    }),
+    listen: Effect.sync(() => {
+      socket.resume()
     }),
     reset: Effect.sync(() => {
       socket.resetAndDestroy()

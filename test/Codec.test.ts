@@ -1,0 +1,705 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Codec from "../src/Codec.ts"
+import { ByteWriter } from "../src/internal/bytes.ts"
+import { bytewise, copiedDuring, CountingBuffer, type Decoded, decodePieces, splits } from "./support/codecs.ts"
+import { join, text, utf8 } from "./support/conversation.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Frames and bytes by chance. The alphabets are small, so that what a codec cares about comes up often.
+// ---------------------------------------------------------------------------------------------------------------------
+
+const picks = Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 })))
+
+const bytesOf = (
+  alphabet: ReadonlyArray<number>,
+  maxLength = 24,
+  minLength = 0
+): Arbitrary.Arbitrary<Uint8Array> =>
+  Arbitrary.map(
+    Arbitrary.array(picks, { minLength, maxLength }),
+    (ns) => Uint8Array.from(ns, (n) => alphabet[n % alphabet.length])
+  )
+
+const textOf = (alphabet: ReadonlyArray<string>, maxLength = 8): Arbitrary.Arbitrary<string> =>
+  Arbitrary.map(Arbitrary.array(picks, { maxLength }), (ns) => ns.map((n) => alphabet[n % alphabet.length]).join(""))
+
+const several = <A>(frame: Arbitrary.Arbitrary<A>): Arbitrary.Arbitrary<ReadonlyArray<A>> =>
+  Arbitrary.array(frame, { maxLength: 4 })
+
+const anyByte = Array.from({ length: 256 }, (_, byte) => byte)
+
+const letters = ["a", "b", "x", "\r", " ", "\u0000", "é", "馬", "🐎", "\ufeff", "\u2028"]
+
+// The letters of a line cut into their bytes, line ends, and bytes that UTF-8 never has.
+const lineBytes = [...utf8("abx\r\n\n\u0000é馬🐎"), 0xff, 0xc0]
+
+/** Whether a part occurs in bytes, found the slow and obvious way. */
+const occurs = (bytes: Uint8Array, part: Uint8Array): boolean =>
+  bytes.some((_, at) => part.every((byte, i) => bytes[at + i] === byte))
+
+/** Whether the first delimiter behind a frame is its own. */
+const ends = (frame: Uint8Array, delimiter: Uint8Array): boolean =>
+  !occurs(join([frame, delimiter]).subarray(0, -1), delimiter)
+
+const show = (value: unknown): string =>
+  JSON.stringify(value, (_, inner: unknown) => inner instanceof Uint8Array ? `bytes ${inner.join(" ")}` : inner)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The laws
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Subject<A> {
+  /** The codec with a maximum frame length. One that has no maximum ignores it. */
+  readonly codec: (maxLength: number) => Codec.Codec<A, A>
+  /** Frames that the codec can encode. */
+  readonly frame: Arbitrary.Arbitrary<A>
+  /** Bytes that are a frame now and then. */
+  readonly garbage: Arbitrary.Arbitrary<Uint8Array>
+  /** A frame that counts as this many bytes. */
+  readonly sized: (bytes: number) => A
+  /** Whether frames depend on how the bytes were cut. */
+  readonly cutDependent?: boolean
+  /** Whether the length of a frame is not bounded by `maxLength`. */
+  readonly unbounded?: boolean
+}
+
+const runs = { arbitrary: { runs: 100 } }
+
+const laws = <A>(name: string, subject: Subject<A>) =>
+  describe(`the laws of ${name}`, () => {
+    const codec = subject.codec(64)
+    const cutDependent = subject.cutDependent === true
+
+    // Where the frames depend on the cuts, their concatenation must not.
+    const seen = (decoded: Decoded<A>): string =>
+      show(cutDependent ? { ...decoded, frames: join(decoded.frames as ReadonlyArray<Uint8Array>) } : decoded)
+
+    const sameForEverySplit = (bytes: Uint8Array): void => {
+      const whole = seen(decodePieces(codec, [bytes]))
+      for (const pieces of splits(bytes)) {
+        const cut = seen(decodePieces(codec, pieces))
+        if (cut !== whole) expect(`${cut} of ${show(pieces)}`).toBe(whole)
+      }
+    }
+
+    it.prop("what is encoded is decoded again", [several(subject.frame)], ([frames]) => {
+      const decoded = decodePieces(codec, [Codec.encodeAll(codec, frames)])
+      expect(seen(decoded)).toBe(seen({ frames, error: undefined, rest: new Uint8Array() }))
+    }, runs)
+
+    it.prop("frames do not depend on how their bytes were cut", [several(subject.frame)], ([frames]) =>
+      sameForEverySplit(Codec.encodeAll(codec, frames)), runs)
+
+    it.prop("garbage gives the same frames and the same error however it was cut, and never throws", [
+      several(subject.frame),
+      subject.garbage
+    ], ([frames, garbage]) =>
+      sameForEverySplit(join([Codec.encodeAll(codec, frames), garbage])), runs)
+
+    it.prop("to ask again without new bytes gives nothing new", [subject.garbage], ([garbage]) => {
+      const input = new CountingBuffer()
+      const decoder = codec.decoder()
+      for (const piece of bytewise(garbage)) {
+        input.push(piece)
+        let result = decoder.decode(input)
+        while (result !== undefined && Result.isSuccess(result)) {
+          result = decoder.decode(input)
+        }
+        if (result !== undefined) {
+          return
+        }
+        expect(decoder.decode(input)).toBeUndefined()
+      }
+    }, runs)
+
+    if (!cutDependent) {
+      it.prop("an unfinished frame asks for more and stays in the buffer", [subject.frame], ([frame]) => {
+        const bytes = Codec.encodeAll(codec, [frame])
+        for (let length = 0; length < bytes.length; length++) {
+          const decoded = decodePieces(codec, [bytes.subarray(0, length)])
+          expect(show(decoded)).toBe(show({ frames: [], error: undefined, rest: bytes.subarray(0, length) }))
+        }
+      }, runs)
+
+      it.prop("what follows a frame stays in the buffer, byte for byte", [subject.frame, subject.garbage], (
+        [frame, garbage]
+      ) => {
+        const bytes = Codec.encodeAll(codec, [frame])
+        const input = new CountingBuffer()
+        input.push(join([bytes, garbage]))
+        const result = codec.decoder().decode(input)
+        expect(show(result && Result.getOrThrow(result))).toBe(show(frame))
+        expect(input.consumed).toBe(bytes.length)
+        expect(show(input.rest())).toBe(show(garbage))
+      }, runs)
+    }
+
+    if (subject.unbounded !== true) {
+      const limit = 40
+      const limited = subject.codec(limit)
+      const larger = subject.codec(limit + 1)
+
+      it("a frame exactly at the limit is encoded and decoded", () => {
+        const frame = subject.sized(limit)
+        expect(decodePieces(limited, bytewise(Codec.encodeAll(limited, [frame]))).frames).toEqual([frame])
+      })
+
+      it("a frame above the limit is not encoded", () => {
+        const result = limited.encode(subject.sized(limit + 1), new ByteWriter())
+        expect(result && Result.isFailure(result) && result.failure).toMatchObject({
+          _tag: "FrameTooLarge",
+          limit,
+          fault: "local"
+        })
+      })
+
+      it("a frame above the limit is not decoded, in one piece or in many", () => {
+        const bytes = Codec.encodeAll(larger, [subject.sized(limit + 1)])
+        const whole = decodePieces(limited, [bytes])
+        expect(whole).toMatchObject({ frames: [], error: { _tag: "FrameTooLarge", limit, fault: "peer" } })
+        expect(decodePieces(limited, bytewise(bytes))).toEqual(whole)
+      })
+    }
+
+    for (const size of [1000, 8000]) {
+      it(`a frame of ${size} bytes that comes byte by byte costs a constant per byte`, () => {
+        const large = subject.codec(size)
+        const frame = subject.sized(size)
+        const pieces = bytewise(Codec.encodeAll(large, [frame]))
+        const input = new CountingBuffer()
+        const copied = copiedDuring(() => {
+          const decoded = decodePieces(large, pieces, input)
+          if (!cutDependent) {
+            expect(decoded.frames.length).toBe(1)
+          }
+        })
+        // A header of four bytes is looked at again with each byte, and that is all that may be.
+        expect(input.examined).toBeLessThanOrEqual(6 * pieces.length)
+        expect(copied).toBeLessThanOrEqual(4 * pieces.length)
+      })
+    }
+  })
+
+const ascii = (bytes: number): string => "x".repeat(bytes)
+
+const line = (ending: string): Subject<string> => ({
+  codec: (maxLength) => Codec.lines({ maxLength, ending }),
+  frame: Arbitrary.filter(textOf(letters), (line) => ends(utf8(line), utf8(ending))),
+  garbage: bytesOf([...lineBytes, ...utf8(ending)]),
+  sized: ascii
+})
+
+laws("lines", line("\n"))
+laws("lines that end with \\r\\n", line("\r\n"))
+laws("lines that end with ab", line("ab"))
+laws("lines that end with aab", line("aab"))
+laws("lines that end with a character of several bytes", line("馬"))
+laws("lines of three-byte characters", {
+  ...line("\n"),
+  // As many bytes, in as few characters as possible.
+  sized: (bytes) => "馬".repeat(Math.floor(bytes / 3)) + ascii(bytes % 3)
+})
+laws("lines of at most 3 bytes", {
+  ...line("\n"),
+  codec: (maxLength) => Codec.lines({ maxLength: maxLength === 64 ? 3 : maxLength }),
+  frame: Arbitrary.filter(textOf(letters), (line) => utf8(line).length <= 3)
+})
+
+const delimited = (delimiter: Uint8Array, filler: number): Subject<Uint8Array> => ({
+  codec: (maxLength) => Codec.delimited(delimiter, { maxLength }),
+  frame: Arbitrary.filter(bytesOf([0, 1, 2, 3], 8), (frame) => ends(frame, delimiter)),
+  garbage: bytesOf([0, 1, 2, 3]),
+  sized: (bytes) => new Uint8Array(bytes).fill(filler)
+})
+
+laws("delimited by one byte", delimited(Uint8Array.of(0), 7))
+laws("delimited by 1 1 2", delimited(Uint8Array.of(1, 1, 2), 7))
+laws("delimited by 1 1 2 with frames full of its beginning", {
+  ...delimited(Uint8Array.of(1, 1, 2), 7),
+  sized: (bytes) => Uint8Array.from({ length: bytes }, (_, i) => i % 2 === 0 ? 1 : 3)
+})
+laws("delimited by 1 2 1", delimited(Uint8Array.of(1, 2, 1), 7))
+laws("delimited by 1 2 1 2 3 of at most 4 bytes", {
+  ...delimited(Uint8Array.of(1, 2, 1, 2, 3), 7),
+  codec: (maxLength) => Codec.delimited(Uint8Array.of(1, 2, 1, 2, 3), { maxLength: maxLength === 64 ? 4 : maxLength }),
+  frame: Arbitrary.filter(bytesOf([0, 1, 2], 4), (frame) => ends(frame, Uint8Array.of(1, 2, 1, 2, 3)))
+})
+
+const prefixed = (
+  options: NonNullable<Parameters<typeof Codec.lengthPrefixed>[0]>,
+  least = options.offset ?? 0
+): Subject<Uint8Array> => ({
+  codec: (maxLength) => Codec.lengthPrefixed({ ...options, maxLength }),
+  frame: bytesOf(anyByte, 12, least),
+  garbage: bytesOf([0, 0, 0, 0, 1, 2, 3, 4, 5, 255]),
+  sized: (bytes) => Uint8Array.from({ length: bytes }, (_, i) => i)
+})
+
+laws("lengthPrefixed", prefixed({}))
+laws("lengthPrefixed with 2 bytes", prefixed({ bytes: 2 }))
+laws("lengthPrefixed with 3 bytes in little endian", prefixed({ bytes: 3, endian: "little" }))
+laws("lengthPrefixed with 4 bytes in little endian", prefixed({ endian: "little" }))
+laws("lengthPrefixed behind a type, with a length that counts itself", prefixed({ offset: 1, adjustment: -4 }))
+laws("lengthPrefixed with 2 bytes at offset 3", prefixed({ bytes: 2, offset: 3 }))
+laws("lengthPrefixed with a length that is 2 short", prefixed({ bytes: 2, adjustment: 2 }, 2))
+laws("lengthPrefixed with 1 byte", {
+  ...prefixed({ bytes: 1 }),
+  // One byte counts to 255 only.
+  codec: (maxLength) => Codec.lengthPrefixed({ bytes: maxLength < 256 ? 1 : 2, maxLength })
+})
+
+laws("fixed", {
+  // Its one length is the limit.
+  codec: (maxLength) => Codec.fixed(maxLength === 64 ? 3 : maxLength),
+  frame: bytesOf(anyByte, 3, 3),
+  garbage: bytesOf(anyByte),
+  sized: (bytes) => new Uint8Array(bytes).fill(7),
+  unbounded: true
+})
+
+laws("bytes", {
+  codec: () => Codec.bytes,
+  frame: bytesOf(anyByte),
+  garbage: bytesOf(anyByte),
+  sized: (bytes) => new Uint8Array(bytes).fill(7),
+  cutDependent: true,
+  unbounded: true
+})
+
+const Order = Schema.Struct({ id: Schema.String, n: Schema.Int })
+
+laws("schema, as JSON in lines", {
+  codec: (maxLength) => Codec.schema(Codec.lines({ maxLength }), Schema.fromJsonString(Order)),
+  frame: Arbitrary.filter(
+    Arbitrary.schema(Order),
+    (order) => utf8(JSON.stringify(order)).length <= 64
+  ),
+  garbage: bytesOf([...utf8("{}\"\"idn::,,123\n\n"), 0xff]),
+  sized: (bytes) => ({ id: ascii(bytes - utf8("{\"id\":\"\",\"n\":1}").length), n: 1 })
+})
+
+laws("map", {
+  codec: (maxLength) =>
+    Codec.map(Codec.lengthPrefixed({ bytes: 2, maxLength }), {
+      decode: (frame) => [...frame],
+      encode: (numbers: ReadonlyArray<number>) => Uint8Array.from(numbers)
+    }),
+  frame: Arbitrary.array(picks, { maxLength: 8 }),
+  garbage: bytesOf([0, 0, 1, 2, 3, 255]),
+  sized: (bytes) => Array.from({ length: bytes }, (_, i) => i % 256)
+})
+
+laws("mapOrFail", {
+  codec: (maxLength) =>
+    Codec.mapOrFail(Codec.lines({ maxLength }), {
+      decode: (line) => line.startsWith("x") ? Result.succeed({ x: line.slice(1) }) : Result.fail("not an x"),
+      encode: ({ x }: { readonly x: string }) => Result.succeed(`x${x}`)
+    }),
+  frame: Arbitrary.map(textOf(letters), (x) => ({ x })),
+  garbage: bytesOf([...utf8("xxyé\n\n"), 0xff]),
+  sized: (bytes) => ({ x: ascii(bytes - 1) })
+})
+
+laws("duplex", {
+  codec: (maxLength) =>
+    Codec.duplex(
+      Codec.lengthPrefixed({ bytes: 2, maxLength }),
+      Codec.map(Codec.lengthPrefixed({ bytes: 2, maxLength }), {
+        decode: (frame) => frame,
+        encode: (frame: Uint8Array) => frame
+      })
+    ),
+  frame: bytesOf(anyByte),
+  garbage: bytesOf([0, 0, 1, 2, 3, 255]),
+  sized: (bytes) => new Uint8Array(bytes)
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Single behaviours
+// ---------------------------------------------------------------------------------------------------------------------
+
+const decodeText = (codec: Codec.Codec<string, never>, said: string) => decodePieces(codec, [utf8(said)])
+
+const encodeError = <A>(codec: Codec.Codec<unknown, A>, frame: A): Codec.CodecError | undefined => {
+  const result = codec.encode(frame, new ByteWriter())
+  return result !== undefined && Result.isFailure(result) ? result.failure : undefined
+}
+
+describe("lines", () => {
+  it("a carriage return is data where the ending is a line feed", () => {
+    expect(decodeText(Codec.lines(), "You ready?\r\n").frames).toEqual(["You ready?\r"])
+    expect(text(Codec.encodeAll(Codec.lines(), ["You ready?\r"]))).toBe("You ready?\r\n")
+  })
+
+  it("a lone line feed is data where the ending is two characters", () => {
+    expect(decodeText(Codec.lines({ ending: "\r\n" }), "a\nb\rc\r\r\n").frames).toEqual(["a\nb\rc\r"])
+  })
+
+  it("an empty line is a frame", () => {
+    expect(decodeText(Codec.lines(), "\n\na\n\n").frames).toEqual(["", "", "a", ""])
+  })
+
+  it("a byte order mark is data", () => {
+    expect(decodeText(Codec.lines(), "\ufeffa\n").frames).toEqual(["\ufeffa"])
+  })
+
+  it("a NUL is data", () => {
+    expect(decodeText(Codec.lines(), "a\u0000b\n").frames).toEqual(["a\u0000b"])
+  })
+
+  it("bytes that are not UTF-8 are malformed, and the excerpt is bounded and printable", () => {
+    const bytes = join([utf8("\u001b[31m"), new Uint8Array(500).fill(0xff), utf8("\n")])
+    const { error, frames } = decodePieces(Codec.lines(), [bytes])
+    expect(frames).toEqual([])
+    expect(error).toMatchObject({ _tag: "MalformedFrame", fault: "peer" })
+    expect(error?.excerpt).toMatch(/^"\\x1b\[31m(\\xff){59}"…$/)
+  })
+
+  it("an overlong encoding and an encoded surrogate are malformed", () => {
+    for (const bytes of [[0xc0, 0x8a], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80]]) {
+      expect(decodePieces(Codec.lines(), [Uint8Array.of(...bytes, 0x0a)]).error).toMatchObject({
+        _tag: "MalformedFrame"
+      })
+    }
+  })
+
+  it("the lines before a malformed one are decoded", () => {
+    expect(decodePieces(Codec.lines(), [join([utf8("a\nb\n"), Uint8Array.of(0xff, 0x0a)])]).frames).toEqual(["a", "b"])
+  })
+
+  it("a line that contains the ending cannot be encoded", () => {
+    expect(encodeError(Codec.lines(), "a\nb")).toMatchObject({
+      _tag: "MalformedFrame",
+      excerpt: "\"a\\nb\"",
+      fault: "local"
+    })
+    expect(encodeError(Codec.lines({ ending: "\r\n" }), "a\r\nb")).toMatchObject({ _tag: "MalformedFrame" })
+  })
+
+  it("a line whose tail forms an ending with the one behind it cannot be encoded", () => {
+    expect(encodeError(Codec.lines({ ending: "aa" }), "xa")).toMatchObject({ _tag: "MalformedFrame", fault: "local" })
+    expect(encodeError(Codec.lines({ ending: "aba" }), "xab")).toMatchObject({ _tag: "MalformedFrame" })
+    expect(encodeError(Codec.lines({ ending: "ab" }), "xa")).toBeUndefined()
+  })
+
+  it("half a surrogate pair cannot be encoded", () => {
+    expect(encodeError(Codec.lines(), "a\ud83d")).toMatchObject({
+      _tag: "MalformedFrame",
+      excerpt: "\"a\\ud83d\"",
+      fault: "local"
+    })
+    expect(encodeError(Codec.lines(), "\udc0ea")).toMatchObject({ _tag: "MalformedFrame" })
+  })
+
+  it("an unterminated line fails as soon as it exceeds the limit, and not before", () => {
+    const codec = Codec.lines({ maxLength: 5 })
+    expect(decodeText(codec, "abcde")).toMatchObject({ frames: [], error: undefined })
+    expect(decodeText(codec, "abcdef")).toMatchObject({ error: { _tag: "FrameTooLarge", limit: 5 } })
+  })
+
+  it("a line at the limit may wait for the second half of its ending", () => {
+    const codec = Codec.lines({ maxLength: 3, ending: "\r\n" })
+    expect(decodeText(codec, "abc\r")).toMatchObject({ frames: [], error: undefined })
+    expect(decodeText(codec, "abc\r\n").frames).toEqual(["abc"])
+    expect(decodeText(codec, "abc\rd")).toMatchObject({ error: { _tag: "FrameTooLarge" } })
+  })
+
+  it("the limit counts bytes and not characters", () => {
+    const codec = Codec.lines({ maxLength: 6 })
+    expect(decodeText(codec, "馬馬\n").frames).toEqual(["馬馬"])
+    expect(decodeText(codec, "馬馬x\n").error).toMatchObject({ _tag: "FrameTooLarge" })
+    expect(encodeError(codec, "馬馬")).toBeUndefined()
+    expect(encodeError(codec, "馬馬x")).toMatchObject({ _tag: "FrameTooLarge", limit: 6, fault: "local" })
+    expect(encodeError(codec, "🐎éé")).toMatchObject({ _tag: "FrameTooLarge" })
+  })
+
+  it("a limit of nothing lets empty lines through", () => {
+    const codec = Codec.lines({ maxLength: 0 })
+    expect(decodeText(codec, "\n\n").frames).toEqual(["", ""])
+    expect(decodeText(codec, "a").error).toMatchObject({ _tag: "FrameTooLarge", limit: 0 })
+  })
+
+  it("the excerpt of a line that is too long does not depend on what came with it", () => {
+    const codec = Codec.lines({ maxLength: 4 })
+    const error = decodeText(codec, "abcde").error
+    expect(error).toMatchObject({ excerpt: "\"abcd\"…" })
+    expect(decodeText(codec, "abcdefghij\nklm").error).toEqual(error)
+  })
+
+  it("the default limit is 64 KiB", () => {
+    expect(decodeText(Codec.lines(), ascii(65_536)).error).toBeUndefined()
+    expect(decodeText(Codec.lines(), ascii(65_537)).error).toMatchObject({ limit: 65_536 })
+    expect(encodeError(Codec.lines(), ascii(65_536))).toBeUndefined()
+    expect(encodeError(Codec.lines(), ascii(65_537))).toMatchObject({ limit: 65_536 })
+  })
+
+  it("an ending of nothing is refused", () => {
+    expect(() => Codec.lines({ ending: "" })).toThrow(RangeError)
+  })
+
+  it("an ending that is half a surrogate pair is refused", () => {
+    // Put into UTF-8 it would be U+FFFD, and a line with that in it would be two.
+    expect(() => Codec.lines({ ending: "\ud83d" })).toThrow(RangeError)
+  })
+
+  it.prop(
+    "exactly the lines that end at their own ending can be encoded",
+    [textOf(["a", "b"]), Schema.Literals(["a", "aa", "ab", "aba", "abab"])],
+    ([line, ending]) =>
+      expect(encodeError(Codec.lines({ ending }), line) === undefined).toBe(ends(utf8(line), utf8(ending))),
+    runs
+  )
+})
+
+describe("delimited", () => {
+  it("a frame that contains the delimiter cannot be encoded", () => {
+    expect(encodeError(Codec.delimited(Uint8Array.of(0)), Uint8Array.of(1, 0, 2))).toMatchObject({
+      _tag: "MalformedFrame",
+      fault: "local"
+    })
+  })
+
+  it("a frame whose tail forms a delimiter with the one behind it cannot be encoded", () => {
+    expect(encodeError(Codec.delimited(Uint8Array.of(1, 2, 1)), Uint8Array.of(7, 1, 2))).toMatchObject({
+      _tag: "MalformedFrame"
+    })
+    expect(encodeError(Codec.delimited(Uint8Array.of(1, 1)), Uint8Array.of(7, 1))).toMatchObject({
+      _tag: "MalformedFrame"
+    })
+    expect(encodeError(Codec.delimited(Uint8Array.of(1, 1, 2)), Uint8Array.of(7, 1))).toBeUndefined()
+  })
+
+  it("a delimiter that begins inside its own beginning is found", () => {
+    const codec = Codec.delimited(Uint8Array.of(1, 1, 2))
+    const bytes = Uint8Array.of(1, 1, 1, 1, 2)
+    for (const pieces of splits(bytes)) {
+      expect(decodePieces(codec, pieces).frames).toEqual([Uint8Array.of(1, 1)])
+    }
+  })
+
+  it("a frame full of delimiters that never end costs a constant per byte", () => {
+    const codec = Codec.delimited(Uint8Array.of(1, 1, 2), { maxLength: 8000 })
+    const input = new CountingBuffer()
+    decodePieces(codec, bytewise(new Uint8Array(8000).fill(1)), input)
+    expect(input.examined).toBeLessThanOrEqual(2 * 3 * 8000)
+  })
+
+  it("a delimiter of nothing is refused", () => {
+    expect(() => Codec.delimited(new Uint8Array())).toThrow(RangeError)
+  })
+
+  it("a delimiter that its owner changes afterwards still ends frames", () => {
+    const delimiter = Uint8Array.of(0)
+    const codec = Codec.delimited(delimiter)
+    delimiter[0] = 9
+    expect(decodePieces(codec, [Uint8Array.of(1, 0)]).frames).toEqual([Uint8Array.of(1)])
+  })
+
+  it.prop(
+    "exactly the frames that end at their own delimiter can be encoded",
+    [bytesOf([1, 2], 6), bytesOf([1, 2], 4, 1)],
+    ([frame, delimiter]) =>
+      expect(encodeError(Codec.delimited(delimiter), frame) === undefined).toBe(ends(frame, delimiter)),
+    { arbitrary: { runs: 300 } }
+  )
+})
+
+describe("lengthPrefixed", () => {
+  const header = (value: number): Uint8Array => {
+    const bytes = new Uint8Array(4)
+    new DataView(bytes.buffer).setUint32(0, value)
+    return bytes
+  }
+
+  it("the wire is the bytes before the length, the length, and the rest", () => {
+    const codec = Codec.lengthPrefixed({ offset: 2, bytes: 3, endian: "little", adjustment: -3 })
+    expect(Codec.encodeAll(codec, [Uint8Array.of(1, 2, 3, 4)])).toEqual(Uint8Array.of(1, 2, 5, 0, 0, 3, 4))
+  })
+
+  it("a frame of nothing is a frame", () => {
+    expect(decodePieces(Codec.lengthPrefixed({ bytes: 1 }), [Uint8Array.of(0, 0)]).frames).toEqual([
+      new Uint8Array(),
+      new Uint8Array()
+    ])
+  })
+
+  it("a length below its minimum is malformed", () => {
+    const codec = Codec.lengthPrefixed({ adjustment: -4 })
+    expect(decodePieces(codec, [header(3)]).error).toMatchObject({ _tag: "MalformedFrame", fault: "peer" })
+    expect(decodePieces(codec, [header(4)]).frames).toEqual([new Uint8Array()])
+  })
+
+  it("a declared length above the limit fails when the header has arrived, before the body", () => {
+    const codec = Codec.lengthPrefixed({ maxLength: 100 })
+    expect(decodePieces(codec, [header(101).subarray(0, 3)])).toMatchObject({ frames: [], error: undefined })
+    expect(decodePieces(codec, [header(101)]).error).toMatchObject({ _tag: "FrameTooLarge", limit: 100, fault: "peer" })
+    expect(decodePieces(codec, [header(100)])).toMatchObject({ frames: [], error: undefined })
+  })
+
+  it("the largest length there is fails without being allocated", () => {
+    for (const bytes of [4, 5, 6] as const) {
+      const codec = Codec.lengthPrefixed({ bytes, offset: 1 })
+      expect(decodePieces(codec, [new Uint8Array(1 + bytes).fill(0xff)]).error).toMatchObject({ _tag: "FrameTooLarge" })
+    }
+  })
+
+  it("the limit counts the bytes before the length too", () => {
+    const codec = Codec.lengthPrefixed({ bytes: 1, offset: 2, maxLength: 3 })
+    expect(decodePieces(codec, [Uint8Array.of(9, 9, 1, 9)]).frames).toEqual([Uint8Array.of(9, 9, 9)])
+    expect(decodePieces(codec, [Uint8Array.of(9, 9, 2)]).error).toMatchObject({ _tag: "FrameTooLarge", limit: 3 })
+  })
+
+  it("a frame that is too long for the width of the length cannot be encoded", () => {
+    const codec = Codec.lengthPrefixed({ bytes: 1 })
+    expect(encodeError(codec, new Uint8Array(255))).toBeUndefined()
+    expect(encodeError(codec, new Uint8Array(256))).toMatchObject({ _tag: "MalformedFrame", fault: "local" })
+  })
+
+  it("a frame whose length would be negative cannot be encoded", () => {
+    expect(encodeError(Codec.lengthPrefixed({ adjustment: 2 }), Uint8Array.of(1))).toMatchObject({
+      _tag: "MalformedFrame",
+      fault: "local"
+    })
+  })
+
+  it("a frame without the bytes before the length cannot be encoded", () => {
+    expect(encodeError(Codec.lengthPrefixed({ offset: 3 }), Uint8Array.of(1, 2))).toMatchObject({
+      _tag: "MalformedFrame",
+      fault: "local"
+    })
+  })
+
+  it("a length of six bytes is exact", () => {
+    const codec = Codec.lengthPrefixed({ bytes: 6, adjustment: -(2 ** 47 + 1) })
+    expect(Codec.encodeAll(codec, [Uint8Array.of(7)])).toEqual(Uint8Array.of(0x80, 0, 0, 0, 0, 2, 7))
+    expect(decodePieces(codec, [Uint8Array.of(0x80, 0, 0, 0, 0, 2, 7)]).frames).toEqual([Uint8Array.of(7)])
+  })
+})
+
+describe("fixed", () => {
+  it("a frame of another length cannot be encoded", () => {
+    for (const length of [0, 2, 4]) {
+      expect(encodeError(Codec.fixed(3), new Uint8Array(length))).toMatchObject({
+        _tag: "MalformedFrame",
+        fault: "local"
+      })
+    }
+  })
+
+  it("a length that no frame can have is refused", () => {
+    for (const length of [0, -1, Number.NaN, 1.5]) expect(() => Codec.fixed(length)).toThrow(RangeError)
+  })
+})
+
+describe("bytes", () => {
+  it("a frame is whatever has arrived, and never empty", () => {
+    expect(decodePieces(Codec.bytes, [Uint8Array.of(), Uint8Array.of(1, 2), Uint8Array.of(), Uint8Array.of(3)]).frames)
+      .toEqual([Uint8Array.of(1, 2), Uint8Array.of(3)])
+  })
+})
+
+describe("mapping", () => {
+  const numbers = Codec.mapOrFail(Codec.lines(), {
+    decode: (line) => /^\d+$/.test(line) ? Result.succeed(Number(line)) : Result.fail("not a number"),
+    encode: (n: number) => n >= 0 ? Result.succeed(String(n)) : Result.fail("not a count")
+  })
+
+  it("a frame that is refused is malformed, with the problem and the frame", () => {
+    expect(decodePieces(numbers, [utf8("1\nx\n")])).toMatchObject({
+      frames: [1],
+      error: { _tag: "MalformedFrame", problem: "not a number", excerpt: "\"x\"", fault: "peer" }
+    })
+  })
+
+  it("a value that is refused is not encoded", () => {
+    const into = new ByteWriter()
+    expect(encodeError(numbers, -1)).toMatchObject({
+      _tag: "MalformedFrame",
+      problem: "not a count",
+      excerpt: "-1",
+      fault: "local"
+    })
+    numbers.encode(-1, into)
+    expect(into.finish()).toEqual([])
+  })
+
+  it("an error of the codec underneath passes as it is", () => {
+    expect(decodePieces(Codec.map(Codec.lines({ maxLength: 1 }), { decode: Number, encode: String }), [utf8("12\n")]))
+      .toMatchObject({ error: { _tag: "FrameTooLarge", limit: 1 } })
+  })
+
+  it("both forms are the same", () => {
+    const upper = { decode: (line: string) => line.toUpperCase(), encode: (line: string) => line.toLowerCase() }
+    expect(Codec.decodeAll(Codec.lines().pipe(Codec.map(upper)), utf8("a\n"))).toEqual(["A"])
+    expect(Codec.decodeAll(Codec.map(Codec.lines(), upper), utf8("a\n"))).toEqual(["A"])
+  })
+})
+
+describe("schema", () => {
+  const orders = Codec.schema(Codec.lines(), Schema.fromJsonString(Order))
+
+  it("what does not fit the schema is malformed, with the schema's own message", () => {
+    expect(decodePieces(orders, [utf8("{\"id\":\"a\",\"n\":\"b\"}\n")]).error).toMatchObject({
+      _tag: "MalformedFrame",
+      problem: expect.stringContaining("n"),
+      fault: "peer"
+    })
+  })
+
+  it("what is not JSON is malformed", () => {
+    expect(decodePieces(orders, [utf8("{\n")]).error).toMatchObject({ _tag: "MalformedFrame", excerpt: "\"{\"" })
+  })
+
+  it("a value that the schema refuses is not encoded", () => {
+    expect(encodeError(orders, { id: "a", n: 1.5 })).toMatchObject({ _tag: "MalformedFrame", fault: "local" })
+  })
+
+  it("the message is bounded, whatever the peer has sent", () => {
+    const counts = Codec.schema(Codec.lines(), Schema.fromJsonString(Schema.Record(Schema.String, Schema.Int)))
+    const { error } = decodePieces(counts, [utf8(`{"${ascii(60_000)}":"x"}\n`)])
+    expect(error).toMatchObject({ _tag: "MalformedFrame" })
+    expect(String(error?.message).length).toBeLessThan(2000)
+  })
+
+  it("the message is printable, whatever the peer has sent", () => {
+    const counts = Codec.schema(Codec.lines(), Schema.fromJsonString(Schema.Record(Schema.String, Schema.Int)))
+    const { error } = decodePieces(counts, [utf8("{\"\u202e\u009b31m\":\"x\"}\n")])
+    expect(error).toMatchObject({ _tag: "MalformedFrame" })
+    expect(String(error?.message)).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/)
+  })
+})
+
+describe("duplex", () => {
+  it("receives as one codec and sends as another", () => {
+    const codec = Codec.duplex(Codec.lines(), Codec.lengthPrefixed({ bytes: 1 }))
+    expect(decodePieces(codec, [utf8("a\n")]).frames).toEqual(["a"])
+    expect(Codec.encodeAll(codec, [Uint8Array.of(7)])).toEqual(Uint8Array.of(1, 7))
+  })
+})
+
+describe("decodeAll and encodeAll", () => {
+  it("throw the error of a frame that cannot be", () => {
+    expect(() => Codec.decodeAll(Codec.lines({ maxLength: 1 }), utf8("ab\n"))).toThrow(Codec.FrameTooLarge)
+    expect(() => Codec.encodeAll(Codec.lines(), ["a", "\n"])).toThrow(Codec.MalformedFrame)
+  })
+})
+
+describe("errors", () => {
+  it("say what is wrong in one line", () => {
+    expect(decodeText(Codec.lines({ maxLength: 2 }), "abc").error?.message).toBe(
+      "a frame that begins with \"ab\"… is longer than the limit of 2 bytes"
+    )
+    expect(encodeError(Codec.lines(), "a\nb")?.message).toBe("a line must not contain its ending \"\\n\": \"a\\nb\"")
+  })
+
+  it("are decoded from what they were encoded to", () => {
+    const error = new Codec.FrameTooLarge({ limit: 2, excerpt: "\"ab\"…", fault: "peer" })
+    const schema = Schema.toCodecJson(Codec.FrameTooLarge)
+    const again = Schema.decodeUnknownSync(schema)(JSON.parse(JSON.stringify(Schema.encodeSync(schema)(error))))
+    expect(again).toBeInstanceOf(Codec.FrameTooLarge)
+    expect({ ...again }).toEqual({ ...error })
+  })
+})
