@@ -205,7 +205,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   const telemetry = Telemetry.make("server")
   const events = yield* PubSub.sliding<Take.Take<Event>>(1024)
   const drained = yield* Deferred.make<void>()
-  const stopping = yield* Deferred.make<void>()
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
 
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.server
   const name = options.protocol?.name ?? Progress.nameOf(handshake)
@@ -217,6 +217,8 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
 
   const counts = { connections: 0, pending: 0, refusing: 0 }
   const inService = new Set<Connection.Connection>()
+  // What is to be told of a drain: the handshakes that it cuts short.
+  const onDrain = new Set<() => void>()
   let lastId = 0
   let draining = false
   // Set while a drain waits for the last connection.
@@ -280,17 +282,25 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   // Shakes hands against the deadline and against a drain; both end a handshake that is under way at once.
   const shake = (connection: Connection.Connection, progress: Progress.Progress, accepted: number) => {
     const left = accepted + Duration.toMillis(handshakeTimeout) - clock.currentTimeMillisUnsafe()
-    const cut = Effect.raceFirst(
-      Effect.as(Effect.sleep(Duration.millis(Math.max(0, left))), "deadline" as const),
-      Effect.as(Deferred.await(stopping), "draining" as const)
-    )
+    const cut = Effect.callback<never, CutShort>((resume) => {
+      const stop = (why: Protocol.Refusal) => () => resume(Effect.fail(new CutShort(why)))
+      const drainBegins = stop("draining")
+      const timer = fork(Effect.sleep(Duration.millis(Math.max(0, left))))
+      timer.addObserver(stop("deadline"))
+      if (draining) return drainBegins()
+      onDrain.add(drainBegins)
+      return Effect.sync(() => {
+        onDrain.delete(drainBegins)
+        timer.interruptUnsafe()
+      })
+    })
     return telemetry.observed(
       Effect.raceFirst(
         Effect.andThen(
           Telemetry.annotatePeer(connection.peer),
           Effect.provideService(handshake, Socket.Socket, connection.socket)
         ),
-        Effect.flatMap(cut, (why) => Effect.fail(new CutShort(why)))
+        cut
       ).pipe(
         Effect.catchIf((error) => error instanceof CutShort, ({ why }) => {
           const error = rejection(progress.protocol, progress.step, why)
@@ -404,7 +414,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
       draining = true
       return Effect.gen(function*() {
         if (isStoppable(socketServer)) yield* socketServer[StopTypeId]
-        yield* Deferred.succeed(stopping, undefined)
+        onDrain.forEach((begins) => begins())
         inService.forEach((connection) => connection.closeToRequests())
         yield* Effect.timeoutOption(Effect.interruptible(idle), drainTimeout)
         yield* Fiber.interrupt(running)

@@ -106,7 +106,9 @@ export class Connection {
       this.discards = true
       this.wake()
       const lingers = this.lingers && this.inbox.end === undefined && !Exit.hasInterrupts(exit)
-      const ended = lingers ? Effect.andThen(this.source.endWrite, this.awaitEnd) : this.source.endWrite
+      const flushed = this.source.endWrite()
+      if (flushed && !lingers) return Effect.void
+      const ended = lingers ? Effect.andThen(this.source.flushed, this.awaitEnd) : this.source.flushed
       return Effect.timeoutOption(Effect.interruptible(ended), lingerTime)
     })
   }
@@ -119,7 +121,10 @@ export class Connection {
         upgrade: Socket.SocketUpgradeError.unsupported
       })),
       writer: Effect.succeed({
-        write: (chunk) => Socket.isCloseEvent(chunk) ? this.source.endWrite : this.writeRaw([chunk]),
+        write: (chunk) =>
+          Socket.isCloseEvent(chunk)
+            ? Effect.suspend(() => this.source.endWrite() ? Effect.void : this.source.flushed)
+            : this.writeRaw([chunk]),
         writeAll: (chunks) => this.writeRaw(chunks)
       })
     }),

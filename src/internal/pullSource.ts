@@ -40,6 +40,7 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
   let events: SourceEvents | undefined
   let wanted = false
   let pulling: Fiber.Fiber<unknown, unknown> | undefined
+  let ending: Fiber.Fiber<void> | undefined
   let end: { readonly error: Socket.SocketError | undefined } | undefined
   // Called when the end has come; there is one writer at most.
   let onEnd: (() => void) | undefined
@@ -140,7 +141,11 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
       wanted = false
     },
     write,
-    endWrite: Scope.close(writing, Exit.void)
+    endWrite: () => {
+      ending ??= fork(Scope.close(writing, Exit.void))
+      return ending.pollUnsafe() !== undefined
+    },
+    flushed: Effect.suspend(() => ending === undefined ? Effect.void : Effect.asVoid(Fiber.await(ending)))
   }
   return source
 })

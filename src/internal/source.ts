@@ -26,8 +26,10 @@ export interface Source {
   readonly pause: () => void
   /** Hands the chunks over at once, in one go, and succeeds when more may be written. Never called concurrently. */
   readonly write: (chunks: Chunks) => Effect.Effect<void, Socket.SocketError>
-  /** Ends the writing side and succeeds when what was written has left this process, where the socket can tell. */
-  readonly endWrite: Effect.Effect<void>
+  /** Ends the writing side. Returns whether all that was written has left this process, where the socket can tell. */
+  readonly endWrite: () => boolean
+  /** Waits until it has. */
+  readonly flushed: Effect.Effect<void>
 }
 
 export const SourceTypeId = "~effect-handshake/Source"

@@ -104,7 +104,12 @@ export const make = (role: Role) => {
         }
         return Effect.exit(
           Effect.onExit(Effect.provideService(handshake, Progress.CurrentProgress, progress), ended).pipe(
-            Effect.withSpan(`${progress.protocol} handshake`, { kind: role, attributes: { "handshake.role": role } })
+            Effect.withSpan(
+              `${progress.protocol} handshake`,
+              { kind: role, attributes: { "handshake.role": role } },
+              // It would name the same place for each of thousands of connections.
+              { captureStackTrace: false }
+            )
           )
         )
       })

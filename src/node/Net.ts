@@ -103,8 +103,12 @@ const makeSource = (conn: NodeNet.Socket): Source => {
         }
         return more ? Effect.void : awaitDrain
       }),
-    endWrite: Effect.callback<void>((resume) => {
-      if (conn.destroyed || conn.writableFinished) return resume(Effect.void)
+    endWrite: () => {
+      if (!conn.writableEnded) conn.end()
+      return conn.destroyed || conn.writableLength === 0
+    },
+    flushed: Effect.callback<void>((resume) => {
+      if (conn.destroyed || conn.writableLength === 0) return resume(Effect.void)
       const done = () => {
         conn.off("finish", done)
         conn.off("close", done)
@@ -112,7 +116,6 @@ const makeSource = (conn: NodeNet.Socket): Source => {
       }
       conn.once("finish", done)
       conn.once("close", done)
-      if (!conn.writableEnded) conn.end()
       return Effect.sync(() => {
         conn.off("finish", done)
         conn.off("close", done)

@@ -205,6 +205,8 @@ const scenarios = (name: string, sockets: Sockets) => {
         const sending = yield* Effect.forkScoped(peer.say(line.repeat(500)), { startImmediately: true })
         const transport = yield* next
         yield* transport.receive
+        // Time enough for all of it, if nobody held it back.
+        for (let turns = 0; turns < 1000; turns++) yield* Tcp.turn
         expect(sending.pollUnsafe()).toBeUndefined()
         for (let i = 1; i < 500; i++) expect((yield* transport.receive).length).toBe(59_999)
         yield* Fiber.join(sending)
@@ -510,6 +512,26 @@ describe("Net", () => {
         Effect.provideService(Socket.Socket, yield* socket(port))
       )
       expect(yield* Deferred.await(heard)).toBe(`${said}\n`)
+    }))
+
+  it.live("lets a client answer a server that has ended its own side", () =>
+    Effect.gen(function*() {
+      const heard = yield* Deferred.make<string, Error>()
+      const { port } = yield* Tcp.listen((peer) =>
+        Effect.runFork(
+          peer.say("Hello\n").pipe(Effect.andThen(peer.end), Effect.andThen(Deferred.complete(heard, peer.ended)))
+        )
+      )
+      yield* Effect.scoped(Effect.gen(function*() {
+        const transport = yield* Transport.framed(Codec.lines())
+        expect(yield* transport.receive).toBe("Hello")
+        failsWith(yield* Effect.flip(transport.receive), "ConnectionClosed")
+        // At once, a socket that is not half-open would still take it.
+        yield* Tcp.turn
+        yield* Tcp.turn
+        yield* transport.send("Goodbye")
+      })).pipe(Effect.provideService(Socket.Socket, yield* socket(port)))
+      expect(yield* soon(Deferred.await(heard))).toBe("Goodbye\n")
     }))
 
   it.live("leaves nothing open when the scope closes, though the peer never ends its side", () =>
