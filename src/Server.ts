@@ -285,9 +285,9 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     const cut = Effect.callback<never, CutShort>((resume) => {
       const stop = (why: Protocol.Refusal) => () => resume(Effect.fail(new CutShort(why)))
       const drainBegins = stop("draining")
+      if (draining) return drainBegins()
       const timer = fork(Effect.sleep(Duration.millis(Math.max(0, left))))
       timer.addObserver(stop("deadline"))
-      if (draining) return drainBegins()
       onDrain.add(drainBegins)
       return Effect.sync(() => {
         onDrain.delete(drainBegins)

@@ -105,9 +105,11 @@ export class Connection {
       this.inbox.closed = true
       this.discards = true
       this.wake()
-      const lingers = this.lingers && this.inbox.end === undefined && !Exit.hasInterrupts(exit)
       const flushed = this.source.endWrite()
-      if (flushed && !lingers) return Effect.void
+      // Nobody is there to hear more. Else the end goes out before the connection is given up, which is a reset where
+      // bytes are unread.
+      if (flushed && this.inbox.end !== undefined) return Effect.void
+      const lingers = this.lingers && this.inbox.end === undefined && !Exit.hasInterrupts(exit)
       const ended = lingers ? Effect.andThen(this.source.flushed, this.awaitEnd) : this.source.flushed
       return Effect.timeoutOption(Effect.interruptible(ended), lingerTime)
     })

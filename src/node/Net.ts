@@ -41,12 +41,12 @@ const writeError = (cause: unknown) => socketError(new Socket.SocketWriteError({
  * | `data` | the bytes | |
  * | `end` | ended in order | goes on: the connection is half-closed |
  * | `drain` | | succeeds |
- * | `error` | broken | fails |
+ * | `error` | broken | `close` follows |
  * | `close` | ended, where neither of the two came before | fails |
  */
 const makeSource = (conn: NodeNet.Socket): Source => {
   let events: SourceEvents | undefined
-  let broken: Error | undefined
+  let broken = conn.errored ?? undefined
   let onDrain: ((result: Effect.Effect<void, Socket.SocketError>) => void) | undefined
 
   const drained = (result: Effect.Effect<void, Socket.SocketError>): void => {
@@ -57,7 +57,6 @@ const makeSource = (conn: NodeNet.Socket): Source => {
   conn.on("error", (error) => {
     broken = error
     events?.onEnd(socketError(new Socket.SocketReadError({ cause: error })))
-    drained(Effect.fail(writeError(error)))
   })
 
   const awaitDrain = Effect.callback<void, Socket.SocketError>((resume) => {
@@ -76,7 +75,7 @@ const makeSource = (conn: NodeNet.Socket): Source => {
       conn.on("drain", () => drained(Effect.void))
       conn.on("close", () => {
         to.onEnd(undefined)
-        if (onDrain !== undefined) drained(Effect.fail(writeError(new Error("the connection is closed"))))
+        if (onDrain !== undefined) drained(Effect.fail(writeError(broken ?? new Error("the connection is closed"))))
       })
       // It broke between its birth and now.
       if (broken !== undefined) to.onEnd(socketError(new Socket.SocketReadError({ cause: broken })))
@@ -108,7 +107,7 @@ const makeSource = (conn: NodeNet.Socket): Source => {
       return conn.destroyed || conn.writableLength === 0
     },
     flushed: Effect.callback<void>((resume) => {
-      if (conn.destroyed || conn.writableLength === 0) return resume(Effect.void)
+      if (conn.destroyed || conn.writableFinished) return resume(Effect.void)
       const done = () => {
         conn.off("finish", done)
         conn.off("close", done)
