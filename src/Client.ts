@@ -81,6 +81,15 @@ export interface Sockets {
   readonly sockets: NonEmptyReadonlyArray<Effect.Effect<Socket.Socket>>
 }
 
+interface Connect {
+  <T extends Any, E, R>(
+    options: Options<T, E, R> & Sockets
+  ): Effect.Effect<Of<T>, HandshakeError | E, Scope.Scope | Exclude<R, Socket.Socket>>
+  <T extends Any, E, R>(
+    options: Options<T, E, R>
+  ): Effect.Effect<Of<T>, HandshakeError | E, Scope.Scope | Socket.Socket | R>
+}
+
 const isRetryable = (error: unknown): boolean => isHandshakeError(error) && error.retryable
 
 /**
@@ -118,14 +127,7 @@ const isRetryable = (error: unknown): boolean => isHandshakeError(error) && erro
  * @category constructors
  * @since 0.1.0
  */
-export const connect: {
-  <T extends Any, E, R>(
-    options: Options<T, E, R> & Sockets
-  ): Effect.Effect<Of<T>, HandshakeError | E, Scope.Scope | Exclude<R, Socket.Socket>>
-  <T extends Any, E, R>(
-    options: Options<T, E, R>
-  ): Effect.Effect<Of<T>, HandshakeError | E, Scope.Scope | Socket.Socket | R>
-} = Effect.fnUntraced(function*<T extends Any, E, R>(
+export const connect: Connect = Effect.fnUntraced(function*<T extends Any, E, R>(
   options: Options<T, E, R> & Partial<Sockets>
 ): Effect.fn.Return<Of<T>, HandshakeError | E, Scope.Scope | Socket.Socket | R> {
   const telemetry = Telemetry.make("client")
@@ -166,7 +168,7 @@ export const connect: {
     : Effect.retry(connected, { schedule: options.retry, while: isRetryable })
   const calls = yield* Pipeline.client(transport, { maxInFlight: options.maxInFlight })
   return { call: calls.call, awaitEnd: calls.awaitEnd, transport }
-}) as any // what it needs of the Socket depends on `sockets`, which only the overloads can say
+}) as unknown as Connect // what it needs of the Socket depends on `sockets`, which only the overloads can say
 
 /**
  * A client as a layer, under a service of yours.
