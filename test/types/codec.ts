@@ -1,0 +1,91 @@
+/**
+ * What the combinators of `Codec` make of the frames.
+ */
+// Nothing here runs, and much of it must not compile.
+// @effect-diagnostics floatingEffect:off
+import type * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as Sink from "effect/Sink"
+import type * as Stream from "effect/Stream"
+import * as Codec from "../../src/Codec.ts"
+import * as Transport from "../../src/Transport.ts"
+import type { TransportError } from "../../src/TransportError.ts"
+import { same } from "./same.ts"
+
+const lines = Codec.lines()
+same<typeof lines, Codec.Codec<string, string>>()
+same<typeof Codec.bytes, Codec.Codec<Uint8Array, Uint8Array>>()
+
+const lengths = lines.pipe(Codec.map({ decode: (line) => line.length, encode: (n: number) => "x".repeat(n) }))
+same<typeof lengths, Codec.Codec<number, number>>()
+
+const lengthsFirst = Codec.map(lines, { decode: (line) => line.length, encode: (n: number) => "x".repeat(n) })
+same<typeof lengthsFirst, Codec.Codec<number, number>>()
+
+const asymmetric = Codec.mapOrFail(lines, {
+  decode: (line) => {
+    same<typeof line, string>()
+    return line === "" ? Result.fail("empty") : Result.succeed(line.length)
+  },
+  encode: (flag: boolean) => Result.succeed(flag ? "yes" : "no")
+})
+same<typeof asymmetric, Codec.Codec<number, boolean>>()
+
+const asymmetricLast = lines.pipe(Codec.mapOrFail({
+  decode: (line) => line === "" ? Result.fail("empty") : Result.succeed(line.length),
+  encode: (flag: boolean) => Result.succeed(flag ? "yes" : "no")
+}))
+same<typeof asymmetricLast, Codec.Codec<number, boolean>>()
+
+const Order = Schema.fromJsonString(Schema.Struct({ id: Schema.String, at: Schema.DateFromString }))
+
+const orders = Codec.schema(lines, Order)
+same<
+  typeof orders,
+  Codec.Codec<{ readonly id: string; readonly at: Date }, { readonly id: string; readonly at: Date }>
+>()
+
+const ordersLast = lines.pipe(Codec.schema(Order))
+same<typeof ordersLast, typeof orders>()
+
+// @ts-expect-error: the schema's encoded side is no frame of bytes
+Codec.schema(Codec.bytes, Order)
+
+const both = Codec.duplex(Codec.lines(), Codec.bytes)
+same<typeof both, Codec.Codec<string, Uint8Array>>()
+
+const decoded = Codec.decodeAll(both, new Uint8Array())
+same<typeof decoded, Array<string>>()
+
+Codec.encodeAll(both, [Uint8Array.of(1)])
+// @ts-expect-error: what is received is not what is sent
+Codec.encodeAll(both, ["a"])
+
+// A codec may receive less than is said of it, and send more.
+const wider: Codec.Codec<string | number, "a"> = lines
+same<typeof wider, Codec.Codec<string | number, "a">>()
+// @ts-expect-error: it sends no numbers
+const _narrower: Codec.Codec<string, number> = lines
+
+declare const transport: Transport.Transport<string, Uint8Array>
+same<typeof transport.receive, Effect.Effect<string, TransportError>>()
+same<typeof transport.incoming, Stream.Stream<string, TransportError>>()
+same<typeof transport.outgoing, Sink.Sink<void, Uint8Array, never, TransportError>>()
+same<Transport.Transport.In<typeof transport>, string>()
+same<Transport.Transport.Out<typeof transport>, Uint8Array>()
+
+// @ts-expect-error: what is received is not what is sent
+transport.send("a")
+Transport.show(transport, "a")
+Transport.show(transport, Uint8Array.of(1))
+// @ts-expect-error: neither of the two
+Transport.show(transport, 1)
+
+const framed = Transport.framed(both, {
+  describe: (frame) => {
+    same<typeof frame, string | Uint8Array>()
+    return "a frame"
+  }
+})
+same<Effect.Success<typeof framed>, Transport.Transport<string, Uint8Array>>()

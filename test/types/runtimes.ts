@@ -1,0 +1,212 @@
+/**
+ * What `Server`, `Client`, `Pipeline` and `Protocol` make of the types of a handshake.
+ */
+// Nothing here runs, and much of it must not compile.
+// @effect-diagnostics floatingEffect:off
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+import type * as SocketServer from "effect/socket/SocketServer"
+import * as Client from "../../src/Client.ts"
+import * as Codec from "../../src/Codec.ts"
+import * as Handshake from "../../src/Handshake.ts"
+import type { HandshakeError } from "../../src/HandshakeError.ts"
+import * as Pipeline from "../../src/Pipeline.ts"
+import * as Protocol from "../../src/Protocol.ts"
+import * as Line from "../../src/protocols/Line.ts"
+import * as Server from "../../src/Server.ts"
+import * as Transport from "../../src/Transport.ts"
+import type { TransportError } from "../../src/TransportError.ts"
+import { same } from "./same.ts"
+
+class NotOurs extends Data.TaggedError("NotOurs")<{ readonly why: string }> {}
+class Users extends Context.Service<Users, { readonly knows: (name: string) => Effect.Effect<boolean, NotOurs> }>()(
+  "test/Users"
+) {}
+class Orders extends Context.Service<Orders, { readonly count: Effect.Effect<number> }>()("test/Orders") {}
+
+type Lines = Transport.Transport<string, string>
+type Needs = Socket.Socket | Scope.Scope
+
+/** Receives numbers and sends texts. */
+declare const mixed: Effect.Effect<
+  Transport.Transport<number, string>,
+  HandshakeError | NotOurs,
+  Needs | Users
+>
+declare const mixedTransport: Transport.Transport<number, string>
+declare const socket: Socket.Socket
+
+// --- Line and Protocol -----------------------------------------------------------------------------------------------
+
+same<typeof Line.server, Effect.Effect<Lines, HandshakeError, Needs>>()
+same<typeof Line.client, Effect.Effect<Lines, HandshakeError, Needs>>()
+same<typeof Line.protocol.refuse, Protocol.Refuse | undefined>()
+
+const own = Protocol.make({
+  name: "own",
+  server: mixed,
+  client: Transport.framed(Codec.lines()).pipe(Handshake.send("a")),
+  refuse: () => Handshake.refuse(Transport.framed(Codec.lines()), "no")
+})
+same<Effect.Error<typeof own.server>, HandshakeError | NotOurs>()
+same<Effect.Services<typeof own.server>, Needs | Users>()
+same<Effect.Success<typeof own.server>, Transport.Transport<number, string>>()
+same<Effect.Error<typeof own.client>, HandshakeError>()
+same<Effect.Services<typeof own.client>, Needs>()
+
+const asProtocol: Protocol.Protocol<Transport.Transport<number, string>, Lines, NotOurs, Users> = own
+same<Effect.Error<typeof asProtocol.client>, HandshakeError>()
+
+Protocol.make({
+  name: "bad",
+  server: mixed,
+  client: Line.client,
+  // @ts-expect-error: a refusal ends with a failure
+  refuse: () => Line.server
+})
+
+// --- Pipeline.serve and Server.layer ---------------------------------------------------------------------------------
+
+const echo = Server.layer({
+  handshake: Line.server,
+  serve: Pipeline.serve((line) => {
+    same<typeof line, string>()
+    return Effect.succeed(line)
+  })
+})
+same<typeof echo, Layer.Layer<Server.Server, never, SocketServer.SocketServer>>()
+
+const echoProtocol = Server.layer({
+  protocol: Line.protocol,
+  serve: Pipeline.serve((line) => {
+    same<typeof line, string>()
+    return Effect.succeed(line)
+  })
+})
+same<typeof echoProtocol, Layer.Layer<Server.Server, never, SocketServer.SocketServer>>()
+
+// The handler and the handshake bring their services; the Socket and the Scope are the connection's own.
+const withServices = Server.layer({
+  handshake: mixed,
+  serve: Pipeline.serve((n) => {
+    same<typeof n, number>()
+    return Effect.flatMap(Orders, (orders) => Effect.map(orders.count, (count) => `${count + n}`))
+  }, { maxInFlight: 4 }),
+  handshakeTimeout: "1 second",
+  maxConnections: 10
+})
+same<typeof withServices, Layer.Layer<Server.Server, never, SocketServer.SocketServer | Users | Orders>>()
+
+const withScope = Server.layer({
+  handshake: Line.server,
+  serve: (transport) => {
+    same<typeof transport, Lines>()
+    return Effect.andThen(Effect.addFinalizer(() => Effect.void), transport.send("bye"))
+  }
+})
+same<typeof withScope, Layer.Layer<Server.Server, never, SocketServer.SocketServer>>()
+
+const ownServer = Server.layer({
+  protocol: own,
+  serve: Pipeline.serve((n) => {
+    same<typeof n, number>()
+    return Effect.succeed("a")
+  })
+})
+same<typeof ownServer, Layer.Layer<Server.Server, never, SocketServer.SocketServer | Users>>()
+
+const made = Server.make({ handshake: Line.server, serve: Pipeline.serve((line) => Effect.succeed(line)) })
+same<typeof made, Effect.Effect<Server.Server["Service"], never, SocketServer.SocketServer | Scope.Scope>>()
+
+// @ts-expect-error: a number is no line
+Server.layer({ handshake: Line.server, serve: Pipeline.serve((line) => Effect.succeed(line.length)) })
+// @ts-expect-error: a number is no line
+Server.layer({ protocol: Line.protocol, serve: Pipeline.serve((line) => Effect.succeed(line.length)) })
+// @ts-expect-error: what is received is not what is sent
+Server.layer({ handshake: mixed, serve: Pipeline.serve((n) => Effect.succeed(n)) })
+// @ts-expect-error: requests are lines
+Server.layer({ handshake: Line.server, serve: Pipeline.serve((n: number) => Effect.succeed(`${n}`)) })
+Server.layer({
+  // @ts-expect-error: a handshake ends with a transport
+  handshake: Effect.succeed(1),
+  serve: () => Effect.void
+})
+// @ts-expect-error: there is nothing to serve with
+Server.layer({ handshake: Line.server })
+// @ts-expect-error: one of the two, not both
+Server.layer({ handshake: Line.server, protocol: Line.protocol, serve: Pipeline.serve((s) => Effect.succeed(s)) })
+
+const served = Pipeline.serve((n: number) => n > 0 ? Effect.succeed("a") : Effect.fail(new NotOurs({ why: "b" })))
+const serving = served(mixedTransport)
+same<typeof serving, Effect.Effect<void, NotOurs | TransportError>>()
+
+// --- Pipeline.client -------------------------------------------------------------------------------------------------
+
+const calls = Pipeline.client(mixedTransport, { maxInFlight: 2 })
+same<typeof calls, Effect.Effect<Pipeline.Client<string, number>, never, Scope.Scope>>()
+
+// --- Client ----------------------------------------------------------------------------------------------------------
+
+const dialled = Client.connect({ protocol: Line.protocol, sockets: [Effect.succeed(socket)] })
+same<typeof dialled, Effect.Effect<Client.Of<Lines>, HandshakeError, Scope.Scope>>()
+
+const connected = Client.connect({ protocol: Line.protocol })
+same<typeof connected, Effect.Effect<Client.Of<Lines>, HandshakeError, Scope.Scope | Socket.Socket>>()
+
+const dialledByHandshake = Client.connect({ handshake: mixed, sockets: [Effect.succeed(socket)] })
+same<Effect.Error<typeof dialledByHandshake>, HandshakeError | NotOurs>()
+same<Effect.Services<typeof dialledByHandshake>, Scope.Scope | Users>()
+
+const connectedByHandshake = Client.connect({
+  handshake: mixed,
+  retry: Schedule.recurs(3),
+  handshakeTimeout: "1 second",
+  maxInFlight: 2
+})
+same<Effect.Error<typeof connectedByHandshake>, HandshakeError | NotOurs>()
+same<Effect.Services<typeof connectedByHandshake>, Scope.Scope | Users | Socket.Socket>()
+
+const calling = Effect.gen(function*() {
+  const client = yield* connectedByHandshake
+  same<typeof client.transport, Transport.Transport<number, string>>()
+  const answer = yield* client.call("a")
+  same<typeof answer, number>()
+  const call = client.call("a")
+  same<typeof call, Effect.Effect<number, TransportError>>()
+  // @ts-expect-error: a request is what is sent
+  yield* client.call(1)
+  return yield* client.awaitEnd
+})
+same<Effect.Success<typeof calling>, never>()
+same<Effect.Error<typeof calling>, HandshakeError | NotOurs | TransportError>()
+
+// A client of fewer requests and wider responses.
+declare const wide: Client.Client<string | number, "a">
+const narrow: Client.Client<string, string, unknown> = wide
+same<typeof narrow.call, (request: string) => Effect.Effect<string, TransportError>>()
+
+// @ts-expect-error: there must be somewhere to connect to
+Client.connect({ protocol: Line.protocol, sockets: [] })
+// @ts-expect-error: a handshake ends with a transport
+Client.connect({ handshake: Effect.succeed(1) })
+
+class Echo extends Context.Service<Echo, Client.Client<string, string>>()("test/Echo") {}
+
+const echoLayer = Client.layer(Echo, { protocol: Line.protocol, sockets: [Effect.succeed(socket)] })
+same<typeof echoLayer, Layer.Layer<Echo, HandshakeError>>()
+
+const echoLayerOfContext = Client.layer(Echo, { protocol: Line.protocol })
+same<typeof echoLayerOfContext, Layer.Layer<Echo, HandshakeError, Socket.Socket>>()
+
+class Count extends Context.Service<Count, Client.Client<string, number>>()("test/Count") {}
+
+const countLayer = Client.layer(Count, { handshake: mixed, sockets: [Effect.succeed(socket)] })
+same<typeof countLayer, Layer.Layer<Count, HandshakeError | NotOurs, Users>>()
+
+// @ts-expect-error: the service has other responses
+Client.layer(Echo, { handshake: mixed, sockets: [Effect.succeed(socket)] })
