@@ -213,7 +213,7 @@ const tooLarge = (input: ByteBuffer, limit: number): FrameTooLarge => {
 }
 
 const unencodable = (problem: string, frame: unknown): MalformedFrame =>
-  new MalformedFrame({ problem, excerpt: Excerpt.ofFrame(frame), fault: "local" })
+  new MalformedFrame({ problem: Excerpt.ofText(problem), excerpt: Excerpt.ofFrame(frame), fault: "local" })
 
 const includes = (bytes: Uint8Array, part: Uint8Array): boolean => {
   for (let at = bytes.indexOf(part[0]); at !== -1; at = bytes.indexOf(part[0], at + 1)) {
@@ -287,10 +287,11 @@ const delimitedDecoder = <A>(
  * @category constructors
  * @since 0.1.0
  */
-export const delimited = (delimiter: Uint8Array, options?: {
+export const delimited = (ending: Uint8Array, options?: {
   readonly maxLength?: number | undefined
 }): Codec<Uint8Array, Uint8Array> => {
-  if (delimiter.length === 0) throw new RangeError("Codec.delimited: the delimiter must not be empty")
+  if (ending.length === 0) throw new RangeError("Codec.delimited: the delimiter must not be empty")
+  const delimiter = ending.slice()
   const maxLength = options?.maxLength ?? defaultMaxLength
   return make<Uint8Array>({
     decoder: () => delimitedDecoder(delimiter, maxLength, Result.succeed),
@@ -355,7 +356,9 @@ export const lines = (options?: {
   const maxLength = options?.maxLength ?? defaultMaxLength
   const ending = options?.ending ?? "\n"
   const delimiter = encoder.encode(ending)
-  if (delimiter.length === 0) throw new RangeError("Codec.lines: the ending must not be empty")
+  if (ending === "" || !ending.isWellFormed()) {
+    throw new RangeError("Codec.lines: the ending must be a text that is not empty")
+  }
   return make<string>({
     decoder: () => delimitedDecoder(delimiter, maxLength, decodeUtf8),
     encode: (line, into) => {
@@ -478,7 +481,9 @@ export const lengthPrefixed = (options?: {
  * @since 0.1.0
  */
 export const fixed = (length: number): Codec<Uint8Array, Uint8Array> => {
-  if (!(length > 0)) throw new RangeError("Codec.fixed: the length must be positive")
+  if (!Number.isSafeInteger(length) || length <= 0) {
+    throw new RangeError("Codec.fixed: the length must be a positive whole number")
+  }
   const decoder: Decoder<Uint8Array> = {
     decode: (input) => input.length < length ? undefined : Result.succeed(input.take(length))
   }
@@ -558,7 +563,13 @@ export const mapOrFail: {
           return result && Result.flatMap(result, (frame) =>
             Result.mapError(
               options.decode(frame),
-              (problem) => new MalformedFrame({ problem, excerpt: Excerpt.ofFrame(frame), fault: "peer" })
+              (problem) =>
+                new MalformedFrame({
+                  // It may quote what the peer has sent.
+                  problem: Excerpt.ofText(problem),
+                  excerpt: Excerpt.ofFrame(frame),
+                  fault: "peer"
+                })
             ))
         }
       }

@@ -48,4 +48,8 @@ export const unknown: Peer = { remote: undefined, local: undefined }
  * @since 0.1.0
  */
 export const format = (self: Peer): string =>
-  self.remote === undefined ? "unknown peer" : NetAddress.formatSocketAddress(self.remote)
+  self.remote === undefined
+    ? "unknown peer"
+    : self.remote._tag === "UnixPathAddress"
+    ? NetAddress.formatUnixPath(self.remote)
+    : NetAddress.formatInet(self.remote)

@@ -148,13 +148,14 @@ export const diagram = (
   const self = options?.self ?? "client"
   const peer = options?.peer ?? "server"
   const said = transcript.filter((entry) => entry.direction !== "note")
-  const width = Math.max(20, ...said.map((entry) => entry.frame.length)) + 3
   // A label stands centred above its line, in `margin` or `margin + width + 1`.
   const left = Math.floor((self.length - 1) / 2)
+  const right = Math.floor((peer.length - 1) / 2)
   const margin = " ".repeat(Math.max(2, left))
+  const labels = self.length - left + right
+  const width = Math.max(23, labels + 1, ...said.map((entry) => entry.frame.length + 3))
   const first = " ".repeat(margin.length - left) + self
-  const second = Math.max(first.length + 2, margin.length + width + 1 - Math.floor((peer.length - 1) / 2))
-  const lines = [first.padEnd(second) + peer, `${margin}│${" ".repeat(width)}│`]
+  const lines = [first.padEnd(margin.length + width + 1 - right) + peer, `${margin}│${" ".repeat(width)}│`]
   for (const { atMs, direction, frame } of transcript) {
     switch (direction) {
       case "sent":

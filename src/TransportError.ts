@@ -57,16 +57,28 @@ export class Truncated extends Schema.TaggedError<Truncated>()("Truncated", {
 /**
  * The connection could not be opened, or broke: refused, unreachable, reset, written to after its end.
  *
+ * **Details**
+ *
+ * `detail` says what happened in the words of the operating system; without it, it is found in the `cause`.
+ *
  * @category errors
  * @since 0.1.0
  */
 export class ConnectionFailed extends Schema.TaggedError<ConnectionFailed>()("ConnectionFailed", {
   operation: Schema.Literals(["open", "read", "write"]),
+  detail: Schema.optionalKey(Schema.String),
   cause: Schema.Defect()
 }) {
+  constructor(
+    props: { readonly operation: "open" | "read" | "write"; readonly detail?: string; readonly cause: unknown },
+    options?: Schema.MakeOptions
+  ) {
+    // The cause does not survive its encoding; what it says does.
+    super({ ...props, detail: props.detail ?? rootMessage(props.cause) }, options)
+  }
   override get message(): string {
     const what = { open: "opened", read: "read from", write: "written to" }[this.operation]
-    return `the connection could not be ${what}: ${rootMessage(this.cause)}`
+    return `the connection could not be ${what}: ${this.detail}`
   }
   /** Whose mistake it is. */
   get fault(): Fault {

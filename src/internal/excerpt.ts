@@ -15,20 +15,33 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 const hex = (code: number): string => `\\x${code.toString(16).padStart(2, "0")}`
 
-// Anything that could move a terminal's cursor or hide in a log line is shown as an escape.
-const unprintable =
-  // oxlint-disable-next-line no-control-regex
-  /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff"\\]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g
+// Anything that could move a terminal's cursor or hide in a log line is shown as an escape: controls, what has no width
+// or no shape, what changes the direction of writing, and halves of characters.
+const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu
 
-const escapes: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\"": "\\\"", "\\": "\\\\" }
+const ambiguous = /["\\]/g
 
-const escape = (text: string): string =>
+const shortEscapes: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }
+
+const escapeUnprintable = (text: string): string =>
   text.replace(unprintable, (char) => {
-    const known = escapes[char]
+    const known = shortEscapes[char]
     if (known !== undefined) return known
-    const code = char.charCodeAt(0)
-    return code < 0x100 ? hex(code) : `\\u${code.toString(16).padStart(4, "0")}`
+    const code = char.codePointAt(0)!
+    if (code < 0x100) return hex(code)
+    return code < 0x1_0000 ? `\\u${code.toString(16).padStart(4, "0")}` : `\\u{${code.toString(16)}}`
   })
+
+// Inside quotes there is one way to read it.
+const escape = (text: string): string => escapeUnprintable(text.replace(ambiguous, "\\$&"))
+
+/** A text that somebody else has made of what a peer sent: on one line, cut to `limit` characters, without quotes. */
+export const ofText = (text: string, limit = 4 * maxExcerpt): string => {
+  const line = escapeUnprintable(text.slice(0, 4 * limit).replace(/\s*\n\s*/g, " "))
+  if (line.length <= limit) return line
+  const cut = line.slice(0, limit)
+  return `${cut.isWellFormed() ? cut : cut.slice(0, -1)}…`
+}
 
 /** A text in double quotes, cut to `limit` characters. */
 export const ofString = (text: string, limit = maxExcerpt): string =>
@@ -64,6 +77,5 @@ export const ofFrame = (frame: unknown): string => {
   if (typeof frame === "string") return ofString(frame)
   if (frame instanceof Uint8Array) return ofBytes(frame)
   if (Redacted.isRedacted(frame)) return redacted
-  const text = Formatter.format(frame)
-  return text.length <= 4 * maxExcerpt ? text : `${text.slice(0, 4 * maxExcerpt)}…`
+  return ofText(Formatter.format(frame))
 }

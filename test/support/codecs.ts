@@ -101,7 +101,7 @@ export function* splits(bytes: Uint8Array): Generator<Array<Uint8Array>> {
   yield bytewise(bytes)
   for (let i = 0; i <= bytes.length; i++) {
     yield [bytes.subarray(0, i), bytes.subarray(i)]
-    if (bytes.length > 16) continue
+    if (bytes.length > 12) continue
     for (let j = i; j <= bytes.length; j++) yield [bytes.subarray(0, i), bytes.subarray(i, j), bytes.subarray(j)]
   }
 }
