@@ -312,7 +312,7 @@ export const reasonOf = (error: TransportError): Reason => {
     case "ConnectionClosed":
       return reason.by === "peer"
         ? new UnexpectedEnd({ excerpt: "" })
-        : new ConnectionFailed({ operation: "read", cause: reason })
+        : ConnectionFailed.from("read", reason)
     case "Truncated":
       return new UnexpectedEnd({ excerpt: reason.excerpt })
     case "UnexpectedFrame":

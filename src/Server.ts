@@ -136,7 +136,8 @@ export interface Limits {
  */
 export type Options<T, E, R, E2, R2> =
   & Limits
-  & { readonly serve: (transport: T) => Effect.Effect<unknown, E2, R2> }
+  // The handshake says what the transport is; a service that does not fit it is the one that is wrong.
+  & { readonly serve: (transport: NoInfer<T>) => Effect.Effect<unknown, E2, R2> }
   & (
     | {
       readonly handshake: Effect.Effect<T, E, R>

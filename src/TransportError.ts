@@ -69,16 +69,13 @@ export class ConnectionFailed extends Schema.TaggedError<ConnectionFailed>()("Co
   detail: Schema.optionalKey(Schema.String),
   cause: Schema.Defect()
 }) {
-  constructor(
-    props: { readonly operation: "open" | "read" | "write"; readonly detail?: string; readonly cause: unknown },
-    options?: Schema.MakeOptions
-  ) {
-    // The cause does not survive its encoding; what it says does.
-    super({ ...props, detail: props.detail ?? rootMessage(props.cause) }, options)
+  /** What was done and what came of it. The cause does not survive an encoding; what it says does. */
+  static from(operation: "open" | "read" | "write", cause: unknown): ConnectionFailed {
+    return new ConnectionFailed({ operation, detail: rootMessage(cause), cause })
   }
   override get message(): string {
     const what = { open: "opened", read: "read from", write: "written to" }[this.operation]
-    return `the connection could not be ${what}: ${this.detail}`
+    return `the connection could not be ${what}: ${this.detail ?? rootMessage(this.cause)}`
   }
   /** Whose mistake it is. */
   get fault(): Fault {

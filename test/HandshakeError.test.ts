@@ -118,12 +118,12 @@ const cases: Record<string, Case> = {
     retryable: false
   },
   "a connection that could not be opened": {
-    reason: new HandshakeError.ConnectionFailed({
-      operation: "open",
-      cause: new Socket.SocketError({
+    reason: HandshakeError.ConnectionFailed.from(
+      "open",
+      new Socket.SocketError({
         reason: new Socket.SocketOpenError({ kind: "Unknown", cause: new Error("connect ECONNREFUSED 127.0.0.1:1") })
       })
-    }),
+    ),
     message: "the connection could not be opened: connect ECONNREFUSED 127.0.0.1:1",
     fault: "network",
     retryable: true

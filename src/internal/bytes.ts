@@ -18,8 +18,6 @@ export class ByteBuffer implements Codec.ByteBuffer {
   private store: Uint8Array = empty
   private start = 0
   private end = 0
-  // Only storage that was allocated here may be written behind `end`.
-  private owned = false
   /** How many bytes were taken or skipped so far. */
   consumed = 0
 
@@ -33,16 +31,15 @@ export class ByteBuffer implements Codec.ByteBuffer {
       this.store = chunk
       this.start = 0
       this.end = chunk.length
-      this.owned = false
       return
     }
-    if (!this.owned || this.store.length - this.end < chunk.length) {
+    // An adopted chunk has no room behind its end, so that only storage that was made here is written to.
+    if (this.store.length - this.end < chunk.length) {
       const grown = new Uint8Array(Math.max(64, 2 * (unread + chunk.length)))
       grown.set(this.store.subarray(this.start, this.end))
       this.store = grown
       this.start = 0
       this.end = unread
-      this.owned = true
     }
     this.store.set(chunk, this.end)
     this.end += chunk.length
@@ -55,7 +52,6 @@ export class ByteBuffer implements Codec.ByteBuffer {
     this.store = rest.length === 0 ? bytes : concat([bytes, rest])
     this.start = 0
     this.end = this.store.length
-    this.owned = rest.length !== 0
   }
 
   at(index: number): number {
@@ -85,7 +81,6 @@ export class ByteBuffer implements Codec.ByteBuffer {
     if (this.start === this.end) {
       this.store = empty
       this.start = this.end = 0
-      this.owned = false
     }
   }
 }

@@ -26,7 +26,7 @@ export const isConnectionSocket = (socket: Socket.Socket): socket is ConnectionS
 const lingerTime = Duration.seconds(1)
 
 export const failed = (operation: "open" | "read" | "write") => (cause: unknown): TransportError =>
-  new TransportError({ reason: new ConnectionFailed({ operation, cause }) })
+  new TransportError({ reason: ConnectionFailed.from(operation, cause) })
 
 export class Connection {
   readonly inbox = new Inbox()

@@ -38,7 +38,7 @@ const escape = (text: string): string => escapeUnprintable(text.replace(ambiguou
 /** A text that somebody else has made of what a peer sent: on one line, cut to `limit` characters, without quotes. */
 export const ofText = (text: string, limit = 4 * maxExcerpt): string => {
   const line = escapeUnprintable(text.slice(0, 4 * limit).replace(/\s*\n\s*/g, " "))
-  if (line.length <= limit) return line
+  if (line.length <= limit) return text.length <= 4 * limit ? line : `${line}…`
   const cut = line.slice(0, limit)
   return `${cut.isWellFormed() ? cut : cut.slice(0, -1)}…`
 }
