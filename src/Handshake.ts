@@ -50,26 +50,34 @@ export type Handshake<In, Out, E = never, R = never> = Effect.Effect<
 >
 
 /**
- * What a step makes of the failures before it: a `TransportError` becomes a `HandshakeError`, others pass.
+ * What a handshake makes of the failures in it: a `TransportError` and a bare reason become a `HandshakeError`, others
+ * pass.
  *
  * @category models
  * @since 0.1.0
  */
-export type Failure<E> = HandshakeError | Exclude<E, TransportError>
+export type Failure<E> = HandshakeError | Exclude<E, TransportError | Reason>
 
 type Any = Transport.Transport.Any
 type In<T> = Transport.Transport.In<T>
 type Out<T> = Transport.Transport.Out<T>
 
-const toHandshakeError = (progress: Progress.Progress | undefined, step: string) => (error: unknown): HandshakeError =>
-  new HandshakeError({
-    protocol: progress?.protocol ?? "unnamed",
-    step,
-    // Nothing else reaches this function.
-    reason: isTransportError(error) ? reasonOf(error) : error as Reason
-  })
-
 const isStepError = (error: unknown): error is TransportError | Reason => isTransportError(error) || isReason(error)
+
+/** What is not yet an error of the handshake becomes one, at the step that is under way when it comes. */
+const failingAt = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  progress: Progress.Progress | undefined,
+  step: () => string
+): Effect.Effect<A, Failure<E>, R> =>
+  Effect.mapError(self, (error) =>
+    isStepError(error)
+      ? new HandshakeError({
+        protocol: progress?.protocol ?? "unnamed",
+        step: step(),
+        reason: isTransportError(error) ? reasonOf(error) : error
+      })
+      : error as Exclude<E, TransportError | Reason>)
 
 /**
  * Names a step, for a part of a handshake that is written by hand.
@@ -101,33 +109,26 @@ export const step: {
     name: string
   ): <A, E, R>(
     self: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
+  ) => Effect.Effect<A, Failure<E>, R>
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     name: string
-  ): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
+  ): Effect.Effect<A, Failure<E>, R>
 } = dual(
   2,
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     name: string
-  ): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R> =>
+  ): Effect.Effect<A, Failure<E>, R> =>
     Effect.flatMap(Progress.CurrentProgress, (progress) => {
       if (progress !== undefined) progress.step = name
-      return Effect.mapError(self, (error) =>
-        isStepError(error)
-          ? toHandshakeError(progress, name)(error)
-          : error as Exclude<E, TransportError | Reason>)
+      return failingAt(self, progress, () => name)
     })
 )
 
 // What comes before the first step is the opening of the connection.
 const opened = <T extends Any, E, R>(self: Effect.Effect<T, E, R>): Effect.Effect<T, Failure<E>, R> =>
-  Effect.flatMap(Progress.CurrentProgress, (progress) =>
-    Effect.mapError(self, (error) =>
-      isTransportError(error)
-        ? toHandshakeError(progress, progress?.step ?? "connect")(error)
-        : error as Exclude<E, TransportError>))
+  Effect.flatMap(Progress.CurrentProgress, (progress) => failingAt(self, progress, () => progress?.step ?? "connect"))
 
 const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0]) || Transport.isTransport(args[0])
 
@@ -135,7 +136,7 @@ const then = <T extends Any, T2, E, R, E2, R2>(
   self: T | Effect.Effect<T, E, R>,
   name: (transport: T) => string,
   act: (transport: T) => Effect.Effect<T2, E2, R2>
-): Effect.Effect<T2, Failure<E> | HandshakeError | Exclude<E2, TransportError | Reason>, R | R2> =>
+): Effect.Effect<T2, Failure<E | E2>, R | R2> =>
   Effect.flatMap(
     // A handshake by hand has its transport already.
     Effect.isEffect(self) ? opened(self) : Effect.succeed(self),
@@ -321,13 +322,13 @@ export const verify: {
     name: string | ((transport: T) => string),
     decide: (frame: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
     options?: VerifyOptions<T>
-  ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2>
+  ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E | E2>, R | R2>
   <T extends Any, E2, R2, E = never, R = never>(
     self: T | Effect.Effect<T, E, R>,
     name: string | ((transport: T) => string),
     decide: (frame: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
     options?: VerifyOptions<T>
-  ): Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2>
+  ): Effect.Effect<T, Failure<E | E2>, R | R2>
 } = dual(
   isDataFirst,
   <T extends Any, E, R, E2, R2>(
@@ -335,7 +336,7 @@ export const verify: {
     name: string | ((transport: T) => string),
     decide: (frame: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
     options?: VerifyOptions<T>
-  ): Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2> =>
+  ): Effect.Effect<T, Failure<E | E2>, R | R2> =>
     then(
       self,
       typeof name === "string" ? () => name : name,
@@ -420,14 +421,14 @@ export const exchange: {
     request: Out<T>,
     decide: (reply: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
     options?: VerifyOptions<T>
-  ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2>
+  ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E | E2>, R | R2>
   <T extends Any, E2, R2, E = never, R = never>(
     self: T | Effect.Effect<T, E, R>,
     name: string,
     request: Out<T>,
     decide: (reply: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
     options?: VerifyOptions<T>
-  ): Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2>
+  ): Effect.Effect<T, Failure<E | E2>, R | R2>
 } = dual(
   isDataFirst,
   <T extends Any, E, R, E2, R2>(
@@ -436,7 +437,7 @@ export const exchange: {
     request: Out<T>,
     decide: (reply: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
     options?: VerifyOptions<T>
-  ): Effect.Effect<T, Failure<E> | Exclude<E2, TransportError | Reason>, R | R2> =>
+  ): Effect.Effect<T, Failure<E | E2>, R | R2> =>
     verify(send(self, request, { name, secret: options?.secret }), name, decide, options)
 )
 
@@ -617,24 +618,21 @@ export const named: {
     protocol: string
   ): <A, E, R>(
     self: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
+  ) => Effect.Effect<A, Failure<E>, R>
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     protocol: string
-  ): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R>
+  ): Effect.Effect<A, Failure<E>, R>
 } = dual(
   2,
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     protocol: string
-  ): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, R> =>
+  ): Effect.Effect<A, Failure<E>, R> =>
     Progress.setName(
       withProgress(self, (effect, progress) => {
         progress.protocol = protocol
-        return Effect.mapError(effect, (error) =>
-          isStepError(error)
-            ? toHandshakeError(progress, progress.step)(error)
-            : error as Exclude<E, TransportError | Reason>)
+        return failingAt(effect, progress, () => progress.step)
       }),
       protocol
     )
