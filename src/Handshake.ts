@@ -119,16 +119,18 @@ export const step: {
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     name: string
-  ): Effect.Effect<A, Failure<E>, R> =>
-    Effect.flatMap(Progress.CurrentProgress, (progress) => {
-      if (progress !== undefined) progress.step = name
-      return failingAt(self, progress, () => name)
-    })
+  ): Effect.Effect<A, Failure<E>, R> => at(self, () => name)
 )
+
+const at = <A, E, R>(self: Effect.Effect<A, E, R>, step: () => string): Effect.Effect<A, Failure<E>, R> =>
+  Effect.flatMap(Progress.CurrentProgress, (progress) => {
+    if (progress !== undefined) progress.step = step
+    return failingAt(self, progress, step)
+  })
 
 // What comes before the first step is the opening of the connection.
 const opened = <T extends Any, E, R>(self: Effect.Effect<T, E, R>): Effect.Effect<T, Failure<E>, R> =>
-  Effect.flatMap(Progress.CurrentProgress, (progress) => failingAt(self, progress, () => progress?.step ?? "connect"))
+  Effect.flatMap(Progress.CurrentProgress, (progress) => failingAt(self, progress, () => progress?.step() ?? "connect"))
 
 const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0]) || Transport.isTransport(args[0])
 
@@ -140,7 +142,7 @@ const then = <T extends Any, T2, E, R, E2, R2>(
   Effect.flatMap(
     // A handshake by hand has its transport already.
     Effect.isEffect(self) ? opened(self) : Effect.succeed(self),
-    (transport) => step(act(transport), name(transport))
+    (transport) => at(act(transport), () => name(transport))
   )
 
 const secretly = <A, E, R>(
@@ -632,7 +634,7 @@ export const named: {
     Progress.setName(
       withProgress(self, (effect, progress) => {
         progress.protocol = protocol
-        return failingAt(effect, progress, () => progress.step)
+        return failingAt(effect, progress, () => progress.step())
       }),
       protocol
     )
@@ -674,7 +676,7 @@ export const deadline: {
             Effect.fail(
               new HandshakeError({
                 protocol: progress.protocol,
-                step: progress.step,
+                step: progress.step(),
                 reason: new Timeout({ deadline: Duration.fromInputUnsafe(duration) })
               })
             )

@@ -257,8 +257,8 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     // Those who are being told no are bounded as well; the rest is closed without a word.
     if (counts.refusing >= maxRefusing) return Effect.scoped(Effect.ignore(open(socket, false)))
     const progress = Progress.make(name)
-    progress.step = "accept"
-    const error = rejection(progress.protocol, progress.step, why)
+    progress.step = () => "accept"
+    const error = rejection(progress.protocol, progress.step(), why)
     const told = Effect.flatMap(open(socket, true), (connection) => {
       const { peer } = connection
       const said = Effect.andThen(Telemetry.annotatePeer(peer), turnAway(connection, why))
@@ -304,7 +304,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
         cut
       ).pipe(
         Effect.catchIf((error) => error instanceof CutShort, ({ why }) => {
-          const error = rejection(progress.protocol, progress.step, why)
+          const error = rejection(progress.protocol, progress.step(), why)
           return Effect.andThen(turnAway(connection, why), Effect.fail(error))
         })
       ),
@@ -325,7 +325,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     const progress = Progress.make(name)
     const connection = yield* Effect.mapError(
       open(socket, true),
-      (error) => new HandshakeError({ protocol: progress.protocol, step: progress.step, reason: reasonOf(error) })
+      (error) => new HandshakeError({ protocol: progress.protocol, step: progress.step(), reason: reasonOf(error) })
     )
     state.connection = connection
     const { peer } = connection

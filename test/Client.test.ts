@@ -1,7 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Client from "../src/Client.ts"
 import * as Codec from "../src/Codec.ts"
@@ -9,7 +13,7 @@ import * as Handshake from "../src/Handshake.ts"
 import * as Line from "../src/protocols/Line.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
-import { saying, serving } from "./support/serving.ts"
+import { saying, serving, settled } from "./support/serving.ts"
 
 describe("connect", () => {
   const client = (network: MemorySocket.Network) =>
@@ -82,5 +86,37 @@ describe("connect", () => {
       expect(connecting.pollUnsafe()).toBeUndefined()
       yield* TestClock.adjust("1 millis")
       expect(yield* Fiber.join(connecting)).toMatchObject({ protocol: "line", reason: { _tag: "Timeout" } })
+    }))
+})
+
+describe("layer", () => {
+  class Echo extends Context.Service<Echo, Client.Client<string, string>>()("test/Echo") {}
+
+  it.effect("is a connected client under a service, for as long as the layer lives", () =>
+    Effect.gen(function*() {
+      const { network, server } = yield* serving()
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(
+        Client.layer(Echo, { protocol: Line.protocol, sockets: [Effect.succeed(network.client)] }),
+        scope
+      )
+      expect(yield* Context.get(context, Echo).call("Hello")).toBe("Hello")
+      expect(yield* server.counts).toMatchObject({ connections: 1 })
+      yield* Scope.close(scope, Exit.void)
+      yield* settled
+      expect(yield* server.counts).toMatchObject({ connections: 0 })
+      const late = yield* Effect.flip(Context.get(context, Echo).call("Hello"))
+      expect(late.reason).toMatchObject({ _tag: "ConnectionClosed", by: "local" })
+    }))
+
+  it.effect("fails as its handshake does, and leaves no connection", () =>
+    Effect.gen(function*() {
+      const { network, server } = yield* serving({ maxConnections: 0 })
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(
+        Client.layer(Echo, { handshake: Line.client, sockets: [Effect.succeed(network.client)] })
+      )))
+      expect(error).toMatchObject({ protocol: "line", reason: { _tag: "Rejected" } })
+      yield* settled
+      expect(yield* server.counts).toEqual({ connections: 0, pending: 0, refusing: 0 })
     }))
 })

@@ -4,13 +4,16 @@ import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as References from "effect/References"
+import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import * as Pipeline from "../src/Pipeline.ts"
-import type * as Server from "../src/Server.ts"
+import * as Line from "../src/protocols/Line.ts"
+import * as Server from "../src/Server.ts"
+import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import { utf8 } from "./support/conversation.ts"
-import { saying, serving, settled } from "./support/serving.ts"
+import { echo, saying, serving, settled } from "./support/serving.ts"
 
 /** Each answer takes a second. */
 const slowEcho = Pipeline.serve<string, string>((line) => Effect.delay(Effect.succeed(line), "1 second"))
@@ -260,6 +263,45 @@ describe("what it tells", () => {
       expect(find("handshake_duration_ms", { role: "server", protocol: "line" })).toMatchObject({ count: 1 })
       yield* good.end
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+
+  it.effect("warns of nobody who is turned away by a drain", () =>
+    Effect.gen(function*() {
+      const logged: Array<string> = []
+      const logger = Logger.make((options) => {
+        logged.push(`${options.logLevel} ${String(options.message)}`)
+      })
+      yield* Effect.gen(function*() {
+        const { network, server } = yield* serving()
+        const pending = yield* saying(network, "You re")
+        const draining = yield* Effect.forkChild(server.drain)
+        yield* settled
+        yield* pending.end
+        yield* Fiber.join(draining)
+        expect(pending.heard()).toBe("No! Go away!\n")
+      }).pipe(Effect.provide(Logger.layer([logger])))
+      expect(logged).toEqual([])
+    }))
+
+  it.effect("names the span of a bare handshake as the handshake names itself", () =>
+    Effect.gen(function*() {
+      const spans: Array<string> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          spans.push(options.name)
+          return new Tracer.NativeSpan(options)
+        }
+      })
+      const network = yield* MemorySocket.network()
+      yield* Effect.gen(function*() {
+        yield* Server.make({ handshake: Line.server, serve: echo })
+        const peer = yield* saying(network, "You ready?\n")
+        yield* Effect.andThen(peer.end, peer.closed)
+      }).pipe(
+        Effect.provideService(SocketServer.SocketServer, network.server),
+        Effect.provideService(Tracer.Tracer, tracer)
+      )
+      expect(spans).toEqual(["line handshake"])
+    }))
 
   it.effect("has one span for each handshake, with protocol and outcome", () =>
     Effect.gen(function*() {

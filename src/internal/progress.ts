@@ -7,10 +7,11 @@ import * as Context from "effect/Context"
 
 export interface Progress {
   protocol: string
-  step: string
+  /** Asked for only where something has gone wrong. */
+  step: () => string
 }
 
-export const make = (protocol = "unnamed"): Progress => ({ protocol, step: "connect" })
+export const make = (protocol = "unnamed"): Progress => ({ protocol, step: () => "connect" })
 
 const names = new WeakMap<object, string>()
 

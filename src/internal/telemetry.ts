@@ -98,7 +98,7 @@ export const make = (role: Role) => {
           const described = Effect.annotateCurrentSpan({
             "handshake.protocol": protocol,
             "handshake.outcome": outcome,
-            "handshake.step": progress.step
+            ...(Exit.isSuccess(exit) ? undefined : { "handshake.step": progress.step() })
           })
           return Effect.andThen(described, Effect.andThen(counted, measured))
         }

@@ -87,8 +87,10 @@ const makeSource = (conn: NodeNet.Socket): Source => {
     pause: () => {
       conn.pause()
     },
-    write: (chunks: Chunks) =>
-      Effect.suspend(() => {
+    write: function write(chunks: Chunks): Effect.Effect<void, Socket.SocketError> {
+      return Effect.suspend(() => {
+        // Whoever waited for this was interrupted; what it wrote still fills the buffer.
+        if (conn.writableNeedDrain && conn.writable) return Effect.andThen(awaitDrain, write(chunks))
         if (broken !== undefined) return Effect.fail(writeError(broken))
         if (!conn.writable) return Effect.fail(writeError(new Error("the connection is closed")))
         let more: boolean
@@ -101,7 +103,8 @@ const makeSource = (conn: NodeNet.Socket): Source => {
           conn.uncork()
         }
         return more ? Effect.void : awaitDrain
-      }),
+      })
+    },
     endWrite: () => {
       if (!conn.writableEnded) conn.end()
       return conn.destroyed || conn.writableLength === 0
