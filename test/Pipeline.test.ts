@@ -73,6 +73,22 @@ describe("serve", () => {
       expect(most).toBe(3)
     }))
 
+  it.effect("reads nothing for which it has no room", () =>
+    Effect.gen(function*() {
+      let pulls = 0
+      const socket = Socket.make({
+        reader: Effect.succeed({
+          pull: Effect.sync(() => [utf8(`${pulls++}\n`)] as const),
+          upgrade: Socket.SocketUpgradeError.unsupported
+        }),
+        writer: Effect.succeed({ write: () => Effect.void, writeAll: () => Effect.void })
+      })
+      const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket)
+      yield* Effect.forkChild(Pipeline.serve<string, string>(() => Effect.never, { maxInFlight: 3 })(transport))
+      yield* TestClock.adjust("1 second")
+      expect(pulls).toBe(3)
+    }))
+
   it.effect("sends an answer that is ready before it waits for the next one", () =>
     Effect.gen(function*() {
       const { peer, transport } = yield* connected()

@@ -158,13 +158,15 @@ describe("drain", () => {
 
   it.effect("turns away those in mid-handshake and those who come now", () =>
     Effect.gen(function*() {
-      const { network, server } = yield* serving({ serve: slowEcho })
+      const { events, network, server } = yield* serving({ serve: slowEcho })
       const busy = yield* saying(network, "You ready?\nHello\n")
       const pending = yield* saying(network, "You re")
       yield* Effect.forkChild(server.drain)
       yield* settled
       const late = yield* saying(network, "You ready?\n")
       expect([pending.heard(), late.heard()]).toEqual(["No! Go away!\n", "No! Go away!\n"])
+      // The late one was never let in.
+      expect(tags(events)).toEqual(["Accepted", "Ready", "Accepted", "Refused", "Refused"])
       yield* Effect.all([busy.end, pending.end, late.end])
       yield* TestClock.adjust("1 second")
       yield* server.awaitDrained

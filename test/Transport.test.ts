@@ -156,6 +156,39 @@ describe("run", () => {
       expect(yield* readAll(yield* Transport.switchCodec(transport, Codec.bytes))).toBe("binary\nrest")
     }))
 
+  /** Takes this many frames and gives all of them back. */
+  const peek = (count: number) =>
+    Sink.fromTransform<string, void, never, never, string>((upstream) => {
+      const taken: Array<string> = []
+      const loop: Effect.Effect<Sink.End<void, string>> = Effect.matchEffect(upstream, {
+        onFailure: () => Effect.succeed([undefined] as const),
+        onSuccess: (lines) => {
+          taken.push(...lines)
+          return taken.length < count ? loop : Effect.succeed([undefined, [taken[0], ...taken.slice(1)]] as const)
+        }
+      })
+      return loop
+    })
+  const tenLines = "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"
+
+  it.effect("eight frames that were given back go to the next codec in their order", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      yield* Effect.andThen(peer.write(utf8(tenLines)), peer.end)
+      yield* transport.run(peek(8))
+      expect(yield* readAll(yield* Transport.switchCodec(transport, Codec.bytes))).toBe(tenLines)
+    }))
+
+  it.effect("nine do not, and nothing of them is lost for the old one", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      yield* Effect.andThen(peer.write(utf8(tenLines)), peer.end)
+      yield* transport.run(peek(9))
+      const error = yield* Effect.flip(Transport.switchCodec(transport, Codec.bytes))
+      expect(error.reason._tag).toBe("UnexpectedFrame")
+      expect(yield* transport.run(Sink.collect<string>())).toEqual(["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"])
+    }))
+
   it.effect("a sink that is interrupted leaves what it has not pulled", () =>
     Effect.gen(function*() {
       const { peer, transport } = yield* connected()

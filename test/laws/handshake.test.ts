@@ -325,6 +325,9 @@ describe("law 9, secrets", () => {
       const client = yield* seen(vault.client, utf8("WHO\nOK\n"))
       expect(client).not.toContain(password)
       expect(client).toContain("<redacted>")
+      // What is no secret shows, before and after it.
+      expect(client).toContain("\"HELLO 2\"")
+      expect(client).toContain("\"OK\"")
     }))
 })
 
