@@ -138,11 +138,16 @@ export interface ByteWriter {
  * it returns and none where it asks for more. After an error the connection cannot be decoded any further. It must not
  * throw.
  *
+ * `decodeMany` is for codecs that decode a chunk faster than its frames one by one: it takes complete frames from the
+ * front, at most `max` of them, and what it leaves, `decode` takes. It is asked only where every frame that is there may
+ * be taken, so never during a handshake.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface Decoder<out In> {
   readonly decode: (input: ByteBuffer) => Result.Result<In, CodecError> | undefined
+  readonly decodeMany?: (input: ByteBuffer, max: number) => Array<In>
 }
 
 /**
@@ -233,11 +238,29 @@ const includes = (bytes: Uint8Array, part: Uint8Array): boolean => {
 const delimitedDecoder = <A>(
   delimiter: Uint8Array,
   maxLength: number,
-  finish: (frame: Uint8Array) => Result.Result<A, CodecError>
+  finish: (frame: Uint8Array) => Result.Result<A, CodecError>,
+  /** Makes the frames of a run of whole ones, without its last delimiter; nothing, where one of them is no frame. */
+  finishMany?: (frames: Uint8Array) => Array<A> | undefined
 ): Decoder<A> => {
   const first = delimiter[0]
   let searched = 0
   return {
+    ...(finishMany !== undefined && delimiter.length === 1 && {
+      decodeMany: (input, max) => {
+        let end = -1
+        for (let count = 0; count < max; count++) {
+          const at = input.indexOf(first, Math.max(searched, end + 1))
+          // One that is too long is left to `decode`, which says so.
+          if (at === -1 || at - end - 1 > maxLength) break
+          end = at
+        }
+        const frames = end === -1 ? undefined : finishMany(input.peek(0, end))
+        if (frames === undefined) return []
+        searched = 0
+        input.skip(end + 1)
+        return frames
+      }
+    }),
     decode: (input) => {
       for (;;) {
         const at = input.indexOf(first, searched)
@@ -323,6 +346,14 @@ const decodeUtf8 = (bytes: Uint8Array): Result.Result<string, CodecError> => {
   }
 }
 
+const splitUtf8 = (ending: string) => (bytes: Uint8Array): Array<string> | undefined => {
+  try {
+    return strictUtf8.decode(bytes).split(ending)
+  } catch {
+    return undefined
+  }
+}
+
 /**
  * Lines of UTF-8 text, each ended by `ending`, which is not part of the line.
  *
@@ -360,7 +391,7 @@ export const lines = (options?: {
     throw new RangeError("Codec.lines: the ending must be a text that is not empty")
   }
   return make<string>({
-    decoder: () => delimitedDecoder(delimiter, maxLength, decodeUtf8),
+    decoder: () => delimitedDecoder(delimiter, maxLength, decodeUtf8, splitUtf8(ending)),
     encode: (line, into) => {
       // A UTF-16 unit takes at most three bytes, so most lines need not be measured.
       if (line.length > maxLength || (line.length * 3 > maxLength && utf8Length(line) > maxLength)) {

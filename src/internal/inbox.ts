@@ -153,7 +153,8 @@ export class Frames<In> {
 
   /** Every complete frame, at most `max` of them. The failure behind them is left for the next call. */
   nextAll(max: number): ReadonlyArray<In> | Exit.Exit<never, TransportError> {
-    const frames: Array<In> = []
+    const frames = this.decodeMany(max)
+    if (Exit.isExit(frames)) return frames
     while (frames.length < max) {
       const exit = this.next()
       if (exit === undefined) break
@@ -161,6 +162,18 @@ export class Frames<In> {
       frames.push(exit.value)
     }
     return frames
+  }
+
+  // Whole chunks at once, where the decoder can and nothing else has to be minded.
+  private decodeMany(max: number): Array<In> | Exit.Exit<never, TransportError> {
+    const { byteLimit, closed, unread } = this.inbox
+    if (this.decoder.decodeMany === undefined || unread.length === 0) return []
+    if (this.returned.length > 0 || this.failure !== undefined || closed || byteLimit !== Infinity) return []
+    try {
+      return this.decoder.decodeMany(unread, max)
+    } catch (defect) {
+      return this.failure = Exit.die(defect)
+    }
   }
 
   private fail(error: TransportError): Exit.Exit<never, TransportError> {
