@@ -15,6 +15,7 @@ import * as Socket from "effect/socket/Socket"
 import * as Handshake from "./Handshake.ts"
 import { type HandshakeError, isHandshakeError } from "./HandshakeError.ts"
 import * as Connection from "./internal/connection.ts"
+import * as Origin from "./internal/origin.ts"
 import * as Progress from "./internal/progress.ts"
 import * as Telemetry from "./internal/telemetry.ts"
 import * as Pipeline from "./Pipeline.ts"
@@ -132,7 +133,7 @@ export const connect: Connect = Effect.fnUntraced(function*<T extends Any, E, R>
 ): Effect.fn.Return<Of<T>, HandshakeError | E, Scope.Scope | Socket.Socket | R> {
   const telemetry = Telemetry.make("client")
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.client
-  const name = options.protocol?.name ?? Progress.nameOf(handshake)
+  const name = options.protocol?.name ?? Origin.of(handshake)?.name
 
   // Each attempt has a scope of its own, which ends with it if it fails and with the client if it succeeds.
   const attempt = Effect.fnUntraced(function*(socket: Socket.Socket) {

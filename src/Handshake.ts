@@ -27,6 +27,7 @@ import {
 } from "./HandshakeError.ts"
 import * as Connection from "./internal/connection.ts"
 import * as Excerpt from "./internal/excerpt.ts"
+import * as Origin from "./internal/origin.ts"
 import * as Progress from "./internal/progress.ts"
 import { CurrentByteLimit, implOf } from "./internal/transport.ts"
 import * as Transport from "./Transport.ts"
@@ -631,12 +632,12 @@ export const named: {
     self: Effect.Effect<A, E, R>,
     protocol: string
   ): Effect.Effect<A, Failure<E>, R> =>
-    Progress.setName(
+    Origin.set(
       withProgress(self, (effect, progress) => {
         progress.protocol = protocol
         return failingAt(effect, progress, () => progress.step())
       }),
-      protocol
+      { name: protocol }
     )
 )
 

@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Handshake from "./Handshake.ts"
 import type { HandshakeError } from "./HandshakeError.ts"
+import * as Origin from "./internal/origin.ts"
 import type * as Transport from "./Transport.ts"
 
 /**
@@ -90,9 +91,13 @@ export const make = <
   readonly server: Effect.Effect<S, HandshakeError | SE, Socket.Socket | Scope.Scope | SR>
   readonly client: Effect.Effect<C, HandshakeError | CE, Socket.Socket | Scope.Scope | CR>
   readonly refuse?: Refuse | undefined
-}) => ({
-  name: options.name,
-  server: Handshake.named(options.server, options.name),
-  client: Handshake.named(options.client, options.name),
-  refuse: options.refuse && ((why: Refusal) => Handshake.named(options.refuse!(why), options.name))
-})
+}) => {
+  const { name } = options
+  const refuse = options.refuse && ((why: Refusal) => Handshake.named(options.refuse!(why), name))
+  return {
+    name,
+    server: Origin.set(Handshake.named(options.server, name), { name, refuse }),
+    client: Handshake.named(options.client, name),
+    refuse
+  }
+}

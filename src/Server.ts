@@ -22,6 +22,7 @@ import type * as Take from "effect/Take"
 import { HandshakeError, isHandshakeError, reasonOf, Rejected, Timeout } from "./HandshakeError.ts"
 import * as Connection from "./internal/connection.ts"
 import * as NetSocket from "./internal/netSocket.ts"
+import * as Origin from "./internal/origin.ts"
 import * as Progress from "./internal/progress.ts"
 import { isStoppable, StopTypeId } from "./internal/source.ts"
 import * as Telemetry from "./internal/telemetry.ts"
@@ -129,7 +130,8 @@ export interface Limits {
  * **Details**
  *
  * `serve` gets the transport of each connection that has become ready, and the connection is closed when it ends. With
- * a `handshake` alone, `refuse` says how a peer is turned away; without it the connection is just closed.
+ * a `handshake` alone, `refuse` says how a peer is turned away. The server handshake of a `Protocol` brings its refusal
+ * along; any other without `refuse` just closes the connection.
  *
  * @category models
  * @since 0.1.0
@@ -209,8 +211,9 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   const fork = Effect.runForkWith(yield* Effect.context<never>())
 
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.server
-  const name = options.protocol?.name ?? Progress.nameOf(handshake)
-  const refusing = options.protocol === undefined ? options.refuse : options.protocol.refuse
+  const origin = Origin.of(handshake)
+  const name = options.protocol?.name ?? origin?.name
+  const refusing = options.protocol === undefined ? options.refuse ?? origin?.refuse : options.protocol.refuse
   const handshakeTimeout = Duration.fromInputUnsafe(options.handshakeTimeout ?? "10 seconds")
   const drainTimeout = Duration.fromInputUnsafe(options.drainTimeout ?? "10 seconds")
   const maxConnections = options.maxConnections ?? 16_384

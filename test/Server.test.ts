@@ -126,6 +126,19 @@ describe("the limits", () => {
       expect(fourth.heard()).toBe("Bring it!\n")
     }))
 
+  it.effect("the server handshake of a protocol brings its refusal along, and another one has none", () =>
+    Effect.gen(function*() {
+      for (const [handshake, heard] of [[Line.server, "No! Go away!\n"], [Effect.orDie(Line.server), ""]] as const) {
+        const network = yield* MemorySocket.network()
+        yield* Server.make({ handshake, serve: echo, maxConnections: 0 }).pipe(
+          Effect.provideService(SocketServer.SocketServer, network.server)
+        )
+        const peer = yield* saying(network, "")
+        expect(peer.heard()).toBe(heard)
+        yield* Effect.andThen(peer.end, peer.closed)
+      }
+    }))
+
   it.effect("maxPendingHandshakes: counts those that are not ready, and only those", () =>
     Effect.gen(function*() {
       const { network } = yield* serving({ maxPendingHandshakes: 1 })

@@ -13,16 +13,6 @@ export interface Progress {
 
 export const make = (protocol = "unnamed"): Progress => ({ protocol, step: () => "connect" })
 
-const names = new WeakMap<object, string>()
-
-/** Remembers the name that an Effect gives itself, for the span that begins before the Effect does. */
-export const setName = <A extends object>(effect: A, protocol: string): A => {
-  names.set(effect, protocol)
-  return effect
-}
-
-export const nameOf = (effect: object): string | undefined => names.get(effect)
-
 export const CurrentProgress: Context.Reference<Progress | undefined> = Context.Reference<Progress | undefined>(
   "effect-handshake/internal/CurrentProgress",
   { defaultValue: () => undefined }
