@@ -14,6 +14,7 @@ import * as Server from "../src/Server.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import { utf8 } from "./support/conversation.ts"
 import { echo, saying, serving, settled } from "./support/serving.ts"
+import { recording } from "./support/spans.ts"
 
 /** Each answer takes a second. */
 const slowEcho = Pipeline.serve<string, string>((line) => Effect.delay(Effect.succeed(line), "1 second"))
@@ -299,13 +300,7 @@ describe("what it tells", () => {
 
   it.effect("names the span of a bare handshake as the handshake names itself", () =>
     Effect.gen(function*() {
-      const spans: Array<string> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          spans.push(options.name)
-          return new Tracer.NativeSpan(options)
-        }
-      })
+      const { spans, tracer } = recording()
       const network = yield* MemorySocket.network()
       yield* Effect.gen(function*() {
         yield* Server.make({ handshake: Line.server, serve: echo })
@@ -315,19 +310,12 @@ describe("what it tells", () => {
         Effect.provideService(SocketServer.SocketServer, network.server),
         Effect.provideService(Tracer.Tracer, tracer)
       )
-      expect(spans).toEqual(["line handshake"])
+      expect(spans.map((span) => span.name)).toEqual(["line handshake"])
     }))
 
   it.effect("has one span for each handshake, with protocol and outcome", () =>
     Effect.gen(function*() {
-      const spans: Array<Tracer.Span> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = recording()
       yield* Effect.gen(function*() {
         const { network } = yield* serving()
         for (const said of ["You ready?\nHello\n", "Hi\n"]) {

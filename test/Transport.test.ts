@@ -86,6 +86,22 @@ describe("receive", () => {
       expect(error.message).toContain("ECONNRESET")
     }))
 
+  it.effect("a socket whose reader dies fails whoever waits, instead of leaving it waiting", () =>
+    Effect.gen(function*() {
+      for (
+        const pull of [Effect.die(new Error("a bug")), Effect.andThen(Effect.yieldNow, Effect.die(new Error("a bug")))]
+      ) {
+        const socket = Socket.make({
+          reader: Effect.succeed({ pull, upgrade: Socket.SocketUpgradeError.unsupported }),
+          writer: Effect.succeed({ write: () => Effect.void, writeAll: () => Effect.void })
+        })
+        const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket)
+        const error = yield* Effect.flip(transport.receive)
+        expect(error.reason).toMatchObject({ _tag: "ConnectionFailed", operation: "read" })
+        expect(error.message).toContain("a bug")
+      }
+    }))
+
   it.effect("it fails with the same error however often it is asked", () =>
     Effect.gen(function*() {
       const { peer, transport } = yield* connected()

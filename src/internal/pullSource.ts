@@ -4,6 +4,7 @@
  * @internal
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -27,8 +28,19 @@ const halfClosedWrite = Duration.seconds(5)
 const writeFailed = (message: string) =>
   new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error(message) }) })
 
+const readFailed = (cause: unknown) => new Socket.SocketError({ reason: new Socket.SocketReadError({ cause }) })
+
 const isCleanEnd = (error: Socket.SocketError): boolean =>
   error.reason._tag === "SocketCloseError" && error.reason.code === 1000
+
+// A defect of the socket's reader ends the connection too, or whoever waits for a frame would wait for ever. It is
+// interrupted only with the end of the scope, where nobody waits for a reason.
+const failureOf = (cause: Cause.Cause<Socket.SocketError>): Socket.SocketError | undefined => {
+  if (Cause.hasInterruptsOnly(cause)) return undefined
+  const error = Cause.squash(cause)
+  const failure = Socket.isSocketError(error) ? error : readFailed(error)
+  return isCleanEnd(failure) ? undefined : failure
+}
 
 export const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
   const scope = yield* Effect.scope
@@ -51,10 +63,7 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
       for (const chunk of exit.value) events!.onBytes(typeof chunk === "string" ? encoder.encode(chunk) : chunk)
       return
     }
-    const reason = exit.cause.reasons.find((reason) => reason._tag === "Fail")
-    // Interrupted, which only the end of the scope does: there is nobody left to tell.
-    if (reason === undefined) return
-    end = { error: isCleanEnd(reason.error) ? undefined : reason.error }
+    end = { error: failureOf(exit.cause) }
     events!.onEnd(end.error)
     onEnd?.()
   }

@@ -154,7 +154,8 @@ export type DialOptions = NodeNet.NetConnectOpts
  *
  * **Details**
  *
- * It takes Node's options, or an address such as that of a `Server`. How long dialling may take is the handshake's deadline. Interrupted, it gives up at once.
+ * It takes Node's options, or an address such as that of a `Server`. How long dialling may take is the handshake's
+ * deadline. Interrupted, it gives up at once.
  *
  * @category constructors
  * @since 0.1.0

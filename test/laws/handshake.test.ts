@@ -19,6 +19,7 @@ import * as Transcript from "../../src/Transcript.ts"
 import * as Transport from "../../src/Transport.ts"
 import { cutInto, outcomeOf, rawPeer, readAll, text, utf8 } from "../support/conversation.ts"
 import { line, password, vault } from "../support/handshakes.ts"
+import { recording } from "../support/spans.ts"
 
 const runs = { arbitrary: { runs: 60 } }
 
@@ -276,14 +277,7 @@ describe("law 4, oversize", () => {
 describe("law 9, secrets", () => {
   /** Everything that anybody could see of a handshake. */
   const seen = Effect.fnUntraced(function*(handshake: typeof vault.server | typeof vault.client, said: Uint8Array) {
-    const spans: Array<Tracer.Span> = []
-    const tracer = Tracer.make({
-      span: (options) => {
-        const span = new Tracer.NativeSpan(options)
-        spans.push(span)
-        return span
-      }
-    })
+    const { spans, tracer } = recording()
     const [exit, transcript] = yield* Effect.scoped(Effect.gen(function*() {
       const [here, there] = yield* MemorySocket.pair()
       const peer = yield* rawPeer(there)
