@@ -1,7 +1,12 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { readFileSync } from "node:fs"
+import * as Result from "effect/Result"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Transcript from "../src/Transcript.ts"
 import * as Cli from "./support/cli.ts"
 import * as Tcp from "./support/tcp.ts"
 
@@ -218,6 +223,22 @@ const probing = (onPeer: (peer: Tcp.Peer) => Effect.Effect<unknown, unknown>, ..
 const greeted = (answer: string) => (peer: Tcp.Peer) =>
   Effect.andThen(peer.hears("You ready?\n"), Effect.andThen(peer.say(answer), peer.end))
 
+/** A file that is not there yet, in a directory that goes with the test. */
+const scratch = Effect.map(
+  Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-handshake-"))),
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
+  ),
+  (directory) => join(directory, "session.txt")
+)
+
+const stored = (file: string) => Result.getOrThrow(Transcript.parse(readFileSync(file, "utf8")))
+
+const said = (transcript: Transcript.Transcript) =>
+  transcript.map((entry) =>
+    `${entry.direction} ${entry.direction === "note" ? entry.frame : new TextDecoder().decode(entry.bytes)}`
+  )
+
 describe.concurrent("probe", () => {
   it.live("draws a peer that is ready, and exits 0", () =>
     Effect.gen(function*() {
@@ -313,6 +334,61 @@ describe.concurrent("probe", () => {
         steps: [],
         peer: `127.0.0.1:${port}`
       })
+    }))
+
+  it.live("with --record keeps the session, and what came of it", () =>
+    Effect.gen(function*() {
+      const file = yield* scratch
+      const { code, port, stderr, stdout } = yield* probing(greeted("Bring it!\n"), "--json", "--record", file)
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
+      expect(Object.keys(JSON.parse(stdout).steps[0])).toEqual(["atMs", "direction", "frame"])
+      const { peer, self, transcript } = stored(file)
+      expect({ self, peer }).toEqual({ self: "client", peer: "server" })
+      expect(said(transcript)).toEqual([
+        `note connected to 127.0.0.1:${port}`,
+        "sent You ready?\n",
+        "received Bring it!\n",
+        `note ready: line at 127.0.0.1:${port}`
+      ])
+    }))
+
+  it.live("with --record keeps a session that has failed, up to its end", () =>
+    Effect.gen(function*() {
+      const file = yield* scratch
+      const { code, port, stdout } = yield* probing((peer) => peer.end, "--record", file)
+      expect(code).toBe(3)
+      const { transcript } = stored(file)
+      expect(said(transcript)).toEqual([
+        `note connected to 127.0.0.1:${port}`,
+        "sent You ready?\n",
+        "note the peer closed the connection",
+        `note ${stdout.trimEnd().split("\n").at(-1)}`
+      ])
+      expect(transcript[2]).toMatchObject({ end: { by: "peer", how: "closed" } })
+    }))
+
+  it.live("with --record keeps a session that was interrupted", () =>
+    Effect.gen(function*() {
+      const file = yield* scratch
+      const greeting = yield* Deferred.make<void>()
+      const { port } = yield* Tcp.listen((peer) =>
+        Effect.runFork(Effect.andThen(peer.hears("You ready?\n"), Deferred.succeed(greeting, undefined)))
+      )
+      const process = yield* Cli.run("probe", `line://127.0.0.1:${port}`, "--record", file)
+      yield* Deferred.await(greeting)
+      yield* process.kill("SIGINT")
+      expect(yield* process.exit).toBe(130)
+      expect(said(stored(file).transcript).at(-1)).toBe("sent You ready?\n")
+    }))
+
+  it.live("exits 73 where the file of --record cannot be written, and says why on stderr", () =>
+    Effect.gen(function*() {
+      const file = join(yield* scratch, "no", "such", "directory")
+      const { code, stderr, stdout } = yield* probing(greeted(refusal), "--json", "--record", file)
+      expect(code).toBe(73)
+      expect(JSON.parse(stdout)).toMatchObject({ outcome: "rejected" })
+      expect(stderr).toMatch(/^cannot write [^\n]*: ENOENT[^\n]*\n$/)
+      expect(stderr).toContain(file)
     }))
 
   const misuse: Record<string, ReadonlyArray<string>> = {

@@ -9,6 +9,7 @@ import * as Console from "effect/Console"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
@@ -80,14 +81,13 @@ interface Report {
       readonly message: string
     }
     | null
-  readonly steps: Transcript.Transcript
+  readonly steps: ReadonlyArray<Transcript.Drawn>
   readonly peer: string
   readonly negotiated: Record<string, unknown>
 }
 
-const run = Effect.fnUntraced(function*(target: Target, timeout: Duration.Duration) {
+const run = Effect.fnUntraced(function*(target: Target, timeout: Duration.Duration, recorder: Transcript.Recorder) {
   const socket = yield* Net.socket({ host: target.host, port: target.port })
-  const recorder = yield* Transcript.recorder
   let peer: Peer.Peer | undefined
   const exit = yield* target.client.pipe(
     Effect.tap((transport) =>
@@ -116,11 +116,34 @@ const run = Effect.fnUntraced(function*(target: Target, timeout: Duration.Durati
       retryable: error.retryable,
       message: error.reason.message
     },
-    steps: recorder.entries().filter((entry) => entry.direction !== "note"),
+    steps: recorder.entries().flatMap(({ atMs, direction, frame }) =>
+      direction === "note" ? [] : [{ atMs, direction, frame }]
+    ),
     peer: peer === undefined ? `${target.host}:${target.port}` : Peer.format(peer),
     negotiated: {}
   }
-  return [report, recorder.entries()] as const
+  return report
+})
+
+const verdict = (report: Report): string =>
+  report.reason === null
+    ? `ready: ${report.protocol} at ${report.peer}`
+    : `${report.outcome}: ${report.protocol} at ${report.peer}, step ${report.reason.step}: ${report.reason.message}`
+
+// sysexits.h: EX_CANTCREAT
+const cannotCreate = 73
+
+/** Stores the session, or says on stderr why not. */
+const store = Effect.fnUntraced(function*(file: string, transcript: Transcript.Transcript) {
+  const fs = yield* FileSystem.FileSystem
+  yield* Effect.catch(
+    fs.writeFileString(file, Transcript.format(transcript, { self: "client", peer: "server" })),
+    (error) =>
+      Effect.andThen(
+        Console.error(`cannot write ${file}: ${error.cause instanceof Error ? error.cause.message : error.message}`),
+        Effect.fail(new Flags.Exited({ code: cannotCreate }))
+      )
+  )
 })
 
 export const probe = Command.make("probe", {
@@ -129,29 +152,36 @@ export const probe = Command.make("probe", {
     Argument.filterMap(parseTarget, (text) => `a URL such as line://127.0.0.1:12345, not "${text}"`)
   ),
   timeout: Flags.duration("timeout", "10s", "From dialling to ready"),
-  json: Flag.Boolean("json").pipe(Flag.withDescription("Print one JSON object"), Flag.withDefault(false))
-}, ({ json, target, timeout }) =>
+  json: Flag.Boolean("json").pipe(Flag.withDescription("Print one JSON object"), Flag.withDefault(false)),
+  record: Flag.Path("record", { typeName: "file" }).pipe(
+    Flag.withDescription("Write what was said to this file, as text that can be replayed"),
+    Flag.optional
+  )
+}, ({ json, record, target, timeout }) =>
   Effect.gen(function*() {
-    const [report, transcript] = yield* run(target, timeout)
+    const recorder = yield* Transcript.recorder
+    const stored = Effect.suspend(() => Option.isSome(record) ? store(record.value, recorder.entries()) : Effect.void)
+    // Who gives up on a server that hangs wants to see what it has said.
+    const report = yield* Effect.onError(run(target, timeout, recorder), () => Effect.ignore(stored))
+    const transcript = recorder.entries()
+    recorder.note(verdict(report))
     if (json) {
       yield* Console.log(JSON.stringify(report))
     } else {
       yield* Console.log(Transcript.diagram(transcript))
       yield* Console.log("")
-      yield* Console.log(
-        report.reason === null
-          ? `ready: ${report.protocol} at ${report.peer}`
-          : `${report.outcome}: ${report.protocol} at ${report.peer}, step ${report.reason.step}: ${report.reason.message}`
-      )
+      yield* Console.log(verdict(report))
     }
+    yield* stored
     const code = exitCodes[report.outcome]
     if (code !== 0) return yield* new Flags.Exited({ code })
   })).pipe(
     Command.withDescription(
       "Shake hands with a server. Exit code: 0 ready, 2 rejected, 3 invalid or broken peer, 4 timeout, " +
-        "5 no connection, 64 wrong usage"
+        "5 no connection, 64 wrong usage, 73 the file of --record cannot be written"
     ),
     Command.withExamples([
-      { command: "effect-handshake probe line://127.0.0.1:12345 --json", description: "Ask a line server" }
+      { command: "effect-handshake probe line://127.0.0.1:12345 --json", description: "Ask a line server" },
+      { command: "effect-handshake probe line://127.0.0.1:12345 --record session.txt", description: "Keep the session" }
     ])
   )

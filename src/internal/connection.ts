@@ -29,7 +29,7 @@ export const failed = (operation: "open" | "read" | "write") => (cause: unknown)
   new TransportError({ reason: ConnectionFailed.from(operation, cause) })
 
 export class Connection {
-  readonly inbox = new Inbox()
+  readonly inbox: Inbox
   readonly peer: Peer.Peer
   /**
    * Whether closing waits for the peer's end, discarding what it still sends. To close with unread bytes resets the
@@ -46,6 +46,7 @@ export class Connection {
   constructor(source: Source, peer: Peer.Peer) {
     this.source = source
     this.peer = peer
+    this.inbox = new Inbox(source.view)
     source.attach({
       onBytes: (chunk) => {
         if (this.discards) return

@@ -24,10 +24,18 @@ import * as Excerpt from "./excerpt.ts"
  */
 export class Inbox {
   readonly unread = new ByteBuffer()
+  /** The unread bytes as decoders see them. */
+  readonly view: Codec.ByteBuffer
   end: TransportError | undefined = undefined
   closed = false
   /** More bytes than this must not be consumed or kept waiting; counted from the connection's first byte. */
   byteLimit = Infinity
+  /** How many bytes an observer has seen. Those that are given back and decoded again are no news. */
+  observed = 0
+
+  constructor(view?: (unread: Codec.ByteBuffer) => Codec.ByteBuffer) {
+    this.view = view === undefined ? this.unread : view(this.unread)
+  }
 
   push(chunk: Uint8Array): void {
     if (this.end === undefined) this.unread.push(chunk)
@@ -67,7 +75,10 @@ export const errorOf = (exit: Exit.Exit<never, TransportError>): TransportError 
 
 export interface Taken<In> {
   readonly frame: In
+  /** Unknown for a frame that a sink has made, or has taken long ago. */
   readonly bytes: Uint8Array | undefined
+  /** Where its bytes begin, counted from the connection's first byte. */
+  readonly start?: number
 }
 
 /** The frames of one codec on an inbox. */
@@ -108,7 +119,11 @@ export class Frames<In> {
     const before = unread.consumed
     const window = unread.peek(0, unread.length)
     const exit = this.next()
-    return exit && Exit.map(exit, (frame) => ({ frame, bytes: window.subarray(0, unread.consumed - before) }))
+    return exit && Exit.map(exit, (frame) => ({
+      frame,
+      bytes: window.subarray(0, unread.consumed - before),
+      start: before
+    }))
   }
 
   /** The next frame, why there will be none, or `undefined` while more bytes are needed. */
@@ -122,7 +137,7 @@ export class Frames<In> {
     const head = byteLimit === Infinity ? undefined : unread.peek(0, shown + 1)
     let result: Result.Result<In, Codec.CodecError> | undefined
     try {
-      result = this.decoder.decode(unread)
+      result = this.decoder.decode(this.inbox.view)
     } catch (defect) {
       // A decoder must not throw; where one does, only its own connection dies.
       return this.failure = Exit.die(defect)
@@ -170,7 +185,7 @@ export class Frames<In> {
     if (this.decoder.decodeMany === undefined || unread.length === 0) return []
     if (this.returned.length > 0 || this.failure !== undefined || closed || byteLimit !== Infinity) return []
     try {
-      return this.decoder.decodeMany(unread, max)
+      return this.decoder.decodeMany(this.inbox.view, max)
     } catch (defect) {
       return this.failure = Exit.die(defect)
     }

@@ -6,6 +6,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
+import type * as Codec from "../Codec.ts"
 import type * as Peer from "../Peer.ts"
 
 export type Chunks = ReadonlyArray<Uint8Array | string>
@@ -30,6 +31,8 @@ export interface Source {
   readonly endWrite: () => boolean
   /** Waits until it has. */
   readonly flushed: Effect.Effect<void>
+  /** What decoders are given in the place of the unread bytes, for a test that counts what they do with them. */
+  readonly view?: ((unread: Codec.ByteBuffer) => Codec.ByteBuffer) | undefined
 }
 
 export const SourceTypeId = "~effect-handshake/Source"

@@ -21,6 +21,7 @@ import { ByteWriter } from "./bytes.ts"
 import type { Connection } from "./connection.ts"
 import * as Excerpt from "./excerpt.ts"
 import { errorOf, Frames, redactReason, type Taken } from "./inbox.ts"
+import * as Redaction from "./redaction.ts"
 
 /** The limit that `Handshake.byteLimit` sets for the connections that are opened inside it. */
 export const CurrentByteLimit: Context.Reference<number> = Context.Reference<number>(
@@ -40,6 +41,8 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
   readonly frames: Frames<In>
   readonly observer: Transport.Observer | undefined
   readonly describe: (frame: In | Out) => string
+  // Whoever asks again behind the end is told of it again, and the observer is not.
+  private endObserved = false
 
   constructor(
     connection: Connection,
@@ -59,29 +62,55 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
     return this.frames.secret ? Excerpt.redacted : this.describe(frame)
   }
 
-  observeReceived(frame: In): void {
-    this.observer?.({ _tag: "Received", frame: this.show(frame) })
+  private observed(frame: In | Out, bytes: Uint8Array): Transport.Observed {
+    const shown = this.show(frame)
+    // Not `slice`: that of a Node Buffer is no copy.
+    const copy = this.hides(frame, shown) ? undefined : new Uint8Array(bytes)
+    return { frame: shown, bytes: copy, length: bytes.length }
   }
 
-  observeEnd(error: TransportError | undefined): void {
-    if (error !== undefined) this.observer?.({ _tag: "Ended", message: error.message })
+  /** Whether the bytes of a frame would tell what its description does not. */
+  private hides(frame: In | Out, shown: string): boolean {
+    if (this.frames.secret) return true
+    // Texts and bytes that show as they are hide nothing, whatever they say.
+    const plain = typeof frame === "string" || frame instanceof Uint8Array
+    if (plain && this.describe === Excerpt.ofFrame) return false
+    return Redaction.showsRedacted(shown) || Redaction.holdsRedacted(frame)
+  }
+
+  private observeReceived(taken: Taken<In>): void {
+    const { bytes, frame, start } = taken
+    // One that a sink gives back was seen when the sink took it.
+    if (this.observer === undefined || bytes === undefined || start === undefined) return
+    const { inbox } = this.connection
+    const end = start + bytes.length
+    if (end <= inbox.observed && bytes.length > 0) return
+    const news = bytes.subarray(Math.max(0, inbox.observed - start))
+    inbox.observed = end
+    this.observer({ _tag: "Received", ...this.observed(frame, news) })
+  }
+
+  private observeEnd(error: TransportError | undefined): void {
+    if (error === undefined || this.observer === undefined || this.endObserved) return
+    this.endObserved = true
+    this.observer({ _tag: "Ended", message: error.message, how: howItEnded(error) })
   }
 
   // Waits outside and takes inside the same step, so that whoever is interrupted while it waits has taken nothing.
-  private takeWith<A>(
-    next: () => Exit.Exit<A, TransportError> | undefined,
-    frameOf: (taken: A) => In
-  ): Effect.Effect<A, TransportError> {
-    const take: Effect.Effect<A, TransportError> = Effect.suspend(() => {
-      const exit = next()
-      if (exit === undefined) return Effect.andThen(this.connection.readable, take)
-      if (this.observer !== undefined) {
-        if (Exit.isSuccess(exit)) this.observeReceived(frameOf(exit.value))
-        else this.observeEnd(errorOf(Exit.failCause(exit.cause)))
-      }
-      return exit
-    })
+  private takeWith<A>(next: () => Exit.Exit<A, TransportError> | undefined): Effect.Effect<A, TransportError> {
+    const take: Effect.Effect<A, TransportError> = Effect.suspend(() =>
+      next() ?? Effect.andThen(this.connection.readable, take)
+    )
     return take
+  }
+
+  // Which bytes a frame was made of costs something, and is asked for an observer or a sink only.
+  private nextTaken(): Exit.Exit<Taken<In>, TransportError> | undefined {
+    const exit = this.frames.nextTaken()
+    if (exit === undefined || this.observer === undefined) return exit
+    if (Exit.isSuccess(exit)) this.observeReceived(exit.value)
+    else this.observeEnd(errorOf(Exit.failCause(exit.cause)))
+    return exit
   }
 
   /** Whether a frame comes before the end. It is not taken. */
@@ -97,13 +126,30 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
 
   /** Every complete frame, at most `max` of them, or why there will be none. */
   takeAll(max: number): ReadonlyArray<In> | Exit.Exit<never, TransportError> {
-    const frames = this.frames.nextAll(max)
-    if (this.observer !== undefined && !Exit.isExit(frames)) frames.forEach((frame) => this.observeReceived(frame))
+    if (this.observer === undefined) return this.frames.nextAll(max)
+    const frames: Array<In> = []
+    while (frames.length < max) {
+      const exit = this.frames.nextTaken()
+      if (exit === undefined) break
+      if (Exit.isFailure(exit)) {
+        // A failure stays, and is found again by the next call.
+        if (frames.length > 0) break
+        const failure = Exit.failCause(exit.cause)
+        this.observeEnd(errorOf(failure))
+        return failure
+      }
+      this.observeReceived(exit.value)
+      frames.push(exit.value.frame)
+    }
     return frames
   }
 
   get receive(): Effect.Effect<In, TransportError> {
-    return this.takeWith(() => this.frames.next(), (frame) => frame)
+    if (this.observer === undefined) return this.takeWith(() => this.frames.next())
+    return this.takeWith(() => {
+      const exit = this.nextTaken()
+      return exit && Exit.map(exit, (taken) => taken.frame)
+    })
   }
 
   get incoming(): Stream.Stream<In, TransportError> {
@@ -118,15 +164,16 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
 
   /** An end between two frames is how a stream ends; any other is how it fails. */
   private endOf(exit: Exit.Exit<never, TransportError>): Effect.Effect<never, TransportError | Cause.Done> {
-    return Effect.catch(exit, (error): Effect.Effect<never, TransportError | Cause.Done> => {
-      this.observeEnd(error)
-      return error.reason._tag === "ConnectionClosed" ? Cause.done() : Effect.fail(error)
-    })
+    return Effect.catch(
+      exit,
+      (error): Effect.Effect<never, TransportError | Cause.Done> =>
+        error.reason._tag === "ConnectionClosed" ? Cause.done() : Effect.fail(error)
+    )
   }
 
   run<A, L extends In, E, R>(sink: Sink.Sink<A, In, L, E, R>): Effect.Effect<A, E | TransportError, R> {
     const recent: Array<Taken<In>> = []
-    const receive = this.takeWith(() => this.frames.nextTaken(), (taken) => taken.frame)
+    const receive = this.takeWith(() => this.nextTaken())
     const pull: Pull.Pull<NonEmptyReadonlyArray<In>, TransportError> = Effect.matchEffect(receive, {
       onSuccess: (taken) => {
         if (recent.push(taken) > recallable) recent.shift()
@@ -159,24 +206,34 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
   }
 
   /** Appends a frame to what will be written, or returns why it cannot and leaves that as it was. */
-  encode(frame: Out, into: ByteWriter): TransportError | undefined {
+  encode(frame: Out, into: ByteWriter, observer = this.observer): TransportError | undefined {
     const mark = into.mark()
-    const result = this.codec.encode(frame, into)
+    // What is observed is written on its own, to be seen on its own.
+    const own = observer === undefined ? into : new ByteWriter()
+    const result = this.codec.encode(frame, own)
     if (result !== undefined && Result.isFailure(result)) {
       into.reset(mark)
       return new TransportError({ reason: this.frames.secret ? redactReason(result.failure) : result.failure })
     }
-    this.observer?.({ _tag: "Sent", frame: this.show(frame) })
+    if (observer !== undefined) {
+      const bytes = own.finishBytes()
+      into.bytes(bytes)
+      observer({ _tag: "Sent", ...this.observed(frame, bytes) })
+    }
     return undefined
   }
 
   sendAll(frames: Iterable<Out>): Effect.Effect<void, TransportError> {
     return Effect.suspend(() => {
+      const { observer } = this
       const into = new ByteWriter()
+      // Nothing is sent where one of them cannot be encoded, and nothing was seen then.
+      const sent: Array<Transport.Event> | undefined = observer && []
       for (const frame of frames) {
-        const error = this.encode(frame, into)
+        const error = this.encode(frame, into, sent && ((event) => sent.push(event)))
         if (error !== undefined) return Effect.fail(error)
       }
+      sent?.forEach((event) => observer?.(event))
       const chunks = into.finish()
       return chunks.length === 0 ? Effect.void : this.connection.write(chunks)
     })
@@ -196,6 +253,20 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
 
   pipe() {
     return pipeArguments(this, arguments)
+  }
+}
+
+/** How a connection has ended that can be received from no more, where it was not this side that gave it up. */
+export const howItEnded = ({ reason }: TransportError): "closed" | "broken" | undefined => {
+  switch (reason._tag) {
+    case "ConnectionClosed":
+      return reason.by === "peer" ? "closed" : undefined
+    case "Truncated":
+      return "closed"
+    case "ConnectionFailed":
+      return "broken"
+    default:
+      return undefined
   }
 }
 
