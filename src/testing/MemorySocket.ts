@@ -9,15 +9,11 @@
  * @since 0.1.0
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as NetAddress from "effect/net/NetAddress"
-import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import * as SocketServer from "effect/socket/SocketServer"
+import type * as SocketServer from "effect/socket/SocketServer"
 import { concat } from "../internal/bytes.ts"
+import * as NetworkServer from "./internal/networkServer.ts"
 
 /**
  * How bytes travel between the two ends.
@@ -205,35 +201,9 @@ export interface Network {
  */
 export const network = (options: Options = {}): Effect.Effect<Network> =>
   Effect.sync(() => {
-    let accept: ((socket: Socket.Socket) => void) | undefined
-    const waiting: Array<Socket.Socket> = []
-    const server = SocketServer.SocketServer.of({
-      address: NetAddress.inetAddressFromIpStringUnsafe("127.0.0.1", 1),
-      run: Effect.fnUntraced(function*<R, E, _>(handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>) {
-        const scope = yield* Scope.make()
-        const context = Context.omit(Scope.Scope)(yield* Effect.context<R>()) as Context.Context<R>
-        const track = Fiber.runIn(scope)
-        const serve = (socket: Socket.Socket) => {
-          track(
-            Effect.runForkWith(context)(
-              Effect.ignoreCause(handler(socket), { log: "Unhandled", message: "Unhandled error in SocketServer" })
-            )
-          )
-        }
-        accept = serve
-        waiting.splice(0).forEach(serve)
-        return yield* Effect.ensuring(
-          Effect.never,
-          Effect.suspend(() => {
-            accept = undefined
-            return Scope.close(scope, Exit.void)
-          })
-        )
-      })
-    })
+    const { accept, server } = NetworkServer.make()
     const dial = Effect.map(pair(options), ([here, there]) => {
-      if (accept === undefined) waiting.push(there)
-      else accept(there)
+      accept({ socket: there })
       return here
     })
     // The writer belongs to the connection that the reader has dialled last.
