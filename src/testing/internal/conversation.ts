@@ -1,0 +1,519 @@
+/**
+ * One conversation of a handshake that is under test with its peer, as a law wants it to go.
+ *
+ * Between the two stands a driver. It hands on what they say, and does to it what the plan says: cuts it, holds it, says
+ * something else, ends the connection. So the peer may be anything that speaks over a `Socket`.
+ *
+ *     side under test <- socket of the rung -> driver <- socket in memory -> its peer
+ *
+ * @internal
+ */
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as Codec from "../../Codec.ts"
+import { concat } from "../../internal/bytes.ts"
+import * as Progress from "../../internal/progress.ts"
+import * as Transcript from "../../Transcript.ts"
+import * as Transport from "../../Transport.ts"
+import * as MemorySocket from "../MemorySocket.ts"
+import type * as Rung from "../Rung.ts"
+import { Tap } from "./tap.ts"
+
+export type Role = "client" | "server"
+
+export const otherRole = (role: Role): Role => role === "client" ? "server" : "client"
+
+export type Raw = Transport.Transport<Uint8Array, Uint8Array>
+
+export type Handshake = Effect.Effect<Transport.Transport.Any, unknown, Socket.Socket | Scope.Scope>
+
+/** Whatever speaks with the side under test: its peer's handshake, or a script. */
+export type Peer = Effect.Effect<unknown, unknown, Socket.Socket | Scope.Scope>
+
+/** What one side does when it is ready. */
+export type Behind = (transport: Transport.Transport.Any) => Effect.Effect<unknown, unknown, Scope.Scope>
+
+export interface Side {
+  readonly role: Role
+  readonly handshake: Handshake
+}
+
+export interface Plan {
+  readonly seed?: number | undefined
+  /** What is said in the place of the peer's n-th message; all of it travels together. Default: the message. */
+  readonly say?: ((index: number, message: Uint8Array) => Uint8Array) | undefined
+  /** What is said, all of it at once, without regard to what the side under test says. There is no peer then. */
+  readonly script?: Uint8Array | undefined
+  /** How many bytes each segment has, over and over; default: each message is one. */
+  readonly lengths?: ReadonlyArray<number> | undefined
+  /** What happens when so many bytes were said. */
+  readonly stop?: Stop | undefined
+  /** Milliseconds before each segment, once so many bytes were said. */
+  readonly pace?: { readonly millis: number; readonly from?: number | undefined } | undefined
+  /** Milliseconds before each message. */
+  readonly pause?: number | undefined
+  /** Milliseconds before the first one. */
+  readonly delay?: number | undefined
+  /** Milliseconds for which the peer does not listen. */
+  readonly deaf?: number | undefined
+  /** Whether the peer stops to speak when the handshake has failed. Default: it talks on. */
+  readonly hushes?: boolean | undefined
+  /** Nobody answers when the side under test dials: it is refused, or waits; and waits until it is interrupted. */
+  readonly dial?: "refuse" | "hang" | "interrupt" | undefined
+  /** What the side under test does when it is ready. Default: reads what comes, to the end. */
+  readonly behind?: Behind | undefined
+  /** What its peer does when it is ready. Default: nothing. */
+  readonly peerBehind?: Behind | undefined
+  /** Milliseconds that pass when all is said, and what is said then, before the connection is ended. */
+  readonly later?: { readonly after: number; readonly say: Uint8Array } | undefined
+}
+
+export interface Stop {
+  readonly after: number
+  readonly how: "end" | "reset" | "stall" | "interrupt"
+}
+
+/** What was seen of a conversation. Times are in milliseconds from its beginning. */
+export interface Talk {
+  /** How the handshake has ended; undefined where it has not, though it had all the time in the world. */
+  readonly exit: Exit.Exit<unknown, unknown> | undefined
+  readonly endedAt: number
+  /** When the plan's stop came, and at which step; undefined where it did not come to that. */
+  readonly stoppedAt: number | undefined
+  readonly stoppedIn: string | undefined
+  /** Whether the side under test was done with its connection in the end, and when. */
+  readonly isOver: boolean
+  readonly overAt: number
+  /** The steps that it came to, and the last of them. */
+  readonly steps: ReadonlyArray<string>
+  readonly step: string
+  /** How many bytes it had been given when its handshake ended. */
+  readonly pulled: number
+  /** How often it has opened and released its connection, and how many bytes its decoders have looked at. */
+  readonly opened: number
+  readonly released: number
+  readonly examined: number
+  /** What it has written, write by write, and how many of those it had made when the peer's n-th message was said. */
+  readonly written: ReadonlyArray<Uint8Array>
+  readonly writesBefore: ReadonlyArray<number>
+  /** What came behind the handshake, and how that ended; undefined where the handshake did not succeed. */
+  readonly rest: Uint8Array | undefined
+  readonly restEnd: Cause.Cause<unknown> | undefined
+  /** How the plan's `behind` has ended. */
+  readonly behind: Exit.Exit<unknown, unknown> | undefined
+  /** What the peer has said, message by message, before anything was done to it. */
+  readonly messages: ReadonlyArray<Uint8Array>
+  /** What the peer has heard, and whether it has heard the end. */
+  readonly heard: Uint8Array
+  readonly isEndHeard: boolean
+  /** How the peer's handshake has ended, and the plan's `peerBehind`. */
+  readonly peerExit: Exit.Exit<unknown, unknown> | undefined
+  readonly peerBehind: Exit.Exit<unknown, unknown> | undefined
+  readonly transcript: Transcript.Transcript
+}
+
+/** Cuts bytes after each of these lengths, over and over. */
+export const cut = (bytes: Uint8Array, lengths: ReadonlyArray<number> | undefined): ReadonlyArray<Uint8Array> => {
+  if (bytes.length === 0) return []
+  if (lengths === undefined || lengths.length === 0) return [bytes]
+  const pieces: Array<Uint8Array> = []
+  for (let at = 0, i = 0; at < bytes.length; i++) {
+    const length = Math.max(1, lengths[i % lengths.length])
+    pieces.push(bytes.subarray(at, at + length))
+    at += length
+  }
+  return pieces
+}
+
+const nothing = new Uint8Array(0)
+
+/** How long anybody may take, in the time of the rung, before he is taken to wait for ever. */
+const patience = (rung: Rung.Rung): number => rung.time === "virtual" ? 3_600_000 : 4000
+
+/** How long nobody may have anything to say before the conversation is taken to be over. */
+const quietTime = (rung: Rung.Rung, { delay = 0, pace, pause = 0 }: Plan): number =>
+  rung.time === "virtual" ? patience(rung) : 160 + delay + (pace?.millis ?? 0) + pause
+
+/** In how many parts it is waited for: a process that was held up gets to its sockets between them. */
+const quietParts = 8
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The side under test
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Notes each step that a handshake comes to. */
+class Steps implements Progress.Progress {
+  protocol = "unnamed"
+  readonly seen: Array<string> = ["connect"]
+  private current: () => string = () => "connect"
+
+  get step(): () => string {
+    return this.current
+  }
+
+  set step(step: () => string) {
+    this.current = step
+    this.seen.push(step())
+  }
+}
+
+/** Everything that comes, to the end. */
+const readAll = Effect.fnUntraced(function*(transport: Transport.Transport.Any) {
+  const raw: Raw = yield* Transport.switchCodec(transport, Codec.bytes)
+  const chunks: Array<Uint8Array> = []
+  for (;;) {
+    const exit = yield* Effect.exit(raw.receive)
+    if (Exit.isFailure(exit)) return { rest: concat(chunks), end: exit.cause }
+    chunks.push(exit.value)
+  }
+})
+
+class Subject {
+  readonly steps = new Steps()
+  readonly shaken = Deferred.makeUnsafe<void>()
+  tap: Tap | undefined
+  exit: Exit.Exit<Transport.Transport.Any, unknown> | undefined
+  endedAt = 0
+  overAt = 0
+  pulled = 0
+  rest: Uint8Array | undefined
+  restEnd: Cause.Cause<unknown> | undefined
+  behind: Exit.Exit<unknown, unknown> | undefined
+  private readonly now: () => number
+
+  constructor(now: () => number) {
+    this.now = now
+  }
+
+  play(
+    handshake: Handshake,
+    socket: Effect.Effect<Socket.Socket>,
+    observer: Transport.Observer,
+    behind: Behind | undefined
+  ): Effect.Effect<void, unknown> {
+    const shaking = Effect.flatMap(socket, (socket) => {
+      const tap = new Tap(socket)
+      this.tap = tap
+      return handshake.pipe(
+        Effect.provideService(Socket.Socket, tap.socket),
+        Effect.provideService(Progress.CurrentProgress, this.steps),
+        Effect.provideService(Transport.CurrentObserver, observer),
+        Effect.onExit((exit) => {
+          this.exit = exit
+          this.endedAt = this.now()
+          this.pulled = tap.pulled
+          return Deferred.succeed(this.shaken, undefined)
+        })
+      )
+    })
+    return shaking.pipe(
+      Effect.flatMap((transport) => this.goOn(transport, behind)),
+      Effect.scoped,
+      Effect.onExit(() =>
+        Effect.sync(() => {
+          this.overAt = this.now()
+        })
+      )
+    )
+  }
+
+  private goOn(transport: Transport.Transport.Any, behind: Behind | undefined) {
+    return behind === undefined
+      ? Effect.map(readAll(transport), ({ end, rest }) => {
+        this.rest = rest
+        this.restEnd = end
+      })
+      : Effect.map(Effect.exit(behind(transport)), (exit) => {
+        this.behind = exit
+      })
+  }
+}
+
+/** A socket that nobody answers. */
+const unanswered = (isRefused: boolean): Socket.Socket =>
+  Socket.make({
+    reader: isRefused
+      ? Effect.fail(
+        new Socket.SocketError({
+          reason: new Socket.SocketOpenError({ kind: "Unknown", cause: new Error("connect ECONNREFUSED") })
+        })
+      )
+      : Effect.never,
+    writer: Effect.never
+  })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Its peer
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The peer, on a socket of its own: what it says comes message by message. */
+class Opposite {
+  readonly shaken = Deferred.makeUnsafe<void>()
+  readonly isDone = Deferred.makeUnsafe<void>()
+  readonly messages: Array<Uint8Array> = []
+  exit: Exit.Exit<unknown, unknown> | undefined
+  behind: Exit.Exit<unknown, unknown> | undefined
+  // How long each frame is that was sent and not seen yet: one write may hold several.
+  private readonly lengths: Array<number> = []
+  private unfinished: Uint8Array = nothing
+
+  play(peer: Peer, socket: Socket.Socket, behind: Behind | undefined): Effect.Effect<void> {
+    return Effect.exit(peer).pipe(
+      Effect.flatMap((exit) => {
+        this.exit = exit
+        Deferred.doneUnsafe(this.shaken, Exit.void)
+        if (Exit.isFailure(exit)) return Effect.void
+        // It stays, or its end would be taken for the end of the conversation.
+        if (behind === undefined || !Transport.isTransport(exit.value)) return Effect.never
+        return Effect.flatMap(Effect.exit(behind(exit.value)), (exit) => {
+          this.behind = exit
+          Deferred.doneUnsafe(this.isDone, Exit.void)
+          return Effect.never
+        })
+      }),
+      Effect.scoped,
+      Effect.provideService(Socket.Socket, socket),
+      Effect.provideService(Transport.CurrentObserver, (event) => {
+        if (event._tag === "Sent") this.lengths.push(event.length)
+      })
+    )
+  }
+
+  /** The messages that are complete with these bytes. */
+  take(chunk: Uint8Array): ReadonlyArray<Uint8Array> {
+    let bytes = concat([this.unfinished, chunk])
+    const found: Array<Uint8Array> = []
+    while (this.lengths.length > 0 && this.lengths[0] <= bytes.length) {
+      const length = this.lengths.shift()!
+      found.push(bytes.subarray(0, length))
+      bytes = bytes.subarray(length)
+    }
+    // Who writes without a transport says one message with each write.
+    if (this.lengths.length === 0 && bytes.length > 0) {
+      found.push(bytes)
+      bytes = nothing
+    }
+    this.unfinished = bytes
+    return found
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The driver
+// ---------------------------------------------------------------------------------------------------------------------
+
+const within = <A, E>(effect: Effect.Effect<A, E>, millis: number) => Effect.timeoutOption(effect, millis)
+
+/**
+ * Has the conversation. It always ends, and leaves nothing open.
+ */
+export const converse = (
+  rung: Rung.Rung,
+  { handshake, role }: Side,
+  peer: Peer,
+  plan: Plan
+): Effect.Effect<Talk, unknown> =>
+  Effect.scoped(Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    const start = clock.currentTimeMillisUnsafe()
+    const now = () => clock.currentTimeMillisUnsafe() - start
+    const recorder = yield* Transcript.recorder
+    const subject = new Subject(now)
+    const opposite = new Opposite()
+    const heard: Array<Uint8Array> = []
+    const writesBefore: Array<number> = []
+    let isEndHeard = false
+    let told = 0
+    let isTelling = false
+    let stoppedAt: number | undefined
+    let stoppedIn: string | undefined
+
+    // What is read behind the handshake only to see that it is there is no part of the conversation.
+    const observer: Transport.Observer = (event) => {
+      if (subject.exit === undefined || plan.behind !== undefined) recorder.observer(event)
+    }
+    const begin = (socket: Effect.Effect<Socket.Socket>) =>
+      subject.play(handshake, socket, observer, plan.behind).pipe(
+        Effect.exit,
+        Effect.forkScoped({ startImmediately: true })
+      )
+
+    const stopped = (): void => {
+      stoppedAt = now()
+      stoppedIn = subject.steps.step()
+    }
+
+    const interrupt = Effect.fnUntraced(function*(fiber: Fiber.Fiber<unknown>) {
+      yield* Effect.sleep(rung.lag)
+      stopped()
+      yield* Effect.forkScoped(Fiber.interrupt(fiber), { startImmediately: true })
+    })
+
+    const dialInVain = Effect.gen(function*() {
+      const fiber = yield* begin(Effect.succeed(unanswered(plan.dial === "refuse")))
+      if (plan.dial === "interrupt") yield* interrupt(fiber)
+      yield* within(Fiber.await(fiber), patience(rung))
+      return fiber
+    })
+
+    const speak = Effect.gen(function*() {
+      const link = yield* rung.connect(plan.seed ?? 0)
+      // A server is there only when its client has dialled.
+      const near = yield* Effect.forkScoped(link[otherRole(role)], { startImmediately: true })
+      const fiber = yield* begin(link[role])
+      const socket = yield* Fiber.join(near)
+      const scope = yield* Effect.scope
+      const reading = yield* Scope.fork(scope)
+      const writing = yield* Scope.fork(reading)
+      const pull = yield* Scope.provide(Socket.readerBytes(socket), reading)
+      const writer = yield* Scope.provide(socket.writer, writing)
+      // What is done to a connection before it is accepted is done to nobody.
+      yield* link.server
+
+      const [far, there] = yield* MemorySocket.pair({ segments: (bytes) => [bytes], capacity: Infinity })
+      const farPull = yield* Socket.readerBytes(far)
+      const farWriter = yield* far.writer
+      if (plan.script === undefined) {
+        yield* Effect.forkScoped(opposite.play(peer, there, plan.peerBehind), { startImmediately: true })
+      }
+
+      const listening = yield* Effect.gen(function*() {
+        if (plan.deaf !== undefined) yield* Effect.sleep(plan.deaf)
+        for (;;) {
+          for (const chunk of yield* pull) {
+            heard.push(chunk)
+            yield* farWriter.write(chunk)
+          }
+        }
+      }).pipe(
+        // The peer hears the end too.
+        Effect.onExit(() => {
+          isEndHeard = true
+          return Effect.ignore(farWriter.write(new Socket.CloseEvent(1000)))
+        }),
+        Effect.ignore,
+        Effect.forkScoped({ startImmediately: true })
+      )
+
+      // Says some bytes, as far as the plan lets it; false where that was the last of them.
+      const tell = Effect.fnUntraced(function*(bytes: Uint8Array) {
+        const left = plan.stop === undefined ? Infinity : plan.stop.after - told
+        isTelling = true
+        if (plan.pause !== undefined) yield* Effect.sleep(plan.pause)
+        for (const piece of cut(bytes.subarray(0, left), plan.lengths)) {
+          if (plan.hushes === true && subject.exit !== undefined) return false
+          if (plan.pace !== undefined && told >= (plan.pace.from ?? 0)) yield* Effect.sleep(plan.pace.millis)
+          yield* writer.write(piece)
+          told += piece.length
+          // Real sockets join what is written in one go.
+          if (rung.time === "real" && plan.lengths !== undefined) yield* Effect.yieldNow
+        }
+        isTelling = false
+        return plan.stop === undefined || told < plan.stop.after
+      })
+
+      const saying = Effect.gen(function*() {
+        if (plan.delay !== undefined) yield* Effect.sleep(plan.delay)
+        if (plan.stop?.after === 0) return
+        if (plan.script !== undefined) {
+          yield* tell(plan.script)
+          return
+        }
+        for (;;) {
+          for (const chunk of yield* farPull) {
+            for (const message of opposite.take(chunk)) {
+              const index = opposite.messages.push(message) - 1
+              writesBefore.push(subject.tap?.written.length ?? 0)
+              if (!(yield* tell(plan.say === undefined ? message : plan.say(index, message)))) return
+            }
+          }
+        }
+      })
+
+      // All is said when the plan stops it, when the script or the peer is at its end, when the side under test is done, or
+      // both handshakes where nothing is behind them, or when nobody has had anything to say for a while.
+      const speech = yield* Effect.forkScoped(Effect.exit(saying), { startImmediately: true })
+      const toldAll: Effect.Effect<void> = Effect.suspend(() =>
+        isTelling ? Effect.andThen(Effect.sleep(rung.lag), toldAll) : Effect.void
+      )
+      const agreed = Deferred.await(subject.shaken).pipe(
+        Effect.andThen(Deferred.await(opposite.shaken)),
+        Effect.andThen(Effect.sleep(rung.lag)),
+        Effect.andThen(toldAll)
+      )
+      const done = plan.behind === undefined ? Effect.raceFirst(Fiber.await(fiber), agreed) : Fiber.await(fiber)
+      const part = quietTime(rung, plan) / quietParts
+      const quiet = Effect.gen(function*() {
+        let before = -1
+        for (let parts = 0; parts < quietParts; parts++) {
+          yield* Effect.sleep(part)
+          if (told + heard.length !== before) parts = 0
+          before = told + heard.length
+        }
+      })
+      yield* Effect.raceAllFirst([Fiber.await(speech), done, quiet])
+
+      if (plan.stop !== undefined && told >= plan.stop.after) {
+        switch (plan.stop.how) {
+          case "end":
+            stopped()
+            yield* Scope.close(writing, Exit.void)
+            break
+          case "reset":
+            stopped()
+            yield* Effect.ignore(writer.write(new Socket.CloseEvent(1006)))
+            break
+          case "interrupt":
+            yield* interrupt(fiber)
+            break
+          case "stall":
+            stopped()
+        }
+      } else {
+        if (plan.later !== undefined) {
+          yield* Effect.sleep(plan.later.after)
+          yield* within(Effect.ignore(writer.write(plan.later.say)), patience(rung))
+        }
+        yield* Scope.close(writing, Exit.void)
+      }
+      yield* within(Fiber.await(fiber), patience(rung))
+      if (plan.peerBehind !== undefined) yield* within(Deferred.await(opposite.isDone), 2 * rung.lag)
+      // Its last words are on their way still.
+      yield* within(Fiber.await(listening), rung.time === "virtual" ? patience(rung) : 1000)
+      return fiber
+    })
+
+    const fiber = yield* plan.dial === undefined ? speak : dialInVain
+    const talk: Talk = {
+      exit: subject.exit,
+      endedAt: subject.endedAt,
+      stoppedAt,
+      stoppedIn,
+      isOver: fiber.pollUnsafe() !== undefined,
+      overAt: subject.overAt,
+      steps: subject.steps.seen,
+      step: subject.steps.step(),
+      pulled: subject.pulled,
+      opened: subject.tap?.opened ?? 0,
+      released: subject.tap?.released ?? 0,
+      examined: subject.tap?.examined ?? 0,
+      written: subject.tap?.written ?? [],
+      writesBefore,
+      rest: subject.rest,
+      restEnd: subject.restEnd,
+      behind: subject.behind,
+      messages: opposite.messages,
+      heard: concat(heard),
+      isEndHeard,
+      peerExit: opposite.exit,
+      peerBehind: opposite.behind,
+      transcript: recorder.entries()
+    }
+    return talk
+  }))

@@ -1,0 +1,106 @@
+/**
+ * Runs an Effect in a time of its own: all of its fibers on one queue, and a clock that moves when nobody has anything
+ * left to do. Nothing in it waits for the wall clock, and the same program runs the same way each time.
+ *
+ * | there are | what happens |
+ * |---|---|
+ * | tasks | they run, in the order in which they came |
+ * | no tasks, but sleepers | the clock moves to the earliest of them |
+ * | neither | nothing can happen any more: the run ends, whether its effect has ended or not |
+ *
+ * @internal
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Scheduler from "effect/Scheduler"
+
+interface Sleeper {
+  readonly at: number
+  readonly wake: () => void
+}
+
+const never = () => () => {}
+
+export class Simulation {
+  private now = 0
+  // By time, then by age.
+  private sleepers: Array<Sleeper> = []
+  private readonly scheduler = new Scheduler.MixedScheduler("sync", never)
+  private readonly dispatcher = this.scheduler.makeDispatcher()
+
+  private sleep(millis: number): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      const sleeper = { at: this.now + millis, wake: () => resume(Effect.void) }
+      let index = this.sleepers.length
+      while (index > 0 && this.sleepers[index - 1].at > sleeper.at) index--
+      this.sleepers.splice(index, 0, sleeper)
+      return Effect.sync(() => {
+        this.sleepers = this.sleepers.filter((other) => other !== sleeper)
+      })
+    })
+  }
+
+  readonly clock: Clock.Clock = (() => {
+    const millis = () => this.now
+    const nanos = () => BigInt(Math.round(this.now * 1e6))
+    return {
+      currentTimeMillisUnsafe: millis,
+      currentTimeMillis: Effect.sync(millis),
+      currentTimeNanosUnsafe: nanos,
+      currentTimeNanos: Effect.sync(nanos),
+      monotonicTimeNanosUnsafe: nanos,
+      monotonicTimeNanos: Effect.sync(nanos),
+      sleep: (duration) => Duration.toMillis(duration) <= 0 ? Effect.yieldNow : this.sleep(Duration.toMillis(duration))
+    }
+  })()
+
+  /** Moves the clock to the earliest sleepers and wakes them; false where nobody sleeps. */
+  private advance(): boolean {
+    if (this.sleepers.length === 0) return false
+    this.now = this.sleepers[0].at
+    while (this.sleepers.length > 0 && this.sleepers[0].at <= this.now) this.sleepers.shift()!.wake()
+    return true
+  }
+
+  /**
+   * Runs an effect until it ends or nothing can happen any more. `breathe` is what it waits for, outside of its own time,
+   * before it takes the fibers to be waiting for the clock: for effects that wait for promises too. Without it the run is
+   * synchronous.
+   */
+  run<A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    breathe: Effect.Effect<void> | undefined
+  ): Effect.Effect<Exit.Exit<A, E> | undefined, never, R> {
+    return Effect.contextWith((context: Context.Context<R>) => {
+      const { scheduler } = this
+      const fiber = Effect.runForkWith(
+        context.pipe(
+          Context.add(Clock.Clock, this.clock),
+          Context.add(Scheduler.Scheduler, {
+            executionMode: "sync",
+            shouldYield: (fiber) => scheduler.shouldYield(fiber),
+            makeDispatcher: () => this.dispatcher
+          })
+        )
+      )(effect)
+      const isDone = () => fiber.pollUnsafe() !== undefined
+      const ended = () => Effect.succeed(fiber.pollUnsafe())
+      const step: Effect.Effect<Exit.Exit<A, E> | undefined> = Effect.suspend(() => {
+        this.dispatcher.flush()
+        if (isDone()) return ended()
+        if (breathe === undefined) {
+          while (!isDone() && this.advance()) this.dispatcher.flush()
+          return ended()
+        }
+        return Effect.flatMap(breathe, () => {
+          this.dispatcher.flush()
+          return isDone() || !this.advance() ? ended() : step
+        })
+      })
+      return Effect.onInterrupt(step, () => Effect.sync(() => fiber.interruptUnsafe()))
+    })
+  }
+}

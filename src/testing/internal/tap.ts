@@ -1,0 +1,122 @@
+/**
+ * A socket whose use is counted: how often it is opened and released, what is read from it and written to it, and what
+ * decoders do with the bytes.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import type * as Codec from "../../Codec.ts"
+import * as PullSource from "../../internal/pullSource.ts"
+import { type Chunks, isSourceSocket, type Source, type SourceSocket, SourceTypeId } from "../../internal/source.ts"
+
+const encoder = new TextEncoder()
+
+const bytesOf = (chunk: Uint8Array | string): Uint8Array =>
+  typeof chunk === "string" ? encoder.encode(chunk) : new Uint8Array(chunk)
+
+export class Tap {
+  opened = 0
+  released = 0
+  /** How many bytes the side under test was given. */
+  pulled = 0
+  /** How many bytes decoders have looked at, as often as they did. */
+  examined = 0
+  readonly written: Array<Uint8Array> = []
+  readonly socket: SourceSocket
+
+  constructor(socket: Socket.Socket) {
+    const source = isSourceSocket(socket) ? socket[SourceTypeId] : PullSource.make(socket)
+    this.socket = {
+      ...Socket.make({
+        reader: this.counted(Effect.map(socket.reader, (reader) => ({
+          ...reader,
+          pull: Effect.tap(reader.pull, (chunks) =>
+            Effect.sync(() => {
+              for (const chunk of chunks) this.pulled += chunk.length
+            }))
+        }))),
+        writer: Effect.map(socket.writer, (writer) => ({
+          write: (chunk) => {
+            if (!Socket.isCloseEvent(chunk)) this.note([chunk])
+            return writer.write(chunk)
+          },
+          writeAll: (chunks) => {
+            this.note(chunks)
+            return writer.writeAll(chunks)
+          }
+        }))
+      }),
+      [SourceTypeId]: this.counted(Effect.map(source, (source) => this.watched(source)))
+    }
+  }
+
+  private counted<A, E>(open: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> {
+    return Effect.flatMap(Effect.scope, (scope) => {
+      this.opened++
+      return Effect.andThen(
+        Scope.addFinalizer(
+          scope,
+          Effect.sync(() => {
+            this.released++
+          })
+        ),
+        open
+      )
+    })
+  }
+
+  private note(chunks: Chunks): void {
+    for (const chunk of chunks) this.written.push(bytesOf(chunk))
+  }
+
+  private watched(source: Source): Source {
+    return {
+      ...source,
+      attach: (events) =>
+        source.attach({
+          ...events,
+          onBytes: (chunk) => {
+            this.pulled += chunk.length
+            events.onBytes(chunk)
+          }
+        }),
+      write: (chunks) =>
+        Effect.suspend(() => {
+          this.note(chunks)
+          return source.write(chunks)
+        }),
+      view: (unread) => this.view(unread)
+    }
+  }
+
+  private view(unread: Codec.ByteBuffer): Codec.ByteBuffer {
+    const examine = (bytes: number) => {
+      this.examined += bytes
+    }
+    return {
+      get length() {
+        return unread.length
+      },
+      at: (index) => {
+        examine(1)
+        return unread.at(index)
+      },
+      indexOf: (byte, from) => {
+        const found = unread.indexOf(byte, from)
+        examine((found === -1 ? unread.length : found + 1) - from)
+        return found
+      },
+      peek: (from, to) => {
+        examine(to - from)
+        return unread.peek(from, to)
+      },
+      take: (length) => {
+        examine(length)
+        return unread.take(length)
+      },
+      skip: (length) => unread.skip(length)
+    }
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * One side of a handshake on one rung, ready to be tried: has conversations, knows what an undisturbed one is like, and
+ * says in words what came of a disturbed one.
+ *
+ * @internal
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Random from "effect/Random"
+import * as Scheduler from "effect/Scheduler"
+import { isHandshakeError } from "../../HandshakeError.ts"
+import { concat } from "../../internal/bytes.ts"
+import * as Excerpt from "../../internal/excerpt.ts"
+import * as Transcript from "../../Transcript.ts"
+import { isTransportError } from "../../TransportError.ts"
+import type * as Rung from "../Rung.ts"
+import * as Conversation from "./conversation.ts"
+import { Simulation } from "./simulation.ts"
+import type { Problem } from "./suite.ts"
+
+/** What an undisturbed conversation is like. */
+export interface Reference {
+  readonly talk: Conversation.Talk
+  /** What the peer says in its handshake, message by message, up to the last one that the side under test needs. */
+  readonly messages: ReadonlyArray<Uint8Array>
+  /** How many bytes of it the side under test needs to become ready. */
+  readonly needed: number
+  /** What the peer says in its handshake beyond that. */
+  readonly beyond: Uint8Array
+  /** Where messages begin and end, in bytes. */
+  readonly borders: ReadonlyArray<number>
+}
+
+export interface Trial {
+  readonly rung: Rung.Rung
+  readonly side: Conversation.Side
+  readonly peer: Conversation.Peer
+  /** Has a conversation. */
+  readonly talk: (plan: Conversation.Plan) => Effect.Effect<Conversation.Talk>
+  /** Has several at once. */
+  readonly talks: (plans: ReadonlyArray<Conversation.Plan>) => Effect.Effect<ReadonlyArray<Conversation.Talk>>
+  readonly reference: Effect.Effect<Reference, Problem>
+  readonly isVirtual: boolean
+}
+
+// Whoever checks a law may live in a time of its own, such as that of a test. Real sockets do not.
+const realTime = Context.make(Clock.Clock, Context.get(Context.empty(), Clock.Clock)).pipe(
+  Context.add(Scheduler.Scheduler, Context.get(Context.empty(), Scheduler.Scheduler))
+)
+
+/** All that a handshake on plain function calls may wait for. */
+const microtasks = Effect.promise(() => Promise.resolve())
+
+export const make = (
+  rung: Rung.Rung,
+  side: Conversation.Side,
+  peer: Conversation.Peer,
+  options: { readonly breathe?: Effect.Effect<void> | undefined }
+): Trial => {
+  const breathe = rung.name === "pure" ? microtasks : options.breathe ?? Effect.yieldNow
+  const inItsTime = <A>(effect: Effect.Effect<A>): Effect.Effect<A> =>
+    rung.time === "real"
+      ? Effect.provideContext(effect, realTime)
+      : Effect.flatMap(
+        Effect.suspend(() => new Simulation().run(effect, breathe)),
+        (exit) => exit ?? Effect.die(new Error("a conversation has not ended"))
+      )
+  const conversation = (plan: Conversation.Plan) =>
+    Conversation.converse(rung, side, peer, plan).pipe(
+      Random.withSeed(plan.seed ?? 0),
+      Effect.orDie
+    )
+  const talk = (plan: Conversation.Plan) => inItsTime(conversation(plan))
+  let known: Effect.Effect<Reference, Problem> | undefined
+  return {
+    rung,
+    side,
+    peer,
+    talk,
+    talks: (plans) => inItsTime(Effect.forEach(plans, conversation, { concurrency: "unbounded" })),
+    reference: Effect.suspend(() =>
+      known ?? Effect.onExit(
+        Effect.flatMap(talk({}), (talk) => referenceOf(rung, side, talk)),
+        (exit) =>
+          Effect.sync(() => {
+            if (Exit.isSuccess(exit) || !Cause.hasInterrupts(exit.cause)) known = exit
+          })
+      )
+    ),
+    isVirtual: rung.time === "virtual"
+  }
+}
+
+const referenceOf = (
+  rung: Rung.Rung,
+  side: Conversation.Side,
+  talk: Conversation.Talk
+): Effect.Effect<Reference, Problem> => {
+  if (talk.exit === undefined || Exit.isFailure(talk.exit) || talk.rest === undefined) {
+    const peer = talk.peerExit !== undefined && Exit.isFailure(talk.peerExit)
+      ? `; its peer ${ended(talk.peerExit)}`
+      : ""
+    const hint = rung.name === "pure" ? " (if it waits for a promise, leave out Rung.pure)" : ""
+    return Effect.fail({
+      scenario: "nobody disturbs the conversation",
+      expected: `the ${side.role} becomes ready`,
+      actual: outcome(talk) + peer + hint,
+      diagram: diagram(side, talk)
+    })
+  }
+  const said = concat(talk.messages)
+  const needed = said.length - talk.rest.length
+  const messages: Array<Uint8Array> = []
+  const borders: Array<number> = [0]
+  for (const message of talk.messages) {
+    const from = borders[borders.length - 1]
+    if (from >= needed) break
+    messages.push(message)
+    borders.push(from + message.length)
+  }
+  return Effect.succeed({ talk, messages, needed, beyond: said.subarray(needed), borders })
+}
+
+/** How a handshake has ended, in words that follow "it". */
+export const ended = (exit: Exit.Exit<unknown, unknown> | undefined): string => {
+  if (exit === undefined) return "was still waiting when nothing could happen any more"
+  if (Exit.isSuccess(exit)) return "became ready"
+  if (Cause.hasInterruptsOnly(exit.cause)) return "was interrupted"
+  const error = Cause.squash(exit.cause)
+  if (Cause.hasDies(exit.cause)) return `died of a defect: ${Excerpt.ofText(String(error))}`
+  if (isHandshakeError(error)) {
+    return `failed at step ${Excerpt.ofText(error.step)} with ${error.reason._tag}: ${
+      Excerpt.ofText(error.reason.message)
+    }`
+  }
+  return `failed with ${Excerpt.ofText(String(error))}`
+}
+
+export const outcome = (talk: Conversation.Talk): string => `it ${ended(talk.exit)}`
+
+export const isReady = (talk: Conversation.Talk): boolean => talk.exit !== undefined && Exit.isSuccess(talk.exit)
+
+/** What is wrong with the failure of a handshake as a failure; undefined where it is a typed error that says enough. */
+export const flawOf = (talk: Conversation.Talk): string | undefined => {
+  const { exit } = talk
+  if (exit === undefined) return outcome(talk)
+  if (Exit.isSuccess(exit)) return undefined
+  if (Cause.hasDies(exit.cause) || Cause.hasInterruptsOnly(exit.cause)) return outcome(talk)
+  const error = Cause.squash(exit.cause)
+  if (isTransportError(error)) {
+    return `it failed with a bare TransportError, which names no step (end the handshake with Handshake.named): ${
+      Excerpt.ofText(error.message)
+    }`
+  }
+  if (!isHandshakeError(error)) {
+    return typeof error === "object" && error !== null && "_tag" in error
+      ? undefined
+      : `it failed with something that has no tag: ${Excerpt.ofText(String(error))}`
+  }
+  if (error.step.trim() === "") return `${outcome(talk)}; the step has no name`
+  return error.step === "connect" && talk.pulled > 0
+    ? `${outcome(talk)}; it had read ${talk.pulled} bytes by then, and that step was over (name the steps of a ` +
+      "handshake by hand with Handshake.step)"
+    : undefined
+}
+
+export const diagram = (side: Conversation.Side, talk: Conversation.Talk): string =>
+  Transcript.diagram(talk.transcript, { self: side.role, peer: Conversation.otherRole(side.role) })
+
+/** Bytes as scenarios show them. */
+export const show = (bytes: Uint8Array): string => bytes.length === 0 ? "nothing" : Excerpt.ofBytes(bytes)
+
+/** The first `count` bytes of what is said, with the place where it stops. */
+export const showUpTo = (said: Uint8Array, count: number): string => {
+  const from = Math.max(0, count - 32)
+  return `${from > 0 ? "…" : ""}${Excerpt.ofBytes(said.subarray(from, count))} | ${
+    Excerpt.ofBytes(said.subarray(count), 32)
+  }`
+}
+
+/** Where two arrays of bytes first differ; -1 where they are the same. */
+export const firstDifference = (a: Uint8Array, b: Uint8Array): number => {
+  const length = Math.min(a.length, b.length)
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i
+  return a.length === b.length ? -1 : length
+}

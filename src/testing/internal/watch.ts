@@ -1,0 +1,151 @@
+/**
+ * Collects everything that somebody could see of a handshake, and looks for secrets in it.
+ *
+ * @internal
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
+import * as References from "effect/References"
+import * as Schema from "effect/Schema"
+import * as Tracer from "effect/Tracer"
+import { HandshakeError } from "../../HandshakeError.ts"
+import * as Transcript from "../../Transcript.ts"
+import type { Talk } from "./conversation.ts"
+
+/** A text that can be seen, and where. */
+export interface Seen {
+  readonly where: string
+  readonly text: string
+}
+
+const json = (value: unknown): string => {
+  try {
+    return JSON.stringify(value, (_, inner: unknown) => typeof inner === "bigint" ? String(inner) : inner) ?? ""
+  } catch {
+    return String(value)
+  }
+}
+
+/** Runs an Effect and collects the spans, the logs and the metrics that it makes. */
+export const watched = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<readonly [A, Array<Seen>], E, R> =>
+  Effect.gen(function*() {
+    const spans: Array<Tracer.Span> = []
+    const logs: Array<Seen> = []
+    const tracer = Tracer.make({
+      span: (options) => {
+        const span = new Tracer.NativeSpan(options)
+        spans.push(span)
+        return span
+      }
+    })
+    const logger = Logger.make((entry) => {
+      logs.push({ where: "a log", text: Logger.formatLogFmt.log(entry) })
+    })
+    const result = yield* effect.pipe(
+      Effect.provideService(Tracer.Tracer, tracer),
+      Effect.provideService(References.CurrentLoggers, new Set([logger])),
+      Effect.provideService(References.MinimumLogLevel, "All")
+    )
+    const seen = [
+      ...logs,
+      ...spans.map((span) => ({
+        where: "a span",
+        text: [
+          span.name,
+          json([...span.attributes]),
+          json(span instanceof Tracer.NativeSpan ? span.events : []),
+          span.status._tag === "Ended" && Exit.isFailure(span.status.exit) ? Cause.pretty(span.status.exit.cause) : ""
+        ].join("\n")
+      })),
+      { where: "a metric", text: json(yield* Metric.snapshot) }
+    ]
+    return [result, seen] as const
+  })
+
+/** What can be seen of the conversation itself. */
+export const ofTalk = (talk: Talk): Array<Seen> => {
+  const seen: Array<Seen> = [
+    { where: "the transcript", text: json(talk.transcript) },
+    { where: "the stored transcript", text: Transcript.format(talk.transcript) },
+    { where: "the diagram", text: `${Transcript.diagram(talk.transcript)}\n${Transcript.mermaid(talk.transcript)}` },
+    { where: "the name of a step", text: talk.steps.join("\n") }
+  ]
+  if (talk.exit === undefined || Exit.isSuccess(talk.exit)) return seen
+  const error = Cause.squash(talk.exit.cause)
+  seen.push({ where: "the error's text", text: String(error) })
+  seen.push({ where: "the error as it is logged", text: Cause.pretty(talk.exit.cause) })
+  seen.push({ where: "the error's fields", text: json(error) })
+  if (error instanceof HandshakeError) {
+    seen.push({ where: "the encoded error", text: json(Schema.encodeSync(HandshakeError)(error)) })
+  }
+  return seen
+}
+
+/** Where a part first occurs in bytes, or -1. */
+export const indexOf = (bytes: Uint8Array, part: Uint8Array): number => {
+  for (let at = bytes.indexOf(part[0]); at !== -1; at = bytes.indexOf(part[0], at + 1)) {
+    if (part.every((byte, i) => bytes[at + i] === byte)) return at
+  }
+  return -1
+}
+
+export interface Leak {
+  readonly where: string
+  readonly at: number
+  /** How many characters of it show, and of how many. */
+  readonly length: number
+  readonly of: number
+}
+
+const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
+
+const binary = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
+
+/** Base64 of a secret that stands behind other bytes: what it looks like depends on how many, modulo three. */
+const base64 = (secret: Uint8Array, before: number): string => {
+  const text = btoa("\0".repeat(before) + binary(secret)).replace(/=+$/, "")
+  // The first and the last character may hold bits of what is beside it.
+  return text.slice(Math.ceil((before * 4) / 3), (before + secret.length) % 3 === 0 ? undefined : -1)
+}
+
+/** The ways in which a secret may be written down. */
+const spellings = (secret: Uint8Array): ReadonlyArray<string> => [
+  binary(secret),
+  new TextDecoder().decode(secret),
+  hex(secret),
+  hex(secret).toUpperCase(),
+  base64(secret, 0),
+  base64(secret, 1),
+  base64(secret, 2),
+  [...secret].join(",")
+]
+
+/**
+ * How much of a secret gives it away: two thirds of it. A shorter piece of a short one is a piece of many words.
+ */
+const tellTale = (length: number): number => Math.max(Math.min(length, 4), Math.ceil((length * 2) / 3))
+
+/** Looks for secrets, or for a good part of one, in what can be seen. */
+export const hiding = (secrets: ReadonlyArray<Uint8Array>) => {
+  const needles = secrets.flatMap((secret) =>
+    [...new Set(spellings(secret))].filter((text) => text.length > 0).flatMap((text) => {
+      const length = tellTale(text.length)
+      return Array.from({ length: text.length - length + 1 }, (_, from) => ({
+        part: text.slice(from, from + length),
+        of: text.length
+      }))
+    })
+  )
+  return (seen: ReadonlyArray<Seen>): Leak | undefined => {
+    for (const { text, where } of seen) {
+      for (const { of, part } of needles) {
+        const at = text.indexOf(part)
+        if (at !== -1) return { where, at, length: part.length, of }
+      }
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * The laws of codecs can fail: each broken codec of the gallery is caught by its law, with a message that leads to the
+ * mistake, and by no other law than those that the mistake breaks too.
+ */
+import { describe, expect, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import * as Codec from "../../src/Codec.ts"
+import * as Laws from "../../src/testing/Laws.ts"
+import { gallery, healthy } from "./gallery/codecs.ts"
+
+const violationsOf = Effect.fnUntraced(function*(suite: Laws.Suite) {
+  const violations: Array<Laws.LawViolation> = []
+  for (const { check } of suite.laws) {
+    const exit = yield* Effect.exit(check)
+    if (Exit.isFailure(exit)) violations.push(yield* Effect.flip(Effect.failCause(exit.cause)))
+  }
+  return violations
+})
+
+const violationOf = (law: Laws.LawNumber, suite: Laws.Suite) =>
+  Effect.flip(suite.laws.find((other) => other.law === law)!.check)
+
+const holds = (suite: Laws.Suite) => Effect.map(violationsOf(suite), (violations) => expect(violations).toEqual([]))
+
+describe("the healthy codecs", () => {
+  for (const { name, suite } of healthy) {
+    describe(name, () => {
+      Laws.register(suite({}), it)
+    })
+  }
+})
+
+describe("a codec that", () => {
+  for (const { also, law, name, says, suite } of gallery) {
+    it.effect(`${name} breaks law ${law}`, () =>
+      Effect.gen(function*() {
+        const violations = yield* violationsOf(suite({ seed: "gallery", runs: 40 }))
+        expect(violations.find((violation) => violation.law === law)?.message).toMatch(says)
+        expect([law, ...also]).toEqual(expect.arrayContaining(violations.map((violation) => violation.law)))
+      }))
+  }
+})
+
+it("each law of a codec has a broken one that it has to catch", () => {
+  const caught = new Set(gallery.map(({ law }) => law))
+  expect([...caught].sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 8, 10, 12])
+})
+
+describe("a failure", () => {
+  const [{ name, suite }] = gallery
+
+  it.effect("says what was done, what was due and what came, of the simplest case that was found", () =>
+    Effect.gen(function*() {
+      const violation = yield* violationOf(1, suite({ seed: "gallery" }))
+      expect(violation.message.split("\n")).toEqual([
+        `law 1, chunking, does not hold for ${name} (pure)`,
+        "  when:     \"\\xe9\" | \"\\xa6\\xac\\n\" arrives, cut behind byte 1",
+        "  expected: what it gives in one piece: \"馬\", then it asks for more with \"\" unread",
+        "  but:      \"���\", then it asks for more with \"\" unread",
+        `  again:    ${violation.replay}`
+      ])
+    }))
+
+  it.effect("is found again with the token that it prints", () =>
+    Effect.gen(function*() {
+      const first = yield* violationOf(1, suite({}))
+      expect(yield* violationOf(1, suite({ replay: first.replay }))).toEqual(first)
+    }))
+
+  it.effect("is the same with the same seed", () =>
+    Effect.gen(function*() {
+      const first = yield* violationOf(1, suite({ seed: 7 }))
+      expect(yield* violationOf(1, suite({ seed: 7 }))).toEqual(first)
+    }))
+})
+
+describe("the options", () => {
+  const limit = { maxLength: 40, ofLength: (length: number) => "x".repeat(length) }
+
+  it("`it` registers one test for each law, under the name of the codec", () => {
+    const names: Array<string> = []
+    const suite = Laws.codec(Codec.lines(), Schema.String, { name: "lines", it: (name) => names.push(name) })
+    expect(names).toEqual(suite.laws.map(({ title }) => `lines, ${title}`))
+    expect(names[0]).toBe("lines, law 1, chunking: frames and errors do not depend on how the bytes are cut")
+  })
+
+  it("`maxLength` and `ofLength` belong together", () => {
+    expect(() => Laws.codec(Codec.lines(), Schema.String, { maxLength: 40 })).toThrow(RangeError)
+    expect(() => Laws.codec(Codec.lines(), Schema.String, { ofLength: limit.ofLength })).toThrow(RangeError)
+    expect(() => Laws.codec(Codec.lines(), Schema.String, { withMaxLength: () => Codec.lines() })).toThrow(RangeError)
+  })
+
+  it.effect("`maxLength` is where the limit has to be, even where no longer frame can be made for it", () =>
+    Effect.gen(function*() {
+      yield* holds(Laws.codec(Codec.lines({ maxLength: 40 }), Schema.String, limit))
+      const onlySends = Codec.duplex(Codec.lines({ maxLength: 41 }), Codec.lines({ maxLength: 40 }))
+      const violation = yield* violationOf(4, Laws.codec(onlySends, Schema.String, limit))
+      expect(violation.expected).toContain("refuses to send")
+      const prefixed = (maxLength: number) => Codec.lengthPrefixed({ bytes: 2, maxLength })
+      const bytes = { maxLength: 40, ofLength: (length: number) => new Uint8Array(length) }
+      const other = Codec.duplex(prefixed(41), prefixed(40))
+      expect((yield* violationOf(4, Laws.codec(other, Schema.Uint8Array, bytes))).expected).toContain("refuses to send")
+    }))
+
+  it.effect("`maxBuffered` lets more bytes wait", () =>
+    Effect.gen(function*() {
+      const codec = Codec.lines({ maxLength: 1_500_000 })
+      const violation = yield* violationOf(4, Laws.codec(codec, Schema.String))
+      expect(violation.expected).toContain("1048576")
+      yield* holds(Laws.codec(codec, Schema.String, { maxBuffered: 2_000_000, runs: 30 }))
+    }))
+
+  it.effect("`garbage` replaces the bytes that are drawn", () =>
+    Effect.gen(function*() {
+      // Nobody comes upon that by chance.
+      const magic = Uint8Array.of(0xde, 0xad, 0xbe, 0xef)
+      const codec = Codec.map(Codec.fixed(4), {
+        decode: (frame) => {
+          if (frame.every((byte, i) => byte === magic[i])) throw new Error("magic")
+          return frame
+        },
+        encode: (frame: Uint8Array) => frame
+      })
+      const frames = Arbitrary.Constant(Uint8Array.of(1, 2, 3, 4))
+      yield* holds(Laws.codec(codec, frames))
+      const violation = yield* violationOf(5, Laws.codec(codec, frames, { garbage: Arbitrary.Constant(magic) }))
+      expect(violation.actual).toBe("it throws Error: magic")
+    }))
+
+  it.effect("`equals` decides which frames are the same", () =>
+    Effect.gen(function*() {
+      const shouting = Codec.map(Codec.lines(), {
+        decode: (line) => line.toUpperCase(),
+        encode: (line: string) => line
+      })
+      const frames = Schema.Literals(["Hello", "Goodbye"])
+      expect(yield* violationOf(12, Laws.codec(shouting, frames))).toMatchObject({ scenario: /^"Hello" is encoded/ })
+      yield* holds(Laws.codec(shouting, frames, { equals: (a, b) => a.toUpperCase() === b.toUpperCase() }))
+    }))
+
+  it.effect("`looksPerByte` is how often a decoder may look at a byte", () =>
+    Effect.gen(function*() {
+      // Once to find the end of the line, and once to take it.
+      yield* holds(Laws.codec(Codec.lines(), Schema.String, { looksPerByte: 3, runs: 30 }))
+      const violation = yield* violationOf(8, Laws.codec(Codec.lines(), Schema.String, { looksPerByte: 1 }))
+      expect(violation.expected).toContain("at most 1 times")
+    }))
+
+  it.effect("`selfDelimiting: false` joins the frames that depend on the cut", () =>
+    Effect.gen(function*() {
+      yield* holds(Laws.codec(Codec.bytes, Schema.Uint8Array, { selfDelimiting: false }))
+      expect((yield* violationsOf(Laws.codec(Codec.bytes, Schema.Uint8Array))).map(({ law }) => law)).toContain(1)
+      const texts = Codec.map(Codec.bytes, {
+        decode: (bytes) => String.fromCharCode(...bytes),
+        encode: (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0))
+      })
+      yield* holds(Laws.codec(texts, Schema.Literals(["a", "bc"]), { selfDelimiting: false }))
+    }))
+
+  it.effect("frames that the codec cannot encode do not pass for frames that hold the laws", () =>
+    Effect.gen(function*() {
+      const violation = yield* violationOf(12, Laws.codec(Codec.lines({ maxLength: 3 }), Schema.Literals(["Hello"])))
+      expect(violation.actual).toContain("refuses each of them")
+      yield* holds(Laws.codec(Codec.lines({ maxLength: 3 }), Schema.Literals(["Hello", "Hi"])))
+    }))
+})

@@ -1,0 +1,1068 @@
+/**
+ * Codecs that are each broken in one way, with the law that has to catch them.
+ *
+ * Each is made from one of the healthy codecs by a mistake that is easily made. A mistake that no law catches is a
+ * missing law.
+ */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Codec from "../../../src/Codec.ts"
+import { ByteWriter } from "../../../src/internal/bytes.ts"
+import * as Excerpt from "../../../src/internal/excerpt.ts"
+import * as Laws from "../../../src/testing/Laws.ts"
+
+interface Specimen {
+  readonly name: string
+  readonly suite: (options: Laws.CheckOptions) => Laws.Suite
+}
+
+export interface Broken extends Specimen {
+  readonly law: Laws.LawNumber
+  /** What of the failure leads to the mistake. */
+  readonly says: RegExp
+  /** Laws that the same mistake may break as well. */
+  readonly also: ReadonlyArray<Laws.LawNumber>
+}
+
+const broken = (
+  law: Laws.LawNumber,
+  says: RegExp,
+  specimen: Specimen,
+  also: ReadonlyArray<Laws.LawNumber> = []
+): Broken => ({
+  ...specimen,
+  law,
+  says,
+  also
+})
+
+type Fails = Result.Result<never, Codec.CodecError>
+
+const malformed = (problem: string, bytes: Uint8Array): Fails =>
+  Result.fail(new Codec.MalformedFrame({ problem, excerpt: Excerpt.ofBytes(bytes), fault: "peer" }))
+
+const unencodable = (problem: string, frame: unknown): Fails =>
+  Result.fail(new Codec.MalformedFrame({ problem, excerpt: Excerpt.ofFrame(frame), fault: "local" }))
+
+const tooLong = (limit: number, excerpt: string, fault: Codec.Fault): Fails =>
+  Result.fail(new Codec.FrameTooLarge({ limit, excerpt, fault }))
+
+const limit = 40
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Lines of text
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Line = Codec.Decoder<string>
+type EncodeLine = Codec.Codec<unknown, string>["encode"]
+
+const lineFeed = 0x0a
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+const lossy = new TextDecoder("utf-8", { ignoreBOM: true })
+const utf8 = new TextEncoder()
+
+const strictText = (bytes: Uint8Array): Result.Result<string, Codec.CodecError> => {
+  try {
+    return Result.succeed(strict.decode(bytes))
+  } catch {
+    return malformed("not UTF-8", bytes)
+  }
+}
+
+const refuse = (input: Codec.ByteBuffer, maxLength: number): Fails =>
+  tooLong(maxLength, Excerpt.ofBytes(input.peek(0, maxLength)), "peer")
+
+/** The healthy one, and its parts that others have made wrong. */
+const lineDecoder = (
+  maxLength: number,
+  { ended = strictText, refused = refuse, state = { searched: 0 } } = {}
+): Line => ({
+  decode: (input) => {
+    const at = input.indexOf(lineFeed, state.searched)
+    if (at > maxLength || (at === -1 && input.length > maxLength)) return refused(input, maxLength)
+    state.searched = at === -1 ? input.length : 0
+    if (at === -1) return undefined
+    const line = input.take(at)
+    input.skip(1)
+    return ended(line)
+  }
+})
+
+const encodeLine = (maxLength: number): EncodeLine => (line, into) => {
+  if (utf8.encode(line).length > maxLength) return tooLong(maxLength, Excerpt.ofString(line), "local")
+  if (line.includes("\n")) return unencodable("a line feed", line)
+  if (!line.isWellFormed()) return unencodable("half a character", line)
+  into.string(`${line}\n`)
+}
+
+const lines = (
+  name: string,
+  decoder: (maxLength: number) => Line,
+  encode: (maxLength: number) => EncodeLine = encodeLine
+): Specimen => {
+  const codec = (maxLength: number) =>
+    Codec.make<string>({ decoder: () => decoder(maxLength), encode: encode(maxLength) })
+  return linesOf(name, codec)
+}
+
+const linesOf = (name: string, codec: (maxLength: number) => Codec.Codec<string, string>): Specimen => ({
+  name,
+  suite: (options) =>
+    Laws.codec(codec(limit), Schema.String, {
+      ...options,
+      name,
+      maxLength: limit,
+      // The limit counts bytes, and this is as few characters as it can be.
+      ofLength: (length) => "馬".repeat(length / 3) + "x".repeat(length % 3),
+      withMaxLength: codec
+    })
+})
+
+const healthyLines = lines("lines", (maxLength) => lineDecoder(maxLength))
+
+type Batch = (lines: ReadonlyArray<Uint8Array>, max: number, maxLength: number) => {
+  readonly taken: number
+  readonly frames: ReadonlyArray<string>
+}
+
+/** With a `decodeMany` that is given the complete lines at the front, one more than it may take. */
+const batches = (name: string, batch: Batch): Specimen =>
+  lines(name, (maxLength) => {
+    const state = { searched: 0 }
+    return {
+      ...lineDecoder(maxLength, { state }),
+      decodeMany: (input, max) => {
+        const lines: Array<Uint8Array> = []
+        for (let from = 0; lines.length <= max;) {
+          const at = input.indexOf(lineFeed, Math.max(from, state.searched))
+          if (at === -1) break
+          lines.push(input.peek(from, at))
+          from = at + 1
+        }
+        const { frames, taken } = batch(lines, max, maxLength)
+        if (taken > 0) state.searched = 0
+        for (const line of lines.slice(0, taken)) input.skip(line.length + 1)
+        return [...frames]
+      }
+    }
+  })
+
+const texts = (lines: ReadonlyArray<Uint8Array>) => lines.map((line) => lossy.decode(line))
+
+/** The lines before the first one that `decode` refuses. */
+const sound = (lines: ReadonlyArray<Uint8Array>, maxLength: number): ReadonlyArray<Uint8Array> => {
+  const bad = lines.findIndex((line) => line.length > maxLength || Result.isFailure(strictText(line)))
+  return bad === -1 ? lines : lines.slice(0, bad)
+}
+
+const healthyBatches = batches("lines in batches", (lines, max, maxLength) => {
+  const good = sound(lines.slice(0, max), maxLength)
+  return { taken: good.length, frames: texts(good) }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Bytes behind their length
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Bytes = Codec.Decoder<Uint8Array>
+type EncodeBytes = Codec.Codec<unknown, Uint8Array>["encode"]
+
+const lengthAt = (input: Codec.ByteBuffer): number => input.at(0) * 256 + input.at(1)
+
+const prefixedDecoder = (
+  maxLength: number,
+  body = (input: Codec.ByteBuffer, length: number) => input.take(length)
+): Bytes => ({
+  decode: (input) => {
+    if (input.length < 2) return undefined
+    const length = lengthAt(input)
+    if (length > maxLength) return tooLong(maxLength, Excerpt.ofBytes(input.peek(0, 2)), "peer")
+    if (input.length < 2 + length) return undefined
+    input.skip(2)
+    return Result.succeed(body(input, length))
+  }
+})
+
+const encodeBytes = (maxLength: number): EncodeBytes => (frame, into) => {
+  if (frame.length > maxLength) return tooLong(maxLength, Excerpt.ofBytes(frame), "local")
+  into.uint(frame.length, 2, "big")
+  into.bytes(frame)
+}
+
+const prefixed = (
+  name: string,
+  decoder: (maxLength: number) => Bytes,
+  encode: (maxLength: number) => EncodeBytes = encodeBytes
+): Specimen => {
+  const codec = (maxLength: number) =>
+    Codec.make<Uint8Array>({ decoder: () => decoder(maxLength), encode: encode(maxLength) })
+  return {
+    name,
+    suite: (options) =>
+      Laws.codec(codec(limit), Schema.Uint8Array, {
+        ...options,
+        name,
+        maxLength: limit,
+        ofLength: (length) => new Uint8Array(length),
+        withMaxLength: codec
+      })
+  }
+}
+
+const healthyPrefixed = prefixed("bytes behind their length", (maxLength) => prefixedDecoder(maxLength))
+
+const mask = (bytes: Uint8Array): Uint8Array => bytes.map((byte) => byte ^ 0x55)
+
+const maskedEncode = (maxLength: number): EncodeBytes => (frame, into) => encodeBytes(maxLength)(mask(frame), into)
+
+const maskedDecoder = (maxLength: number): Bytes =>
+  prefixedDecoder(maxLength, (input, length) => mask(input.take(length)))
+
+const healthyMasked = prefixed("masked bytes behind their length", maskedDecoder, maskedEncode)
+
+export const healthy: ReadonlyArray<Specimen> = [healthyLines, healthyBatches, healthyPrefixed, healthyMasked]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Law 1, chunking
+// ---------------------------------------------------------------------------------------------------------------------
+
+const chunking: ReadonlyArray<Broken> = [
+  broken(
+    1,
+    /cut behind byte|byte by byte/,
+    lines("decodes each chunk on its own, so that a character which is cut becomes two halves", (maxLength) => {
+      const { decode } = lineDecoder(maxLength)
+      let text = ""
+      let seen = 0
+      return {
+        decode: (input) => {
+          text += lossy.decode(input.peek(seen, input.length))
+          seen = input.length
+          const result = decode(input)
+          if (result === undefined || Result.isFailure(result)) return result
+          seen = input.length
+          const [line] = text.split("\n", 1)
+          text = text.slice(line.length + 1)
+          return Result.succeed(line)
+        }
+      }
+    }),
+    [3]
+  ),
+  broken(
+    1,
+    /FrameTooLarge/,
+    lines("shows in its error whatever has arrived", (maxLength) =>
+      lineDecoder(maxLength, {
+        refused: (input) => tooLong(maxLength, Excerpt.ofBytes(input.peek(0, input.length)), "peer")
+      }))
+  ),
+  broken(
+    1,
+    /cut behind byte|byte by byte/,
+    lines("takes the end of a chunk for the end of a line", () => ({
+      decode: (input) => {
+        if (input.length === 0) return undefined
+        const at = input.indexOf(lineFeed, 0)
+        const line = strictText(input.take(at === -1 ? input.length : at))
+        if (at !== -1) input.skip(1)
+        return line
+      }
+    })),
+    [3, 4]
+  ),
+  broken(
+    1,
+    /cut behind byte/,
+    {
+      name: "forgets that half an ending may have come already",
+      suite: (options) => {
+        const codec = Codec.make<string>({
+          decoder: () => {
+            let searched = 0
+            return {
+              decode: (input) => {
+                for (let at = input.indexOf(0x0d, searched); at !== -1; at = input.indexOf(0x0d, at + 1)) {
+                  if (at + 1 === input.length || input.at(at + 1) !== lineFeed) continue
+                  searched = 0
+                  const line = input.take(at)
+                  input.skip(2)
+                  return strictText(line)
+                }
+                searched = input.length
+                return input.length > limit ? refuse(input, limit) : undefined
+              }
+            }
+          },
+          encode: (line, into) => /^[ -~]*$/.test(line) ? into.string(`${line}\r\n`) : unencodable("not ASCII", line)
+        })
+        return Laws.codec(codec, Schema.String, { ...options, name: "half an ending" })
+      }
+    },
+    [3]
+  ),
+  broken(
+    1,
+    /decodeMany is asked for/,
+    batches("gives one more in a batch than it was asked for", (lines, _, maxLength) => {
+      const good = sound(lines, maxLength)
+      return { taken: good.length, frames: texts(good) }
+    })
+  ),
+  broken(
+    1,
+    /decodeMany is asked for/,
+    batches("forgets the last line of a batch", (lines, max, maxLength) => {
+      const good = sound(lines.slice(0, max), maxLength)
+      return { taken: good.length, frames: texts(good.length > 1 ? good.slice(0, -1) : good) }
+    })
+  ),
+  broken(
+    1,
+    /decodeMany is asked for/,
+    batches("does not check in a batch whether a line is UTF-8", (lines, max, maxLength) => {
+      const bad = lines.findIndex((line) => line.length > maxLength)
+      const good = lines.slice(0, bad === -1 ? max : Math.min(bad, max))
+      return { taken: good.length, frames: texts(good) }
+    })
+  )
+]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Law 2, conservation
+// ---------------------------------------------------------------------------------------------------------------------
+
+const conservation: ReadonlyArray<Broken> = [
+  broken(
+    2,
+    /behind it as well/,
+    lines("drops what came with a line", (maxLength) => {
+      const { decode } = lineDecoder(maxLength)
+      return {
+        decode: (input) => {
+          const result = decode(input)
+          if (result !== undefined) input.skip(input.length)
+          return result
+        }
+      }
+    }),
+    [1, 12]
+  ),
+  broken(
+    2,
+    /1 byte too many/,
+    lines("skips the line feeds that follow a line, as if they were padding", (maxLength) => {
+      const { decode } = lineDecoder(maxLength)
+      return {
+        decode: (input) => {
+          const result = decode(input)
+          if (result === undefined) return undefined
+          while (input.length > 0 && input.at(0) === lineFeed) input.skip(1)
+          return result
+        }
+      }
+    }),
+    [1, 12]
+  ),
+  broken(
+    2,
+    /takes .* and asks for more/,
+    prefixed("takes the length as soon as it is there", (maxLength) => {
+      let length: number | undefined
+      return {
+        decode: (input) => {
+          if (length === undefined) {
+            if (input.length < 2) return undefined
+            length = lengthAt(input)
+            if (length > maxLength) return tooLong(maxLength, Excerpt.ofBytes(input.peek(0, 2)), "peer")
+            input.skip(2)
+          }
+          if (input.length < length) return undefined
+          const frame = input.take(length)
+          length = undefined
+          return Result.succeed(frame)
+        }
+      }
+    }),
+    [3]
+  ),
+  broken(
+    2,
+    /behind the unread bytes with at\(\d\) of \d unread/,
+    prefixed("reads the length before all of it is there", (maxLength) => {
+      const { decode } = prefixedDecoder(maxLength)
+      return {
+        decode: (input) => {
+          const length = lengthAt(input)
+          return Number.isNaN(length) ? undefined : decode(input)
+        }
+      }
+    })
+  ),
+  broken(
+    2,
+    /behind the unread bytes with take/,
+    prefixed("takes a frame that is not all there", (maxLength) => ({
+      decode: (input) => {
+        if (input.length < 2) return undefined
+        const length = lengthAt(input)
+        if (length > maxLength) return tooLong(maxLength, Excerpt.ofBytes(input.peek(0, 2)), "peer")
+        input.skip(2)
+        return Result.succeed(input.take(length))
+      }
+    }))
+  ),
+  broken(
+    2,
+    /behind the unread bytes with take\(-/,
+    prefixed("reads a length as a signed number", (maxLength) => ({
+      decode: (input) => {
+        if (input.length < 2) return undefined
+        const length = new DataView(input.peek(0, 2).slice().buffer).getInt16(0)
+        if (length > maxLength) return tooLong(maxLength, Excerpt.ofBytes(input.peek(0, 2)), "peer")
+        if (input.length < 2 + length) return undefined
+        input.skip(2)
+        return Result.succeed(input.take(length))
+      }
+    }))
+  ),
+  broken(
+    2,
+    /behind the unread bytes with indexOf/,
+    lines("takes a line in a batch and still counts it as searched", (maxLength) => ({
+      ...lineDecoder(maxLength),
+      decodeMany: (input, max) => {
+        const at = max > 0 ? input.indexOf(lineFeed, 0) : -1
+        if (at === -1 || at > maxLength || Result.isFailure(strictText(input.peek(0, at)))) return []
+        const line = lossy.decode(input.take(at))
+        input.skip(1)
+        return [line]
+      }
+    })),
+    [1]
+  ),
+  broken(
+    2,
+    /has become/,
+    prefixed("gives out the same memory for each frame", (maxLength) => {
+      const scratch = new Uint8Array(maxLength)
+      return prefixedDecoder(maxLength, (input, length) => {
+        scratch.set(input.take(length))
+        return scratch.subarray(0, length)
+      })
+    })
+  ),
+  broken(
+    2,
+    /the decoder has written to them/,
+    prefixed(
+      "unmasks a frame where it lies",
+      (maxLength) =>
+        prefixedDecoder(maxLength, (input, length) => {
+          const frame = input.take(length)
+          frame.set(mask(frame))
+          return frame
+        }),
+      maskedEncode
+    )
+  ),
+  broken(
+    2,
+    /the frame stays as it is/,
+    prefixed(
+      "masks a frame where it lies",
+      maskedDecoder,
+      (maxLength) => (frame, into) => {
+        frame.set(mask(frame))
+        return encodeBytes(maxLength)(frame, into)
+      }
+    ),
+    [10, 12]
+  ),
+  broken(
+    2,
+    /nothing of what was refused|unread/,
+    (() => {
+      let held: Array<string> = []
+      return lines(
+        "keeps a line that it has refused, and sends it with the next one",
+        lineDecoder,
+        (maxLength) => (line, into) => {
+          held.push(line.replaceAll("\n", "").toWellFormed())
+          const result = encodeLine(maxLength)(line, into)
+          if (Result.isResult(result)) return result
+          held.slice(0, -1).forEach((other) => into.string(`${other}\n`))
+          held = []
+        }
+      )
+    })(),
+    [4, 10, 12]
+  )
+]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Law 3, truncation
+// ---------------------------------------------------------------------------------------------------------------------
+
+const truncation: ReadonlyArray<Broken> = [
+  broken(
+    3,
+    /asked again/,
+    lines("takes a pause for the end of the line", (maxLength) => {
+      const { decode } = lineDecoder(maxLength)
+      let waited = 0
+      return {
+        decode: (input) => {
+          const result = decode(input)
+          if (result !== undefined || input.length === 0 || input.length !== waited) {
+            waited = result === undefined ? input.length : 0
+            return result
+          }
+          return strictText(input.take(input.length))
+        }
+      }
+    })
+  ),
+  broken(
+    3,
+    /fails with .*half a length/,
+    prefixed("takes half a length for a mistake", (maxLength) => {
+      const { decode } = prefixedDecoder(maxLength)
+      return {
+        decode: (input) =>
+          input.length === 1
+            ? malformed("half a length", input.peek(0, input.length))
+            : decode(input)
+      }
+    }),
+    [1, 4]
+  ),
+  broken(
+    3,
+    /gives the frame/,
+    prefixed("gives what there is of a frame", (maxLength) => ({
+      decode: (input) => {
+        if (input.length < 2) return undefined
+        const length = lengthAt(input)
+        if (length > maxLength) return tooLong(maxLength, Excerpt.ofBytes(input.peek(0, 2)), "peer")
+        input.skip(2)
+        return Result.succeed(input.take(Math.min(length, input.length)))
+      }
+    })),
+    [1, 4]
+  ),
+  broken(
+    3,
+    /when it is complete/,
+    lines("gives up when it is asked twice", (maxLength) => {
+      const { decode } = lineDecoder(maxLength)
+      let asked = 0
+      let broken = false
+      return {
+        decode: (input) => {
+          const before = input.length
+          const result = broken ? undefined : decode(input)
+          broken ||= result === undefined && before > 0 && asked === before
+          asked = before
+          return result
+        }
+      }
+    })
+  )
+]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Law 4, oversize
+// ---------------------------------------------------------------------------------------------------------------------
+
+const oversize: ReadonlyArray<Broken> = [
+  broken(4, /without end/, {
+    name: "has no limit at all",
+    suite: (options) =>
+      Laws.codec(
+        Codec.make<string>({ decoder: () => lineDecoder(Infinity), encode: encodeLine(Infinity) }),
+        Schema.String,
+        { ...options, name: "no limit" }
+      )
+  }),
+  broken(
+    4,
+    /looks at the limit too late/,
+    lines("looks at the limit only when the line is complete", (maxLength) => {
+      let searched = 0
+      return {
+        decode: (input) => {
+          const at = input.indexOf(lineFeed, searched)
+          searched = at === -1 ? input.length : 0
+          if (at === -1) return undefined
+          if (at > maxLength) return refuse(input, maxLength)
+          const line = input.take(at)
+          input.skip(1)
+          return strictText(line)
+        }
+      }
+    })
+  ),
+  broken(
+    4,
+    /a frame of 41 where the limit is 40, arrives/,
+    lines(
+      "lets one byte more through",
+      (maxLength) => lineDecoder(maxLength + 1, { refused: (input) => refuse(input, maxLength) })
+    )
+  ),
+  broken(
+    4,
+    /exactly the limit of 40, arrives/,
+    lines(
+      "refuses the limit itself",
+      (maxLength) => lineDecoder(maxLength - 1, { refused: (input) => refuse(input, maxLength) })
+    )
+  ),
+  broken(
+    4,
+    /exactly the limit of 40, is encoded/,
+    lines("does not send the limit itself", lineDecoder, (maxLength) => encodeLine(maxLength - 1))
+  ),
+  broken(
+    4,
+    /a frame of 41 where the limit is 40, is encoded/,
+    lines("sends lines of any length", lineDecoder, () => encodeLine(Infinity)),
+    [12]
+  ),
+  broken(
+    4,
+    /a frame of 41 where the limit is 40, is encoded/,
+    lines(
+      "counts characters when it sends, and bytes when it receives",
+      lineDecoder,
+      (maxLength) => (line, into) =>
+        line.length > maxLength ? encodeLine(maxLength)(line, into) : encodeLine(Infinity)(line, into)
+    ),
+    [12]
+  ),
+  broken(
+    4,
+    /decodeMany/,
+    batches("knows no limit in a batch", (lines, max) => {
+      const good = sound(lines.slice(0, max), Infinity)
+      return { taken: good.length, frames: texts(good) }
+    })
+  ),
+  broken(
+    4,
+    /none is longer than the limit/,
+    lines("measures all that is there instead of one line", (maxLength) => {
+      const { decode } = lineDecoder(maxLength)
+      return { decode: (input) => input.length > maxLength + 1 ? refuse(input, maxLength) : decode(input) }
+    }),
+    [1]
+  ),
+  broken(
+    4,
+    /before anything is allocated/,
+    prefixed("makes room for a frame before it looks at the limit", (maxLength) => {
+      const { decode } = prefixedDecoder(maxLength)
+      let room: Uint8Array | undefined
+      return {
+        decode: (input) => {
+          if (input.length < 2) return undefined
+          room ??= new Uint8Array(lengthAt(input))
+          const result = decode(input)
+          if (result !== undefined) room = undefined
+          return result
+        }
+      }
+    })
+  ),
+  broken(
+    4,
+    /limit 40/,
+    prefixed("tells a wrong limit", (maxLength) => {
+      const { decode } = prefixedDecoder(maxLength)
+      return {
+        decode: (input) => {
+          const result = decode(input)
+          return result !== undefined && Result.isFailure(result) ? tooLong(0, "\"\"", "peer") : result
+        }
+      }
+    })
+  )
+]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Law 5, wrong turn
+// ---------------------------------------------------------------------------------------------------------------------
+
+const wrongTurn: ReadonlyArray<Broken> = [
+  broken(
+    5,
+    /throws TypeError/,
+    lines(
+      "throws what is not UTF-8",
+      (maxLength) => lineDecoder(maxLength, { ended: (bytes) => Result.succeed(strict.decode(bytes)) })
+    )
+  ),
+  broken(
+    5,
+    /neither of the two/,
+    lines("fails with a text", (maxLength) =>
+      lineDecoder(maxLength, {
+        ended: (bytes) => {
+          const text = strictText(bytes)
+          // What a codec in JavaScript could do.
+          return Result.isSuccess(text) ? text : Result.fail("not UTF-8" as unknown as Codec.CodecError)
+        }
+      }))
+  ),
+  broken(
+    5,
+    /characters long/,
+    {
+      name: "shows all of what is wrong",
+      suite: (options) => {
+        const codec = Codec.make<string>({
+          decoder: () =>
+            lineDecoder(Codec.defaultMaxLength, {
+              ended: (bytes) =>
+                Result.mapError(
+                  strictText(bytes),
+                  () => new Codec.MalformedFrame({ problem: "no", excerpt: JSON.stringify([...bytes]), fault: "peer" })
+                )
+            }),
+          encode: encodeLine(Codec.defaultMaxLength)
+        })
+        return Laws.codec(codec, Schema.String, { ...options, name: "shows all of what is wrong" })
+      }
+    }
+  ),
+  broken(
+    5,
+    /not printable/,
+    lines("shows what a peer has sent as it is", (maxLength) =>
+      lineDecoder(maxLength, {
+        ended: (bytes) =>
+          Result.mapError(strictText(bytes), () =>
+            new Codec.MalformedFrame({ problem: "no", excerpt: lossy.decode(bytes), fault: "peer" }))
+      }))
+  ),
+  broken(
+    5,
+    /its fault is "local"/,
+    lines("blames its own side for what the peer has sent", (maxLength) =>
+      lineDecoder(maxLength, {
+        ended: (bytes) =>
+          Result.mapError(strictText(bytes), () =>
+            new Codec.MalformedFrame({ problem: "no", excerpt: "", fault: "local" }))
+      }))
+  ),
+  broken(
+    5,
+    /returns null/,
+    lines("returns null to ask for more", (maxLength) => {
+      const { decode } = lineDecoder(maxLength)
+      return { decode: (input) => decode(input) ?? (null as unknown as undefined) }
+    }),
+    [1, 4, 12]
+  ),
+  broken(
+    5,
+    /is encoded\n.*\n.*throws URIError/,
+    lines("throws at half a character that is to be sent", lineDecoder, (maxLength) => (line, into) => {
+      encodeURIComponent(line)
+      return encodeLine(maxLength)(line, into)
+    })
+  )
+]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Law 8, linear cost
+// ---------------------------------------------------------------------------------------------------------------------
+
+const linear: ReadonlyArray<Broken> = [
+  broken(
+    8,
+    /indexOf/,
+    lines("searches a line from its beginning with each chunk", (maxLength) => {
+      const state = { searched: 0 }
+      const { decode } = lineDecoder(maxLength, { state })
+      return {
+        decode: (input) => {
+          state.searched = 0
+          return decode(input)
+        }
+      }
+    })
+  ),
+  broken(
+    8,
+    /peek/,
+    lines("looks at all that is there with each chunk", (maxLength) => {
+      const { decode } = lineDecoder(maxLength)
+      return {
+        decode: (input) =>
+          input.peek(0, input.length).includes(lineFeed) || input.length > maxLength ? decode(input) : undefined
+      }
+    })
+  ),
+  broken(
+    8,
+    /with at/,
+    prefixed("adds up a frame that is not complete", (maxLength) => {
+      const { decode } = prefixedDecoder(maxLength)
+      return {
+        decode: (input) => {
+          let sum = 0
+          for (let i = 2; i < Math.min(input.length, 2 + maxLength); i++) sum += input.at(i)
+          return sum >= 0 ? decode(input) : undefined
+        }
+      }
+    })
+  ),
+  broken(
+    8,
+    /again and again, in pieces of 2048/,
+    lines("counts all lines that are there before it gives one", (maxLength) => {
+      const { decode } = lineDecoder(maxLength)
+      let counted = 0
+      return {
+        decode: (input) => {
+          const before = input.length
+          let count = 0
+          for (let i = counted; i < before; i++) if (input.at(i) === lineFeed) count++
+          const result = decode(input)
+          counted = count > 1 || result !== undefined ? 0 : before
+          return result
+        }
+      }
+    })
+  ),
+  broken(
+    8,
+    /to decodeMany/,
+    lines("searches all lines that are there, to give a few of them", (maxLength) => {
+      const state = { searched: 0 }
+      return {
+        ...lineDecoder(maxLength, { state }),
+        decodeMany: (input, max) => {
+          const all = input.peek(0, input.length)
+          const lines: Array<Uint8Array> = []
+          for (let from = 0; lines.length < max;) {
+            const at = all.indexOf(lineFeed, from)
+            if (at === -1) break
+            lines.push(all.subarray(from, at))
+            from = at + 1
+          }
+          const good = sound(lines, maxLength)
+          if (good.length > 0) state.searched = 0
+          for (const line of good) input.skip(line.length + 1)
+          return texts(good)
+        }
+      }
+    })
+  )
+]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Law 10, isolation
+// ---------------------------------------------------------------------------------------------------------------------
+
+const isolation: ReadonlyArray<Broken> = [
+  broken(
+    10,
+    /on one connection/,
+    linesOf("keeps how far it has searched in the codec", (maxLength) => {
+      const state = { searched: 0 }
+      return Codec.make<string>({ decoder: () => lineDecoder(maxLength, { state }), encode: encodeLine(maxLength) })
+    }),
+    [1, 2, 12]
+  ),
+  broken(
+    10,
+    /on one connection/,
+    linesOf("has one decoder for all connections", (maxLength) => {
+      const decoder = lineDecoder(maxLength)
+      return Codec.make<string>({ decoder: () => decoder, encode: encodeLine(maxLength) })
+    }),
+    [1, 2, 12]
+  ),
+  broken(
+    10,
+    /on one connection/,
+    linesOf("decodes the chunks of all connections as one text", (maxLength) => {
+      const shared = new TextDecoder("utf-8", { ignoreBOM: true })
+      return Codec.make<string>({
+        decoder: () => {
+          const { decode } = lineDecoder(maxLength)
+          let text = ""
+          let seen = 0
+          return {
+            decode: (input) => {
+              text += shared.decode(input.peek(seen, input.length), { stream: true })
+              seen = input.length
+              const result = decode(input)
+              if (result === undefined || Result.isFailure(result)) return result
+              seen = input.length
+              const [line] = text.split("\n", 1)
+              text = text.slice(line.length + 1)
+              return Result.succeed(line)
+            }
+          }
+        },
+        encode: encodeLine(maxLength)
+      })
+    }),
+    [1]
+  ),
+  broken(
+    10,
+    /encoded for one connection, and in turns/,
+    (() => {
+      let sent = 0
+      return prefixed(
+        "counts the frames of all connections together",
+        (maxLength) => {
+          // The count is not a part of the frame.
+          const { decode } = prefixedDecoder(maxLength + 1)
+          let due: number | undefined
+          return {
+            decode: (input) => {
+              const result = decode(input)
+              if (result === undefined || Result.isFailure(result)) return result
+              const [count, ...frame] = result.success
+              if (count === undefined || (due !== undefined && due !== count)) {
+                return malformed("out of turn", result.success)
+              }
+              due = (count + 1) % 256
+              return Result.succeed(Uint8Array.from(frame))
+            }
+          }
+        },
+        (maxLength) => (frame, into) =>
+          frame.length > maxLength
+            ? encodeBytes(maxLength)(frame, into)
+            : encodeBytes(maxLength + 1)(Uint8Array.of(sent++, ...frame), into)
+      )
+    })(),
+    [4]
+  )
+]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Law 12, agreement
+// ---------------------------------------------------------------------------------------------------------------------
+
+const agreement: ReadonlyArray<Broken> = [
+  broken(
+    12,
+    /is encoded, to/,
+    lines("takes a carriage return for a part of the line's end", (maxLength) =>
+      lineDecoder(maxLength, {
+        ended: (bytes) => Result.map(strictText(bytes), (line) => line.replace(/\r$/, ""))
+      }))
+  ),
+  broken(
+    12,
+    /is encoded, to/,
+    lines("sends a line feed inside a line", lineDecoder, (maxLength) => (line, into) => {
+      const result = encodeLine(maxLength)(line.replaceAll("\n", " "), new ByteWriter())
+      return result ?? into.string(`${line}\n`)
+    })
+  ),
+  broken(
+    12,
+    /is encoded, to/,
+    lines(
+      "drops a line feed inside a line",
+      lineDecoder,
+      (maxLength) => (line, into) => encodeLine(maxLength)(line.replaceAll("\n", ""), into)
+    )
+  ),
+  broken(
+    12,
+    /is encoded, to/,
+    lines(
+      "sends a replacement for half a character",
+      lineDecoder,
+      (maxLength) => (line, into) => encodeLine(maxLength)(line.toWellFormed(), into)
+    )
+  ),
+  broken(
+    12,
+    /is encoded, to/,
+    lines("drops a byte order mark", (maxLength) =>
+      lineDecoder(maxLength, {
+        ended: (bytes) => Result.map(strictText(bytes), (line) => line.replace(/^\ufeff/, ""))
+      }))
+  ),
+  broken(
+    12,
+    /no frame|asks for more/,
+    lines("skips empty lines", (maxLength) => {
+      const { decode } = lineDecoder(maxLength)
+      return {
+        decode: (input) => {
+          let result = decode(input)
+          while (result !== undefined && Result.isSuccess(result) && result.success === "") result = decode(input)
+          return result
+        }
+      }
+    }),
+    [2, 4]
+  ),
+  broken(
+    12,
+    /is encoded, to/,
+    prefixed("sends the length the other way round", prefixedDecoder, (maxLength) => (frame, into) => {
+      if (frame.length > maxLength) return tooLong(maxLength, Excerpt.ofBytes(frame), "local")
+      into.uint(frame.length, 2, "little")
+      into.bytes(frame)
+    })
+  ),
+  broken(12, /\(256 bytes\) is encoded/, {
+    name: "has one byte for the length, and no limit",
+    suite: (options) => {
+      const codec = Codec.make<Uint8Array>({
+        decoder: () => ({
+          decode: (input) => {
+            if (input.length === 0 || input.length < 1 + input.at(0)) return undefined
+            const length = input.at(0)
+            input.skip(1)
+            return Result.succeed(input.take(length))
+          }
+        }),
+        encode: (frame, into) => {
+          into.uint(frame.length, 1, "big")
+          into.bytes(frame)
+        }
+      })
+      return Laws.codec(codec, Schema.Uint8Array, { ...options, name: "one byte for the length" })
+    }
+  }),
+  broken(
+    12,
+    /in one write/,
+    (() => {
+      const scratch = new Uint8Array(4096)
+      return prefixed("writes each frame into the same memory", prefixedDecoder, (maxLength) => (frame, into) => {
+        if (frame.length > maxLength) return tooLong(maxLength, Excerpt.ofBytes(frame), "local")
+        scratch.set(frame)
+        into.uint(frame.length, 2, "big")
+        into.bytes(scratch.subarray(0, frame.length))
+      })
+    })(),
+    [2]
+  )
+]
+
+/** All of them. */
+export const gallery: ReadonlyArray<Broken> = [
+  ...chunking,
+  ...conservation,
+  ...truncation,
+  ...oversize,
+  ...wrongTurn,
+  ...linear,
+  ...isolation,
+  ...agreement
+]

@@ -1,0 +1,798 @@
+/**
+ * Handshakes that are broken, one way each, and the law that must notice. Each is written as somebody might write it who
+ * has not thought of that law.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Sink from "effect/Sink"
+import * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
+import * as Codec from "../../../src/Codec.ts"
+import * as Handshake from "../../../src/Handshake.ts"
+import * as HandshakeError from "../../../src/HandshakeError.ts"
+import * as Pipeline from "../../../src/Pipeline.ts"
+import type * as Laws from "../../../src/testing/Laws.ts"
+import * as Transport from "../../../src/Transport.ts"
+
+type Line = Transport.Transport<string, string>
+
+export interface Broken {
+  readonly name: string
+  /** The law that must notice. */
+  readonly law: number
+  /** What the message of the violation must say, so that it leads to the bug. */
+  readonly says: RegExp
+  readonly options: Omit<Laws.HandshakeOptions<Line, Line>, "name">
+}
+
+const maxLength = 256
+const lines = Transport.framed(Codec.lines({ maxLength }))
+
+const text = new TextDecoder()
+const utf8 = (said: string) => new TextEncoder().encode(said)
+
+const invalid = (expected: string, received: string) =>
+  new HandshakeError.InvalidGreeting({ expected, received: JSON.stringify(received.slice(0, 64)) })
+
+/**
+ * The healthy protocol that most of them are made of:
+ *
+ *     C HELLO 2             S WHO
+ *     C PASS <password>     S OK
+ */
+export const password = "correct-horse-battery"
+
+const denied = new HandshakeError.AuthenticationFailed({ method: "password", detail: "not accepted", fault: "peer" })
+
+const hello = Handshake.expect<Line>("HELLO 2", { orReply: "NO" })
+
+const pass = Handshake.verify(
+  "password",
+  (line: string) => line === `PASS ${password}` ? Effect.void : Effect.fail(denied),
+  { orReply: "NO", secret: true }
+)
+
+const server = lines.pipe(
+  hello,
+  Handshake.send("WHO"),
+  pass,
+  Handshake.send("OK"),
+  Handshake.named("healthy")
+)
+
+const client = lines.pipe(
+  Handshake.send("HELLO 2"),
+  Handshake.expect("WHO"),
+  Handshake.send(`PASS ${password}`, { name: "password", secret: true }),
+  Handshake.expect("OK", { rejections: ["NO"] }),
+  Handshake.named("healthy")
+)
+
+export const healthy: Omit<Laws.HandshakeOptions<Line, Line>, "name"> = {
+  server,
+  client,
+  secrets: [password],
+  refusal: { server: "NO\n" },
+  refuse: () => Handshake.refuse(lines, "NO"),
+  negotiated: { server: () => "2", client: () => "2" },
+  calls: {
+    serve: Pipeline.serve((line: string) => Effect.succeed(line.toUpperCase())),
+    requests: ["a", "b", "c"],
+    respond: (line) => line.toUpperCase()
+  }
+}
+
+/** A side with something else in the place of its password step. */
+const serverWith = <E>(step: (transport: Line) => Effect.Effect<unknown, E>) =>
+  lines.pipe(
+    hello,
+    Handshake.send("WHO"),
+    Effect.tap(step),
+    Handshake.send("OK"),
+    Handshake.named("broken")
+  )
+
+const isRight = (line: string) => line === `PASS ${password}`
+
+/** Reads the socket itself, as bytes. */
+const raw = Transport.framed(Codec.bytes)
+
+const everySecond = Schedule.spaced("1 second")
+
+/** A line is whatever has come of it. */
+const impatient = Codec.make<string>({
+  decoder: () => ({
+    decode: (input) => {
+      if (input.length === 0) return undefined
+      const end = input.indexOf(10, 0)
+      const line = text.decode(input.take(end === -1 ? input.length : end))
+      if (end !== -1) input.skip(1)
+      return Result.succeed(line)
+    }
+  }),
+  encode: Codec.lines().encode
+})
+
+/** Searches for the end of the line from its beginning, each time. */
+const rescanning = Codec.make<string>({
+  decoder: () => ({
+    decode: (input) => {
+      const end = input.indexOf(10, 0)
+      if (end === -1) {
+        return input.length > 8192
+          ? Result.fail(new Codec.FrameTooLarge({ limit: 8192, excerpt: "", fault: "peer" }))
+          : undefined
+      }
+      const line = text.decode(input.take(end))
+      input.skip(1)
+      return Result.succeed(line)
+    }
+  }),
+  encode: Codec.lines().encode
+})
+
+/** Stands for an encryption: it is enough that what is plain is no message here. */
+const seal = Codec.map(Codec.lengthPrefixed({ bytes: 2, maxLength }), {
+  decode: (sealed) => text.decode(sealed.map((byte) => byte ^ 0x2a)),
+  encode: (line: string) => utf8(line).map((byte) => byte ^ 0x2a)
+})
+
+const prove = (nonce: string) => [...nonce].reverse().join("")
+
+const proving = Effect.gen(function*() {
+  const transport = yield* lines
+  const line = yield* Handshake.step(transport.receive, "nonce")
+  if (!line.startsWith("NONCE ")) return yield* invalid("a nonce", line)
+  yield* transport.send(`PROOF ${prove(line.slice(6))}`)
+  return yield* Handshake.expect(transport, "OK", { rejections: ["NO"] })
+}).pipe(Handshake.named("broken"))
+
+// What connections share that should not.
+let lastVerified = false
+const sharedNonce = "0123456789abcdef"
+const sharedDecoder = Codec.lines({ maxLength }).decoder()
+let taken = 0
+
+export const broken: ReadonlyArray<Broken> = [
+  // ------------------------------------------------------------------------------------------------------- 1, chunking
+  {
+    name: "takes what one read returns for a message",
+    law: 1,
+    says: /in pieces of .*the same as in one piece/s,
+    options: {
+      client,
+      server: raw.pipe(
+        Effect.tap((transport) =>
+          Effect.flatMap(
+            transport.receive,
+            (chunk) =>
+              text.decode(chunk) === "HELLO 2\n" ? Effect.void : Effect.fail(invalid("HELLO 2", text.decode(chunk)))
+          )
+        ),
+        Effect.flatMap(Transport.switchCodec(Codec.lines({ maxLength }))),
+        Handshake.step("greeting"),
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "has a codec that gives out what there is of a line",
+    law: 1,
+    says: /in pieces of .*the same as in one piece/s,
+    options: {
+      client,
+      server: Transport.framed(impatient).pipe(
+        hello,
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  // --------------------------------------------------------------------------------------------------- 2, conservation
+  {
+    name: "drops the rest of the segment",
+    law: 2,
+    says: /follows the last message of the handshake.*receives/s,
+    options: {
+      client,
+      server: lines.pipe(
+        hello,
+        Handshake.send("WHO"),
+        // A stream takes all that is there, and the head of it is all that is looked at.
+        Effect.tap((transport) =>
+          Effect.flatMap(
+            Stream.runHead(transport.incoming),
+            (line) => isRight(Option.getOrElse(line, () => "")) ? Effect.void : Effect.fail(denied)
+          ).pipe(
+            Handshake.step("password")
+          )
+        ),
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "cleans the buffer before it goes on",
+    law: 2,
+    says: /before the server has answered.*ignored, dropped/s,
+    options: {
+      client,
+      server: lines.pipe(
+        hello,
+        Effect.tap((transport) =>
+          Effect.gen(function*() {
+            const bytes = yield* Transport.switchCodec(transport, Codec.bytes)
+            yield* Effect.timeoutOption(bytes.receive, "1 millis")
+          })
+        ),
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "keeps plain text across the switch to a secured channel",
+    law: 2,
+    says: /EVIL.*taken for something that came later/s,
+    options: {
+      client: Effect.gen(function*() {
+        const transport = yield* lines.pipe(Handshake.send("STARTTLS"), Handshake.expect("GO"))
+        const sealed = yield* Transport.switchCodec(transport, seal)
+        yield* sealed.send("HELLO 2")
+        const line = yield* Handshake.step(sealed.receive, "welcome")
+        if (line !== "OK") return yield* invalid("OK", line)
+        return sealed
+      }).pipe(Handshake.named("broken")),
+      server: Effect.gen(function*() {
+        const transport = yield* lines
+        // All the lines that are there: the first one asks for the switch, and the others wait in a queue, as plain text.
+        const early = yield* Handshake.step(Stream.runHead(Stream.chunks(transport.incoming)), "start")
+        const [start, ...queued] = Option.getOrElse(early, () => [] as ReadonlyArray<string>)
+        if (start !== "STARTTLS") return yield* Handshake.refuse(transport, "NO", invalid("STARTTLS", start ?? ""))
+        yield* transport.send("GO")
+        const sealed = yield* Transport.switchCodec(transport, seal)
+        // A noop that came early is served now, as if it had come through the secured channel.
+        for (const line of queued) if (line !== "EVIL") return yield* invalid("HELLO 2", line)
+        const line = yield* Handshake.step(sealed.receive, "hello")
+        if (line !== "HELLO 2") return yield* invalid("HELLO 2", line)
+        yield* sealed.send("OK")
+        return sealed
+      }).pipe(Handshake.named("broken"))
+    }
+  },
+  // ----------------------------------------------------------------------------------------------------- 3, truncation
+  {
+    name: "takes the end of the connection for consent",
+    law: 3,
+    says: /ends after byte .*it became ready/s,
+    options: {
+      client,
+      server: serverWith((transport) =>
+        Effect.flatMap(
+          transport.run(Sink.head<string>()),
+          (line) => Option.isNone(line) || isRight(line.value) ? Effect.void : Effect.fail(denied)
+        ).pipe(Handshake.step("password"))
+      )
+    }
+  },
+  {
+    name: "dies of a connection that is cut",
+    law: 3,
+    says: /died of a defect/,
+    options: {
+      client,
+      server: serverWith((transport) =>
+        Effect.flatMap(Effect.orDie(transport.receive), (line) => isRight(line) ? Effect.void : Effect.fail(denied))
+      )
+    }
+  },
+  {
+    name: "tries again when there is nobody left",
+    law: 3,
+    says: /ms after the end/,
+    options: {
+      client,
+      server: serverWith((transport) =>
+        Effect.retry(transport.receive, { times: 3, schedule: everySecond }).pipe(
+          Effect.flatMap((line) => isRight(line) ? Effect.void : Effect.fail(denied)),
+          Handshake.step("password")
+        )
+      )
+    }
+  },
+  // ------------------------------------------------------------------------------------------------------- 4, oversize
+  {
+    name: "has no limit for a line",
+    law: 4,
+    says: /without end.*had taken \d+ bytes|still waiting/s,
+    options: {
+      client,
+      server: Transport.framed(Codec.lines({ maxLength: Infinity })).pipe(
+        hello,
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "skips empty lines for ever",
+    law: 4,
+    says: /over and over|without end/,
+    options: {
+      client,
+      server: serverWith((transport) => {
+        const next: Effect.Effect<void, unknown> = Effect.flatMap(
+          transport.receive,
+          (line) =>
+            isRight(line) ? Effect.void : line === "HELLO 2" || line === "x" || line === "" ? next : Effect.fail(denied)
+        )
+        return Handshake.step(next, "password")
+      }),
+      wrong: { server: ["\n"] }
+    }
+  },
+  // ----------------------------------------------------------------------------------------------------- 5, wrong turn
+  {
+    name: "takes any password",
+    law: 5,
+    says: /comes in the place of message 2.*it became ready/s,
+    options: {
+      client,
+      server: serverWith((transport) => Handshake.step(transport.receive, "password"))
+    }
+  },
+  {
+    name: "lets a server skip the question",
+    law: 5,
+    says: /left out|in the place of message 1/,
+    options: {
+      server,
+      client: lines.pipe(
+        Handshake.send("HELLO 2"),
+        Effect.tap((transport) =>
+          Effect.gen(function*() {
+            let line = yield* Handshake.step(transport.receive, "answer")
+            if (line === "WHO") {
+              yield* transport.send(`PASS ${password}`)
+              line = yield* Handshake.step(transport.receive, "answer")
+            }
+            if (line !== "OK") return yield* Effect.fail(invalid("OK", line))
+          })
+        ),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "takes its own words for an answer",
+    law: 5,
+    says: /what the side has said itself.*it became ready/s,
+    options: {
+      server,
+      client: lines.pipe(
+        Handshake.send("HELLO 2"),
+        Effect.tap((transport) =>
+          Effect.flatMap(
+            transport.receive,
+            (line) => line === "WHO" || line.startsWith("HELLO") ? Effect.void : Effect.fail(invalid("WHO", line))
+          ).pipe(
+            Handshake.step("question")
+          )
+        ),
+        Handshake.send(`PASS ${password}`, { name: "password", secret: true }),
+        Handshake.expect("OK", { rejections: ["NO"] }),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "does not say at which step",
+    law: 5,
+    says: /step connect.*Handshake\.step/s,
+    options: {
+      client,
+      server: Effect.gen(function*() {
+        const transport = yield* lines
+        const greeting = yield* transport.receive
+        if (greeting !== "HELLO 2") return yield* invalid("HELLO 2", greeting)
+        yield* transport.send("WHO")
+        if (!isRight(yield* transport.receive)) return yield* denied
+        yield* transport.send("OK")
+        return transport
+      }).pipe(Handshake.named("broken"))
+    }
+  },
+  {
+    name: "fails with an error that has no tag",
+    law: 5,
+    says: /no tag/,
+    options: {
+      client,
+      server: serverWith((transport) =>
+        Effect.flatMap(transport.receive, (line) => isRight(line) ? Effect.void : Effect.fail("wrong")).pipe(
+          Handshake.step("password")
+        )
+      )
+    }
+  },
+  {
+    name: "leaves the errors of the transport as they are",
+    law: 3,
+    says: /bare TransportError/,
+    options: {
+      client,
+      server: Effect.gen(function*() {
+        const transport = yield* lines
+        const greeting = yield* transport.receive
+        if (greeting !== "HELLO 2") return yield* Handshake.refuse(transport, "NO", invalid("HELLO 2", greeting))
+        yield* transport.send("WHO")
+        if (!isRight(yield* transport.receive)) return yield* Handshake.refuse(transport, "NO", denied)
+        yield* transport.send("OK")
+        return transport
+      })
+    }
+  },
+  // -------------------------------------------------------------------------------------------------------- 6, silence
+  {
+    name: "forgets the deadline that it promises",
+    law: 6,
+    says: /falls silent.*deadline, after 5000 ms/s,
+    options: { client: Handshake.deadline(client, "5 seconds"), server, deadline: "5 seconds" }
+  },
+  {
+    name: "has a deadline for each message",
+    law: 6,
+    says: /second one comes too late.*it became ready/s,
+    options: {
+      client: Handshake.deadline(client, "5 seconds"),
+      server: lines.pipe(
+        hello,
+        Handshake.deadline("5 seconds"),
+        Handshake.send("WHO"),
+        Effect.tap((transport) =>
+          Effect.succeed(transport).pipe(pass, Handshake.deadline("5 seconds"), Handshake.named("broken"))
+        ),
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      ),
+      deadline: "5 seconds"
+    }
+  },
+  {
+    name: "is patient with whoever says a byte in time",
+    law: 6,
+    says: /one byte every|falls silent/,
+    options: {
+      client: Handshake.deadline(client, "5 seconds"),
+      server: raw.pipe(
+        Effect.flatMap((transport) =>
+          Effect.gen(function*() {
+            let seen = ""
+            // The clock begins anew with each chunk.
+            while (!seen.endsWith("\n") && seen.length < maxLength) {
+              seen += text.decode(yield* Effect.timeout(transport.receive, "5 seconds"))
+            }
+            if (seen !== "HELLO 2\n") return yield* Effect.fail(invalid("HELLO 2", seen))
+            return yield* Transport.switchCodec(transport, Codec.lines({ maxLength }))
+          })
+        ),
+        Handshake.step("greeting"),
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      ),
+      deadline: "5 seconds"
+    }
+  },
+  {
+    name: "does not disarm its deadline",
+    law: 6,
+    says: /the deadline does nothing once the handshake is done.*closed after 10000 ms/s,
+    options: {
+      client,
+      server: Effect.gen(function*() {
+        const scope = yield* Effect.scope
+        const connection = yield* Scope.fork(scope)
+        yield* Effect.forkIn(
+          Effect.andThen(Effect.sleep("10 seconds"), Scope.close(connection, Exit.void)),
+          scope
+        )
+        return yield* Scope.provide(server, connection)
+      })
+    }
+  },
+  {
+    name: "cannot be cut off",
+    law: 6,
+    says: /still waiting|after \d+ ms/,
+    options: { client, server: Effect.uninterruptible(server) }
+  },
+  // --------------------------------------------------------------------------------------------------- 7, interruption
+  {
+    name: "keeps its connection when it is interrupted",
+    law: 7,
+    says: /interrupted when.*opened 1 times and released 0 times/s,
+    options: {
+      client,
+      server: Effect.gen(function*() {
+        const connection = yield* Scope.make()
+        const outer = yield* Effect.scope
+        return yield* Scope.provide(server, connection).pipe(
+          Effect.onExit((exit) =>
+            Exit.isSuccess(exit)
+              ? Scope.addFinalizerExit(outer, (exit) => Scope.close(connection, exit))
+              : Cause.hasInterruptsOnly(exit.cause)
+              ? Effect.void
+              : Scope.close(connection, exit)
+          )
+        )
+      })
+    }
+  },
+  {
+    name: "opens its connection twice",
+    law: 7,
+    says: /opened 2 times/,
+    options: {
+      client,
+      server: Effect.gen(function*() {
+        yield* Effect.flatMap(Socket.Socket, (socket) => socket.reader)
+        return yield* server
+      }) as typeof server // what opening it once more may fail with is not what this is about
+    }
+  },
+  {
+    name: "gives back no place when it is interrupted",
+    law: 7,
+    says: /holds \d+/,
+    options: {
+      client,
+      server: Effect.andThen(Effect.sync(() => taken++), server).pipe(
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            if (!(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))) taken--
+          })
+        )
+      ),
+      held: Effect.sync(() => taken)
+    }
+  },
+  // ---------------------------------------------------------------------------------------------------- 8, linear cost
+  {
+    name: "looks at everything again for each byte",
+    law: 8,
+    says: /byte by byte.*looked at \d+ bytes/s,
+    options: {
+      client,
+      server: Transport.framed(rescanning).pipe(
+        hello,
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  // -------------------------------------------------------------------------------------------------------- 9, secrets
+  {
+    name: "shows a wrong password in its error",
+    law: 9,
+    says: /show in the error/,
+    options: {
+      client,
+      secrets: [password],
+      server: lines.pipe(
+        hello,
+        Handshake.send("WHO"),
+        Handshake.verify("password", (line) => isRight(line) ? Effect.void : Effect.fail(invalid("PASS", line)), {
+          secret: true
+        }),
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "does not tell that the password is a secret",
+    law: 9,
+    says: /show in the transcript/,
+    options: {
+      server,
+      secrets: [password],
+      client: lines.pipe(
+        Handshake.send("HELLO 2"),
+        Handshake.expect("WHO"),
+        Handshake.send(`PASS ${password}`, { name: "password" }),
+        Handshake.expect("OK", { rejections: ["NO"] }),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "logs the password",
+    law: 9,
+    says: /show in a log/,
+    options: {
+      client,
+      secrets: [password],
+      server: lines.pipe(
+        hello,
+        Handshake.send("WHO"),
+        Handshake.verify(
+          "password",
+          (line) => Effect.andThen(Effect.logDebug(`got ${line}`), isRight(line) ? Effect.void : Effect.fail(denied)),
+          { secret: true }
+        ),
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "puts the password into a span",
+    law: 9,
+    says: /show in a span/,
+    options: {
+      server,
+      secrets: [password],
+      client: client.pipe(Effect.withSpan("login", { attributes: { password } }))
+    }
+  },
+  // ------------------------------------------------------------------------------------------------------ 10, isolation
+  {
+    name: "decodes all connections with one decoder",
+    law: 10,
+    says: /two conversations go on at once/,
+    options: {
+      client,
+      server: Transport.framed({ ...Codec.lines({ maxLength }), decoder: () => sharedDecoder }).pipe(
+        hello,
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "remembers that somebody was verified",
+    law: 10,
+    says: /it has used what the other connection had learned/,
+    options: {
+      client,
+      server: serverWith((transport) =>
+        Effect.flatMap(transport.receive, (line) => {
+          lastVerified ||= isRight(line)
+          return lastVerified ? Effect.void : Effect.fail(denied)
+        }).pipe(Handshake.step("password"))
+      )
+    }
+  },
+  {
+    name: "uses one nonce for all",
+    law: 10,
+    says: /said on one connection is said again on another/,
+    options: {
+      fresh: { server: true },
+      server: Effect.gen(function*() {
+        const transport = yield* lines
+        yield* transport.send(`NONCE ${sharedNonce}`)
+        const proof = yield* Handshake.step(transport.receive, "proof")
+        if (proof !== `PROOF ${prove(sharedNonce)}`) return yield* Handshake.refuse(transport, "NO", denied)
+        yield* transport.send("OK")
+        return transport
+      }).pipe(Handshake.named("broken")),
+      client: proving
+    }
+  },
+  // --------------------------------------------------------------------------------------------- 11, refusal is heard
+  {
+    name: "closes before the refusal has left",
+    law: 11,
+    says: /the peer hears all that was said.*it heard/s,
+    options: {
+      client,
+      server: lines.pipe(
+        Effect.tap((transport) =>
+          Effect.flatMap(transport.receive, (line) =>
+            line === "HELLO 2"
+              ? Effect.void
+              : Effect.andThen(transport.send("NO"), Effect.fail(invalid("HELLO 2", line)))).pipe(
+              Handshake.step("greeting")
+            )
+        ),
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "turns away without a word",
+    law: 11,
+    says: /the peer hears "NO\\n"/,
+    options: {
+      client,
+      refusal: { server: "NO\n" },
+      server: lines.pipe(
+        Handshake.expect("HELLO 2"),
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "lets a client believe that it was let in when there is no room",
+    law: 11,
+    says: /at capacity.*the client became ready/s,
+    options: {
+      server,
+      refuse: () => Handshake.refuse(lines, "NO"),
+      client: lines.pipe(Handshake.send("HELLO 2"), Handshake.send(`PASS ${password}`, { secret: true }))
+    }
+  },
+  // ---------------------------------------------------------------------------------------------------- 12, agreement
+  {
+    name: "believes in a version that the server has not chosen",
+    law: 12,
+    says: /agree on what was negotiated.*"3".*"2"|agree on what was negotiated.*"2".*"3"/s,
+    options: { server, client, negotiated: { server: () => "2", client: () => "3" } }
+  },
+  {
+    name: "swaps the answers of two calls",
+    law: 12,
+    says: /the answer to its own request/,
+    options: {
+      server,
+      client,
+      calls: {
+        // Each answer is sent when it is ready, and the first is ready last.
+        serve: (transport) =>
+          Effect.forEach(
+            ["2 seconds", "1 second"] as const,
+            (time) =>
+              Effect.flatMap(transport.receive, (line) =>
+                Effect.forkChild(Effect.delay(transport.send(line.toUpperCase()), time))),
+            { concurrency: 2 }
+          ).pipe(Effect.andThen(Effect.never)),
+        requests: ["a", "b"],
+        respond: (line) => line.toUpperCase()
+      }
+    }
+  },
+  {
+    name: "does not wait for the server's last word, and misses that it is one more",
+    law: 12,
+    says: /each hears what the other says|both end well/,
+    options: {
+      client: lines.pipe(
+        Handshake.send("HELLO 2"),
+        Handshake.expect("WHO"),
+        Handshake.send(`PASS ${password}`, { name: "password", secret: true }),
+        // The server ends its handshake with a codec of packets; this one stays with lines and never says OK.
+        Handshake.expect("READY", { rejections: ["NO"] }),
+        Handshake.named("broken")
+      ),
+      server
+    }
+  }
+]

@@ -1,0 +1,236 @@
+/**
+ * How laws are registered, checked and tried again, and what a side is tried against.
+ */
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Socket from "effect/socket/Socket"
+import * as Codec from "../../src/Codec.ts"
+import * as Handshake from "../../src/Handshake.ts"
+import * as Line from "../../src/protocols/Line.ts"
+import * as Laws from "../../src/testing/Laws.ts"
+import * as MemorySocket from "../../src/testing/MemorySocket.ts"
+import * as Rung from "../../src/testing/Rung.ts"
+import * as ScriptedPeer from "../../src/testing/ScriptedPeer.ts"
+import * as Transcript from "../../src/Transcript.ts"
+import * as Transport from "../../src/Transport.ts"
+import { vault } from "../support/handshakes.ts"
+
+const lines = Transport.framed(Codec.lines({ maxLength: 64 }))
+
+/** Takes a greeting that comes in one piece only. */
+const impatient = Transport.framed(Codec.bytes).pipe(
+  Effect.tap((transport) =>
+    Effect.flatMap(transport.receive, (chunk) =>
+      new TextDecoder().decode(chunk) === "You ready?\n"
+        ? Effect.void
+        : Handshake.refuse(transport, new TextEncoder().encode("No! Go away!\n")))
+  ),
+  Effect.flatMap(Transport.switchCodec(Codec.lines())),
+  Handshake.step("greeting"),
+  Handshake.send("Bring it!"),
+  Handshake.named("impatient")
+)
+
+const check = (suite: Laws.Suite, law: number) => suite.laws.find((other) => other.law === law)!.check
+
+const rungs = [Rung.memory]
+
+describe("registration", () => {
+  const registered = (options: { readonly secrets?: ReadonlyArray<string> }) => {
+    const names: Array<string> = []
+    const skipped: Array<string> = []
+    const register = Object.assign((name: string) => names.push(name), {
+      skip: (name: string) => skipped.push(name)
+    })
+    Laws.handshake({ name: "line", server: Line.server, client: Line.client, it: register, ...options })
+    return { names, skipped }
+  }
+
+  it("is one test for each of the twelve laws, with its number and its name", () => {
+    const { names } = registered({ secrets: ["hunter2"] })
+    expect(names.map((name) => /^line, law (\d+), ([^:]+): /.exec(name)?.slice(1))).toEqual(
+      Object.entries(Laws.names)
+    )
+  })
+
+  it("skips the law of secrets where none are given, and says why", () => {
+    const { names, skipped } = registered({})
+    expect(names).toHaveLength(11)
+    expect(skipped).toEqual([expect.stringMatching(/law 9.*\(no secrets are given\)$/)])
+  })
+
+  it("is not made without a side to try", () => {
+    expect(() => Laws.handshake({ name: "nothing" })).toThrow(/give a server and a client/)
+    expect(() => Laws.handshake({ name: "half", server: Line.server })).toThrow(/a peer that plays the other/)
+  })
+})
+
+describe("a failure", () => {
+  it.effect("is the same each time with one seed, and is tried again with its token", () =>
+    Effect.gen(function*() {
+      const options = { name: "impatient", server: impatient, client: Line.client, rungs }
+      const first = yield* Effect.flip(check(Laws.handshake({ ...options, seed: "a" }), 1))
+      const second = yield* Effect.flip(check(Laws.handshake({ ...options, seed: "a" }), 1))
+      expect(second.message).toBe(first.message)
+      expect(first.replay).toMatch(/^1\/memory\/server\//)
+      const again = yield* Effect.flip(check(Laws.handshake({ ...options, replay: first.replay }), 1))
+      expect(again.scenario).toBe(first.scenario)
+      // What is tried again belongs to one law.
+      yield* check(Laws.handshake({ ...options, replay: first.replay }), 2)
+    }))
+
+  it.effect("is shrunk to the simplest case", () =>
+    Effect.gen(function*() {
+      const options = { name: "impatient", server: impatient, client: Line.client, rungs, seed: "b" }
+      const { scenario } = yield* Effect.flip(check(Laws.handshake(options), 1))
+      expect(scenario).toBe("the conversation comes in pieces of 1 bytes")
+    }))
+
+  it.effect("tells the law, the side, the rung, what was done, what is expected and what came, and draws it", () =>
+    Effect.gen(function*() {
+      const options = { name: "impatient", server: impatient, client: Line.client, rungs, seed: "b" }
+      const violation = yield* Effect.flip(check(Laws.handshake(options), 1))
+      expect(violation.message.split("\n").filter((text) => !text.includes("again:"))).toEqual([
+        "law 1, chunking, does not hold for impatient (server, memory)",
+        "  when:     the conversation comes in pieces of 1 bytes",
+        "  expected: the same as in one piece; outcome: ready",
+        "  but:      outcome: failed",
+        "",
+        "  server                  client",
+        "    │                       │",
+        "    · connected to unknown peer  (0 ms)",
+        "    │                   \"Y\" │",
+        "    │◄──────────────────────┤  0 ms",
+        "    │ \"No! Go away!\\n\"      │",
+        "    ├──────────────────────►│  0 ms"
+      ])
+      // The place where laws are checked is of no interest to anybody.
+      expect(violation.stack).not.toMatch(/\n +at /)
+    }))
+
+  it.effect("of a conversation that does not even succeed by itself is reported as such", () =>
+    Effect.gen(function*() {
+      const server = lines.pipe(Handshake.expect("Hello"), Handshake.named("other"))
+      const violation = yield* Effect.flip(
+        Laws.check(Laws.handshake({ name: "other", server, client: Line.client, rungs }))
+      )
+      expect(violation.scenario).toBe("nobody disturbs the conversation")
+      expect(violation.actual).toMatch(/^it failed at step expect "Hello" with InvalidGreeting: .*; its peer failed/)
+    }))
+
+  it.effect("of a handshake that waits for a promise on plain calls says what to do", () =>
+    Effect.gen(function*() {
+      const patient = Effect.andThen(
+        Effect.promise(() => new Promise((resolve) => setImmediate(resolve))),
+        Line.server
+      )
+      const options = { name: "patient", server: patient, client: Line.client }
+      const violation = yield* Effect.flip(check(Laws.handshake({ ...options, rungs: [Rung.pure] }), 12))
+      expect(violation.actual).toMatch(/leave out Rung\.pure/)
+      yield* check(Laws.handshake({ ...options, rungs: [Rung.memory] }), 12)
+    }))
+})
+
+describe("a handshake that works in another thread", () => {
+  // As a key derivation does: longer than a turn of the event loop, and not on the clock.
+  const elsewhere = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 3)))
+  const server = Effect.andThen(elsewhere, Line.server)
+
+  it.live("is waited for with `breathe`", () =>
+    Effect.gen(function*() {
+      const breathe = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 8)))
+      const options = { name: "elsewhere", server, client: Line.client, runs: 2, breathe }
+      yield* check(Laws.handshake({ ...options, rungs }), 12)
+      expect(Laws.handshake(options).laws).toHaveLength(12)
+    }))
+})
+
+describe("one side alone", () => {
+  const greeting = [ScriptedPeer.send("You ready?\n"), ScriptedPeer.expect("Bring it!\n")]
+
+  describe("against a script", () => {
+    Laws.handshake({ name: "line server", server: Line.server, peer: greeting, secrets: ["s3cr3t-pass"], runs: 30, it })
+  })
+
+  it.effect("against a script, a broken one is caught", () =>
+    Effect.gen(function*() {
+      const violation = yield* Effect.flip(
+        Laws.check(Laws.handshake({ name: "impatient", server: impatient, peer: greeting, rungs }))
+      )
+      expect(violation.law).toBe(1)
+    }))
+
+  it.effect("against a script that it does not speak with, the script says where", () =>
+    Effect.gen(function*() {
+      const peer = [ScriptedPeer.send("You ready?\n"), ScriptedPeer.expect("Welcome!\n")]
+      const violation = yield* Effect.flip(
+        check(Laws.handshake({ name: "line server", server: Line.server, peer, rungs }), 12)
+      )
+      expect(violation.actual).toMatch(/Welcome!/)
+    }))
+
+  describe("against a recording", () => {
+    const recorded = Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      yield* Effect.forkScoped(Effect.provideService(Line.server, Socket.Socket, there))
+      const [, transcript] = yield* Transcript.record(Line.client).pipe(Effect.provideService(Socket.Socket, here))
+      return transcript
+    })
+    const transcript = Effect.runSync(Effect.scoped(recorded))
+    const play = (as: "self" | "peer") => Result.getOrThrow(ScriptedPeer.fromTranscript(transcript, { play: as }))
+
+    Laws.handshake({
+      name: "line server",
+      server: Line.server,
+      peer: play("self"),
+      secrets: ["s3cr3t-pass"],
+      runs: 30,
+      rungs,
+      it
+    })
+    Laws.handshake({
+      name: "line client",
+      client: Line.client,
+      peer: play("peer"),
+      secrets: ["s3cr3t-pass"],
+      runs: 30,
+      rungs,
+      it
+    })
+  })
+})
+
+describe("coverage", () => {
+  it.effect("shows what was never crossed, and what was", () =>
+    Effect.gen(function*() {
+      const suite = Laws.handshake({ name: "vault", server: vault.server, client: vault.client, rungs, runs: 20 })
+      const cells = (coverage: Laws.Coverage) =>
+        Laws.holes(coverage).filter(({ side, step }) => side === "server" && step === "password").map(({ fault }) =>
+          fault
+        )
+      yield* check(suite, 3)
+      expect(cells(yield* suite.coverage)).toEqual([
+        "split",
+        "early bytes",
+        "oversize",
+        "long frame",
+        "wrong turn",
+        "garbage",
+        "silence",
+        "dribble",
+        "interruption"
+      ])
+      yield* check(suite, 7)
+      expect(cells(yield* suite.coverage)).not.toContain("interruption")
+      const table = Laws.formatCoverage(yield* suite.coverage).split("\n")
+      expect(table[0]).toMatch(/^step +split {2}early bytes {2}cut {2}reset/)
+      expect(table.find((row) => row.startsWith("server: password"))).toMatch(/^server: password +· +· +\d+ +\d+ +·/)
+    }))
+})
+
+it("a codec is checked by the same kind of suite", () => {
+  const suite = Laws.codec(Codec.lines(), Schema.Literals(["a", "bc"]), { name: "lines" })
+  expect(suite.laws.map(({ law }) => law)).toEqual([1, 2, 3, 4, 5, 8, 10, 12])
+})

@@ -1,0 +1,69 @@
+/**
+ * Whether a secret is found, however it is written down.
+ */
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { hiding, watched } from "../../src/testing/internal/watch.ts"
+
+const utf8 = (text: string) => new TextEncoder().encode(text)
+
+const secret = "correct horse"
+const hidden = hiding([utf8(secret)])
+
+const finds = (text: string) => hidden([{ where: "here", text }]) !== undefined
+
+const hex = (text: string) => Buffer.from(text).toString("hex")
+const base64 = (text: string) => Buffer.from(text).toString("base64")
+
+describe("a secret is found", () => {
+  it("as it is", () => expect(finds(`got ${secret}!`)).toBe(true))
+  it("where two thirds of it show", () => expect(finds("got correct ho")).toBe(true))
+  it("in hexadecimal, small and large", () => {
+    expect(finds(hex(secret))).toBe(true)
+    expect(finds(hex(secret).toUpperCase())).toBe(true)
+  })
+  it("as a list of its bytes", () => expect(finds(`[${[...utf8(secret)].join(",")}]`)).toBe(true))
+  it.prop(
+    "in base64, whatever stands before and behind it",
+    { before: Schema.String, behind: Schema.String },
+    ({ before, behind }) => expect(finds(base64(before + secret + behind))).toBe(true)
+  )
+})
+
+describe("a secret is not found", () => {
+  it("where a smaller part of it shows, as a word may have in common with it", () => {
+    expect(finds("that is correct")).toBe(false)
+  })
+  it("where there is none", () => {
+    expect(finds("nothing")).toBe(false)
+    expect(finds("")).toBe(false)
+  })
+})
+
+describe("watching", () => {
+  const places = (effect: Effect.Effect<unknown>) =>
+    Effect.map(watched(effect), ([, seen]) => {
+      const leak = hidden(seen)
+      return leak?.where
+    })
+
+  it.effect("sees what is logged, at any level", () =>
+    Effect.gen(function*() {
+      expect(yield* places(Effect.logTrace(secret))).toBe("a log")
+      expect(yield* places(Effect.annotateLogs(Effect.logInfo("hello"), { secret }))).toBe("a log")
+    }))
+
+  it.effect("sees names, attributes and events of spans, and what they have failed with", () =>
+    Effect.gen(function*() {
+      expect(yield* places(Effect.withSpan(Effect.void, secret))).toBe("a span")
+      expect(yield* places(Effect.withSpan(Effect.void, "a", { attributes: { secret } }))).toBe("a span")
+      expect(yield* places(Effect.withSpan(Effect.annotateCurrentSpan({ secret }), "a"))).toBe("a span")
+      expect(yield* places(Effect.ignore(Effect.withSpan(Effect.fail(`no such ${secret}`), "a")))).toBe("a span")
+    }))
+
+  it.effect("sees nothing where there is nothing", () =>
+    Effect.gen(function*() {
+      expect(yield* places(Effect.withSpan(Effect.logInfo("hello"), "a"))).toBeUndefined()
+    }))
+})
