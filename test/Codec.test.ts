@@ -89,6 +89,7 @@ limited("lines of three-byte characters", {
   ofLength: (bytes) => "馬".repeat(Math.floor(bytes / 3)) + ascii(bytes % 3)
 })
 limited("lines of at most 3 bytes", line("\n"), 3)
+limited("lines of nothing", line("\n"), 0)
 laws("lines of any text", Codec.lines(), Schema.String, {})
 
 const delimited = (delimiter: Uint8Array, filler: number): Subject<Uint8Array> => ({

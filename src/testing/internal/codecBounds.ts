@@ -284,8 +284,9 @@ const tooDear = (load: Load): Suite.Problem | undefined => {
   }
 }
 
+/** Some bytes over and over, once at least. */
 const repeated = (bytes: Uint8Array, length: number): Uint8Array => {
-  const out = new Uint8Array(Math.ceil(length / bytes.length) * bytes.length)
+  const out = new Uint8Array(Math.max(1, Math.ceil(length / bytes.length)) * bytes.length)
   out.set(bytes)
   for (let done = bytes.length; done < out.length; done *= 2) out.copyWithin(done, 0, done)
   return out

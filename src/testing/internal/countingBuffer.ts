@@ -287,7 +287,7 @@ export const cutInto = (bytes: Uint8Array, lengths: ReadonlyArray<number>): Arra
 /** Every way to cut bytes in two, and in three where they are few; then one byte at a time. */
 export function* splits(bytes: Uint8Array): Generator<ReadonlyArray<Uint8Array>> {
   // Where there are many bytes, not every place is tried, but each near an end of them is.
-  const step = Math.ceil(bytes.length / Math.max(8, Math.min(256, 2 ** 22 / bytes.length)))
+  const step = Math.ceil(bytes.length / Math.max(8, Math.min(128, 2 ** 22 / bytes.length)))
   for (let i = 1; i < bytes.length; i += i >= 32 && i < bytes.length - 32 ? step : 1) {
     yield [bytes.subarray(0, i), bytes.subarray(i)]
     if (bytes.length > 12) continue

@@ -638,8 +638,7 @@ const oversize: ReadonlyArray<Broken> = [
       lineDecoder,
       (maxLength) => (line, into) =>
         line.length > maxLength ? encodeLine(maxLength)(line, into) : encodeLine(Infinity)(line, into)
-    ),
-    [12]
+    )
   ),
   broken(
     4,
@@ -1050,8 +1049,7 @@ const agreement: ReadonlyArray<Broken> = [
         into.uint(frame.length, 2, "big")
         into.bytes(scratch.subarray(0, frame.length))
       })
-    })(),
-    [2]
+    })()
   )
 ]
 
