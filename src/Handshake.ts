@@ -508,14 +508,14 @@ export const switchCodec: {
   <In2, Out2>(
     codec: Codec.Codec<In2, Out2>
   ): <T extends Any, E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<Transport.Transport<In2, Out2>, Failure<E>, R>
-  <T extends Any, E, R, In2, Out2>(
-    self: Effect.Effect<T, E, R>,
+  <T extends Any, In2, Out2, E = never, R = never>(
+    self: T | Effect.Effect<T, E, R>,
     codec: Codec.Codec<In2, Out2>
   ): Effect.Effect<Transport.Transport<In2, Out2>, Failure<E>, R>
 } = dual(
   2,
-  <T extends Any, E, R, In2, Out2>(
-    self: Effect.Effect<T, E, R>,
+  <T extends Any, In2, Out2, E, R>(
+    self: T | Effect.Effect<T, E, R>,
     codec: Codec.Codec<In2, Out2>
   ): Effect.Effect<Transport.Transport<In2, Out2>, Failure<E>, R> =>
     then(self, () => "switch codec", (transport) => Transport.switchCodec(transport, codec))

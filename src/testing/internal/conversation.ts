@@ -45,7 +45,9 @@ export interface Side {
 }
 
 export interface Plan {
+  /** Of what the rung leaves to chance, and of what Effect's `Random` gives to the two sides. */
   readonly seed?: number | undefined
+  readonly random?: number | undefined
   /** What is said in the place of the peer's n-th message; all of it travels together. Default: the message. */
   readonly say?: ((index: number, message: Uint8Array) => Uint8Array) | undefined
   /** What is said, all of it at once, without regard to what the side under test says. There is no peer then. */
@@ -95,10 +97,11 @@ export interface Talk {
   readonly step: string
   /** How many bytes it had been given when its handshake ended. */
   readonly pulled: number
-  /** How often it has opened and released its connection, and how many bytes its decoders have looked at. */
+  /** How many its decoders had looked at by then. */
+  readonly examined: number
+  /** How often it has opened and released its connection. */
   readonly opened: number
   readonly released: number
-  readonly examined: number
   /** What it has written, write by write, and how many of those it had made when the peer's n-th message was said. */
   readonly written: ReadonlyArray<Uint8Array>
   readonly writesBefore: ReadonlyArray<number>
@@ -109,6 +112,8 @@ export interface Talk {
   readonly behind: Exit.Exit<unknown, unknown> | undefined
   /** What the peer has said, message by message, before anything was done to it. */
   readonly messages: ReadonlyArray<Uint8Array>
+  /** Whether the peer is ready, and all that it has said was told before the plan's stop. */
+  readonly isComplete: boolean
   /** What the peer has heard, and whether it has heard the end. */
   readonly heard: Uint8Array
   readonly isEndHeard: boolean
@@ -182,6 +187,7 @@ class Subject {
   endedAt = 0
   overAt = 0
   pulled = 0
+  examined = 0
   rest: Uint8Array | undefined
   restEnd: Cause.Cause<unknown> | undefined
   behind: Exit.Exit<unknown, unknown> | undefined
@@ -208,6 +214,7 @@ class Subject {
           this.exit = exit
           this.endedAt = this.now()
           this.pulled = tap.pulled
+          this.examined = tap.examined
           return Deferred.succeed(this.shaken, undefined)
         })
       )
@@ -418,19 +425,23 @@ export const converse = (
         return plan.stop === undefined || told < plan.stop.after
       })
 
+      const isStopped = Deferred.makeUnsafe<void>()
       const saying = Effect.gen(function*() {
         if (plan.delay !== undefined) yield* Effect.sleep(plan.delay)
-        if (plan.stop?.after === 0) return
+        if (plan.stop?.after === 0) Deferred.doneUnsafe(isStopped, Exit.void)
         if (plan.script !== undefined) {
-          yield* tell(plan.script)
+          if (!Deferred.isDoneUnsafe(isStopped)) yield* tell(plan.script)
           return
         }
         for (;;) {
           for (const chunk of yield* farPull) {
             for (const message of opposite.take(chunk)) {
               const index = opposite.messages.push(message) - 1
+              // What the peer says behind the stop is said to nobody.
+              if (Deferred.isDoneUnsafe(isStopped)) continue
               writesBefore.push(subject.tap?.written.length ?? 0)
-              if (!(yield* tell(plan.say === undefined ? message : plan.say(index, message)))) return
+              const goesOn = yield* tell(plan.say === undefined ? message : plan.say(index, message))
+              if (!goesOn) Deferred.doneUnsafe(isStopped, Exit.void)
             }
           }
         }
@@ -457,7 +468,7 @@ export const converse = (
           before = told + heard.length
         }
       })
-      yield* Effect.raceAllFirst([Fiber.await(speech), done, quiet])
+      yield* Effect.raceAllFirst([Fiber.await(speech), Deferred.await(isStopped), done, quiet])
 
       if (plan.stop !== undefined && told >= plan.stop.after) {
         switch (plan.stop.how) {
@@ -502,13 +513,15 @@ export const converse = (
       pulled: subject.pulled,
       opened: subject.tap?.opened ?? 0,
       released: subject.tap?.released ?? 0,
-      examined: subject.tap?.examined ?? 0,
+      examined: subject.examined,
       written: subject.tap?.written ?? [],
       writesBefore,
       rest: subject.rest,
       restEnd: subject.restEnd,
       behind: subject.behind,
       messages: opposite.messages,
+      isComplete: opposite.exit !== undefined && Exit.isSuccess(opposite.exit) &&
+        told === opposite.messages.reduce((said, message) => said + message.length, 0),
       heard: concat(heard),
       isEndHeard,
       peerExit: opposite.exit,

@@ -58,7 +58,7 @@ export const make = (
   rung: Rung.Rung,
   side: Conversation.Side,
   peer: Conversation.Peer,
-  options: { readonly breathe?: Effect.Effect<void> | undefined }
+  options: { readonly breathe?: Effect.Effect<void> | undefined; readonly reset?: Effect.Effect<void> | undefined }
 ): Trial => {
   const breathe = rung.name === "pure" ? microtasks : options.breathe ?? Effect.yieldNow
   const inItsTime = <A>(effect: Effect.Effect<A>): Effect.Effect<A> =>
@@ -70,17 +70,19 @@ export const make = (
       )
   const conversation = (plan: Conversation.Plan) =>
     Conversation.converse(rung, side, peer, plan).pipe(
-      Random.withSeed(plan.seed ?? 0),
+      Random.withSeed(plan.random ?? 0),
       Effect.orDie
     )
-  const talk = (plan: Conversation.Plan) => inItsTime(conversation(plan))
+  const afresh = <A>(effect: Effect.Effect<A>) =>
+    options.reset === undefined ? effect : Effect.andThen(options.reset, effect)
+  const talk = (plan: Conversation.Plan) => afresh(inItsTime(conversation(plan)))
   let known: Effect.Effect<Reference, Problem> | undefined
   return {
     rung,
     side,
     peer,
     talk,
-    talks: (plans) => inItsTime(Effect.forEach(plans, conversation, { concurrency: "unbounded" })),
+    talks: (plans) => afresh(inItsTime(Effect.forEach(plans, conversation, { concurrency: "unbounded" }))),
     reference: Effect.suspend(() =>
       known ?? Effect.onExit(
         Effect.flatMap(talk({}), (talk) => referenceOf(rung, side, talk)),
@@ -103,7 +105,13 @@ const referenceOf = (
     const peer = talk.peerExit !== undefined && Exit.isFailure(talk.peerExit)
       ? `; its peer ${ended(talk.peerExit)}`
       : ""
-    const hint = rung.name === "pure" ? " (if it waits for a promise, leave out Rung.pure)" : ""
+    // It has waited, or its deadline has struck though nothing was late.
+    const waits = talk.exit === undefined || talk.endedAt >= 1000
+    const hint = !waits || rung.time === "real"
+      ? ""
+      : rung.name === "pure"
+      ? " (if it waits for a promise, leave out Rung.pure)"
+      : " (if it waits for something that is not on the clock, such as another thread, give `breathe`)"
     return Effect.fail({
       scenario: "nobody disturbs the conversation",
       expected: `the ${side.role} becomes ready`,
@@ -167,8 +175,15 @@ export const flawOf = (talk: Conversation.Talk): string | undefined => {
     : undefined
 }
 
-export const diagram = (side: Conversation.Side, talk: Conversation.Talk): string =>
-  Transcript.diagram(talk.transcript, { self: side.role, peer: Conversation.otherRole(side.role) })
+/** How many lines of a conversation a violation draws at each of its ends. */
+const drawn = 12
+
+export const diagram = (side: Conversation.Side, { transcript }: Conversation.Talk): string => {
+  const left = transcript.length - 2 * drawn
+  const omitted: Transcript.Note = { direction: "note", atMs: transcript[drawn]?.atMs ?? 0, frame: `${left} more` }
+  const shown = left <= 0 ? transcript : [...transcript.slice(0, drawn), omitted, ...transcript.slice(-drawn)]
+  return Transcript.diagram(shown, { self: side.role, peer: Conversation.otherRole(side.role) })
+}
 
 /** Bytes as scenarios show them. */
 export const show = (bytes: Uint8Array): string => bytes.length === 0 ? "nothing" : Excerpt.ofBytes(bytes)

@@ -12,6 +12,7 @@ import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { HandshakeError } from "../../HandshakeError.ts"
+import * as Excerpt from "../../internal/excerpt.ts"
 import * as Transcript from "../../Transcript.ts"
 import type { Talk } from "./conversation.ts"
 
@@ -29,6 +30,11 @@ const json = (value: unknown): string => {
   }
 }
 
+const metrics = Effect.map(
+  Metric.snapshot,
+  (snapshot) => snapshot.map(({ state, ...metric }) => ({ id: json(metric), text: json(state) }))
+)
+
 /** Runs an Effect and collects the spans, the logs and the metrics that it makes. */
 export const watched = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<readonly [A, Array<Seen>], E, R> =>
   Effect.gen(function*() {
@@ -44,6 +50,8 @@ export const watched = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<
     const logger = Logger.make((entry) => {
       logs.push({ where: "a log", text: Logger.formatLogFmt.log(entry) })
     })
+    // Metrics are the process's: what somebody else has made of them before is not of this one.
+    const known = new Set((yield* metrics).map(({ id }) => id))
     const result = yield* effect.pipe(
       Effect.provideService(Tracer.Tracer, tracer),
       Effect.provideService(References.CurrentLoggers, new Set([logger])),
@@ -60,7 +68,10 @@ export const watched = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<
           span.status._tag === "Ended" && Exit.isFailure(span.status.exit) ? Cause.pretty(span.status.exit.cause) : ""
         ].join("\n")
       })),
-      { where: "a metric", text: json(yield* Metric.snapshot) }
+      ...(yield* metrics).filter(({ id }) => !known.has(id)).map(({ id, text }) => ({
+        where: "a metric",
+        text: id + text
+      }))
     ]
     return [result, seen] as const
   })
@@ -98,6 +109,8 @@ export interface Leak {
   /** How many characters of it show, and of how many. */
   readonly length: number
   readonly of: number
+  /** What stands around it. */
+  readonly context: string
 }
 
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
@@ -120,13 +133,14 @@ const spellings = (secret: Uint8Array): ReadonlyArray<string> => [
   base64(secret, 0),
   base64(secret, 1),
   base64(secret, 2),
-  [...secret].join(",")
+  [...secret].join(","),
+  [...secret].join(" ")
 ]
 
 /**
- * How much of a secret gives it away: two thirds of it. A shorter piece of a short one is a piece of many words.
+ * How much of a secret gives it away: three quarters of it. Less of it may be a word that stands there for itself.
  */
-const tellTale = (length: number): number => Math.max(Math.min(length, 4), Math.ceil((length * 2) / 3))
+const tellTale = (length: number): number => Math.max(Math.min(length, 6), Math.ceil((length * 3) / 4))
 
 /** Looks for secrets, or for a good part of one, in what can be seen. */
 export const hiding = (secrets: ReadonlyArray<Uint8Array>) => {
@@ -135,15 +149,20 @@ export const hiding = (secrets: ReadonlyArray<Uint8Array>) => {
       const length = tellTale(text.length)
       return Array.from({ length: text.length - length + 1 }, (_, from) => ({
         part: text.slice(from, from + length),
+        from,
         of: text.length
       }))
     })
   )
   return (seen: ReadonlyArray<Seen>): Leak | undefined => {
     for (const { text, where } of seen) {
-      for (const { of, part } of needles) {
+      for (const { from, of, part } of needles) {
         const at = text.indexOf(part)
-        if (at !== -1) return { where, at, length: part.length, of }
+        if (at === -1) continue
+        // The proof of a leak must not be another one: all of the secret is left out, wherever a part of it was found.
+        const before = text.slice(Math.max(0, at - from - 24), Math.max(0, at - from))
+        const behind = text.slice(at - from + of, at - from + of + 24)
+        return { where, at, length: part.length, of, context: Excerpt.ofString(`${before}***${behind}`) }
       }
     }
     return undefined

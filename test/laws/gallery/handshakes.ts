@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
@@ -142,6 +143,11 @@ const seal = Codec.map(Codec.lengthPrefixed({ bytes: 2, maxLength }), {
   encode: (line: string) => utf8(line).map((byte) => byte ^ 0x2a)
 })
 
+const packets = Transport.framed(Codec.map(Codec.lengthPrefixed({ bytes: 2, maxLength }), {
+  decode: (packet) => text.decode(packet),
+  encode: (line: string) => utf8(line)
+}))
+
 const prove = (nonce: string) => [...nonce].reverse().join("")
 
 const proving = Effect.gen(function*() {
@@ -157,6 +163,8 @@ let lastVerified = false
 const sharedNonce = "0123456789abcdef"
 const sharedDecoder = Codec.lines({ maxLength }).decoder()
 let taken = 0
+let turns = 0
+let lastSession = 0
 
 export const broken: ReadonlyArray<Broken> = [
   // ------------------------------------------------------------------------------------------------------- 1, chunking
@@ -218,6 +226,24 @@ export const broken: ReadonlyArray<Broken> = [
           )
         ),
         Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "drops what follows in the same segment, in frames that have a length",
+    law: 2,
+    says: /follows the last message of the handshake.*receives/s,
+    options: {
+      client: packets.pipe(Handshake.send("hello"), Handshake.expect("welcome"), Handshake.named("broken")),
+      server: packets.pipe(
+        Effect.tap((transport) =>
+          Effect.flatMap(
+            Stream.runCollect(Stream.take(transport.incoming, 1)),
+            ([line]) => line === "hello" ? Effect.void : Effect.fail(invalid("hello", line ?? ""))
+          ).pipe(Handshake.step("hello"))
+        ),
+        Handshake.send("welcome"),
         Handshake.named("broken")
       )
     }
@@ -354,6 +380,41 @@ export const broken: ReadonlyArray<Broken> = [
     options: {
       client,
       server: serverWith((transport) => Handshake.step(transport.receive, "password"))
+    }
+  },
+  {
+    name: "looks only at how a greeting begins",
+    law: 5,
+    says: /the same with an x behind it.*it became ready/s,
+    options: {
+      client,
+      server: lines.pipe(
+        Handshake.verify(
+          "greeting",
+          (line: string) => line.startsWith("HELLO 2") ? Effect.void : Effect.fail(invalid("HELLO 2", line)),
+          { orReply: "NO" }
+        ),
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "looks only as far as a proof goes",
+    law: 5,
+    says: /nothing of it but its last byte|the first half of it/,
+    options: {
+      client,
+      server: serverWith((transport) =>
+        Effect.flatMap(
+          transport.receive,
+          (line) => [...line].every((char, i) => char === `PASS ${password}`[i]) ? Effect.void : Effect.fail(denied)
+        ).pipe(
+          Handshake.step("password")
+        )
+      )
     }
   },
   {
@@ -673,7 +734,7 @@ export const broken: ReadonlyArray<Broken> = [
   {
     name: "remembers that somebody was verified",
     law: 10,
-    says: /it has used what the other connection had learned/,
+    says: /it remembers who came before/,
     options: {
       client,
       server: serverWith((transport) =>
@@ -701,6 +762,53 @@ export const broken: ReadonlyArray<Broken> = [
       client: proving
     }
   },
+  {
+    name: "takes one of two nonces in turns",
+    law: 10,
+    says: /said on one connection is said again on another/,
+    options: {
+      fresh: { server: true },
+      server: Effect.suspend(() => {
+        const nonce = `nonce${turns++ % 2}`
+        return lines.pipe(
+          Handshake.exchange(
+            "proof",
+            `NONCE ${nonce}`,
+            (line) => line === `PROOF ${prove(nonce)}` ? Effect.void : Effect.fail(denied),
+            { orReply: "NO" }
+          ),
+          Handshake.send("OK"),
+          Handshake.named("broken")
+        )
+      }),
+      client: proving
+    }
+  },
+  {
+    name: "keeps what was negotiated where all connections see it",
+    law: 10,
+    says: /each client has what the server has for it/,
+    options: {
+      client: Effect.flatMap(Random.nextIntBetween(0, 1_000_000), (session) =>
+        Effect.map(
+          lines.pipe(Handshake.send(`SESSION ${session}`), Handshake.expect("OK"), Handshake.named("broken")),
+          (transport) => Object.assign(transport, { session })
+        )),
+      server: Effect.gen(function*() {
+        const transport = yield* lines
+        const line = yield* Handshake.step(transport.receive, "session")
+        const session = /^SESSION (\d+)$/.exec(line)
+        if (session === null) return yield* invalid("a session", line)
+        lastSession = Number(session[1])
+        return yield* Handshake.send(transport, "OK")
+      }).pipe(Handshake.named("broken")),
+      accepts: ({ said }) => /^SESSION \d+\n$/.test(text.decode(said)),
+      negotiated: {
+        server: () => lastSession,
+        client: (transport) => (transport as Line & { readonly session: number }).session
+      }
+    }
+  },
   // --------------------------------------------------------------------------------------------- 11, refusal is heard
   {
     name: "closes before the refusal has left",
@@ -722,6 +830,21 @@ export const broken: ReadonlyArray<Broken> = [
         Handshake.send("OK"),
         Handshake.named("broken")
       )
+    }
+  },
+  {
+    name: "turns a client away for want of room, and closes before that has left",
+    law: 11,
+    says: /at capacity.*it heard nothing/s,
+    options: {
+      server,
+      client,
+      refuse: () =>
+        Effect.flatMap(lines, (transport) =>
+          Effect.andThen(
+            transport.send("NO"),
+            Effect.fail(new HandshakeError.Rejected({ by: "local", said: "NO", retryable: true }))
+          )).pipe(Handshake.named("broken"))
     }
   },
   {
