@@ -148,6 +148,17 @@ describe("exchange", () => {
     }))
 })
 
+describe("switchCodec", () => {
+  it.effect("takes the transport itself too, and carries the unread bytes over", () =>
+    Effect.gen(function*() {
+      const switching = Effect.gen(function*() {
+        const transport = yield* lines.pipe(Handshake.expect("hello"))
+        return yield* Handshake.switchCodec(transport, Codec.fixed(3))
+      }).pipe(Handshake.named("switching"))
+      expect(yield* outcomeOf(switching, utf8("hello\nabc"))).toMatchObject({ result: "ready", rest: "abc" })
+    }))
+})
+
 describe("named", () => {
   it.effect("turns transport errors and bare reasons of a handshake by hand into its own errors", () =>
     Effect.gen(function*() {
