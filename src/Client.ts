@@ -131,7 +131,7 @@ const isRetryable = (error: unknown): boolean => isHandshakeError(error) && erro
 export const connect: Connect = Effect.fnUntraced(function*<T extends Any, E, R>(
   options: Options<T, E, R> & Partial<Sockets>
 ): Effect.fn.Return<Of<T>, HandshakeError | E, Scope.Scope | Socket.Socket | R> {
-  const telemetry = Telemetry.make("client")
+  const telemetry = Telemetry.make("client", yield* Effect.context<never>())
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.client
   const name = options.protocol?.name ?? Origin.of(handshake)?.name
 
@@ -140,7 +140,10 @@ export const connect: Connect = Effect.fnUntraced(function*<T extends Any, E, R>
     const scope = yield* Scope.fork(yield* Effect.scope)
     const shaken = Effect.gen(function*() {
       const connection = yield* Handshake.step(Connection.open(socket), "connect")
-      yield* Effect.acquireRelease(telemetry.connections(1), () => telemetry.connections(-1))
+      yield* Effect.acquireRelease(
+        Effect.sync(() => telemetry.connections(1)),
+        () => Effect.sync(() => telemetry.connections(-1))
+      )
       yield* Telemetry.annotatePeer(connection.peer)
       return yield* Effect.provideService(handshake, Socket.Socket, connection.socket)
     }).pipe(
@@ -148,9 +151,9 @@ export const connect: Connect = Effect.fnUntraced(function*<T extends Any, E, R>
       Effect.provideService(Scope.Scope, scope)
     )
     const observed = Effect.acquireUseRelease(
-      telemetry.pending(1),
+      Effect.sync(() => telemetry.pending(1)),
       () => telemetry.observed(shaken, Progress.make(name)),
-      () => telemetry.pending(-1)
+      () => Effect.sync(() => telemetry.pending(-1))
     )
     return yield* Effect.onExit(
       Effect.flatten(observed),

@@ -182,6 +182,11 @@ export interface Codec<out In, in Out> extends Pipeable {
   readonly decoder: () => Decoder<In>
   /** Appends a frame to `into`, or returns why it cannot. What it wrote before it failed is not sent. */
   readonly encode: (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
+  /**
+   * For codecs that encode many frames faster than one by one: appends all of them and returns true, or appends none and
+   * returns false where one of them may not be encodable, and `encode` says which.
+   */
+  readonly encodeMany?: ((frames: ReadonlyArray<Out>, into: ByteWriter) => boolean) | undefined
 }
 
 /**
@@ -201,9 +206,11 @@ export const defaultMaxLength = 64 * 1024
 export const make = <In, Out = In>(options: {
   readonly decoder: () => Decoder<In>
   readonly encode: (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
+  readonly encodeMany?: ((frames: ReadonlyArray<Out>, into: ByteWriter) => boolean) | undefined
 }): Codec<In, Out> => ({
   decoder: options.decoder,
   encode: options.encode,
+  encodeMany: options.encodeMany,
   pipe() {
     return pipeArguments(this, arguments)
   }
@@ -229,63 +236,107 @@ const includes = (bytes: Uint8Array, part: Uint8Array): boolean => {
   return false
 }
 
+/** From how many bytes on a frame is long. */
+const longFrame = 4096
+
+/** Frames that were decoded together, and how many bytes each of them has been with its delimiter. */
+interface Batch<A> {
+  readonly frames: Array<A>
+  readonly sizeOf: (frame: A) => number
+  /** Whether it is all that there was. */
+  readonly isWhole: boolean
+}
+
 /**
  * The decoder of frames that end with a delimiter.
  *
  * `searched` is how many unread bytes are known not to begin a delimiter, so no byte is looked at twice however small
- * the pieces in which a frame arrives.
+ * the pieces in which a frame arrives. `batch` are frames that were decoded together and of which the first `given` were
+ * taken; the bytes of the others are unread still. `singly` is how many bytes cannot be decoded together.
  */
 const delimitedDecoder = <A>(
   delimiter: Uint8Array,
   maxLength: number,
   finish: (frame: Uint8Array) => Result.Result<A, CodecError>,
-  /** Makes the frames of a run of whole ones, without its last delimiter; nothing, where one of them is no frame. */
-  finishMany?: (frames: Uint8Array) => Array<A> | undefined
+  /** Makes frames of a run of whole ones, without its last delimiter, up to one that may be none. */
+  finishMany?: (frames: Uint8Array, maxLength: number) => Batch<A>
 ): Decoder<A> => {
   const first = delimiter[0]
   let searched = 0
-  return {
-    ...(finishMany !== undefined && delimiter.length === 1 && {
-      decodeMany: (input, max) => {
-        let end = -1
-        for (let count = 0; count < max; count++) {
-          const at = input.indexOf(first, Math.max(searched, end + 1))
-          // One that is too long is left to `decode`, which says so.
-          if (at === -1 || at - end - 1 > maxLength) break
-          end = at
-        }
-        const frames = end === -1 ? undefined : finishMany(input.peek(0, end))
-        if (frames === undefined) return []
-        searched = 0
-        input.skip(end + 1)
-        return frames
-      }
-    }),
-    decode: (input) => {
-      for (;;) {
-        const at = input.indexOf(first, searched)
-        if (at === -1) {
-          searched = input.length
-          return searched > maxLength ? Result.fail(tooLarge(input, maxLength)) : undefined
-        }
-        if (at > maxLength) return Result.fail(tooLarge(input, maxLength))
-        let matched = 1
-        while (
-          matched < delimiter.length && at + matched < input.length && input.at(at + matched) === delimiter[matched]
-        ) matched++
-        if (matched === delimiter.length) {
-          searched = 0
-          const frame = input.take(at)
-          input.skip(delimiter.length)
-          return finish(frame)
-        }
-        if (at + matched === input.length) {
-          searched = at
-          return undefined
-        }
-        searched = at + 1
-      }
+  let batch: Batch<A> | undefined
+  let batched = 0
+  let given = 0
+  let singly = 0
+
+  // Decodes all that is complete, once, however many of it are taken at a time.
+  const gather = (input: ByteBuffer): Batch<A> | undefined => {
+    // A frame that came in many pieces is put together on its own.
+    if (finishMany === undefined || delimiter.length > 1 || singly > 0 || searched > longFrame) return undefined
+    const last = input.peek(searched, input.length).lastIndexOf(first)
+    if (last === -1) return undefined
+    const end = searched + last
+    given = 0
+    batch = finishMany(input.peek(0, end), maxLength)
+    batched = batch.isWhole ? end + 1 : 0
+    if (batch.frames.length === 0) {
+      singly = end
+      batch = undefined
     }
+    return batch
+  }
+
+  const give = (input: ByteBuffer, { frames, sizeOf }: Batch<A>, max: number): Array<A> => {
+    const from = given
+    given = Math.min(frames.length, from + max)
+    searched = 0
+    // All at once is the common case, and needs no sum.
+    if (from === 0 && given === frames.length && batched > 0) {
+      input.skip(batched)
+      batch = undefined
+      return frames
+    }
+    let size = 0
+    for (let i = from; i < given; i++) size += sizeOf(frames[i])
+    input.skip(size)
+    if (given === frames.length) batch = undefined
+    return frames.slice(from, given)
+  }
+
+  const decodeOne = (input: ByteBuffer): Result.Result<A, CodecError> | undefined => {
+    for (;;) {
+      const at = input.indexOf(first, searched)
+      if (at === -1) {
+        searched = input.length
+        return searched > maxLength ? Result.fail(tooLarge(input, maxLength)) : undefined
+      }
+      if (at > maxLength) return Result.fail(tooLarge(input, maxLength))
+      let matched = 1
+      while (
+        matched < delimiter.length && at + matched < input.length && input.at(at + matched) === delimiter[matched]
+      ) matched++
+      if (matched === delimiter.length) {
+        searched = 0
+        singly = Math.max(0, singly - at - delimiter.length)
+        const frame = input.take(at)
+        input.skip(delimiter.length)
+        return finish(frame)
+      }
+      if (at + matched === input.length) {
+        searched = at
+        return undefined
+      }
+      searched = at + 1
+    }
+  }
+
+  return {
+    decode: (input) => batch === undefined ? decodeOne(input) : Result.succeed(give(input, batch, 1)[0]),
+    ...(finishMany !== undefined && {
+      decodeMany: (input, max) => {
+        const frames = batch ?? gather(input)
+        return frames === undefined ? [] : give(input, frames, max)
+      }
+    })
   }
 }
 
@@ -346,12 +397,27 @@ const decodeUtf8 = (bytes: Uint8Array): Result.Result<string, CodecError> => {
   }
 }
 
-const splitUtf8 = (ending: string) => (bytes: Uint8Array): Array<string> | undefined => {
+const sizeOfAscii = (line: string): number => line.length + 1
+
+const sizeOfUtf8 = (line: string): number => utf8Length(line) + 1
+
+const noLines: Batch<string> = { frames: [], sizeOf: sizeOfAscii, isWhole: false }
+
+/** Lines of a whole chunk: to decode them at once is several times as fast as one by one. */
+const splitUtf8 = (ending: string) => (bytes: Uint8Array, maxLength: number): Batch<string> => {
+  let text: string
   try {
-    return strictUtf8.decode(bytes).split(ending)
+    text = strictUtf8.decode(bytes)
   } catch {
-    return undefined
+    return noLines
   }
+  const frames = text.split(ending)
+  const sizeOf = text.length === bytes.length ? sizeOfAscii : sizeOfUtf8
+  // A UTF-16 unit takes at most three bytes, so most lines need not be measured.
+  const long = bytes.length > maxLength
+    ? frames.findIndex((line) => line.length * 3 > maxLength && utf8Length(line) > maxLength)
+    : -1
+  return long === -1 ? { frames, sizeOf, isWhole: true } : { frames: frames.slice(0, long), sizeOf, isWhole: false }
 }
 
 /**
@@ -402,6 +468,13 @@ export const lines = (options?: {
       }
       if (!line.isWellFormed()) return Result.fail(unencodable("a line must not contain half a surrogate pair", line))
       into.string(line + ending)
+    },
+    encodeMany: ending.length > 1 ? undefined : (lines, into) => {
+      for (const line of lines) if (line.length * 3 > maxLength || line.includes(ending)) return false
+      const text = lines.join(ending) + ending
+      if (!text.isWellFormed()) return false
+      into.string(text)
+      return true
     }
   })
 }
@@ -685,7 +758,7 @@ export const schema: {
  * @since 0.1.0
  */
 export const duplex = <In, Out>(decoderOf: Codec<In, never>, encoderOf: Codec<unknown, Out>): Codec<In, Out> =>
-  make<In, Out>({ decoder: decoderOf.decoder, encode: encoderOf.encode })
+  make<In, Out>({ decoder: decoderOf.decoder, encode: encoderOf.encode, encodeMany: encoderOf.encodeMany })
 
 /**
  * Decodes every complete frame of some bytes with a fresh decoder; throws the `CodecError` where there is one.

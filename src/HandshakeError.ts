@@ -317,6 +317,8 @@ export const reasonOf = (error: TransportError): Reason => {
       return new UnexpectedEnd({ excerpt: reason.excerpt })
     case "UnexpectedFrame":
       return new InvalidGreeting({ expected: reason.expected, received: reason.excerpt })
+    case "TimedOut":
+      return ConnectionFailed.from("read", reason)
     default:
       return reason
   }

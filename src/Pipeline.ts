@@ -10,8 +10,9 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { ByteWriter } from "./internal/bytes.ts"
+import type { Reader } from "./internal/connection.ts"
 import { closedHere, errorOf } from "./internal/inbox.ts"
-import { implOf } from "./internal/transport.ts"
+import { implOf, type TransportImpl } from "./internal/transport.ts"
 import type * as Transport from "./Transport.ts"
 import { TransportError, UnexpectedFrame } from "./TransportError.ts"
 
@@ -23,7 +24,7 @@ import { TransportError, UnexpectedFrame } from "./TransportError.ts"
  */
 export const defaultMaxInFlight = 64
 
-// A request that was taken and not answered yet. `exit` is undefined for as long as its handler runs.
+// A request that was taken and has to wait for its answer. `exit` is undefined for as long as its handler runs.
 interface Slot<Out, E> {
   exit: Exit.Exit<Out, E> | undefined
   fiber: Fiber.Fiber<Out, E> | undefined
@@ -78,96 +79,207 @@ export const serve = <In, Out, E = never, R = never>(
   const maxInFlight = Math.max(1, options?.maxInFlight ?? defaultMaxInFlight)
   return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
     Effect.contextWith((context: Context.Context<R>) => {
-      const impl = implOf(transport)
-      const fork = Effect.runForkWith(context)
-      // In the order of the requests.
-      const slots: Array<Slot<Out, E>> = []
-      let ended = false
-      // Set while the loop waits.
-      let wake: (() => void) | undefined
-
-      function start(request: In): void {
-        const slot: Slot<Out, E> = { exit: undefined, fiber: undefined }
-        slots.push(slot)
-        let effect: Effect.Effect<Out, E, R>
-        try {
-          effect = handler(request)
-        } catch (defect) {
-          effect = Effect.die(defect)
-        }
-        if (Exit.isExit(effect)) {
-          slot.exit = effect as Exit.Exit<Out, E> // the guard forgets what the Effect's own type says
-          return
-        }
-        const fiber = fork(effect)
-        slot.exit = fiber.pollUnsafe()
-        if (slot.exit !== undefined) return
-        slot.fiber = fiber
-        fiber.addObserver((exit) => {
-          slot.exit = exit
-          if (slots[0] === slot) wake?.()
-        })
-      }
-
-      // Takes what there is and has room. The result is why the connection cannot be served any further.
-      function take(): Exit.Exit<never, TransportError> | undefined {
-        while (!ended && slots.length < maxInFlight) {
-          const requests = impl.takeAll(maxInFlight - slots.length)
-          if (Exit.isExit(requests)) {
-            ended = true
-            return errorOf(requests)?.reason._tag === "ConnectionClosed" ? undefined : requests
-          }
-          if (requests.length === 0) return undefined
-          for (const request of requests) start(request)
-        }
-        return undefined
-      }
-
-      const wait = Effect.callback<void>((resume) => {
-        let cancel: (() => void) | undefined
-        const stop = () => {
-          wake = undefined
-          cancel?.()
-        }
-        wake = () => {
-          stop()
-          resume(Effect.void)
-        }
-        // Bytes that are there already wake at once.
-        if (!ended && slots.length < maxInFlight) cancel = impl.connection.onReadable(() => wake?.())
-        return Effect.sync(stop)
-      })
-
-      const loop: Effect.Effect<void, E | TransportError> = Effect.suspend(() => {
-        const broken = take()
-        const into = new ByteWriter()
-        let answered = 0
-        let failure: Effect.Effect<never, E | TransportError> | undefined
-        while (failure === undefined && answered < slots.length) {
-          const exit = slots[answered].exit
-          if (exit === undefined) break
-          if (Exit.isFailure(exit)) {
-            failure = Effect.failCause(exit.cause)
-            break
-          }
-          const unencodable = impl.encode(exit.value, into)
-          if (unencodable !== undefined) failure = Effect.fail(unencodable)
-          answered++
-        }
-        slots.splice(0, answered)
-        failure ??= broken
-        const chunks = into.finish()
-        if (chunks.length > 0) return Effect.andThen(impl.connection.write(chunks), failure ?? loop)
-        if (failure !== undefined) return failure
-        if (ended && slots.length === 0) return Effect.void
-        return Effect.andThen(wait, loop)
-      })
-
-      return Effect.onExit(
-        loop,
-        () => Fiber.interruptAll(slots.flatMap((slot) => slot.exit === undefined && slot.fiber ? [slot.fiber] : []))
-      )
+      const serving = new Serving(implOf(transport), handler, maxInFlight, Effect.runForkWith(context))
+      return Effect.onExit(serving.run, () => serving.interruptHandlers)
     })
+}
+
+const ready = Object.getPrototypeOf(Exit.void)
+
+/** Whether an Effect is its own result: what `Exit.isExit` asks, for a success several times as fast. */
+const isReady = <A, E>(effect: Effect.Effect<A, E, unknown>): effect is Exit.Exit<A, E> =>
+  Object.getPrototypeOf(effect) === ready || Exit.isExit(effect)
+
+type Fork<R> = <A, E>(effect: Effect.Effect<A, E, R>) => Fiber.Fiber<A, E>
+
+/**
+ * One transport that is served. It runs on the connection's own events: a chunk whose requests are answered at once costs
+ * no fiber. Each turn takes, starts, answers and writes as much as it can:
+ *
+ * | | reads on | is woken by |
+ * |---|---|---|
+ * | has room | yes | bytes, the end, the answer that is next |
+ * | as many requests as it may have | no | the answer that is next |
+ * | a write that has to wait | no | the end of the write |
+ * | the peer has ended | no | the answer that is next |
+ */
+class Serving<In, Out, E, R> {
+  private readonly impl: TransportImpl<In, Out>
+  private readonly handler: (request: In) => Effect.Effect<Out, E, R>
+  private readonly maxInFlight: number
+  private readonly fork: Fork<R>
+  // In the order of the requests.
+  private readonly slots: Array<Slot<Out, E>> = []
+  private answers: Array<Out> = []
+  private readonly outbox = new ByteWriter()
+  private reader!: Reader
+  private writing: Fiber.Fiber<void, TransportError> | undefined = undefined
+  private ended = false
+  private failure: Effect.Effect<never, E | TransportError> | undefined = undefined
+  private state: "idle" | "turning" | "over" = "idle"
+  private hasNews = false
+  private finish!: (effect: Effect.Effect<void, E | TransportError>) => void
+
+  constructor(
+    impl: TransportImpl<In, Out>,
+    handler: (request: In) => Effect.Effect<Out, E, R>,
+    maxInFlight: number,
+    fork: Fork<R>
+  ) {
+    this.impl = impl
+    this.handler = handler
+    this.maxInFlight = maxInFlight
+    this.fork = fork
+  }
+
+  readonly run: Effect.Effect<void, E | TransportError> = Effect.callback((resume) => {
+    this.finish = (effect) => {
+      this.stop()
+      resume(effect)
+    }
+    this.reader = this.impl.connection.reader(() => this.turn())
+    this.turn()
+    return Effect.suspend(() => {
+      this.stop()
+      return this.writing === undefined ? Effect.void : Fiber.interrupt(this.writing)
+    })
+  })
+
+  /** Whoever is woken from here on comes too late. */
+  private stop(): void {
+    this.state = "over"
+    this.reader.stop()
+  }
+
+  readonly interruptHandlers: Effect.Effect<void> = Effect.suspend(() =>
+    Fiber.interruptAll(this.slots.flatMap(({ exit, fiber }) => exit === undefined && fiber ? [fiber] : []))
+  )
+
+  private turn(): void {
+    this.hasNews = true
+    // What happens in a turn, such as a handler that is done at once, belongs to that turn.
+    if (this.state !== "idle") return
+    this.state = "turning"
+    while (this.hasNews && this.writing === undefined) {
+      this.hasNews = false
+      this.answerNext()
+      this.noticeEnd()
+      this.take()
+      if (this.write()) return
+    }
+    this.state = "idle"
+    if (this.writing === undefined && !this.ended && this.slots.length < this.maxInFlight) this.reader.resume()
+    else this.reader.pause()
+  }
+
+  // Who has no room takes nothing, and would not see that there is nobody left to answer.
+  private noticeEnd(): void {
+    const { end } = this.impl.connection.inbox
+    if (end === undefined || end.reason._tag === "ConnectionClosed" || this.slots.length < this.maxInFlight) return
+    this.failure ??= Effect.fail(end)
+  }
+
+  // Takes what there is and has room.
+  private take(): void {
+    while (this.failure === undefined && !this.ended && this.slots.length < this.maxInFlight) {
+      const requests = this.impl.takeAll(this.maxInFlight - this.slots.length)
+      if (Exit.isExit(requests)) {
+        this.ended = true
+        if (errorOf(requests)?.reason._tag !== "ConnectionClosed") this.failure = requests
+        return
+      }
+      if (requests.length === 0) return
+      for (const request of requests) this.start(request)
+    }
+  }
+
+  private start(request: In): void {
+    if (this.failure !== undefined) return
+    let effect: Effect.Effect<Out, E, R>
+    try {
+      effect = this.handler(request)
+    } catch (defect) {
+      effect = Effect.die(defect)
+    }
+    let exit: Exit.Exit<Out, E> | undefined
+    let fiber: Fiber.Fiber<Out, E> | undefined
+    if (isReady(effect)) {
+      exit = effect
+    } else {
+      fiber = this.fork(effect)
+      exit = fiber.pollUnsafe()
+    }
+    if (exit !== undefined && this.slots.length === 0) return this.answer(exit)
+    const slot: Slot<Out, E> = { exit, fiber }
+    this.slots.push(slot)
+    if (exit !== undefined) return
+    fiber!.addObserver((exit) => {
+      slot.exit = exit
+      if (this.slots[0] === slot) this.turn()
+    })
+  }
+
+  private answer(exit: Exit.Exit<Out, E>): void {
+    if (Exit.isFailure(exit)) {
+      this.failure = Effect.failCause(exit.cause)
+      return
+    }
+    this.answers.push(exit.value)
+  }
+
+  /** Answers the requests that are next. */
+  private answerNext(): void {
+    const { slots } = this
+    let answered = 0
+    while (this.failure === undefined && answered < slots.length) {
+      const { exit } = slots[answered]
+      if (exit === undefined) break
+      this.answer(exit)
+      answered++
+    }
+    if (answered > 0) slots.splice(0, answered)
+  }
+
+  /** Writes the answers. True where there is nothing left to do. */
+  private write(): boolean {
+    if (this.answers.length > 0) {
+      const unencodable = this.impl.encodeAll(this.answers, this.outbox)
+      this.answers = []
+      // It comes before whatever has failed behind it.
+      if (unencodable !== undefined) this.failure = Effect.fail(unencodable)
+    }
+    const chunks = this.outbox.finish()
+    const left = chunks.length === 0 ? undefined : this.impl.connection.writeNow(chunks)
+    if (left !== undefined) this.wait(left)
+    else if (this.isDone) {
+      this.finish(this.failure ?? Effect.void)
+      return true
+    }
+    return false
+  }
+
+  private get isDone(): boolean {
+    return this.failure !== undefined || (this.ended && this.slots.length === 0)
+  }
+
+  private wait(left: Effect.Effect<void, TransportError>): void {
+    const writing = this.fork(left)
+    const written = (exit: Exit.Exit<void, TransportError>) => {
+      this.writing = undefined
+      if (Exit.isFailure(exit)) this.failure ??= Effect.failCause(exit.cause)
+    }
+    const exit = writing.pollUnsafe()
+    if (exit !== undefined) {
+      written(exit)
+      this.hasNews = true
+      return
+    }
+    this.writing = writing
+    writing.addObserver((exit) => {
+      written(exit)
+      this.turn()
+    })
+  }
 }
 
 /**

@@ -13,12 +13,11 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as NetAddress from "effect/net/NetAddress"
-import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
-import type * as Take from "effect/Take"
 import { HandshakeError, isHandshakeError, reasonOf, Rejected, Timeout } from "./HandshakeError.ts"
 import * as Connection from "./internal/connection.ts"
 import * as NetSocket from "./internal/netSocket.ts"
@@ -169,12 +168,12 @@ const saying: Record<Protocol.Refusal, string> = {
   deadline: "too slow"
 }
 
-/** Ends a handshake from outside. */
-class CutShort {
-  readonly why: Protocol.Refusal
-  constructor(why: Protocol.Refusal) {
-    this.why = why
-  }
+/** A handshake that is under way. */
+interface Shaking {
+  /** When its time is over, in milliseconds of the clock. */
+  readonly until: number
+  /** Ends it. */
+  readonly cut: (why: Protocol.Refusal) => void
 }
 
 /** A connection that was admitted, from accept to close. */
@@ -205,10 +204,11 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   const scope = yield* Effect.scope
   const clock = yield* Clock.Clock
   const socketServer = yield* SocketServer.SocketServer
-  const telemetry = Telemetry.make("server")
-  const events = yield* PubSub.sliding<Take.Take<Event>>(1024)
+  const context = yield* Effect.context<never>()
+  const telemetry = Telemetry.make("server", context)
+  const subscribers = new Set<Queue.Queue<Event, Cause.Done>>()
   const drained = yield* Deferred.make<void>()
-  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const fork = Effect.runForkWith(context)
 
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.server
   const origin = Origin.of(handshake)
@@ -221,8 +221,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
 
   const counts = { connections: 0, pending: 0, refusing: 0 }
   const inService = new Set<Connection.Connection>()
-  // What is to be told of a drain: the handshakes that it cuts short.
-  const onDrain = new Set<() => void>()
+  const underWay = new Set<Shaking>()
   let lastId = 0
   let draining = false
   // Set while a drain waits for the last connection.
@@ -232,7 +231,9 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   const released = () => {
     if (isIdle()) onIdle?.()
   }
-  const emit = (event: Event) => PubSub.publish(events, [event])
+  const emit = (event: Event): void => {
+    for (const subscriber of subscribers) Queue.offerUnsafe(subscriber, event)
+  }
 
   // Says no on a connection, in the words of the protocol where it has some, and never for longer than `refusalTime`.
   const turnAway = (connection: Connection.Connection, why: Protocol.Refusal): Effect.Effect<void> =>
@@ -265,9 +266,9 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     const told = Effect.flatMap(open(socket, true), (connection) => {
       const { peer } = connection
       const said = Effect.andThen(Telemetry.annotatePeer(peer), turnAway(connection, why))
-      return Effect.andThen(
+      return Effect.map(
         telemetry.observed(Effect.andThen(said, Effect.fail(error)), progress),
-        emit({ _tag: "Refused", id, peer, reason: error.reason._tag, error })
+        () => emit({ _tag: "Refused", id, peer, reason: error.reason._tag, error })
       )
     })
     return Effect.acquireUseRelease(
@@ -283,45 +284,70 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     )
   }
 
+  // One sleeper for all handshakes: it wakes for the one that has the least time left.
+  let wakesAt = Infinity
+  let sleeper: Fiber.Fiber<void> | undefined
+  const strike = () => {
+    const now = clock.currentTimeMillisUnsafe()
+    sleeper = undefined
+    wakesAt = Infinity
+    let next = Infinity
+    for (const shaking of underWay) {
+      if (shaking.until <= now) shaking.cut("deadline")
+      else next = Math.min(next, shaking.until)
+    }
+    if (next < Infinity) wakeAt(next)
+  }
+  const wakeAt = (until: number) => {
+    if (wakesAt <= until) return
+    sleeper?.interruptUnsafe()
+    wakesAt = until
+    const left = Math.max(0, until - clock.currentTimeMillisUnsafe())
+    sleeper = fork(Effect.andThen(Effect.sleep(left), Effect.sync(strike)))
+  }
+
   // Shakes hands against the deadline and against a drain; both end a handshake that is under way at once.
   const shake = (connection: Connection.Connection, progress: Progress.Progress, accepted: number) => {
-    const left = accepted + Duration.toMillis(handshakeTimeout) - clock.currentTimeMillisUnsafe()
-    const cut = Effect.callback<never, CutShort>((resume) => {
-      const stop = (why: Protocol.Refusal) => () => resume(Effect.fail(new CutShort(why)))
-      const drainBegins = stop("draining")
-      if (draining) return drainBegins()
-      const timer = fork(Effect.sleep(Duration.millis(Math.max(0, left))))
-      timer.addObserver(stop("deadline"))
-      onDrain.add(drainBegins)
-      return Effect.sync(() => {
-        onDrain.delete(drainBegins)
-        timer.interruptUnsafe()
-      })
-    })
-    return telemetry.observed(
-      Effect.raceFirst(
+    const contested = Effect.flatMap(
+      Effect.forkChild(
         Effect.andThen(
           Telemetry.annotatePeer(connection.peer),
           Effect.provideService(handshake, Socket.Socket, connection.socket)
         ),
-        cut
-      ).pipe(
-        Effect.catchIf((error) => error instanceof CutShort, ({ why }) => {
+        { startImmediately: true }
+      ),
+      (fiber) => {
+        let why: Protocol.Refusal | undefined
+        const shaking: Shaking = {
+          until: accepted + Duration.toMillis(handshakeTimeout),
+          cut: (refusal) => {
+            why ??= refusal
+            fiber.interruptUnsafe()
+          }
+        }
+        underWay.add(shaking)
+        if (draining) shaking.cut("draining")
+        else wakeAt(shaking.until)
+        const left = (exit: Exit.Exit<unknown, unknown>) => {
+          underWay.delete(shaking)
+          return Exit.hasInterrupts(exit) ? Fiber.interrupt(fiber) : Effect.void
+        }
+        return Effect.flatMap(Effect.onExit(Fiber.await(fiber), left), (exit): Effect.Effect<T, E | HandshakeError> => {
+          if (why === undefined || !Exit.isFailure(exit) || !Cause.hasInterruptsOnly(exit.cause)) return exit
           const error = rejection(progress.protocol, progress.step(), why)
           return Effect.andThen(turnAway(connection, why), Effect.fail(error))
         })
-      ),
-      progress
+      }
     )
+    return telemetry.observed(contested, progress)
   }
 
-  const leavePending = (state: Admitted) =>
-    Effect.suspend(() => {
-      if (!state.pending) return Effect.void
-      state.pending = false
-      counts.pending--
-      return telemetry.pending(-1)
-    })
+  const leavePending = (state: Admitted): void => {
+    if (!state.pending) return
+    state.pending = false
+    counts.pending--
+    telemetry.pending(-1)
+  }
 
   const converse = Effect.fnUntraced(function*(state: Admitted, socket: Socket.Socket) {
     const { id } = state
@@ -332,18 +358,18 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     )
     state.connection = connection
     const { peer } = connection
-    yield* emit({ _tag: "Accepted", id, peer })
+    emit({ _tag: "Accepted", id, peer })
     const exit = yield* shake(connection, progress, state.accepted)
     if (Exit.isFailure(exit)) {
       if (!Cause.hasInterruptsOnly(exit.cause)) {
         const reason = Telemetry.outcomeOf(exit)
         const error = Cause.squash(exit.cause)
-        yield* emit({ _tag: connection.refused ? "Refused" : "Failed", id, peer, reason, error })
+        emit({ _tag: connection.refused ? "Refused" : "Failed", id, peer, reason, error })
       }
       return yield* Effect.failCause(exit.cause)
     }
-    yield* leavePending(state)
-    yield* emit({ _tag: "Ready", id, peer })
+    leavePending(state)
+    emit({ _tag: "Ready", id, peer })
     inService.add(connection)
     // The drain has begun while this one was on its way here.
     if (draining) connection.closeToRequests()
@@ -355,11 +381,11 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     const peer = connection?.peer ?? Peer.unknown
     counts.connections--
     if (connection !== undefined) inService.delete(connection)
-    yield* leavePending(state)
-    yield* telemetry.connections(-1)
+    leavePending(state)
+    telemetry.connections(-1)
     const cause = Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? undefined : exit.cause
     if (connection !== undefined) {
-      yield* emit({ _tag: "Closed", id, peer, error: cause && Cause.squash(cause) })
+      emit({ _tag: "Closed", id, peer, error: cause && Cause.squash(cause) })
     }
     if (cause !== undefined) yield* report(cause, id, peer)
     released()
@@ -376,14 +402,26 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
         }
         counts.connections++
         counts.pending++
-        return Effect.andThen(telemetry.connections(1), telemetry.pending(1)).pipe(
-          Effect.andThen(restore(Effect.scoped(converse(state, socket)))),
+        telemetry.connections(1)
+        telemetry.pending(1)
+        return restore(Effect.scoped(converse(state, socket))).pipe(
           Effect.onExit((exit) => depart(state, exit)),
           // It is reported; the socket server need not report it again.
           Effect.exit
         )
       })
     )
+
+  const subscribe = Effect.map(
+    Effect.acquireRelease(
+      Effect.tap(
+        Queue.sliding<Event, Cause.Done>(1024),
+        (subscriber) => Effect.sync(() => subscribers.add(subscriber))
+      ),
+      (subscriber) => Effect.sync(() => subscribers.delete(subscriber))
+    ),
+    Stream.fromQueue
+  )
 
   const running = yield* Effect.forkIn(
     Effect.tapCause(
@@ -418,11 +456,12 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
       draining = true
       return Effect.gen(function*() {
         if (isStoppable(socketServer)) yield* socketServer[StopTypeId]
-        onDrain.forEach((begins) => begins())
+        underWay.forEach((shaking) => shaking.cut("draining"))
         inService.forEach((connection) => connection.closeToRequests())
         yield* Effect.timeoutOption(Effect.interruptible(idle), drainTimeout)
         yield* Fiber.interrupt(running)
-        yield* PubSub.publish(events, Exit.void)
+        sleeper?.interruptUnsafe()
+        subscribers.forEach((subscriber) => Queue.endUnsafe(subscriber))
         yield* Deferred.succeed(drained, undefined)
       })
     })
@@ -434,7 +473,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     counts: Effect.sync(() => ({ ...counts })),
     events: Stream.suspend(() =>
       // Who comes after the end would wait for it.
-      Deferred.isDoneUnsafe(drained) ? Stream.empty : Stream.fromPubSubTake(events)
+      Deferred.isDoneUnsafe(drained) ? Stream.empty : Stream.unwrap(subscribe)
     ),
     drain,
     awaitDrained: Deferred.await(drained)

@@ -266,8 +266,9 @@ export const show = <T extends Transport.Any>(self: T, frame: Transport.In<T> | 
  * **Details**
  *
  * The unread bytes are carried over, byte for byte: the new codec begins where the last frame of the old one ended. The
- * old transport must not be used any more. Fails with `UnexpectedFrame` only where a sink has given back a frame that it
- * took so long ago that its bytes are gone.
+ * old transport must not be used any more, and the `Middleware` on it ends. Fails with `UnexpectedFrame` only where a sink
+ * has given back a frame that it took so long ago that its bytes are gone, or where middleware has used up a frame from
+ * behind one that was not taken.
  *
  * @category combinators
  * @since 0.1.0
@@ -287,9 +288,8 @@ export const switchCodec: {
     Effect.suspend(() => {
       const impl = implOf(self)
       const lost = impl.frames.release()
-      return lost === undefined
-        ? Effect.succeed(new TransportImpl(impl.connection, codec, impl.observer, options?.describe))
-        : Effect.fail(
+      if (lost !== undefined) {
+        return Effect.fail(
           new TransportError({
             reason: new UnexpectedFrame({
               expected: "nothing of the codec before a codec switch",
@@ -297,5 +297,8 @@ export const switchCodec: {
             })
           })
         )
+      }
+      impl.interceptor?.end()
+      return Effect.succeed(new TransportImpl(impl.connection, codec, impl.observer, options?.describe))
     })
 )

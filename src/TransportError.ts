@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { type Fault, FrameTooLarge, MalformedFrame } from "./Codec.ts"
 
@@ -103,6 +104,31 @@ export class UnexpectedFrame extends Schema.TaggedError<UnexpectedFrame>()("Unex
 }
 
 /**
+ * The peer has kept silent for so long that this side has given the connection up.
+ *
+ * **Details**
+ *
+ * `waitedFor` is what did not come: the `pong` to a ping, or any `frame` on a connection that was idle.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
+  waitedFor: Schema.Literals(["pong", "frame"]),
+  after: Schema.Duration
+}) {
+  override get message(): string {
+    return this.waitedFor === "pong"
+      ? `the peer did not answer a ping within ${Duration.format(this.after)}`
+      : `the connection was idle for ${Duration.format(this.after)}`
+  }
+  /** Whose mistake it is. */
+  get fault(): Fault {
+    return this.waitedFor === "pong" ? "network" : "peer"
+  }
+}
+
+/**
  * The reasons of a `TransportError`.
  *
  * @category errors
@@ -114,7 +140,8 @@ export const Reason = Schema.Union([
   ConnectionFailed,
   FrameTooLarge,
   MalformedFrame,
-  UnexpectedFrame
+  UnexpectedFrame,
+  TimedOut
 ])
 
 /**

@@ -9,10 +9,11 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
 import * as Codec from "../src/Codec.ts"
+import * as Middleware from "../src/Middleware.ts"
 import * as Pipeline from "../src/Pipeline.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
-import { cutInto, rawPeer, utf8 } from "./support/conversation.ts"
+import { cutInto, rawPeer, text, utf8 } from "./support/conversation.ts"
 
 class Refused extends Data.TaggedError("Refused")<{ readonly what: string }> {}
 
@@ -196,6 +197,47 @@ describe("serve", () => {
       )
       expect((yield* Fiber.join(serving)).reason._tag).toBe("ConnectionFailed")
       yield* Deferred.await(interrupted)
+    }))
+
+  it.effect("interrupts its handlers when the connection is given up, where it has no room for more requests too", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const interrupted = yield* Deferred.make<void>()
+      const serving = yield* Effect.forkChild(Effect.flip(
+        transport.pipe(
+          Middleware.idleTimeout("1 minute"),
+          Effect.flatMap(
+            Pipeline.serve<string, string>(
+              () => Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined)),
+              { maxInFlight: 1 }
+            )
+          ),
+          Effect.scoped
+        )
+      ))
+      yield* peer.write(utf8("one\n"))
+      yield* TestClock.adjust("59 seconds")
+      expect(serving.pollUnsafe()).toBeUndefined()
+      yield* TestClock.adjust("2 seconds")
+      expect((yield* Fiber.join(serving)).reason._tag).toBe("TimedOut")
+      yield* Deferred.await(interrupted)
+    }))
+
+  it.effect("answers of handlers that take their time leave together with those that are ready behind them", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair({ segments: (bytes) => [bytes] })
+      const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
+      const { pull } = yield* there.reader
+      const writer = yield* there.writer
+      yield* Effect.forkChild(
+        Pipeline.serve<string, string>((line) =>
+          line === "slow" ? Effect.delay(Effect.succeed(line), "1 second") : Effect.succeed(line)
+        )(transport)
+      )
+      yield* writer.write(utf8("one\nslow\ntwo\nthree\n"))
+      yield* TestClock.adjust("1 second")
+      const writes = [yield* pull, yield* pull].map(([chunk]) => text(chunk as Uint8Array))
+      expect(writes).toEqual(["one\n", "slow\ntwo\nthree\n"])
     }))
 
   it.effect("a peer that does not read its answers stops the requests that are taken from it", () =>

@@ -28,6 +28,38 @@ const lingerTime = Duration.seconds(1)
 export const failed = (operation: "open" | "read" | "write") => (cause: unknown): TransportError =>
   new TransportError({ reason: ConnectionFailed.from(operation, cause) })
 
+/** Somebody to whom bytes keep coming. */
+export class Reader {
+  isReading = false
+  readonly onReadable: () => void
+  private readonly readers: Set<Reader>
+  private readonly flow: () => void
+
+  constructor(onReadable: () => void, readers: Set<Reader>, flow: () => void) {
+    this.onReadable = onReadable
+    this.readers = readers
+    this.flow = flow
+  }
+
+  resume(): void {
+    if (this.isReading) return
+    this.isReading = true
+    this.flow()
+  }
+
+  pause(): void {
+    if (!this.isReading) return
+    this.isReading = false
+    this.flow()
+  }
+
+  stop(): void {
+    this.readers.delete(this)
+    this.isReading = false
+    this.flow()
+  }
+}
+
 export class Connection {
   readonly inbox: Inbox
   readonly peer: Peer.Peer
@@ -41,7 +73,16 @@ export class Connection {
   private discards = false
   private readonly source: Source
   private readonly writing = Semaphore.makeUnsafe(1)
+  private writers = 0
   private waiters = new Set<() => void>()
+  private readonly readers = new Set<Reader>()
+  private flowing = false
+  private held = false
+  // Bytes or the end have come while nobody waited, because a reader lets them come.
+  private missed = false
+  private givenUp: TransportError | undefined = undefined
+  /** Called before each write. */
+  onWrite: (() => void) | undefined = undefined
 
   constructor(source: Source, peer: Peer.Peer) {
     this.source = source
@@ -51,11 +92,11 @@ export class Connection {
       onBytes: (chunk) => {
         if (this.discards) return
         this.inbox.push(chunk)
-        this.wake()
+        this.notify()
       },
       onEnd: (error) => {
         this.inbox.finish(error === undefined ? closedByPeer : failed("read")(error))
-        this.wake()
+        this.notify()
       }
     })
   }
@@ -66,11 +107,33 @@ export class Connection {
    */
   onReadable(waiter: () => void): () => void {
     this.waiters.add(waiter)
-    this.source.resume()
+    if (this.missed) this.notify()
+    else this.flow()
     return () => {
       this.waiters.delete(waiter)
-      if (this.waiters.size === 0) this.source.pause()
+      this.flow()
     }
+  }
+
+  /**
+   * Calls back each time that bytes or the end have come. For whoever takes all there is: while it is not paused, bytes
+   * keep coming without being asked for. It begins paused.
+   */
+  reader(onReadable: () => void): Reader {
+    const reader = new Reader(onReadable, this.readers, () => this.flow())
+    this.readers.add(reader)
+    return reader
+  }
+
+  // Nobody reads ahead of what is asked for: whoever comes next may be a TLS handshake with a claim to these bytes.
+  private flow(): void {
+    let wanted = this.waiters.size > 0
+    for (const reader of this.readers) wanted ||= reader.isReading
+    wanted &&= !this.held
+    if (wanted === this.flowing) return
+    this.flowing = wanted
+    if (wanted) this.source.resume()
+    else this.source.pause()
   }
 
   /** Waits for `onReadable`. Interrupted before or after it was called, it has taken nothing. */
@@ -79,22 +142,75 @@ export class Connection {
     return Effect.sync(cancel)
   })
 
-  private wake(): void {
-    // Nobody reads ahead of what is asked for: whoever comes next may be a TLS handshake with a claim to these bytes.
-    this.source.pause()
-    const waiters = this.waiters
-    this.waiters = new Set()
-    for (const waiter of waiters) waiter()
+  /** Nothing more is read, whoever wants it, until `proceed`, which tells all of them to look again. */
+  hold(): void {
+    this.held = true
+    this.flow()
+  }
+
+  proceed(): void {
+    if (!this.held) return
+    this.held = false
+    this.flow()
+    this.notify()
+  }
+
+  /**
+   * Gives the connection up: whoever receives fails with this error, and so does whoever waits to write. To a peer that is
+   * not `gone` a last word can be said.
+   */
+  giveUp(error: TransportError, gone: boolean): void {
+    this.inbox.finish(error)
+    this.held = false
+    if (gone || this.writers > 0) {
+      this.givenUp = error
+      this.source.abort?.(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1006 }) }))
+    }
+    this.notify()
+  }
+
+  private readonly writeFailed = (cause: unknown): TransportError => this.givenUp ?? failed("write")(cause)
+
+  private notify(): void {
+    this.missed = this.waiters.size === 0
+    if (this.waiters.size > 0) {
+      const { waiters } = this
+      this.waiters = new Set()
+      this.flow()
+      for (const waiter of waiters) waiter()
+    }
+    for (const reader of this.readers) reader.onReadable()
   }
 
   write(chunks: Chunks): Effect.Effect<void, TransportError> {
-    return this.writing.withPermit(Effect.mapError(this.source.write(chunks), failed("write")))
+    this.onWrite?.()
+    return Effect.suspend(() => this.onlyWriter(Effect.mapError(this.source.write(chunks), this.writeFailed)))
+  }
+
+  /** A write that needs no fiber where it need not wait: `undefined` when it is done, else what is left of it to do. */
+  writeNow(chunks: Chunks): Effect.Effect<void, TransportError> | undefined {
+    this.onWrite?.()
+    // Whoever is in the middle of a write comes first.
+    if (this.source.writeNow === undefined || this.writers > 0) return this.write(chunks)
+    const waiting = this.source.writeNow(chunks)
+    return waiting && this.onlyWriter(Effect.mapError(waiting, this.writeFailed))
+  }
+
+  // Nobody else writes while the last writer waits for room.
+  private onlyWriter<E>(waiting: Effect.Effect<void, E>): Effect.Effect<void, E> {
+    this.writers++
+    return Effect.ensuring(
+      this.writing.withPermit(waiting),
+      Effect.sync(() => {
+        this.writers--
+      })
+    )
   }
 
   /** No further frame is given out; what was given out can still be answered. */
   closeToRequests(): void {
     this.inbox.closed = true
-    this.wake()
+    this.notify()
   }
 
   private readonly awaitEnd: Effect.Effect<void> = Effect.suspend(() =>
@@ -105,7 +221,7 @@ export class Connection {
     return Effect.suspend(() => {
       this.inbox.closed = true
       this.discards = true
-      this.wake()
+      this.notify()
       const flushed = this.source.endWrite()
       // Nobody is there to hear more. Else the end goes out before the connection is given up, which is a reset where
       // bytes are unread.

@@ -90,6 +90,8 @@ export class Frames<In> {
   /** Whether what comes now must not be shown to anybody, in an error either. */
   secret = false
   private failure: Exit.Exit<never, TransportError> | undefined = undefined
+  // The last frame that went to nobody. Where one before it is given back, its bytes are missing between.
+  private usedUp: Taken<In> | undefined = undefined
 
   constructor(inbox: Inbox, decoder: Codec.Decoder<In>) {
     this.inbox = inbox
@@ -102,23 +104,54 @@ export class Frames<In> {
 
   /**
    * Returns the bytes of the frames that were given back to the inbox, for another codec to decode. The result is a
-   * frame whose bytes are not known any more, if there is one.
+   * frame whose bytes are not known any more, or whose place behind them is lost, if there is one.
    */
   release(): Taken<In> | undefined {
     const lost = this.returned.find((taken) => taken.bytes === undefined)
     if (lost !== undefined) return lost
+    const passed = this.usedUp?.start ?? 0
+    if (this.returned.some(({ start }) => start !== undefined && start < passed)) return this.usedUp
     for (const taken of this.returned.reverse()) this.inbox.unread.unshift(taken.bytes!)
     this.returned = []
     return undefined
   }
 
+  /** How many frames were looked at and wait to be taken. */
+  get waiting(): number {
+    return this.returned.length
+  }
+
+  /** Leaves a frame of `nextAhead` to whoever takes the next one. */
+  keep(taken: Taken<In>): void {
+    this.returned.push(taken)
+  }
+
+  /** A frame goes to nobody. */
+  useUp(taken: Taken<In>): void {
+    this.usedUp = taken
+  }
+
+  /** Nothing comes any more but this defect. */
+  die(defect: unknown): void {
+    this.failure = Exit.die(defect)
+  }
+
+  private takeReturned(): Taken<In> | undefined {
+    return this.returned.length === 0 || this.inbox.closed ? undefined : this.returned.shift()
+  }
+
   /** Like `next`, and says which bytes the frame was made of. */
   nextTaken(): Exit.Exit<Taken<In>, TransportError> | undefined {
-    if (this.returned.length > 0) return Exit.succeed(this.returned.shift()!)
+    const returned = this.takeReturned()
+    return returned === undefined ? this.nextAhead() : Exit.succeed(returned)
+  }
+
+  /** Like `nextTaken`, behind the frames that wait. */
+  nextAhead(): Exit.Exit<Taken<In>, TransportError> | undefined {
     const { unread } = this.inbox
     const before = unread.consumed
     const window = unread.peek(0, unread.length)
-    const exit = this.next()
+    const exit = this.decode()
     return exit && Exit.map(exit, (frame) => ({
       frame,
       bytes: window.subarray(0, unread.consumed - before),
@@ -128,7 +161,11 @@ export class Frames<In> {
 
   /** The next frame, why there will be none, or `undefined` while more bytes are needed. */
   next(): Exit.Exit<In, TransportError> | undefined {
-    if (this.returned.length > 0) return Exit.succeed(this.returned.shift()!.frame)
+    const returned = this.takeReturned()
+    return returned === undefined ? this.decode() : Exit.succeed(returned.frame)
+  }
+
+  private decode(): Exit.Exit<In, TransportError> | undefined {
     if (this.failure !== undefined) return this.failure
     const { byteLimit, end, unread } = this.inbox
     if (this.inbox.closed) return this.fail(closedHere)

@@ -63,7 +63,7 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
       for (const chunk of exit.value) events!.onBytes(typeof chunk === "string" ? encoder.encode(chunk) : chunk)
       return
     }
-    end = { error: failureOf(exit.cause) }
+    end ??= { error: failureOf(exit.cause) }
     events!.onEnd(end.error)
     onEnd?.()
   }
@@ -154,7 +154,11 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
       ending ??= fork(Scope.close(writing, Exit.void))
       return ending.pollUnsafe() !== undefined
     },
-    flushed: Effect.suspend(() => ending === undefined ? Effect.void : Effect.asVoid(Fiber.await(ending)))
+    flushed: Effect.suspend(() => ending === undefined ? Effect.void : Effect.asVoid(Fiber.await(ending))),
+    abort: (error) => {
+      end ??= { error }
+      onEnd?.()
+    }
   }
   return source
 })

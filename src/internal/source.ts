@@ -27,10 +27,17 @@ export interface Source {
   readonly pause: () => void
   /** Hands the chunks over at once, in one go, and succeeds when more may be written. Never called concurrently. */
   readonly write: (chunks: Chunks) => Effect.Effect<void, Socket.SocketError>
+  /**
+   * The same without a fiber, where the socket can: `undefined` when more may be written, else what to wait for, or why it
+   * failed.
+   */
+  readonly writeNow?: ((chunks: Chunks) => Effect.Effect<void, Socket.SocketError> | undefined) | undefined
   /** Ends the writing side. Returns whether all that was written has left this process, where the socket can tell. */
   readonly endWrite: () => boolean
   /** Waits until it has. */
   readonly flushed: Effect.Effect<void>
+  /** Fails the write that waits, and later ones. A source whose writes never wait has none. */
+  readonly abort?: ((error: Socket.SocketError) => void) | undefined
   /** What decoders are given in the place of the unread bytes, for a test that counts what they do with them. */
   readonly view?: ((unread: Codec.ByteBuffer) => Codec.ByteBuffer) | undefined
 }

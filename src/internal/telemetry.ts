@@ -12,6 +12,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
@@ -52,8 +53,8 @@ const peerAttributes = (peer: Peer.Peer): Record<string, unknown> => {
 /** Tells the span of a handshake who the peer is. */
 export const annotatePeer = (peer: Peer.Peer): Effect.Effect<void> => Effect.annotateCurrentSpan(peerAttributes(peer))
 
-/** Updates the metrics of one role. */
-export const make = (role: Role) => {
+/** Updates the metrics of one role, in the registry of the context: without an Effect for each. */
+export const make = (role: Role, context: Context.Context<never>) => {
   const open = Metric.withAttributes(connections, { role })
   const underWay = Metric.withAttributes(pending, { role })
   // Few protocols and few outcomes; to name them anew for each connection would cost more than to count it.
@@ -78,8 +79,8 @@ export const make = (role: Role) => {
   }
 
   return {
-    connections: (by: 1 | -1) => Metric.modify(open, by),
-    pending: (by: 1 | -1) => Metric.modify(underWay, by),
+    connections: (by: 1 | -1): void => open.modifyUnsafe(by, context),
+    pending: (by: 1 | -1): void => underWay.modifyUnsafe(by, context),
 
     /** One handshake with its span, its outcome and its duration; how it ended is the result. */
     observed: <A, E, R>(
@@ -91,16 +92,15 @@ export const make = (role: Role) => {
         const ended = (exit: Exit.Exit<A, E>) => {
           const outcome = outcomeOf(exit)
           const { protocol } = progress
-          const counted = Metric.update(counter(protocol, outcome), 1)
-          const measured = Exit.isSuccess(exit)
-            ? Metric.update(histogram(protocol), Number(clock.currentTimeNanosUnsafe() - start) / 1e6)
-            : Effect.void
-          const described = Effect.annotateCurrentSpan({
+          counter(protocol, outcome).updateUnsafe(1, context)
+          if (Exit.isSuccess(exit)) {
+            histogram(protocol).updateUnsafe(Number(clock.currentTimeNanosUnsafe() - start) / 1e6, context)
+          }
+          return Effect.annotateCurrentSpan({
             "handshake.protocol": protocol,
             "handshake.outcome": outcome,
             ...(Exit.isSuccess(exit) ? undefined : { "handshake.step": progress.step() })
           })
-          return Effect.andThen(described, Effect.andThen(counted, measured))
         }
         return Effect.exit(
           Effect.onExit(Effect.provideService(handshake, Progress.CurrentProgress, progress), ended).pipe(

@@ -34,12 +34,27 @@ export const TypeId = "~effect-handshake/Transport"
 /** How many of the frames that a sink has taken can still be given to another codec when it gives them back. */
 const recallable = 8
 
+/**
+ * What stands between the frames of a transport and whoever takes them, in whatever way they are taken.
+ *
+ * Its methods must not throw. They are methods and no functions, so that a transport stays covariant in what it receives.
+ */
+export interface Interceptor<in In> {
+  /** How many frames may be taken now, at most `max`. Once there were none, it notifies the connection when there are. */
+  admit(max: number): number
+  /** Whether a frame that was taken goes no further. */
+  intercepts(frame: In): boolean
+  /** Hands over what it still has to send, and lets every frame pass from now on. */
+  end(): void
+}
+
 export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
   readonly [TypeId]: typeof TypeId = TypeId
   readonly connection: Connection
   readonly codec: Codec.Codec<In, Out>
   readonly frames: Frames<In>
-  readonly observer: Transport.Observer | undefined
+  observer: Transport.Observer | undefined
+  interceptor: Interceptor<In> | undefined = undefined
   readonly describe: (frame: In | Out) => string
   // Whoever asks again behind the end is told of it again, and the observer is not.
   private endObserved = false
@@ -78,7 +93,7 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
     return Redaction.showsRedacted(shown) || Redaction.holdsRedacted(frame)
   }
 
-  private observeReceived(taken: Taken<In>): void {
+  observeReceived(taken: Taken<In>): void {
     const { bytes, frame, start } = taken
     // One that a sink gives back was seen when the sink took it.
     if (this.observer === undefined || bytes === undefined || start === undefined) return
@@ -106,6 +121,17 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
 
   // Which bytes a frame was made of costs something, and is asked for an observer or a sink only.
   private nextTaken(): Exit.Exit<Taken<In>, TransportError> | undefined {
+    const { interceptor } = this
+    if (interceptor === undefined) return this.nextObserved()
+    while (interceptor.admit(1) > 0) {
+      const exit = this.nextObserved()
+      if (exit === undefined || Exit.isFailure(exit) || !interceptor.intercepts(exit.value.frame)) return exit
+      this.frames.useUp(exit.value)
+    }
+    return undefined
+  }
+
+  private nextObserved(): Exit.Exit<Taken<In>, TransportError> | undefined {
     const exit = this.frames.nextTaken()
     if (exit === undefined || this.observer === undefined) return exit
     if (Exit.isSuccess(exit)) this.observeReceived(exit.value)
@@ -116,7 +142,7 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
   /** Whether a frame comes before the end. It is not taken. */
   get hasFrame(): Effect.Effect<boolean> {
     const look: Effect.Effect<boolean> = Effect.suspend(() => {
-      const exit = this.frames.nextTaken()
+      const exit = this.interceptor === undefined ? this.frames.nextTaken() : this.nextTaken()
       if (exit === undefined) return Effect.andThen(this.connection.readable, look)
       if (Exit.isSuccess(exit)) this.frames.giveBack([exit.value])
       return Effect.succeed(Exit.isSuccess(exit))
@@ -126,6 +152,18 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
 
   /** Every complete frame, at most `max` of them, or why there will be none. */
   takeAll(max: number): ReadonlyArray<In> | Exit.Exit<never, TransportError> {
+    const { interceptor } = this
+    if (interceptor === undefined) return this.nextAll(max)
+    for (let admitted = interceptor.admit(max); admitted > 0; admitted = interceptor.admit(max)) {
+      const frames = this.nextAll(admitted)
+      if (Exit.isExit(frames) || frames.length === 0) return frames
+      const passed = frames.filter((frame) => !interceptor.intercepts(frame))
+      if (passed.length > 0) return passed
+    }
+    return []
+  }
+
+  private nextAll(max: number): ReadonlyArray<In> | Exit.Exit<never, TransportError> {
     if (this.observer === undefined) return this.frames.nextAll(max)
     const frames: Array<In> = []
     while (frames.length < max) {
@@ -145,8 +183,8 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
   }
 
   get receive(): Effect.Effect<In, TransportError> {
-    if (this.observer === undefined) return this.takeWith(() => this.frames.next())
     return this.takeWith(() => {
+      if (this.observer === undefined && this.interceptor === undefined) return this.frames.next()
       const exit = this.nextTaken()
       return exit && Exit.map(exit, (taken) => taken.frame)
     })
@@ -207,18 +245,28 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
 
   /** Appends a frame to what will be written, or returns why it cannot and leaves that as it was. */
   encode(frame: Out, into: ByteWriter, observer = this.observer): TransportError | undefined {
-    const mark = into.mark()
+    into.mark()
     // What is observed is written on its own, to be seen on its own.
     const own = observer === undefined ? into : new ByteWriter()
     const result = this.codec.encode(frame, own)
     if (result !== undefined && Result.isFailure(result)) {
-      into.reset(mark)
+      into.reset()
       return new TransportError({ reason: this.frames.secret ? redactReason(result.failure) : result.failure })
     }
     if (observer !== undefined) {
       const bytes = own.finishBytes()
       into.bytes(bytes)
       observer({ _tag: "Sent", ...this.observed(frame, bytes) })
+    }
+    return undefined
+  }
+
+  /** Appends frames to what will be written, up to the first one that cannot be encoded, and returns why it cannot. */
+  encodeAll(frames: ReadonlyArray<Out>, into: ByteWriter): TransportError | undefined {
+    if (this.observer === undefined && this.codec.encodeMany?.(frames, into) === true) return undefined
+    for (const frame of frames) {
+      const error = this.encode(frame, into)
+      if (error !== undefined) return error
     }
     return undefined
   }

@@ -60,11 +60,26 @@ const makeSource = (conn: NodeNet.Socket): Source => {
   })
 
   const awaitDrain = Effect.callback<void, Socket.SocketError>((resume) => {
+    if (conn.destroyed) return resume(Effect.fail(writeError(broken ?? new Error("the connection is closed"))))
+    if (!conn.writableNeedDrain) return resume(Effect.void)
     onDrain = resume
     return Effect.sync(() => {
       onDrain = undefined
     })
   })
+
+  const writeNow = (chunks: Chunks): Effect.Effect<void, Socket.SocketError> | undefined => {
+    if (broken !== undefined) return Effect.fail(writeError(broken))
+    if (!conn.writable) return Effect.fail(writeError(new Error("the connection is closed")))
+    if (chunks.length === 1) {
+      conn.write(chunks[0])
+    } else {
+      conn.cork()
+      for (const chunk of chunks) conn.write(chunk)
+      conn.uncork()
+    }
+    return conn.writableNeedDrain ? awaitDrain : undefined
+  }
 
   return {
     peer: peerOf(conn),
@@ -88,26 +103,21 @@ const makeSource = (conn: NodeNet.Socket): Source => {
       conn.pause()
     },
     write: function write(chunks: Chunks): Effect.Effect<void, Socket.SocketError> {
-      return Effect.suspend(() => {
+      return Effect.suspend(() =>
         // Whoever waited for this was interrupted; what it wrote still fills the buffer.
-        if (conn.writableNeedDrain && conn.writable) return Effect.andThen(awaitDrain, write(chunks))
-        if (broken !== undefined) return Effect.fail(writeError(broken))
-        if (!conn.writable) return Effect.fail(writeError(new Error("the connection is closed")))
-        let more: boolean
-        if (chunks.length === 1) {
-          more = conn.write(chunks[0])
-        } else {
-          conn.cork()
-          for (const chunk of chunks) conn.write(chunk)
-          more = !conn.writableNeedDrain
-          conn.uncork()
-        }
-        return more ? Effect.void : awaitDrain
-      })
+        conn.writableNeedDrain && conn.writable
+          ? Effect.andThen(awaitDrain, write(chunks))
+          : writeNow(chunks) ?? Effect.void
+      )
     },
+    writeNow,
     endWrite: () => {
       if (!conn.writableEnded) conn.end()
       return conn.destroyed || conn.writableLength === 0
+    },
+    // `close` follows, and fails the write.
+    abort: () => {
+      conn.destroy()
     },
     flushed: Effect.callback<void>((resume) => {
       if (conn.destroyed || conn.writableFinished) return resume(Effect.void)
@@ -126,15 +136,29 @@ const makeSource = (conn: NodeNet.Socket): Source => {
   }
 }
 
-// A Socket for whoever uses it as any other, and a source for those who know of it. `release` differs: the one flushes
-// by itself, the other was flushed by its connection.
+// A Socket for whoever uses it as any other, and a source for those who know of it, who never make the other. `release`
+// differs: the one flushes by itself, the other was flushed by its connection.
 const fromConnection = (
   open: (release: (conn: NodeNet.Socket) => void) => Effect.Effect<NodeNet.Socket, Socket.SocketError, Scope.Scope>
-): Effect.Effect<SourceSocket> =>
-  Effect.map(NodeSocket.fromDuplex(open((conn) => conn.destroySoon())), (socket) => ({
-    ...socket,
+): SourceSocket => {
+  let known: Socket.Socket | undefined
+  const socket = Effect.suspend(() =>
+    known !== undefined ? Effect.succeed(known) : Effect.map(
+      NodeSocket.fromDuplex(open((conn) => conn.destroySoon())),
+      (socket) => {
+        known = socket
+        return socket
+      }
+    )
+  )
+  return {
+    ...Socket.make({
+      reader: Effect.flatMap(socket, (socket) => socket.reader),
+      writer: Effect.flatMap(socket, (socket) => socket.writer)
+    }),
     [SourceTypeId]: Effect.map(open((conn) => conn.destroy()), makeSource)
-  }))
+  }
+}
 
 /**
  * How to dial.
@@ -162,27 +186,29 @@ export type DialOptions = NodeNet.NetConnectOpts
  */
 export const socket = (to: DialOptions | NetAddress.SocketAddress): Effect.Effect<Socket.Socket> => {
   const options = NetAddress.isSocketAddress(to) ? dialOptions(to) : to
-  return fromConnection((release) =>
-    Effect.acquireRelease(
-      Effect.callback<NodeNet.Socket, Socket.SocketError>((resume) => {
-        const conn = NodeNet.connect({ noDelay: true, allowHalfOpen: true, ...options })
-        const refused = (cause: Error) =>
-          resume(Effect.fail(socketError(new Socket.SocketOpenError({ kind: "Unknown", cause }))))
-        conn.once("error", refused)
-        conn.once("connect", () => {
-          conn.off("error", refused)
-          conn.pause()
-          // Whoever has it now listens for errors; one that comes before that must not end the process.
-          conn.on("error", ignore)
-          resume(Effect.succeed(conn))
-        })
-        return Effect.sync(() => {
-          conn.on("error", ignore)
-          conn.destroy()
-        })
-      }),
-      (conn) => Effect.sync(() => release(conn)),
-      { interruptible: true }
+  return Effect.sync(() =>
+    fromConnection((release) =>
+      Effect.acquireRelease(
+        Effect.callback<NodeNet.Socket, Socket.SocketError>((resume) => {
+          const conn = NodeNet.connect({ noDelay: true, allowHalfOpen: true, ...options })
+          const refused = (cause: Error) =>
+            resume(Effect.fail(socketError(new Socket.SocketOpenError({ kind: "Unknown", cause }))))
+          conn.once("error", refused)
+          conn.once("connect", () => {
+            conn.off("error", refused)
+            conn.pause()
+            // Whoever has it now listens for errors; one that comes before that must not end the process.
+            conn.on("error", ignore)
+            resume(Effect.succeed(conn))
+          })
+          return Effect.sync(() => {
+            conn.on("error", ignore)
+            conn.destroy()
+          })
+        }),
+        (conn) => Effect.sync(() => release(conn)),
+        { interruptible: true }
+      )
     )
   )
 }
@@ -267,10 +293,10 @@ export const makeServer = Effect.fnUntraced(function*(
     const fork = Effect.runForkWith(Context.omit(Scope.Scope)(yield* Effect.context<R>()) as Context.Context<R>)
     const track = Fiber.runIn(scope)
     accept = (conn) => {
-      const handled = fromConnection((release) =>
+      const socket = fromConnection((release) =>
         Effect.acquireRelease(Effect.succeed(conn), (conn) => Effect.sync(() => release(conn)))
-      ).pipe(
-        Effect.flatMap(handler),
+      )
+      const handled = Effect.suspend(() => handler(socket)).pipe(
         Effect.ignoreCause({ log: "Unhandled", message: "Unhandled error in SocketServer" }),
         // A handler that never opens its connection would leave it to the peer.
         Effect.ensuring(Effect.sync(() => conn.destroySoon()))

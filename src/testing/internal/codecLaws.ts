@@ -264,11 +264,11 @@ const conservationOfSent = <In, Out extends In>(subject: Subject<In, Out>): Chec
     for (const frame of [...frames, ...tooLong, frames[0]]) {
       const isSame = remember(frame)
       const before = shownFrame(frame)
-      const mark = into.mark()
+      into.mark()
       const result: unknown = attempt(() => codec.encode(frame, into))
       const failed = result instanceof Thrown || (Result.isResult(result) && Result.isFailure(result))
       // As a transport does.
-      if (failed) into.reset(mark)
+      if (failed) into.reset()
       const done = failed ? refused : sent
       done.push(frame)
       if (!isSame()) {

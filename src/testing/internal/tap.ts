@@ -87,6 +87,10 @@ export class Tap {
           this.note(chunks)
           return source.write(chunks)
         }),
+      writeNow: source.writeNow && ((chunks) => {
+        this.note(chunks)
+        return source.writeNow!(chunks)
+      }),
       view: (unread) => this.view(unread)
     }
   }

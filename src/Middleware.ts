@@ -1,0 +1,481 @@
+/**
+ * What is done with the frames of a transport below the service: pings answered, dead and idle connections ended, frames
+ * logged.
+ *
+ * Each takes a transport and gives it back with something added, for as long as the scope is open, so that they stand
+ * between a handshake and what serves its transport, and compose with `pipe`. What a middleware handles never reaches
+ * the service, however that takes its frames: by `receive`, `run`, `incoming`, or as a `Pipeline`.
+ *
+ * Whatever has a middleware is listened to, also while the service takes nothing: up to `readAhead` frames are read and
+ * wait for it. That many frames behind, the peer is not heard any more, and time that is counted against it stands still.
+ *
+ * For what is done with requests and responses, see `Service`.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as LogLevel from "effect/LogLevel"
+import * as References from "effect/References"
+import type * as Scope from "effect/Scope"
+import * as Excerpt from "./internal/excerpt.ts"
+import * as Internal from "./internal/middleware.ts"
+import { implOf } from "./internal/transport.ts"
+import * as Peer from "./Peer.ts"
+import * as Transport from "./Transport.ts"
+import { TimedOut, TransportError } from "./TransportError.ts"
+
+type Any = Transport.Transport.Any
+type In<T> = Transport.Transport.In<T>
+type Out<T> = Transport.Transport.Out<T>
+type Installed<T> = Effect.Effect<T, never, Scope.Scope>
+
+const isDataFirst = (args: IArguments): boolean => Transport.isTransport(args[0])
+
+/**
+ * The bounds of a middleware that answers. Where several are on one transport, the smallest hold.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Bounds {
+  /**
+   * How many frames are answered with what is not written yet. With that many nothing more is read until the peer has
+   * taken some: one that asks and never reads is slowed down like any other, and costs no memory. Default: 64.
+   */
+  readonly maxUnsent?: number | undefined
+  /** How many frames are read ahead of the service. Default: 16; at least 1. */
+  readonly readAhead?: number | undefined
+}
+
+/**
+ * Handles frames below the service, with a function that decides about each.
+ *
+ * **When to use**
+ *
+ * Use for what a protocol says besides its requests: no-operations, notices, settings. For pings there is
+ * {@link pingPong}.
+ *
+ * **Details**
+ *
+ * `decide` is asked about each frame: `undefined` lets it pass, and an array handles it and is what is answered, if it
+ * is empty nothing. Answers are sent at once, in the order of the frames and ahead of responses that are not ready; those
+ * to frames that came together travel in one write. A response never overtakes the answer to a frame that was
+ * taken before its request. Several middlewares are asked in the order in which
+ * they were added.
+ *
+ * A frame is answered while the service takes frames or waits for some, and while it does not, such as a `Pipeline` that has
+ * all the requests it may have, for as long as fewer than `readAhead` frames wait for it. An answer that cannot be encoded
+ * or written ends the connection with that error.
+ *
+ * When the scope closes, what was answered is written, for at most a second.
+ *
+ * **Gotchas**
+ *
+ * `decide` may be asked about a frame more than once, and must not throw: where it does, the connection dies.
+ *
+ * Frames are looked at ahead of the service. `Transport.switchCodec` finds their bytes again, and ends the middleware;
+ * where one of them was handled already, it fails as `UnexpectedFrame`.
+ *
+ * **Example** (Comments that no service sees)
+ *
+ * ```ts
+ * import { Codec, Middleware, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const lines = Transport.framed(Codec.lines())
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const peer = yield* lines.pipe(Effect.provideService(Socket.Socket, there))
+ *   const transport = yield* lines.pipe(
+ *     Effect.flatMap(Middleware.intercept((line) => line.startsWith("#") ? [] : undefined)),
+ *     Effect.provideService(Socket.Socket, here)
+ *   )
+ *   yield* peer.sendAll(["# a comment", "Hello"])
+ *   return yield* transport.receive
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => Hello
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const intercept: {
+  <T extends Any>(
+    decide: (frame: In<T>) => ReadonlyArray<Out<T>> | undefined,
+    options?: Bounds
+  ): (self: T) => Installed<T>
+  <T extends Any>(
+    self: T,
+    decide: (frame: In<T>) => ReadonlyArray<Out<T>> | undefined,
+    options?: Bounds
+  ): Installed<T>
+} = dual(
+  isDataFirst,
+  <T extends Any>(
+    self: T,
+    decide: (frame: In<T>) => ReadonlyArray<Out<T>> | undefined,
+    options?: Bounds
+  ): Installed<T> =>
+    Internal.install(self, () => ({
+      rule: decide,
+      maxUnsent: options?.maxUnsent ?? Internal.defaultMaxUnsent,
+      readAhead: options?.readAhead ?? Internal.defaultReadAhead
+    }))
+)
+
+/**
+ * How pings are answered.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PingPongOptions<T> extends Bounds {
+  /** What a frame is answered with, or `undefined` where it is no ping. */
+  readonly pong: (frame: In<T>) => Out<T> | undefined
+}
+
+/**
+ * Answers the peer's pings.
+ *
+ * **Details**
+ *
+ * Pings are answered before and between
+ * requests, and while requests are served; see {@link intercept}, which this is a use of, for when they are and for its
+ * bounds: a peer that pings and never reads has at most `maxUnsent` pongs waiting for it, 64 by default, and is then read
+ * from no more.
+ *
+ * **Example** (A line server that answers pings)
+ *
+ * ```ts
+ * import { Client, Middleware, Pipeline, Server } from "effect-handshake"
+ * import * as Line from "effect-handshake/protocols/Line"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Layer } from "effect"
+ * import { Socket, SocketServer } from "effect/socket"
+ *
+ * const program = Effect.gen(function*() {
+ *   const network = yield* MemorySocket.network()
+ *   yield* Layer.build(
+ *     Server.layer({
+ *       protocol: Line.protocol,
+ *       serve: (transport) =>
+ *         transport.pipe(
+ *           Middleware.pingPong({ pong: (line) => line === "PING" ? "PONG" : undefined }),
+ *           Effect.flatMap(Pipeline.serve((line) => Effect.succeed(`${line}!`)))
+ *         )
+ *     }).pipe(Layer.provide(Layer.succeed(SocketServer.SocketServer, network.server)))
+ *   )
+ *   const client = yield* Client.connect({ protocol: Line.protocol }).pipe(
+ *     Effect.provideService(Socket.Socket, network.client)
+ *   )
+ *   return [yield* client.call("Hello"), yield* client.call("PING")]
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => [ 'Hello!', 'PONG' ]
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const pingPong: {
+  <T extends Any>(options: PingPongOptions<T>): (self: T) => Installed<T>
+  <T extends Any>(self: T, options: PingPongOptions<T>): Installed<T>
+} = dual(
+  2,
+  <T extends Any>(self: T, options: PingPongOptions<T>): Installed<T> =>
+    intercept(self, (frame) => {
+      const pong = options.pong(frame)
+      return pong === undefined ? undefined : [pong]
+    }, options)
+)
+
+/**
+ * How a connection is kept alive.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KeepAliveOptions<T> {
+  /** What is sent to ask whether the peer is still there. */
+  readonly ping: Out<T>
+  /** Whether a frame is the answer to that. No pong reaches the service, also one that was not asked for. */
+  readonly isPong: (frame: In<T>) => boolean
+  /** How long nothing was heard before a ping is sent. Default: 30 seconds. */
+  readonly interval?: Duration.Input | undefined
+  /** How long to wait for the pong, or anything else. Default: 10 seconds. */
+  readonly timeout?: Duration.Input | undefined
+}
+
+/**
+ * Pings a peer that was not heard for some time, and ends the connection if it stays silent.
+ *
+ * **Details**
+ *
+ * Whatever is heard of a peer proves that it is there, a pong or a part of a long frame: a connection that is in use sends
+ * no ping. After `interval` of silence one ping is sent; after `timeout` more the connection ends as `TimedOut`, for
+ * whoever receives and whoever sends, also for one that waits for the peer to take something. When the peer has ended
+ * its own side, or the scope closes, no ping is sent any more.
+ *
+ * A peer that is not listened to, because `readAhead` frames wait for the service, is neither pinged nor given up.
+ *
+ * **Example** (A peer that is not there any more)
+ *
+ * ```ts
+ * import { Codec, Middleware, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const transport = yield* Transport.framed(Codec.lines()).pipe(
+ *     Effect.flatMap(Middleware.keepAlive({
+ *       ping: "PING",
+ *       isPong: (line) => line === "PONG",
+ *       interval: "20 millis",
+ *       timeout: "10 millis"
+ *     })),
+ *     Effect.provideService(Socket.Socket, here)
+ *   )
+ *   return yield* transport.receive
+ * }).pipe(
+ *   Effect.catchReason("TransportError", "TimedOut", (reason) => Effect.succeed(reason.message))
+ * )
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => the peer did not answer a ping within 10ms
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const keepAlive: {
+  <T extends Any>(options: KeepAliveOptions<T>): (self: T) => Installed<T>
+  <T extends Any>(self: T, options: KeepAliveOptions<T>): Installed<T>
+} = dual(
+  2,
+  <T extends Any>(self: T, options: KeepAliveOptions<T>): Installed<T> => {
+    const interval = Duration.toMillis(Duration.fromInputUnsafe(options.interval ?? "30 seconds"))
+    const timeout = Duration.fromInputUnsafe(options.timeout ?? "10 seconds")
+    return Internal.install(self, (middleware) => {
+      // Set while the answer to a ping is awaited: what was heard when it was sent, and until when.
+      let asked: { readonly heardCount: number; readonly until: number } | undefined
+      return {
+        rule: (frame) => options.isPong(frame) ? [] : undefined,
+        watch: (now) => {
+          if (middleware.hasEnded) return Infinity
+          if (asked !== undefined && middleware.isListening && middleware.heardCount === asked.heardCount) {
+            if (now < asked.until) return asked.until
+            const reason = new TimedOut({ waitedFor: "pong", after: timeout })
+            middleware.giveUp(new TransportError({ reason }), true)
+            return Infinity
+          }
+          asked = undefined
+          const due = (middleware.isListening ? middleware.heardAt : now) + interval
+          if (now < due) return due
+          asked = { heardCount: middleware.heardCount, until: now + Duration.toMillis(timeout) }
+          middleware.say(options.ping)
+          return asked.until
+        }
+      }
+    })
+  }
+)
+
+/**
+ * What counts as use of a connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface IdleOptions {
+  /** Frames that are received, or also what is sent. Default: `both`. */
+  readonly counts?: "received" | "both" | undefined
+  /** Whether frames that a middleware handles, such as pings and pongs, count as received. Default: false. */
+  readonly handled?: boolean | undefined
+}
+
+/**
+ * Ends a connection that was not used for some time.
+ *
+ * **Details**
+ *
+ * What counts are whole frames, so that a peer gains nothing by dribbling bytes: those that are received for the service,
+ * and what the service sends. After `duration` without any, the connection ends as `TimedOut` for whoever receives, and
+ * for whoever waits to send to a peer that takes nothing. Else it can still be sent to, for a last word; it is closed
+ * with its scope. While frames wait for the service, and when the peer has ended its own side, no time is counted.
+ *
+ * **Gotchas**
+ *
+ * A request that is being served is no use of the connection. Choose a duration longer than the longest request, or
+ * bound requests with `Service.timeout`.
+ *
+ * **Example** (Nobody says anything)
+ *
+ * ```ts
+ * import { Codec, Middleware, Pipeline, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const transport = yield* Transport.framed(Codec.lines()).pipe(Effect.provideService(Socket.Socket, here))
+ *   yield* transport.pipe(
+ *     Middleware.idleTimeout("20 millis"),
+ *     Effect.flatMap(Pipeline.serve((line: string) => Effect.succeed(line)))
+ *   )
+ *   return "the peer has left"
+ * }).pipe(
+ *   Effect.catchReason("TransportError", "TimedOut", (reason) => Effect.succeed(reason.message))
+ * )
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => the connection was idle for 20ms
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const idleTimeout: {
+  (duration: Duration.Input, options?: IdleOptions): <T extends Any>(self: T) => Installed<T>
+  <T extends Any>(self: T, duration: Duration.Input, options?: IdleOptions): Installed<T>
+} = dual(
+  isDataFirst,
+  <T extends Any>(self: T, duration: Duration.Input, options?: IdleOptions): Installed<T> => {
+    const after = Duration.fromInputUnsafe(duration)
+    const millis = Duration.toMillis(after)
+    return Internal.install(self, (middleware) => ({
+      watch: (now) => {
+        if (middleware.hasEnded) return Infinity
+        const received = options?.handled === true ? middleware.takenAt : middleware.passedAt
+        const used = options?.counts === "received" ? received : Math.max(received, middleware.sentAt)
+        // A service that does not take what is there is the one that is slow.
+        const due = (middleware.hasWaiting ? now : used) + millis
+        if (now < due) return due
+        middleware.giveUp(new TransportError({ reason: new TimedOut({ waitedFor: "frame", after }) }), false)
+        return Infinity
+      }
+    }))
+  }
+)
+
+/**
+ * How frames are logged.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LogOptions {
+  /** Default: `Debug`. */
+  readonly level?: LogLevel.Severity | undefined
+}
+
+/**
+ * An observer that logs the frames of the transports it is given to, or `undefined` where its level is not logged.
+ *
+ * **When to use**
+ *
+ * Use with `Transport.CurrentObserver` to see what a handshake says; {@link logFrames} begins behind it.
+ *
+ * **Details**
+ *
+ * Each frame is one message, `received` or `sent` and a printable excerpt that shows no secrets, as everything that
+ * observers are told, with the annotations `bytes` and, where it is known, `peer`. It is logged where the observer was
+ * made: with its loggers, annotations and spans.
+ *
+ * **Example** (Log a handshake)
+ *
+ * ```ts
+ * import { Middleware, Transport } from "effect-handshake"
+ * import * as Line from "effect-handshake/protocols/Line"
+ * import { Effect } from "effect"
+ *
+ * const server = Effect.flatMap(Middleware.frameLogger(), (logger) =>
+ *   Effect.provideService(Line.server, Transport.CurrentObserver, logger))
+ * ```
+ *
+ * @category observers
+ * @since 0.1.0
+ */
+export const frameLogger = (options?: LogOptions): Effect.Effect<Transport.Observer | undefined> =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const level = options?.level ?? "Debug"
+    if (LogLevel.isLessThan(level, Context.get(context, References.MinimumLogLevel))) return Effect.succeed(undefined)
+    const run = Effect.runForkWith(context)
+    const log = Effect.logWithLevel(level)
+    let peer: string | undefined
+    return Effect.succeed((event: Transport.Event) => {
+      if (event._tag === "Connected") peer = event.peer.remote === undefined ? undefined : Peer.format(event.peer)
+      if (event._tag !== "Received" && event._tag !== "Sent") return
+      // A description of the user's own is bounded by nothing.
+      const message = `${event._tag === "Received" ? "received" : "sent"} ${Excerpt.ofText(event.frame)}`
+      run(Effect.annotateLogs(log(message), { bytes: event.length, ...(peer === undefined ? undefined : { peer }) }))
+    })
+  })
+
+/**
+ * Logs every frame from here on, in and out.
+ *
+ * **Details**
+ *
+ * See {@link frameLogger} for what is logged. Where the level is not logged it costs nothing. Frames that other
+ * middleware handles or sends are logged as well. It outlives `Transport.switchCodec`.
+ *
+ * **Example** (See what is said)
+ *
+ * ```ts
+ * import { Codec, Middleware, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Logger, References } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const transport = yield* Transport.framed(Codec.lines()).pipe(
+ *     Effect.flatMap(Middleware.logFrames()),
+ *     Effect.provideService(Socket.Socket, here)
+ *   )
+ *   yield* transport.send("Hello")
+ * }).pipe(
+ *   Effect.provide(Logger.layer([Logger.make(({ message }) => console.log(message))])),
+ *   Effect.provideService(References.MinimumLogLevel, "Debug")
+ * )
+ *
+ * await Effect.runPromise(Effect.scoped(program))
+ * // => [ 'sent "Hello"' ]
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const logFrames = (options?: LogOptions) => <T extends Any>(self: T): Installed<T> =>
+  Effect.flatMap(frameLogger(options), (logger) => {
+    if (logger === undefined) return Effect.succeed(self)
+    const impl = implOf(self)
+    logger({ _tag: "Connected", peer: impl.connection.peer })
+    return Effect.as(
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const { observer } = impl
+          const both = (event: Transport.Event) => {
+            observer?.(event)
+            logger(event)
+          }
+          impl.observer = both
+          return { both, observer }
+        }),
+        ({ both, observer }) =>
+          Effect.sync(() => {
+            // Whoever has come since then calls this one.
+            if (impl.observer === both) impl.observer = observer
+          })
+      ),
+      self
+    )
+  })

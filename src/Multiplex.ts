@@ -1,0 +1,363 @@
+/**
+ * Requests and responses by id over a transport, each answered when it is done.
+ *
+ * A protocol says in one value what its frames mean: how a request, a response, an error and a cancel are written, and
+ * how they are read. The same value serves its servers and its clients.
+ *
+ * @since 0.1.0
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import { closedHere } from "./internal/inbox.ts"
+import { Calls } from "./internal/multiplexClient.ts"
+import { type Frames as FramesOfServing, Serving } from "./internal/multiplexServer.ts"
+import { implOf } from "./internal/transport.ts"
+import type * as Transport from "./Transport.ts"
+import type { TransportError } from "./TransportError.ts"
+
+/**
+ * How many requests of one connection are in flight at once unless told otherwise: 64.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultMaxInFlight = 64
+
+/**
+ * What can be the id of a request. Two ids are the same where a `Map` has one place for them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RequestId = number | string | bigint
+
+/**
+ * What a server reads: a request, or that the answer to one is not wanted any more.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type FromClient<Id, Request> =
+  | { readonly _tag: "Request"; readonly id: Id; readonly body: Request }
+  | { readonly _tag: "Cancel"; readonly id: Id }
+
+/**
+ * What a client reads: the response to a request, or why there is none.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type FromServer<Id, Response, Failure = never> =
+  | { readonly _tag: "Response"; readonly id: Id; readonly body: Response }
+  | { readonly _tag: "Failure"; readonly id: Id; readonly error: Failure }
+
+/**
+ * What a server has to know of the frames of its protocol. All of them are pure functions.
+ *
+ * **Details**
+ *
+ * - `fromClient`: reads a frame. One that is neither a request nor a cancel is `undefined`, and ends the connection.
+ * - `response`: answers a request.
+ * - `cancelled`: answers a request that was cancelled. Without it nothing does.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ServerFrames<in In, out Out, in out Id, out Request, in Response> {
+  readonly fromClient: (frame: In) => FromClient<Id, Request> | undefined
+  readonly response: (id: Id, body: Response) => Out
+  readonly cancelled?: ((id: Id) => Out) | undefined
+}
+
+/**
+ * How a protocol says that a request has failed, where it can.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FailureFrames<out Out, in Id, in Failure> {
+  readonly failure: (id: Id, error: Failure) => Out
+}
+
+/**
+ * What a client has to know of the frames of its protocol. All of them are pure functions.
+ *
+ * **Details**
+ *
+ * - `fromServer`: reads a frame. One that is no answer is `undefined`, and ends the use of the connection.
+ * - `request`: asks for something.
+ * - `cancel`: says that the answer to a request is not wanted any more. Without it the answer is waited for and dropped.
+ * - `cancelled`: whether a request that was cancelled is answered all the same, be it with a response that was on its
+ *   way: then its id and its place stay taken until that has come. A description that serves both sides has the
+ *   server's frame here; where there is none, `true` says it. Without it both are free at once, the id is not used
+ *   again while the last 4,096 cancelled ones are remembered, and an answer that comes late is dropped.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ClientFrames<in out In, out Out, in out Id, in Request, out Response, out Failure = never> {
+  readonly fromServer: (frame: In) => FromServer<Id, Response, Failure> | undefined
+  readonly request: (id: Id, body: Request) => Out
+  readonly cancel?: ((id: Id) => Out) | undefined
+  readonly cancelled?: true | ((id: Id) => In) | undefined
+}
+
+/**
+ * How a client comes to its ids: each from the one before, and the first one from `undefined`.
+ *
+ * **Details**
+ *
+ * Ids that are taken are passed over, so it has to come to more different ones than are in flight at once before it
+ * begins again. Where an id may be a number it can be left out: see {@link counter}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type NextId<Id> = [number] extends [Id] ? { readonly nextId?: ((last: Id | undefined) => Id) | undefined }
+  : { readonly nextId: (last: Id | undefined) => Id }
+
+/**
+ * What the frames of a protocol mean, for its servers and its clients.
+ *
+ * **Details**
+ *
+ * `ToServer` is what a client sends and `ToClient` what a server sends. `Failure` is the error of a request that the
+ * protocol can tell its client of; without it there is none.
+ *
+ * **Example** (Lines that begin with an id)
+ *
+ * ```ts
+ * import { Codec, Multiplex, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const cut = (line: string) => {
+ *   const at = line.indexOf(" ")
+ *   return { id: Number(line.slice(0, at)), body: line.slice(at + 1) }
+ * }
+ * const frames: Multiplex.Frames<string, string, number, string, string> = {
+ *   request: (id, body) => `${id} ${body}`,
+ *   fromClient: (line) => ({ _tag: "Request", ...cut(line) }),
+ *   response: (id, body) => `${id} ${body}`,
+ *   fromServer: (line) => ({ _tag: "Response", ...cut(line) })
+ * }
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const lines = Transport.framed(Codec.lines())
+ *   const serve = Multiplex.serve(frames, (ms) => Effect.as(Effect.sleep(Number(ms)), `slept ${ms} ms`))
+ *   yield* Effect.forkScoped(Effect.flatMap(Effect.provideService(lines, Socket.Socket, there), serve))
+ *
+ *   const client = yield* Multiplex.client(frames, yield* Effect.provideService(lines, Socket.Socket, here))
+ *   yield* Effect.forEach(
+ *     ["30", "1"],
+ *     (ms) => Effect.map(client.call(ms), (answer) => console.log(answer)),
+ *     { concurrency: "unbounded" }
+ *   )
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program))
+ * // => slept 1 ms
+ * // => slept 30 ms
+ * ```
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Frames<ToServer, ToClient, Id extends RequestId, Request, Response, Failure = never> =
+  & ServerFrames<ToServer, ToClient, Id, Request, Response>
+  & ClientFrames<ToClient, ToServer, Id, Request, Response, Failure>
+  // The one that both halves have.
+  & { readonly cancelled?: ((id: Id) => ToClient) | undefined }
+  & ([Failure] extends [never] ? { readonly failure?: undefined } : FailureFrames<ToClient, Id, Failure>)
+  & NextId<Id>
+
+/**
+ * Ids that count up, and begin again behind the last one.
+ *
+ * **Details**
+ *
+ * `first` is 0 and `last` is 2^53 - 1 unless told otherwise.
+ *
+ * **Example** (Ids of 16 bits, without 0)
+ *
+ * ```ts
+ * import { Multiplex } from "effect-handshake"
+ *
+ * const nextId = Multiplex.counter({ first: 1, last: 0xffff })
+ *
+ * console.log([nextId(undefined), nextId(1), nextId(0xffff)]) // => [ 1, 2, 1 ]
+ * ```
+ *
+ * @category ids
+ * @since 0.1.0
+ */
+export const counter = (
+  options?: { readonly first?: number | undefined; readonly last?: number | undefined }
+): (last: number | undefined) => number => {
+  const { first = 0, last: end = Number.MAX_SAFE_INTEGER } = options ?? {}
+  return (last) => last === undefined || last >= end ? first : last + 1
+}
+
+interface Serve {
+  <In, Out, Id extends RequestId, Request, Response, Failure, R = never>(
+    frames: ServerFrames<In, Out, Id, Request, Response> & FailureFrames<Out, Id, Failure>,
+    handler: (request: Request) => Effect.Effect<Response, NoInfer<Failure>, R>,
+    options?: {
+      readonly maxInFlight?: number | undefined
+      readonly refuse?: ((request: Request) => NoInfer<Failure>) | undefined
+    }
+  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, TransportError, R>
+  <In, Out, Id extends RequestId, Request, Response, E = never, R = never>(
+    frames: ServerFrames<In, Out, Id, Request, Response> & { readonly failure?: undefined },
+    handler: (request: Request) => Effect.Effect<Response, E, R>,
+    options?: { readonly maxInFlight?: number | undefined }
+  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, E | TransportError, R>
+}
+
+/**
+ * Serves each request of a transport with a handler and answers it when its handler is done.
+ *
+ * **Details**
+ *
+ * At most `maxInFlight` handlers, 64 by default, run at once. What comes beyond that waits and slows its peer down; with
+ * `refuse`, it is answered at once with that failure. Answers that become ready together are sent in one write. A
+ * handler whose result is already there costs no fiber.
+ *
+ * A handler's failure is sent to the client where the protocol has a `failure` for it, and goes out of `serve` where it
+ * has none; a defect always goes out. A cancel interrupts its handler, and one for a request that is not in flight does
+ * nothing. A frame that means nothing, or a request whose id is in flight, fails with `UnexpectedFrame`.
+ *
+ * It ends when the peer has ended and every request is answered; a peer that has only ended its own side still hears
+ * the answers. It fails with a `TransportError` where the connection broke or an answer cannot be encoded. However it
+ * fails, the answers that are ready are sent first. Whatever ends it interrupts the handlers that are still running.
+ *
+ * **Gotchas**
+ *
+ * A cancelled handler counts until it has ended: one that cannot be interrupted keeps its place. Behind a request that
+ * waits for a place nothing more is read, neither a cancel nor the end of the connection.
+ *
+ * **Example** (The failure of a request)
+ *
+ * ```ts
+ * import { Codec, Multiplex, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const read = (line: string) => {
+ *   const [tag, id, body] = line.split(" ")
+ *   return { tag, id: Number(id), body }
+ * }
+ * const frames: Multiplex.Frames<string, string, number, string, string, string> = {
+ *   request: (id, body) => `? ${id} ${body}`,
+ *   fromClient: (line) => ({ _tag: "Request", ...read(line) }),
+ *   response: (id, body) => `+ ${id} ${body}`,
+ *   failure: (id, error) => `- ${id} ${error}`,
+ *   fromServer: (line) => {
+ *     const { tag, id, body } = read(line)
+ *     return tag === "+" ? { _tag: "Response", id, body } : { _tag: "Failure", id, error: body }
+ *   }
+ * }
+ * const half = (n: string) => Number(n) % 2 === 0 ? Effect.succeed(`${Number(n) / 2}`) : Effect.fail("odd")
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const lines = Transport.framed(Codec.lines())
+ *   const serve = Multiplex.serve(frames, half, { maxInFlight: 16, refuse: () => "busy" })
+ *   yield* Effect.forkScoped(Effect.flatMap(Effect.provideService(lines, Socket.Socket, there), serve))
+ *
+ *   const client = yield* Multiplex.client(frames, yield* Effect.provideService(lines, Socket.Socket, here))
+ *   console.log(yield* client.call("42")) // => 21
+ *   console.log(yield* Effect.flip(client.call("43"))) // => odd
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program))
+ * ```
+ *
+ * @see {@link client} for the other side
+ *
+ * @category servers
+ * @since 0.1.0
+ */
+export const serve: Serve = <In, Out, Id extends RequestId, Request, Response, E, R>(
+  frames: FramesOfServing<In, Out, Id, Request, Response, E>,
+  handler: (request: Request) => Effect.Effect<Response, E, R>,
+  options?: {
+    readonly maxInFlight?: number | undefined
+    readonly refuse?: ((request: Request) => E) | undefined
+  }
+) => {
+  const maxInFlight = Math.max(1, options?.maxInFlight ?? defaultMaxInFlight)
+  return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
+    Effect.contextWith((context: Context.Context<R>) =>
+      new Serving(implOf(transport), frames, handler, maxInFlight, options?.refuse, context).run
+    )
+}
+
+/**
+ * Calls over one transport, whose answers come in any order.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Client<in Request, out Response, out Failure = never> {
+  /**
+   * Sends a request and waits for its answer.
+   *
+   * **Details**
+   *
+   * Fails with the `Failure` that the server has answered with, with nothing sent where the request cannot be encoded,
+   * and with the end of the connection where that comes first. An interrupted call that was not sent yet is not sent;
+   * one that was is cancelled where the protocol has a cancel, and its answer is dropped.
+   */
+  readonly call: (request: Request) => Effect.Effect<Response, Failure | TransportError>
+  /** Fails when the connection has ended, with how. */
+  readonly awaitEnd: Effect.Effect<never, TransportError>
+}
+
+/**
+ * Makes calls over a transport whose peer answers by id.
+ *
+ * **Details**
+ *
+ * At most `maxInFlight` calls, 64 by default, are sent and not answered at once; further ones wait, in order. Requests
+ * that are made together travel together. When the connection ends, every waiting call fails with how it ended, and so
+ * does every later one. So it is when the scope closes, as `ConnectionClosed` by `local`. An answer to no request, or a
+ * frame that is none, ends the use of the connection as `UnexpectedFrame`.
+ *
+ * An id is used again only when it is free: when its answer has come, or, where nothing answers a cancelled request,
+ * when that was long ago.
+ *
+ * @see {@link Frames} for an example
+ * @see {@link serve} for the other side
+ *
+ * @category clients
+ * @since 0.1.0
+ */
+export const client = Effect.fnUntraced(function*<
+  In,
+  Out,
+  Id extends RequestId,
+  Request,
+  Response,
+  Failure = never
+>(
+  frames: ClientFrames<In, Out, Id, Request, Response, Failure> & NextId<Id>,
+  transport: Transport.Transport<In, Out>,
+  options?: { readonly maxInFlight?: number | undefined }
+): Effect.fn.Return<Client<Request, Response, Failure>, never, Scope.Scope> {
+  const calls = new Calls(
+    implOf(transport),
+    frames,
+    // It may be left out only where an id may be a number, which the compiler does not see while Id is open.
+    frames.nextId ?? counter() as unknown as (last: Id | undefined) => Id,
+    Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
+    yield* Effect.context<never>()
+  )
+  yield* Effect.addFinalizer(() => Effect.sync(() => calls.finish(Exit.fail(closedHere))))
+  return { call: calls.call, awaitEnd: calls.awaitEnd }
+})

@@ -1,0 +1,73 @@
+/**
+ * Writes frames in batches, one write after the other. A write that need not wait costs no fiber.
+ *
+ * @internal
+ */
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { TransportError } from "../TransportError.ts"
+import { ByteWriter } from "./bytes.ts"
+import type { TransportImpl } from "./transport.ts"
+
+type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+
+/** The sending half of a transport. */
+type Sender<Out> = Pick<TransportImpl<unknown, Out>, "connection" | "encode">
+
+export class BatchWriter<Out> {
+  /** How many frames the next write will have. */
+  size = 0
+  /** Why no more can be written. */
+  failure: Exit.Exit<never, TransportError> | undefined = undefined
+  private readonly impl: Sender<Out>
+  private readonly fork: Fork
+  /** Called when a write that had to wait is over, one way or the other. */
+  private readonly onWritten: () => void
+  private readonly batch = new ByteWriter()
+  private writing: Fiber.Fiber<void, TransportError> | undefined = undefined
+
+  constructor(impl: Sender<Out>, fork: Fork, onWritten: () => void) {
+    this.impl = impl
+    this.fork = fork
+    this.onWritten = onWritten
+  }
+
+  /** Whether a write waits for its peer. Nothing more can be written meanwhile. */
+  get isWaiting(): boolean {
+    return this.writing !== undefined
+  }
+
+  /** Adds a frame to the batch, or returns why it is none. */
+  add(frame: Out): TransportError | undefined {
+    const unencodable = this.impl.encode(frame, this.batch)
+    if (unencodable === undefined) this.size++
+    return unencodable
+  }
+
+  /** Writes the batch. */
+  write(): void {
+    this.size = 0
+    const chunks = this.batch.finish()
+    const left = chunks.length === 0 ? undefined : this.impl.connection.writeNow(chunks)
+    if (left === undefined) return
+    const writing = this.fork(left)
+    const exit = writing.pollUnsafe()
+    if (exit !== undefined) return this.written(exit)
+    this.writing = writing
+    writing.addObserver((exit) => {
+      this.writing = undefined
+      this.written(exit)
+      this.onWritten()
+    })
+  }
+
+  private written(exit: Exit.Exit<void, TransportError>): void {
+    if (Exit.isFailure(exit)) this.failure ??= Exit.failCause(exit.cause)
+  }
+
+  /** Gives up the write that waits. */
+  stop(): void {
+    this.writing?.interruptUnsafe()
+  }
+}
