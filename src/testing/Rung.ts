@@ -80,7 +80,8 @@ export const memory: Rung = {
 
 /**
  * The simulated network, under conditions that the seed decides: how far away the peer is, how unevenly segments travel,
- * and how they are split and joined. With conditions given, only the rest is drawn.
+ * and how they are split and joined. With conditions given, only the rest is drawn. Resets are harsh, as on the systems
+ * where last words are lost most easily.
  *
  * @see {@link SimulatedNetwork}
  *
