@@ -97,6 +97,8 @@ export interface Talk {
   readonly step: string
   /** How many bytes it had been given when its handshake ended. */
   readonly pulled: number
+  /** With how many of them it had asked for more. */
+  readonly asked: number
   /** How many its decoders had looked at by then. */
   readonly examined: number
   /** How often it has opened and released its connection. */
@@ -187,6 +189,7 @@ class Subject {
   endedAt = 0
   overAt = 0
   pulled = 0
+  asked = 0
   examined = 0
   rest: Uint8Array | undefined
   restEnd: Cause.Cause<unknown> | undefined
@@ -214,6 +217,7 @@ class Subject {
           this.exit = exit
           this.endedAt = this.now()
           this.pulled = tap.pulled
+          this.asked = tap.asked
           this.examined = tap.examined
           return Deferred.succeed(this.shaken, undefined)
         })
@@ -511,6 +515,7 @@ export const converse = (
       steps: subject.steps.seen,
       step: subject.steps.step(),
       pulled: subject.pulled,
+      asked: subject.asked,
       opened: subject.tap?.opened ?? 0,
       released: subject.tap?.released ?? 0,
       examined: subject.examined,

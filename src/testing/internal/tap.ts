@@ -21,6 +21,8 @@ export class Tap {
   released = 0
   /** How many bytes the side under test was given. */
   pulled = 0
+  /** How many it had when it was given the last of them: with so many it has asked for more. */
+  asked = 0
   /** How many bytes decoders have looked at, as often as they did. */
   examined = 0
   readonly written: Array<Uint8Array> = []
@@ -34,7 +36,7 @@ export class Tap {
           ...reader,
           pull: Effect.tap(reader.pull, (chunks) =>
             Effect.sync(() => {
-              for (const chunk of chunks) this.pulled += chunk.length
+              for (const chunk of chunks) this.given(chunk.length)
             }))
         }))),
         writer: Effect.map(socket.writer, (writer) => ({
@@ -67,6 +69,11 @@ export class Tap {
     })
   }
 
+  private given(bytes: number): void {
+    this.asked = this.pulled
+    this.pulled += bytes
+  }
+
   private note(chunks: Chunks): void {
     for (const chunk of chunks) this.written.push(bytesOf(chunk))
   }
@@ -78,7 +85,7 @@ export class Tap {
         source.attach({
           ...events,
           onBytes: (chunk) => {
-            this.pulled += chunk.length
+            this.given(chunk.length)
             events.onBytes(chunk)
           }
         }),

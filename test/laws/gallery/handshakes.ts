@@ -418,6 +418,20 @@ export const broken: ReadonlyArray<Broken> = [
     }
   },
   {
+    name: "does not miss a proof that is not there",
+    law: 5,
+    says: /the same without its last word.*it became ready/s,
+    options: {
+      client,
+      server: serverWith((transport) =>
+        Effect.flatMap(transport.receive, (line) => {
+          const [command, given] = line.split(" ")
+          return command === "PASS" && (!given || given === password) ? Effect.void : Effect.fail(denied)
+        }).pipe(Handshake.step("password"))
+      )
+    }
+  },
+  {
     name: "lets a server skip the question",
     law: 5,
     says: /left out|in the place of message 1/,
