@@ -143,13 +143,18 @@ describe("a failure", () => {
 })
 
 describe("a handshake that works in another thread", () => {
+  const turns = (count: number) =>
+    Effect.promise(async () => {
+      for (let i = 0; i < count; i++) await new Promise<void>((resolve) => setImmediate(resolve))
+    })
   // As a key derivation does: longer than a turn of the event loop, and not on the clock.
-  const elsewhere = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 3)))
-  const server = Effect.andThen(elsewhere, Line.server)
+  const server = Effect.andThen(turns(20), Line.server)
 
-  it.live("is waited for with `breathe`", () =>
+  it.effect("is waited for with `breathe`, and told to ask for it without", () =>
     Effect.gen(function*() {
-      const breathe = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 8)))
+      const impatient = Laws.handshake({ name: "elsewhere", server, client: Line.client, runs: 2, rungs })
+      expect((yield* Effect.flip(check(impatient, 12))).actual).toMatch(/give `breathe`/)
+      const breathe = turns(40)
       const options = { name: "elsewhere", server, client: Line.client, runs: 2, breathe }
       yield* check(Laws.handshake({ ...options, rungs }), 12)
       expect(Laws.handshake(options).laws).toHaveLength(12)
