@@ -23,6 +23,7 @@ import * as Transcript from "../../Transcript.ts"
 import * as Transport from "../../Transport.ts"
 import * as MemorySocket from "../MemorySocket.ts"
 import type * as Rung from "../Rung.ts"
+import { cutInto } from "./countingBuffer.ts"
 import { Tap } from "./tap.ts"
 
 export type Role = "client" | "server"
@@ -123,19 +124,6 @@ export interface Talk {
   readonly peerExit: Exit.Exit<unknown, unknown> | undefined
   readonly peerBehind: Exit.Exit<unknown, unknown> | undefined
   readonly transcript: Transcript.Transcript
-}
-
-/** Cuts bytes after each of these lengths, over and over. */
-export const cut = (bytes: Uint8Array, lengths: ReadonlyArray<number> | undefined): ReadonlyArray<Uint8Array> => {
-  if (bytes.length === 0) return []
-  if (lengths === undefined || lengths.length === 0) return [bytes]
-  const pieces: Array<Uint8Array> = []
-  for (let at = 0, i = 0; at < bytes.length; i++) {
-    const length = Math.max(1, lengths[i % lengths.length])
-    pieces.push(bytes.subarray(at, at + length))
-    at += length
-  }
-  return pieces
 }
 
 const nothing = new Uint8Array(0)
@@ -417,7 +405,8 @@ export const converse = (
         const left = plan.stop === undefined ? Infinity : plan.stop.after - told
         isTelling = true
         if (plan.pause !== undefined) yield* Effect.sleep(plan.pause)
-        for (const piece of cut(bytes.subarray(0, left), plan.lengths)) {
+        const said = bytes.subarray(0, left)
+        for (const piece of plan.lengths === undefined ? [said] : cutInto(said, plan.lengths)) {
           if (plan.hushes === true && subject.exit !== undefined) return false
           if (plan.pace !== undefined && told >= (plan.pace.from ?? 0)) yield* Effect.sleep(plan.pace.millis)
           yield* writer.write(piece)
