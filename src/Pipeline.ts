@@ -99,7 +99,7 @@ type Fork<R> = <A, E>(effect: Effect.Effect<A, E, R>) => Fiber.Fiber<A, E>
  * | | reads on | is woken by |
  * |---|---|---|
  * | has room | yes | bytes, the end, the answer that is next |
- * | as many requests as it may have | no | the answer that is next |
+ * | as many requests as it may have | no | the answer that is next, a connection that is given up |
  * | a write that has to wait | no | the end of the write |
  * | the peer has ended | no | the answer that is next |
  */
