@@ -8,6 +8,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
@@ -124,14 +125,11 @@ export const step: {
 )
 
 const at = <A, E, R>(self: Effect.Effect<A, E, R>, step: () => string): Effect.Effect<A, Failure<E>, R> =>
-  Effect.flatMap(Progress.CurrentProgress, (progress) => {
+  Effect.contextWith((context: Context.Context<never>) => {
+    const progress = Context.get(context, Progress.CurrentProgress)
     if (progress !== undefined) progress.step = step
     return failingAt(self, progress, step)
   })
-
-// What comes before the first step is the opening of the connection.
-const opened = <T extends Any, E, R>(self: Effect.Effect<T, E, R>): Effect.Effect<T, Failure<E>, R> =>
-  Effect.flatMap(Progress.CurrentProgress, (progress) => failingAt(self, progress, () => progress?.step() ?? "connect"))
 
 const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0]) || Transport.isTransport(args[0])
 
@@ -140,11 +138,19 @@ const then = <T extends Any, T2, E, R, E2, R2>(
   name: (transport: T) => string,
   act: (transport: T) => Effect.Effect<T2, E2, R2>
 ): Effect.Effect<T2, Failure<E | E2>, R | R2> =>
-  Effect.flatMap(
+  Effect.contextWith((context: Context.Context<never>) => {
+    const progress = Context.get(context, Progress.CurrentProgress)
+    let begun: T | undefined
+    // What comes before the first step is the opening of the connection.
+    const step = () => begun === undefined ? progress?.step() ?? "connect" : name(begun)
+    const begin = (transport: T): Effect.Effect<T2, E2, R2> => {
+      begun = transport
+      if (progress !== undefined) progress.step = step
+      return act(transport)
+    }
     // A handshake by hand has its transport already.
-    Effect.isEffect(self) ? opened(self) : Effect.succeed(self),
-    (transport) => at(act(transport), () => name(transport))
-  )
+    return failingAt(Effect.isEffect(self) ? Effect.flatMap(self, begin) : begin(self), progress, step)
+  })
 
 const secretly = <A, E, R>(
   transport: Any,
@@ -350,9 +356,9 @@ export const verify: {
           secretly(
             transport,
             options?.secret,
-            Effect.flatMap(transport.receive, (frame: In<T>) => decide(frame, transport))
+            Effect.flatMap(transport.receive, (frame: In<T>) => Effect.as(decide(frame, transport), transport))
           )
-        ).pipe(Effect.as(transport))
+        )
     )
 )
 
@@ -363,16 +369,22 @@ const lastWordsTime = Duration.seconds(1)
  * A peer may say no and leave before this side has said anything. What it said is the answer then, and not that nobody
  * listens any more: the next step shall read it.
  */
-const say = <T extends Any>(transport: T, frame: Out<T>): Effect.Effect<void, TransportError> =>
-  Effect.catchIf(
-    transport.send(frame),
-    (error) => error.reason._tag === "ConnectionFailed",
-    (error) =>
-      Effect.flatMap(
-        Effect.timeoutOption(implOf(transport).hasFrame, lastWordsTime),
-        (found) => Option.getOrElse(found, () => false) ? Effect.void : Effect.fail(error)
-      )
-  )
+const say = <T extends Any>(transport: T, frame: Out<T>): Effect.Effect<T, TransportError> =>
+  Effect.suspend((): Effect.Effect<T, TransportError> => {
+    const impl = implOf(transport)
+    const left = impl.sendNow(frame)
+    if (left === undefined) return Effect.succeed(transport)
+    const said = Effect.catchIf(
+      left,
+      (error) => error.reason._tag === "ConnectionFailed",
+      (error) =>
+        Effect.flatMap(
+          Effect.timeoutOption(impl.hasFrame, lastWordsTime),
+          (found) => Option.getOrElse(found, () => false) ? Effect.void : Effect.fail(error)
+        )
+    )
+    return Effect.as(said, transport)
+  })
 
 /**
  * Sends one frame.
@@ -406,7 +418,7 @@ export const send: {
       self,
       (transport) =>
         options?.name ?? (options?.secret === true ? "send a secret" : `send ${Transport.show(transport, frame)}`),
-      (transport) => Effect.as(secretly(transport, options?.secret, say(transport, frame)), transport)
+      (transport) => secretly(transport, options?.secret, say(transport, frame))
     )
 )
 
@@ -646,7 +658,8 @@ const withProgress = <A, E, R, A2, E2, R2>(
   self: Effect.Effect<A, E, R>,
   use: (effect: Effect.Effect<A, E, R>, progress: Progress.Progress) => Effect.Effect<A2, E2, R2>
 ): Effect.Effect<A2, E2, R2> =>
-  Effect.flatMap(Progress.CurrentProgress, (current) => {
+  Effect.contextWith((context: Context.Context<never>) => {
+    const current = Context.get(context, Progress.CurrentProgress)
     if (current !== undefined) return use(self, current)
     const progress = Progress.make()
     return use(Effect.provideService(self, Progress.CurrentProgress, progress), progress)

@@ -18,12 +18,14 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
 import { HandshakeError, isHandshakeError, reasonOf, Rejected, Timeout } from "./HandshakeError.ts"
 import * as Connection from "./internal/connection.ts"
 import * as NetSocket from "./internal/netSocket.ts"
 import * as Origin from "./internal/origin.ts"
 import * as Progress from "./internal/progress.ts"
-import { isStoppable, StopTypeId } from "./internal/source.ts"
+import { type Member, Roster } from "./internal/roster.ts"
+import { AcceptTypeId, isDirect } from "./internal/source.ts"
 import * as Telemetry from "./internal/telemetry.ts"
 import * as Peer from "./Peer.ts"
 import type * as Protocol from "./Protocol.ts"
@@ -168,22 +170,30 @@ const saying: Record<Protocol.Refusal, string> = {
   deadline: "too slow"
 }
 
-/** A handshake that is under way. */
-interface Shaking {
-  /** When its time is over, in milliseconds of the clock. */
-  readonly until: number
-  /** Ends it. */
-  readonly cut: (why: Protocol.Refusal) => void
+/** A connection that was taken, be it admitted or refused. */
+interface Taken extends Member {
+  /** Does what is to be done for it now. */
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
+  /** Called when it is gone. */
+  onGone: (() => void) | undefined
 }
 
 /** A connection that was admitted, from accept to close. */
-interface Admitted {
+interface Admitted extends Taken {
   readonly id: number
   /** When it was accepted, in milliseconds of the clock. */
   readonly accepted: number
+  readonly scope: Scope.Closeable
+  readonly progress: Progress.Progress
+  /** In its handshake, or on the way there. */
   pending: boolean
   /** Once it is open. */
   connection: Connection.Connection | undefined
+  /** Whether the scope closes it. */
+  isScoped: boolean
+  span: Tracer.Span | undefined
+  /** Why its handshake was cut off. */
+  cutFor: Protocol.Refusal | undefined
 }
 
 /**
@@ -208,7 +218,8 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   const telemetry = Telemetry.make("server", context)
   const subscribers = new Set<Queue.Queue<Event, Cause.Done>>()
   const drained = yield* Deferred.make<void>()
-  const fork = Effect.runForkWith(context)
+  const unscoped = Context.omit(Scope.Scope)(context)
+  const fork = Effect.runForkWith(unscoped)
 
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.server
   const origin = Origin.of(handshake)
@@ -219,15 +230,15 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   const maxConnections = options.maxConnections ?? 16_384
   const maxPending = options.maxPendingHandshakes ?? 1024
 
-  const counts = { connections: 0, pending: 0, refusing: 0 }
-  const inService = new Set<Connection.Connection>()
-  const underWay = new Set<Shaking>()
+  const admitted = new Roster<Admitted>()
+  const refused = new Roster<Taken>()
+  let pending = 0
   let lastId = 0
   let draining = false
   // Set while a drain waits for the last connection.
   let onIdle: (() => void) | undefined
 
-  const isIdle = () => counts.connections === 0 && counts.refusing === 0
+  const isIdle = () => admitted.size === 0 && refused.size === 0
   const released = () => {
     if (isIdle()) onIdle?.()
   }
@@ -254,12 +265,14 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
         : new Rejected({ by: "local", said: saying[why], retryable: true })
     })
 
+  // Effect's own sockets do not know their peer.
   const open = (socket: Socket.Socket, lingers: boolean) =>
     Effect.flatMap(NetSocket.currentPeer, (peer) => Connection.open(socket, { peer, lingers }))
 
-  const refuse = (id: number, socket: Socket.Socket, why: Protocol.Refusal) => {
-    // Those who are being told no are bounded as well; the rest is closed without a word.
-    if (counts.refusing >= maxRefusing) return Effect.scoped(Effect.ignore(open(socket, false)))
+  const refuse = (socket: Socket.Socket, context: Context.Context<never>, why: Protocol.Refusal): Taken => {
+    const id = ++lastId
+    const state: Taken = { fiber: undefined, onGone: undefined, place: -1 }
+    refused.add(state)
     const progress = Progress.make(name)
     progress.step = () => "accept"
     const error = rejection(progress.protocol, progress.step(), why)
@@ -271,30 +284,39 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
         () => emit({ _tag: "Refused", id, peer, reason: error.reason._tag, error })
       )
     })
-    return Effect.acquireUseRelease(
-      Effect.sync(() => {
-        counts.refusing++
-      }),
-      () => Effect.ignore(Effect.scoped(told)),
-      () =>
-        Effect.sync(() => {
-          counts.refusing--
-          released()
-        })
-    )
+    // Those who are being told no are bounded as well; the rest is closed without a word.
+    const refusal = refused.size > maxRefusing ? open(socket, false) : told
+    state.fiber = Effect.runForkWith(context)(Effect.scoped(refusal))
+    state.fiber.addObserver(() => {
+      refused.delete(state)
+      state.onGone?.()
+      released()
+    })
+    return state
+  }
+
+  // With more than milliseconds have: a handshake may take less than one.
+  const now = () => Number(clock.currentTimeNanosUnsafe()) / 1e6
+
+  const cut = (state: Admitted, why: Protocol.Refusal): void => {
+    state.cutFor ??= why
+    state.fiber?.interruptUnsafe()
   }
 
   // One sleeper for all handshakes: it wakes for the one that has the least time left.
+  const timeout = Duration.toMillis(handshakeTimeout)
   let wakesAt = Infinity
   let sleeper: Fiber.Fiber<void> | undefined
   const strike = () => {
-    const now = clock.currentTimeMillisUnsafe()
     sleeper = undefined
     wakesAt = Infinity
+    const time = now()
     let next = Infinity
-    for (const shaking of underWay) {
-      if (shaking.until <= now) shaking.cut("deadline")
-      else next = Math.min(next, shaking.until)
+    for (const state of admitted) {
+      if (!state.pending) continue
+      const until = state.accepted + timeout
+      if (until <= time) cut(state, "deadline")
+      else next = Math.min(next, until)
     }
     if (next < Infinity) wakeAt(next)
   }
@@ -302,113 +324,168 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     if (wakesAt <= until) return
     sleeper?.interruptUnsafe()
     wakesAt = until
-    const left = Math.max(0, until - clock.currentTimeMillisUnsafe())
-    sleeper = fork(Effect.andThen(Effect.sleep(left), Effect.sync(strike)))
+    sleeper = fork(Effect.andThen(Effect.sleep(Math.max(0, until - now())), Effect.sync(strike)))
   }
 
-  // Shakes hands against the deadline and against a drain; both end a handshake that is under way at once.
-  const shake = (connection: Connection.Connection, progress: Progress.Progress, accepted: number) => {
-    const contested = Effect.flatMap(
-      Effect.forkChild(
-        Effect.andThen(
-          Telemetry.annotatePeer(connection.peer),
-          Effect.provideService(handshake, Socket.Socket, connection.socket)
-        ),
-        { startImmediately: true }
-      ),
-      (fiber) => {
-        let why: Protocol.Refusal | undefined
-        const shaking: Shaking = {
-          until: accepted + Duration.toMillis(handshakeTimeout),
-          cut: (refusal) => {
-            why ??= refusal
-            fiber.interruptUnsafe()
-          }
-        }
-        underWay.add(shaking)
-        if (draining) shaking.cut("draining")
-        else wakeAt(shaking.until)
-        const left = (exit: Exit.Exit<unknown, unknown>) => {
-          underWay.delete(shaking)
-          return Exit.hasInterrupts(exit) ? Fiber.interrupt(fiber) : Effect.void
-        }
-        return Effect.flatMap(Effect.onExit(Fiber.await(fiber), left), (exit): Effect.Effect<T, E | HandshakeError> => {
-          if (why === undefined || !Exit.isFailure(exit) || !Cause.hasInterruptsOnly(exit.cause)) return exit
-          const error = rejection(progress.protocol, progress.step(), why)
-          return Effect.andThen(turnAway(connection, why), Effect.fail(error))
-        })
-      }
+  const shake = (state: Admitted, connection: Connection.Connection) =>
+    Effect.updateContext(
+      telemetry.spanned(state, connection, handshake),
+      (context: Context.Context<Exclude<R, Socket.Socket>>) =>
+        context.pipe(
+          Context.add(Socket.Socket, connection.socket),
+          Context.add(Progress.CurrentProgress, state.progress)
+        ) as Context.Context<R>
     )
-    return telemetry.observed(contested, progress)
-  }
 
   const leavePending = (state: Admitted): void => {
     if (!state.pending) return
     state.pending = false
-    counts.pending--
+    pending--
     telemetry.pending(-1)
   }
 
-  const converse = Effect.fnUntraced(function*(state: Admitted, socket: Socket.Socket) {
-    const { id } = state
-    const progress = Progress.make(name)
-    const connection = yield* Effect.mapError(
-      open(socket, true),
-      (error) => new HandshakeError({ protocol: progress.protocol, step: progress.step(), reason: reasonOf(error) })
-    )
+  const meet = (state: Admitted, connection: Connection.Connection) => {
     state.connection = connection
-    const { peer } = connection
-    emit({ _tag: "Accepted", id, peer })
-    const exit = yield* shake(connection, progress, state.accepted)
-    if (Exit.isFailure(exit)) {
-      if (!Cause.hasInterruptsOnly(exit.cause)) {
-        const reason = Telemetry.outcomeOf(exit)
-        const error = Cause.squash(exit.cause)
-        emit({ _tag: connection.refused ? "Refused" : "Failed", id, peer, reason, error })
-      }
-      return yield* Effect.failCause(exit.cause)
-    }
-    leavePending(state)
-    emit({ _tag: "Ready", id, peer })
-    inService.add(connection)
-    // The drain has begun while this one was on its way here.
-    if (draining) connection.closeToRequests()
-    yield* options.serve(exit.value)
-  })
+    if (subscribers.size > 0) emit({ _tag: "Accepted", id: state.id, peer: connection.peer })
+    return Effect.flatMap(shake(state, connection), (transport) => {
+      leavePending(state)
+      telemetry.ended(state, now() - state.accepted, Exit.void)
+      if (subscribers.size > 0) emit({ _tag: "Ready", id: state.id, peer: connection.peer })
+      // The drain has begun while this one was on its way here.
+      if (draining) connection.closeToRequests()
+      return options.serve(transport)
+    })
+  }
 
-  const depart = Effect.fnUntraced(function*(state: Admitted, exit: Exit.Exit<unknown, unknown>) {
+  const converse = (state: Admitted, socket: Socket.Socket) => {
+    const connection = Connection.accepted(socket, { lingers: true })
+    if (connection !== undefined) return meet(state, connection)
+    state.isScoped = true
+    const opened = Effect.mapError(
+      open(socket, true),
+      (error) =>
+        new HandshakeError({
+          protocol: state.progress.protocol,
+          step: state.progress.step(),
+          reason: reasonOf(error)
+        })
+    )
+    return Effect.flatMap(opened, (connection) => meet(state, connection))
+  }
+
+  // What happens when the fiber of a connection has ended needs another one only where it has to wait.
+  const ended = (state: Admitted, exit: Exit.Exit<unknown, unknown>): void => {
+    const rest = state.pending && Exit.isFailure(exit) ? failed(state, exit.cause) : leave(state, exit)
+    if (rest !== undefined) state.fiber = fork(rest)
+  }
+
+  // The handshake has failed, or has not even begun.
+  const failed = (state: Admitted, cause: Cause.Cause<unknown>): Effect.Effect<void> | undefined => {
+    const { connection, cutFor, id, progress } = state
+    const isCut = cutFor !== undefined && Cause.hasInterruptsOnly(cause)
+    const why = isCut ? Cause.fail(rejection(progress.protocol, progress.step(), cutFor)) : cause
+    const exit = Exit.failCause(why)
+    if (connection === undefined) return leave(state, exit)
+    const told = () => {
+      telemetry.ended(state, now() - state.accepted, exit)
+      if (!Cause.hasInterruptsOnly(why)) {
+        const reason = Telemetry.outcomeOf(exit)
+        const error = Cause.squash(why)
+        emit({ _tag: connection.refused ? "Refused" : "Failed", id, peer: connection.peer, reason, error })
+      }
+      return leave(state, exit)
+    }
+    return isCut
+      ? Effect.onExit(turnAway(connection, cutFor), () => Effect.suspend(() => told() ?? Effect.void))
+      : told()
+  }
+
+  // Nobody is told that it is gone before it is closed.
+  const leave = (state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined => {
+    const closingScope = Scope.closeUnsafe(state.scope, exit)
+    if (closingScope === undefined) {
+      const closing = close(state, exit)
+      return closing === undefined ? depart(state, exit) : Effect.onExit(closing, () => departing(state, exit))
+    }
+    return Effect.onExit(closingScope, (closed) => {
+      const both = Exit.isSuccess(closed)
+        ? exit
+        : Exit.failCause(Exit.isSuccess(exit) ? closed.cause : Cause.combine(exit.cause, closed.cause))
+      return Effect.andThen(close(state, exit) ?? Effect.void, departing(state, both))
+    }).pipe(Effect.asVoid)
+  }
+
+  const close = (state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined =>
+    state.isScoped ? undefined : state.connection?.close(exit)
+
+  const departing = (state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
+    Effect.suspend(() => depart(state, exit) ?? Effect.void)
+
+  const depart = (state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined => {
     const { connection, id } = state
-    const peer = connection?.peer ?? Peer.unknown
-    counts.connections--
-    if (connection !== undefined) inService.delete(connection)
+    admitted.delete(state)
     leavePending(state)
     telemetry.connections(-1)
     const cause = Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? undefined : exit.cause
-    if (connection !== undefined) {
-      emit({ _tag: "Closed", id, peer, error: cause && Cause.squash(cause) })
+    if (connection !== undefined && subscribers.size > 0) {
+      emit({ _tag: "Closed", id, peer: connection.peer, error: cause && Cause.squash(cause) })
     }
-    if (cause !== undefined) yield* report(cause, id, peer)
+    state.onGone?.()
     released()
-  })
+    return cause === undefined ? undefined : report(cause, id, connection?.peer ?? Peer.unknown)
+  }
 
-  const admit = (id: number, socket: Socket.Socket) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.suspend(() => {
-        const state: Admitted = {
-          id,
-          accepted: clock.currentTimeMillisUnsafe(),
-          pending: true,
-          connection: undefined
-        }
-        counts.connections++
-        counts.pending++
-        telemetry.connections(1)
-        telemetry.pending(1)
-        return restore(Effect.scoped(converse(state, socket))).pipe(
-          Effect.onExit((exit) => depart(state, exit)),
-          // It is reported; the socket server need not report it again.
-          Effect.exit
-        )
+  const admit = (socket: Socket.Socket, context: Context.Context<never>): Taken => {
+    const state: Admitted = {
+      id: ++lastId,
+      accepted: now(),
+      scope: Scope.makeUnsafe(),
+      progress: Progress.make(name),
+      pending: true,
+      connection: undefined,
+      isScoped: false,
+      span: undefined,
+      cutFor: undefined,
+      fiber: undefined,
+      onGone: undefined,
+      place: -1
+    }
+    admitted.add(state)
+    pending++
+    telemetry.connections(1)
+    telemetry.pending(1)
+    wakeAt(state.accepted + timeout)
+    // What its handshake and its service need is in the context that the server was made in.
+    const within = Context.add(context, Scope.Scope, state.scope) as Context.Context<any>
+    const fiber = Effect.runForkWith(within)(
+      Effect.withFiber((fiber) => {
+        state.fiber = fiber
+        return converse(state, socket)
+      })
+    )
+    fiber.addObserver((exit) => ended(state, exit))
+    return state
+  }
+
+  const take = (socket: Socket.Socket, context: Context.Context<never>): Taken => {
+    if (draining) return refuse(socket, context, "draining")
+    return admitted.size >= maxConnections || pending >= maxPending
+      ? refuse(socket, context, "capacity")
+      : admit(socket, context)
+  }
+
+  // For a socket server that is told of the end of a connection by the end of its handler.
+  const handle = (socket: Socket.Socket): Effect.Effect<void> =>
+    Effect.contextWith((context: Context.Context<never>) =>
+      Effect.callback<void>((resume) => {
+        const taken = take(socket, context)
+        if (taken.place < 0) return resume(Effect.void)
+        taken.onGone = () => resume(Effect.void)
+        return Effect.callback<void>((resume) => {
+          if (taken.place < 0) return resume(Effect.void)
+          taken.onGone = () => resume(Effect.void)
+          taken.fiber?.interruptUnsafe()
+        })
       })
     )
 
@@ -416,7 +493,12 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     Effect.acquireRelease(
       Effect.tap(
         Queue.sliding<Event, Cause.Done>(1024),
-        (subscriber) => Effect.sync(() => subscribers.add(subscriber))
+        (subscriber) =>
+          Effect.sync(() => {
+            subscribers.add(subscriber)
+            // To tell of their ends one has to know them, and a socket that is closed cannot tell.
+            for (const { connection } of admitted) void connection?.peer
+          })
       ),
       (subscriber) => Effect.sync(() => subscribers.delete(subscriber))
     ),
@@ -425,15 +507,9 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
 
   const running = yield* Effect.forkIn(
     Effect.tapCause(
-      socketServer.run((socket) =>
-        Effect.suspend(() => {
-          const id = ++lastId
-          if (draining) return refuse(id, socket, "draining")
-          return counts.connections >= maxConnections || counts.pending >= maxPending
-            ? refuse(id, socket, "capacity")
-            : admit(id, socket)
-        })
-      ),
+      isDirect(socketServer)
+        ? socketServer[AcceptTypeId]((socket) => take(socket, unscoped))
+        : socketServer.run(handle),
       (cause) =>
         Cause.hasInterruptsOnly(cause)
           ? Effect.void
@@ -455,11 +531,15 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
       if (draining) return restore(Deferred.await(drained))
       draining = true
       return Effect.gen(function*() {
-        if (isStoppable(socketServer)) yield* socketServer[StopTypeId]
-        underWay.forEach((shaking) => shaking.cut("draining"))
-        inService.forEach((connection) => connection.closeToRequests())
+        if (isDirect(socketServer)) yield* socketServer.stop
+        for (const state of admitted) {
+          if (state.pending) cut(state, "draining")
+          else state.connection?.closeToRequests()
+        }
         yield* Effect.timeoutOption(Effect.interruptible(idle), drainTimeout)
         yield* Fiber.interrupt(running)
+        for (const { fiber } of [...admitted, ...refused]) fiber?.interruptUnsafe()
+        yield* idle
         sleeper?.interruptUnsafe()
         subscribers.forEach((subscriber) => Queue.endUnsafe(subscriber))
         yield* Deferred.succeed(drained, undefined)
@@ -470,7 +550,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
 
   return {
     address: socketServer.address,
-    counts: Effect.sync(() => ({ ...counts })),
+    counts: Effect.sync(() => ({ connections: admitted.size, pending, refusing: refused.size })),
     events: Stream.suspend(() =>
       // Who comes after the end would wait for it.
       Deferred.isDoneUnsafe(drained) ? Stream.empty : Stream.unwrap(subscribe)

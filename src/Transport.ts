@@ -233,19 +233,21 @@ export const CurrentObserver: Context.Reference<Observer | undefined> = Context.
  * @category constructors
  * @since 0.1.0
  */
-export const framed: <In, Out>(codec: Codec.Codec<In, Out>, options?: {
+export const framed = <In, Out>(codec: Codec.Codec<In, Out>, options?: {
   readonly describe?: ((frame: In | Out) => string) | undefined
-}) => Effect.Effect<Transport<In, Out>, TransportError, Socket | Scope.Scope> = Effect.fnUntraced(
-  function*<In, Out>(codec: Codec.Codec<In, Out>, options?: {
-    readonly describe?: ((frame: In | Out) => string) | undefined
-  }) {
-    const connection = yield* Connection.open(yield* Socket)
-    connection.inbox.byteLimit = connection.inbox.unread.consumed + (yield* CurrentByteLimit)
-    const observer = yield* CurrentObserver
-    observer?.({ _tag: "Connected", peer: connection.peer })
-    return new TransportImpl(connection, codec, observer, options?.describe)
-  }
-)
+}): Effect.Effect<Transport<In, Out>, TransportError, Socket | Scope.Scope> =>
+  Effect.contextWith((context: Context.Context<Socket | Scope.Scope>) => {
+    const begin = (connection: Connection.Connection): Transport<In, Out> => {
+      connection.inbox.byteLimit = connection.inbox.unread.consumed + Context.get(context, CurrentByteLimit)
+      const observer = Context.get(context, CurrentObserver)
+      observer?.({ _tag: "Connected", peer: connection.peer })
+      return new TransportImpl(connection, codec, observer, options?.describe)
+    }
+    const socket = Context.get(context, Socket)
+    return Connection.isConnectionSocket(socket)
+      ? Effect.succeed(begin(socket[Connection.ConnectionTypeId]))
+      : Effect.map(Connection.open(socket), begin)
+  })
 
 /**
  * A frame as errors and transcripts show it: bounded and printable, and not at all while it is a secret.

@@ -13,7 +13,7 @@ import type * as Peer from "../Peer.ts"
 import { ConnectionFailed, TransportError } from "../TransportError.ts"
 import { closedByPeer, Inbox } from "./inbox.ts"
 import * as PullSource from "./pullSource.ts"
-import { type Chunks, isSourceSocket, type Source, SourceTypeId } from "./source.ts"
+import { type Chunks, isSourceSocket, type Source, type SourceEvents, SourceTypeId } from "./source.ts"
 
 /** A socket that stands for a connection that is open already. */
 export const ConnectionTypeId = "~effect-handshake/Connection"
@@ -32,37 +32,39 @@ export const failed = (operation: "open" | "read" | "write") => (cause: unknown)
 export class Reader {
   isReading = false
   readonly onReadable: () => void
-  private readonly readers: Set<Reader>
-  private readonly flow: () => void
+  private readonly connection: Connection
 
-  constructor(onReadable: () => void, readers: Set<Reader>, flow: () => void) {
+  constructor(connection: Connection, onReadable: () => void) {
+    this.connection = connection
     this.onReadable = onReadable
-    this.readers = readers
-    this.flow = flow
   }
 
   resume(): void {
     if (this.isReading) return
     this.isReading = true
-    this.flow()
+    this.connection.flow()
   }
 
   pause(): void {
     if (!this.isReading) return
     this.isReading = false
-    this.flow()
+    this.connection.flow()
   }
 
   stop(): void {
-    this.readers.delete(this)
     this.isReading = false
-    this.flow()
+    this.connection.forget(this)
   }
 }
 
-export class Connection {
+type Waiter = () => void
+
+// What most connections have of readers and waiters for most of their time.
+const none: ReadonlyArray<never> = []
+
+/** An idle connection is what a server has thousands of: it has no more than it needs, and no function of its own. */
+export class Connection implements SourceEvents {
   readonly inbox: Inbox
-  readonly peer: Peer.Peer
   /**
    * Whether closing waits for the peer's end, discarding what it still sends. To close with unread bytes resets the
    * connection, and a reset can overtake the last words and destroy them at the peer.
@@ -70,47 +72,60 @@ export class Connection {
   lingers = false
   /** Whether the peer was told why it is turned away, so that nobody says it twice. */
   refused = false
-  private discards = false
+  /** Called before each write. */
+  onWrite: (() => void) | undefined = undefined
+  /**
+   * Whoever reads on while no further request is taken, because a request that was taken is not all there, and calls
+   * `stopRequests` when it is.
+   */
+  onCloseToRequests: (() => void) | undefined = undefined
   private readonly source: Source
-  private readonly writing = Semaphore.makeUnsafe(1)
+  private readonly knownPeer: Peer.Peer | undefined
+  private discards = false
+  private writing: Semaphore.Semaphore | undefined = undefined
   private writers = 0
-  private waiters = new Set<() => void>()
-  private readonly readers = new Set<Reader>()
+  // Neither array is changed, so that whoever goes through it sees all that were there.
+  private waiters: ReadonlyArray<Waiter> = none
+  private readers: ReadonlyArray<Reader> = none
   private flowing = false
   private held = false
   // Bytes or the end have come while nobody waited, because a reader lets them come.
   private missed = false
   private givenUp: TransportError | undefined = undefined
-  /** Called before each write. */
-  onWrite: (() => void) | undefined = undefined
 
-  constructor(source: Source, peer: Peer.Peer) {
+  constructor(source: Source, peer?: Peer.Peer) {
     this.source = source
-    this.peer = peer
-    this.inbox = new Inbox(source.view)
-    source.attach({
-      onBytes: (chunk) => {
-        if (this.discards) return
-        this.inbox.push(chunk)
-        this.notify()
-      },
-      onEnd: (error) => {
-        this.inbox.finish(error === undefined ? closedByPeer : failed("read")(error))
-        this.notify()
-      }
-    })
+    this.knownPeer = peer
+    this.inbox = new Inbox(source.view && ((unread) => source.view!(unread)))
+    source.attach(this)
+  }
+
+  get peer(): Peer.Peer {
+    return this.knownPeer ?? this.source.peer
+  }
+
+  onBytes(chunk: Uint8Array): void {
+    if (this.discards) return
+    this.inbox.push(chunk)
+    this.notify()
+  }
+
+  onEnd(error: Socket.SocketError | undefined): void {
+    this.inbox.finish(error === undefined ? closedByPeer : failed("read")(error))
+    this.notify()
   }
 
   /**
    * Calls back once, when bytes or the end have come since. Any number may wait; each looks again when it is called, and
    * takes what it finds then.
    */
-  onReadable(waiter: () => void): () => void {
-    this.waiters.add(waiter)
+  onReadable(waiter: Waiter): () => void {
+    this.waiters = this.waiters.length === 0 ? [waiter] : [...this.waiters, waiter]
     if (this.missed) this.notify()
     else this.flow()
     return () => {
-      this.waiters.delete(waiter)
+      if (!this.waiters.includes(waiter)) return
+      this.waiters = this.waiters.filter((other) => other !== waiter)
       this.flow()
     }
   }
@@ -120,14 +135,25 @@ export class Connection {
    * keep coming without being asked for. It begins paused.
    */
   reader(onReadable: () => void): Reader {
-    const reader = new Reader(onReadable, this.readers, () => this.flow())
-    this.readers.add(reader)
+    const reader = new Reader(this, onReadable)
+    this.readers = this.readers.length === 0 ? [reader] : [...this.readers, reader]
     return reader
   }
 
-  // Nobody reads ahead of what is asked for: whoever comes next may be a TLS handshake with a claim to these bytes.
-  private flow(): void {
-    let wanted = this.waiters.size > 0
+  /** @see Reader.stop */
+  forget(reader: Reader): void {
+    this.readers = this.readers.length === 1 && this.readers[0] === reader
+      ? none
+      : this.readers.filter((other) => other !== reader)
+    this.flow()
+  }
+
+  /**
+   * Lets bytes come where somebody wants them. Nobody reads ahead of what is asked for: whoever comes next may be a TLS
+   * handshake with a claim to these bytes.
+   */
+  flow(): void {
+    let wanted = this.waiters.length > 0
     for (const reader of this.readers) wanted ||= reader.isReading
     wanted &&= !this.held
     if (wanted === this.flowing) return
@@ -137,10 +163,12 @@ export class Connection {
   }
 
   /** Waits for `onReadable`. Interrupted before or after it was called, it has taken nothing. */
-  readonly readable: Effect.Effect<void> = Effect.callback<void>((resume) => {
-    const cancel = this.onReadable(() => resume(Effect.void))
-    return Effect.sync(cancel)
-  })
+  get readable(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      const cancel = this.onReadable(() => resume(Effect.void))
+      return Effect.sync(cancel)
+    })
+  }
 
   /** Nothing more is read, whoever wants it, until `proceed`, which tells all of them to look again. */
   hold(): void {
@@ -169,119 +197,195 @@ export class Connection {
     this.notify()
   }
 
-  private readonly writeFailed = (cause: unknown): TransportError => this.givenUp ?? failed("write")(cause)
+  private failedToWrite<A>(write: Effect.Effect<A, unknown>): Effect.Effect<A, TransportError> {
+    return Effect.mapError(write, (cause) => this.givenUp ?? failed("write")(cause))
+  }
 
   private notify(): void {
-    this.missed = this.waiters.size === 0
-    if (this.waiters.size > 0) {
-      const { waiters } = this
-      this.waiters = new Set()
-      this.flow()
+    const { waiters } = this
+    this.missed = waiters.length === 0
+    if (waiters.length > 0) {
+      this.waiters = none
       for (const waiter of waiters) waiter()
+      // Whoever goes on at once may want more: to stop for that and begin again would be dear.
+      this.flow()
     }
     for (const reader of this.readers) reader.onReadable()
   }
 
   write(chunks: Chunks): Effect.Effect<void, TransportError> {
     this.onWrite?.()
-    return Effect.suspend(() => this.onlyWriter(Effect.mapError(this.source.write(chunks), this.writeFailed)))
+    return Effect.suspend(() => this.begin(chunks) ?? Effect.void)
   }
 
   /** A write that needs no fiber where it need not wait: `undefined` when it is done, else what is left of it to do. */
   writeNow(chunks: Chunks): Effect.Effect<void, TransportError> | undefined {
     this.onWrite?.()
+    return this.begin(chunks)
+  }
+
+  private begin(chunks: Chunks): Effect.Effect<void, TransportError> | undefined {
     // Whoever is in the middle of a write comes first.
-    if (this.source.writeNow === undefined || this.writers > 0) return this.write(chunks)
+    if (this.source.writeNow === undefined || this.writers > 0) {
+      return this.onlyWriter(Effect.suspend(() => this.source.write(chunks)))
+    }
     const waiting = this.source.writeNow(chunks)
-    return waiting && this.onlyWriter(Effect.mapError(waiting, this.writeFailed))
+    return waiting && this.onlyWriter(waiting)
   }
 
   // Nobody else writes while the last writer waits for room.
-  private onlyWriter<E>(waiting: Effect.Effect<void, E>): Effect.Effect<void, E> {
+  private onlyWriter(waiting: Effect.Effect<void, unknown>): Effect.Effect<void, TransportError> {
     this.writers++
     return Effect.ensuring(
-      this.writing.withPermit(waiting),
+      this.oneAtATime(this.failedToWrite(waiting)),
       Effect.sync(() => {
         this.writers--
       })
     )
   }
 
-  /** No further frame is given out; what was given out can still be answered. */
+  private oneAtATime<A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    this.writing ??= Semaphore.makeUnsafe(1)
+    return this.writing.withPermit(write)
+  }
+
+  /** No further request is given out; what was given out can still be answered. */
   closeToRequests(): void {
+    if (this.onCloseToRequests === undefined) return this.stopRequests()
+    this.onCloseToRequests()
+    this.notify()
+  }
+
+  /** No further frame is given out. */
+  stopRequests(): void {
     this.inbox.closed = true
     this.notify()
   }
 
-  private readonly awaitEnd: Effect.Effect<void> = Effect.suspend(() =>
-    this.inbox.end !== undefined ? Effect.void : Effect.andThen(this.readable, this.awaitEnd)
-  )
+  private get awaitEnd(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.inbox.end !== undefined ? Effect.void : Effect.andThen(this.readable, this.awaitEnd)
+    )
+  }
 
-  close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown> {
-    return Effect.suspend(() => {
-      this.inbox.closed = true
-      this.discards = true
-      this.notify()
-      const flushed = this.source.endWrite()
-      // Nobody is there to hear more. Else the end goes out before the connection is given up, which is a reset where
-      // bytes are unread.
-      if (flushed && this.inbox.end !== undefined) return Effect.void
-      const lingers = this.lingers && this.inbox.end === undefined && !Exit.hasInterrupts(exit)
-      const ended = lingers ? Effect.andThen(this.source.flushed, this.awaitEnd) : this.source.flushed
-      return Effect.timeoutOption(Effect.interruptible(ended), lingerTime)
-    })
+  /** Says and hears the last words, and gives the socket up; `undefined` where there is nothing to wait for. */
+  close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+    this.inbox.closed = true
+    this.discards = true
+    this.notify()
+    // Whoever asks what has failed also asks with whom, when the socket cannot tell any more.
+    if (Exit.isFailure(exit)) void this.peer
+    const flushed = this.source.endWrite()
+    // Nobody is there to hear more. Else the end goes out before the connection is given up, which is a reset where
+    // bytes are unread.
+    if (flushed && this.inbox.end !== undefined) {
+      this.source.destroy?.()
+      return undefined
+    }
+    const lingers = this.lingers && this.inbox.end === undefined && !Exit.hasInterrupts(exit)
+    const ended = lingers ? Effect.andThen(this.source.flushed, this.awaitEnd) : this.source.flushed
+    return Effect.asVoid(
+      Effect.ensuring(
+        Effect.timeoutOption(Effect.interruptible(ended), lingerTime),
+        Effect.sync(() => this.source.destroy?.())
+      )
+    )
   }
 
   /** The connection as a `Socket`, so that a handshake that asks for one gets this one. */
-  readonly socket: ConnectionSocket = {
-    ...Socket.make({
-      reader: Effect.map(Effect.scope, () => ({
-        pull: Effect.suspend(() => this.pull),
-        upgrade: Socket.SocketUpgradeError.unsupported
-      })),
-      writer: Effect.succeed({
-        write: (chunk) =>
-          Socket.isCloseEvent(chunk)
-            ? Effect.suspend(() => this.source.endWrite() ? Effect.void : this.source.flushed)
-            : this.writeRaw([chunk]),
-        writeAll: (chunks) => this.writeRaw(chunks)
-      })
-    }),
-    [ConnectionTypeId]: this
+  get socket(): ConnectionSocket {
+    return new OpenSocket(this)
   }
 
-  private writeRaw(chunks: Chunks): Effect.Effect<void, Socket.SocketError> {
-    return this.writing.withPermit(this.source.write(chunks))
+  writeRaw(chunk: Uint8Array | string | Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> {
+    return Socket.isCloseEvent(chunk)
+      ? Effect.suspend(() => this.source.endWrite() ? Effect.void : this.source.flushed)
+      : this.writeAllRaw([chunk])
   }
 
-  private readonly pull: Effect.Effect<readonly [Uint8Array], Socket.SocketError> = Effect.suspend(() => {
-    const { end, unread } = this.inbox
-    if (unread.length > 0) return Effect.succeed([unread.take(unread.length)] as const)
-    if (end === undefined) return Effect.andThen(this.readable, this.pull)
-    const reason = end.reason
-    return Effect.fail(
-      reason._tag === "ConnectionFailed" && reason.cause instanceof Socket.SocketError
-        ? reason.cause
-        : new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1000 }) })
-    )
-  })
+  writeAllRaw(chunks: Chunks): Effect.Effect<void, Socket.SocketError> {
+    return Effect.suspend(() => this.oneAtATime(this.source.write(chunks)))
+  }
+
+  get pull(): Effect.Effect<readonly [Uint8Array], Socket.SocketError> {
+    return Effect.suspend(() => {
+      const { end, unread } = this.inbox
+      if (unread.length > 0) return Effect.succeed([unread.take(unread.length)] as const)
+      if (end === undefined) return Effect.andThen(this.readable, this.pull)
+      const reason = end.reason
+      return Effect.fail(
+        reason._tag === "ConnectionFailed" && reason.cause instanceof Socket.SocketError
+          ? reason.cause
+          : new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1000 }) })
+      )
+    })
+  }
 }
+
+class OpenSocket implements ConnectionSocket {
+  readonly [ConnectionTypeId]: Connection
+
+  constructor(connection: Connection) {
+    this[ConnectionTypeId] = connection
+  }
+
+  get [Socket.TypeId](): typeof Socket.TypeId {
+    return Socket.TypeId
+  }
+
+  get reader(): Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> {
+    const connection = this[ConnectionTypeId]
+    return Effect.map(Effect.scope, () => ({
+      pull: Effect.suspend(() => connection.pull),
+      upgrade: Socket.SocketUpgradeError.unsupported
+    }))
+  }
+
+  get writer(): Effect.Effect<Socket.Writer, never, Scope.Scope> {
+    const connection = this[ConnectionTypeId]
+    return Effect.succeed({
+      write: (chunk) => connection.writeRaw(chunk),
+      writeAll: (chunks) => connection.writeAllRaw(chunks)
+    })
+  }
+}
+
+/** How a connection is opened. */
+export interface Options {
+  readonly peer?: Peer.Peer | undefined
+  readonly lingers?: boolean | undefined
+}
+
+const make = (source: Source, options: Options | undefined): Connection => {
+  const connection = new Connection(source, options?.peer)
+  connection.lingers = options?.lingers ?? false
+  return connection
+}
+
+/** The connection of a socket that is connected already. Whoever has it closes it. */
+export const accepted = (socket: Socket.Socket, options?: Options): Connection | undefined => {
+  if (!isSourceSocket(socket)) return undefined
+  const source = socket[SourceTypeId]
+  return Exit.isExit(source) && Exit.isSuccess(source) ? make(source.value as Source, options) : undefined
+}
+
+const closedBy = (scope: Scope.Scope, connection: Connection): Effect.Effect<Connection> =>
+  Effect.as(Scope.addFinalizerExit(scope, (exit) => connection.close(exit) ?? Effect.void), connection)
 
 /**
  * Opens the connection of a socket, or finds the one that it stands for. The scope closes what was opened here.
  */
-export const open = Effect.fnUntraced(function*(socket: Socket.Socket, options?: {
-  readonly peer?: Peer.Peer | undefined
-  readonly lingers?: boolean | undefined
-}) {
-  if (isConnectionSocket(socket)) return socket[ConnectionTypeId]
-  const scope = yield* Effect.scope
-  const source = yield* Effect.mapError(
-    isSourceSocket(socket) ? socket[SourceTypeId] : PullSource.make(socket),
-    failed("open")
-  )
-  const connection = new Connection(source, options?.peer ?? source.peer)
-  connection.lingers = options?.lingers ?? false
-  yield* Scope.addFinalizerExit(scope, (exit) => connection.close(exit))
-  return connection
-})
+export const open = (
+  socket: Socket.Socket,
+  options?: Options
+): Effect.Effect<Connection, TransportError, Scope.Scope> => {
+  if (isConnectionSocket(socket)) return Effect.succeed(socket[ConnectionTypeId])
+  return Effect.flatMap(Effect.scope, (scope) => {
+    const connection = accepted(socket, options)
+    if (connection !== undefined) return closedBy(scope, connection)
+    return Effect.flatMap(
+      Effect.mapError(isSourceSocket(socket) ? socket[SourceTypeId] : PullSource.make(socket), failed("open")),
+      (source) => closedBy(scope, make(source, options))
+    )
+  })
+}

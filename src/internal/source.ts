@@ -12,34 +12,42 @@ import type * as Peer from "../Peer.ts"
 export type Chunks = ReadonlyArray<Uint8Array | string>
 
 export interface SourceEvents {
-  readonly onBytes: (chunk: Uint8Array) => void
+  onBytes(chunk: Uint8Array): void
   /** The peer will send no more: it ended in order, or the connection broke. */
-  readonly onEnd: (error: Socket.SocketError | undefined) => void
+  onEnd(error: Socket.SocketError | undefined): void
 }
 
-/** What moves the bytes of a connection. The scope that acquired it destroys it. */
+/**
+ * What moves the bytes of a connection. The scope that acquired it destroys it, or the connection does where it has a
+ * `destroy`.
+ *
+ * All of it are methods, so that a connection costs no function of its own for each of them.
+ */
 export interface Source {
+  /** It may be found out only when it is asked for, and not any more when the source is destroyed. */
   readonly peer: Peer.Peer
   /** Says where the bytes go; called once, before any other method. The source is paused. */
-  readonly attach: (events: SourceEvents) => void
+  attach(events: SourceEvents): void
   /** Lets bytes come, until `pause`. One more chunk may come after that. */
-  readonly resume: () => void
-  readonly pause: () => void
+  resume(): void
+  pause(): void
   /** Hands the chunks over at once, in one go, and succeeds when more may be written. Never called concurrently. */
-  readonly write: (chunks: Chunks) => Effect.Effect<void, Socket.SocketError>
+  write(chunks: Chunks): Effect.Effect<void, Socket.SocketError>
   /**
    * The same without a fiber, where the socket can: `undefined` when more may be written, else what to wait for, or why it
    * failed.
    */
-  readonly writeNow?: ((chunks: Chunks) => Effect.Effect<void, Socket.SocketError> | undefined) | undefined
+  writeNow?(chunks: Chunks): Effect.Effect<void, Socket.SocketError> | undefined
   /** Ends the writing side. Returns whether all that was written has left this process, where the socket can tell. */
-  readonly endWrite: () => boolean
+  endWrite(): boolean
   /** Waits until it has. */
   readonly flushed: Effect.Effect<void>
   /** Fails the write that waits, and later ones. A source whose writes never wait has none. */
-  readonly abort?: ((error: Socket.SocketError) => void) | undefined
+  abort?(error: Socket.SocketError): void
+  /** Gives the socket up. The last thing that is called. */
+  destroy?(): void
   /** What decoders are given in the place of the unread bytes, for a test that counts what they do with them. */
-  readonly view?: ((unread: Codec.ByteBuffer) => Codec.ByteBuffer) | undefined
+  view?(unread: Codec.ByteBuffer): Codec.ByteBuffer
 }
 
 export const SourceTypeId = "~effect-handshake/Source"
@@ -51,11 +59,16 @@ export interface SourceSocket extends Socket.Socket {
 
 export const isSourceSocket = (socket: Socket.Socket): socket is SourceSocket => SourceTypeId in socket
 
-export const StopTypeId = "~effect-handshake/Stop"
+export const AcceptTypeId = "~effect-handshake/Accept"
 
-/** A socket server that can stop to listen while it goes on serving the connections it has. */
-export interface StoppableServer {
-  readonly [StopTypeId]: Effect.Effect<void>
+/**
+ * A socket server that hands over each connection as it comes, without a fiber, and can stop to listen while its
+ * connections live on.
+ */
+export interface DirectServer {
+  /** Interrupted, it hands over no more. Whoever was given a connection gives it up. */
+  readonly [AcceptTypeId]: (take: (socket: SourceSocket) => void) => Effect.Effect<never>
+  readonly stop: Effect.Effect<void>
 }
 
-export const isStoppable = (server: object): server is StoppableServer => StopTypeId in server
+export const isDirect = (server: object): server is DirectServer => AcceptTypeId in server

@@ -12,11 +12,12 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as NetAddress from "effect/net/NetAddress"
+import * as Tracer from "effect/Tracer"
 import { isHandshakeError } from "../HandshakeError.ts"
 import type * as Peer from "../Peer.ts"
 import * as Progress from "./progress.ts"
@@ -53,6 +54,12 @@ const peerAttributes = (peer: Peer.Peer): Record<string, unknown> => {
 /** Tells the span of a handshake who the peer is. */
 export const annotatePeer = (peer: Peer.Peer): Effect.Effect<void> => Effect.annotateCurrentSpan(peerAttributes(peer))
 
+/** A handshake that is under way, and the span that it has where it is traced. */
+export interface Observed {
+  readonly progress: Progress.Progress
+  span: Tracer.Span | undefined
+}
+
 /** Updates the metrics of one role, in the registry of the context: without an Effect for each. */
 export const make = (role: Role, context: Context.Context<never>) => {
   const open = Metric.withAttributes(connections, { role })
@@ -78,9 +85,46 @@ export const make = (role: Role, context: Context.Context<never>) => {
     return known
   }
 
+  const count = (protocol: string, outcome: string, millis: number): void => {
+    counter(protocol, outcome).updateUnsafe(1, context)
+    if (outcome === "ready") histogram(protocol).updateUnsafe(millis, context)
+  }
+  const clock = Context.get(context, Clock.Clock)
+  // The native one shows its spans to nobody.
+  const isTraced = Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer
+
   return {
     connections: (by: 1 | -1): void => open.modifyUnsafe(by, context),
     pending: (by: 1 | -1): void => underWay.modifyUnsafe(by, context),
+
+    /** Runs a handshake in a span, where somebody sees it. `ended` ends it. */
+    spanned: <A, E, R>(
+      state: Observed,
+      connection: { readonly peer: Peer.Peer },
+      handshake: Effect.Effect<A, E, R>
+    ): Effect.Effect<A, E, R> =>
+      !isTraced ? handshake : Effect.flatMap(
+        Effect.makeSpan(`${state.progress.protocol} handshake`, {
+          kind: role,
+          attributes: { "handshake.role": role, ...peerAttributes(connection.peer) }
+        }),
+        (span) => {
+          state.span = span
+          return Effect.withParentSpan(handshake, span)
+        }
+      ),
+
+    /** Counts a handshake that has ended, and ends its span. */
+    ended: ({ progress, span }: Observed, millis: number, exit: Exit.Exit<unknown, unknown>): void => {
+      const { protocol } = progress
+      const outcome = outcomeOf(exit)
+      count(protocol, outcome, millis)
+      if (span === undefined) return
+      span.attribute("handshake.protocol", protocol)
+      span.attribute("handshake.outcome", outcome)
+      if (Exit.isFailure(exit)) span.attribute("handshake.step", progress.step())
+      span.end(clock.currentTimeNanosUnsafe(), exit)
+    },
 
     /** One handshake with its span, its outcome and its duration; how it ended is the result. */
     observed: <A, E, R>(
@@ -92,10 +136,7 @@ export const make = (role: Role, context: Context.Context<never>) => {
         const ended = (exit: Exit.Exit<A, E>) => {
           const outcome = outcomeOf(exit)
           const { protocol } = progress
-          counter(protocol, outcome).updateUnsafe(1, context)
-          if (Exit.isSuccess(exit)) {
-            histogram(protocol).updateUnsafe(Number(clock.currentTimeNanosUnsafe() - start) / 1e6, context)
-          }
+          count(protocol, outcome, Number(clock.currentTimeNanosUnsafe() - start) / 1e6)
           return Effect.annotateCurrentSpan({
             "handshake.protocol": protocol,
             "handshake.outcome": outcome,

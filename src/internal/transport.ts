@@ -288,7 +288,16 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
   }
 
   send(frame: Out): Effect.Effect<void, TransportError> {
-    return this.sendAll([frame])
+    return Effect.suspend(() => this.sendNow(frame) ?? Effect.void)
+  }
+
+  /** Sends at once: `undefined` when it is done, else what is left of it to do, or why it cannot be. */
+  sendNow(frame: Out): Effect.Effect<void, TransportError> | undefined {
+    const into = new ByteWriter()
+    const unencodable = this.encode(frame, into)
+    if (unencodable !== undefined) return Effect.fail(unencodable)
+    const chunks = into.finish()
+    return chunks.length === 0 ? undefined : this.connection.writeNow(chunks)
   }
 
   get outgoing(): Sink.Sink<void, Out, never, TransportError> {

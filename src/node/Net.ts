@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -20,18 +21,45 @@ import * as SocketServer from "effect/socket/SocketServer"
 import * as NodeNet from "node:net"
 import { peerOf } from "../internal/netSocket.ts"
 import {
+  AcceptTypeId,
   type Chunks,
+  type DirectServer,
   type Source,
   type SourceEvents,
   type SourceSocket,
-  SourceTypeId,
-  type StoppableServer,
-  StopTypeId
+  SourceTypeId
 } from "../internal/source.ts"
+import type * as Peer from "../Peer.ts"
 
 const socketError = (reason: Socket.SocketErrorReason) => new Socket.SocketError({ reason })
 
 const writeError = (cause: unknown) => socketError(new Socket.SocketWriteError({ cause }))
+
+const closedError = () => new Error("the connection is closed")
+
+/** Where the events of a Node socket go. */
+const SourceKey = Symbol("effect-handshake/NetSource")
+
+interface Sourced extends NodeNet.Socket {
+  [SourceKey]: NetSource
+}
+
+// One function for all connections; Node calls them with the socket as `this`.
+function onData(this: Sourced, chunk: Uint8Array): void {
+  this[SourceKey].onData(chunk)
+}
+function onEnd(this: Sourced): void {
+  this[SourceKey].onEnd(undefined)
+}
+function onDrain(this: Sourced): void {
+  this[SourceKey].drained(Effect.void)
+}
+function onError(this: Sourced, error: Error): void {
+  this[SourceKey].onError(error)
+}
+function onClose(this: Sourced): void {
+  this[SourceKey].onClose()
+}
 
 /**
  * The source of a connected Node socket.
@@ -44,33 +72,79 @@ const writeError = (cause: unknown) => socketError(new Socket.SocketWriteError({
  * | `error` | broken | `close` follows |
  * | `close` | ended, where neither of the two came before | fails |
  */
-const makeSource = (conn: NodeNet.Socket): Source => {
-  let events: SourceEvents | undefined
-  let broken = conn.errored ?? undefined
-  let onDrain: ((result: Effect.Effect<void, Socket.SocketError>) => void) | undefined
+class NetSource implements Source {
+  private readonly conn: NodeNet.Socket
+  private events: SourceEvents | undefined = undefined
+  private broken: Error | undefined
+  private knownPeer: Peer.Peer | undefined = undefined
+  private resumeWriter: ((result: Effect.Effect<void, Socket.SocketError>) => void) | undefined = undefined
 
-  const drained = (result: Effect.Effect<void, Socket.SocketError>): void => {
-    const resume = onDrain
-    onDrain = undefined
+  constructor(conn: NodeNet.Socket) {
+    this.conn = conn
+    this.broken = conn.errored ?? undefined
+    ;(conn as Sourced)[SourceKey] = this
+    conn.on("error", onError)
+  }
+
+  /** Asking the operating system and reading its answer is dear, and most never ask. */
+  get peer(): Peer.Peer {
+    return this.knownPeer ??= peerOf(this.conn)
+  }
+
+  attach(to: SourceEvents): void {
+    const { broken, conn } = this
+    this.events = to
+    conn.on("data", onData)
+    conn.on("end", onEnd)
+    conn.on("drain", onDrain)
+    conn.on("close", onClose)
+    // It broke between its birth and now.
+    if (broken !== undefined) this.onEnd(socketError(new Socket.SocketReadError({ cause: broken })))
+    else if (conn.destroyed) this.onEnd(undefined)
+  }
+
+  onData(chunk: Uint8Array): void {
+    this.events?.onBytes(chunk)
+  }
+
+  onEnd(error: Socket.SocketError | undefined): void {
+    this.events?.onEnd(error)
+  }
+
+  onError(error: Error): void {
+    this.broken = error
+    this.onEnd(socketError(new Socket.SocketReadError({ cause: error })))
+  }
+
+  onClose(): void {
+    this.onEnd(undefined)
+    if (this.resumeWriter !== undefined) this.drained(Effect.fail(writeError(this.broken ?? closedError())))
+  }
+
+  drained(result: Effect.Effect<void, Socket.SocketError>): void {
+    const resume = this.resumeWriter
+    this.resumeWriter = undefined
     resume?.(result)
   }
-  conn.on("error", (error) => {
-    broken = error
-    events?.onEnd(socketError(new Socket.SocketReadError({ cause: error })))
-  })
 
-  const awaitDrain = Effect.callback<void, Socket.SocketError>((resume) => {
-    if (conn.destroyed) return resume(Effect.fail(writeError(broken ?? new Error("the connection is closed"))))
-    if (!conn.writableNeedDrain) return resume(Effect.void)
-    onDrain = resume
-    return Effect.sync(() => {
-      onDrain = undefined
-    })
-  })
+  resume(): void {
+    this.conn.resume()
+  }
 
-  const writeNow = (chunks: Chunks): Effect.Effect<void, Socket.SocketError> | undefined => {
+  pause(): void {
+    this.conn.pause()
+  }
+
+  write(chunks: Chunks): Effect.Effect<void, Socket.SocketError> {
+    return Effect.suspend(() => this.writeNow(chunks) ?? Effect.void)
+  }
+
+  writeNow(chunks: Chunks): Effect.Effect<void, Socket.SocketError> | undefined {
+    const { broken, conn } = this
     if (broken !== undefined) return Effect.fail(writeError(broken))
-    if (!conn.writable) return Effect.fail(writeError(new Error("the connection is closed")))
+    if (!conn.writable) return Effect.fail(writeError(closedError()))
+    // Whoever waited for this was interrupted; what it wrote still fills the buffer.
+    if (conn.writableNeedDrain) return Effect.andThen(this.awaitDrain, this.write(chunks))
     if (chunks.length === 1) {
       conn.write(chunks[0])
     } else {
@@ -78,85 +152,111 @@ const makeSource = (conn: NodeNet.Socket): Source => {
       for (const chunk of chunks) conn.write(chunk)
       conn.uncork()
     }
-    return conn.writableNeedDrain ? awaitDrain : undefined
+    return conn.writableNeedDrain ? this.awaitDrain : undefined
   }
 
-  return {
-    peer: peerOf(conn),
-    attach: (to) => {
-      events = to
-      conn.on("data", to.onBytes)
-      conn.on("end", () => to.onEnd(undefined))
-      conn.on("drain", () => drained(Effect.void))
-      conn.on("close", () => {
-        to.onEnd(undefined)
-        if (onDrain !== undefined) drained(Effect.fail(writeError(broken ?? new Error("the connection is closed"))))
+  private get awaitDrain(): Effect.Effect<void, Socket.SocketError> {
+    return Effect.callback((resume) => {
+      if (this.conn.destroyed) return resume(Effect.fail(writeError(this.broken ?? closedError())))
+      if (!this.conn.writableNeedDrain) return resume(Effect.void)
+      this.resumeWriter = resume
+      return Effect.sync(() => {
+        this.resumeWriter = undefined
       })
-      // It broke between its birth and now.
-      if (broken !== undefined) to.onEnd(socketError(new Socket.SocketReadError({ cause: broken })))
-      else if (conn.destroyed) to.onEnd(undefined)
-    },
-    resume: () => {
-      conn.resume()
-    },
-    pause: () => {
-      conn.pause()
-    },
-    write: function write(chunks: Chunks): Effect.Effect<void, Socket.SocketError> {
-      return Effect.suspend(() =>
-        // Whoever waited for this was interrupted; what it wrote still fills the buffer.
-        conn.writableNeedDrain && conn.writable
-          ? Effect.andThen(awaitDrain, write(chunks))
-          : writeNow(chunks) ?? Effect.void
-      )
-    },
-    writeNow,
-    endWrite: () => {
-      if (!conn.writableEnded) conn.end()
-      return conn.destroyed || conn.writableLength === 0
-    },
-    // `close` follows, and fails the write.
-    abort: () => {
-      conn.destroy()
-    },
-    flushed: Effect.callback<void>((resume) => {
+    })
+  }
+
+  endWrite(): boolean {
+    const { conn } = this
+    if (!conn.writableEnded) conn.end()
+    return conn.destroyed || conn.writableLength === 0
+  }
+
+  /** `close` follows, and fails the write. */
+  abort(): void {
+    this.conn.destroy()
+  }
+
+  destroy(): void {
+    this.conn.destroy()
+  }
+
+  get flushed(): Effect.Effect<void> {
+    const { conn } = this
+    return Effect.callback((resume) => {
       if (conn.destroyed || conn.writableFinished) return resume(Effect.void)
-      const done = () => {
+      const off = () => {
         conn.off("finish", done)
         conn.off("close", done)
+      }
+      const done = () => {
+        off()
         resume(Effect.void)
       }
       conn.once("finish", done)
       conn.once("close", done)
-      return Effect.sync(() => {
-        conn.off("finish", done)
-        conn.off("close", done)
-      })
+      return Effect.sync(off)
     })
   }
 }
 
-// A Socket for whoever uses it as any other, and a source for those who know of it, who never make the other. `release`
-// differs: the one flushes by itself, the other was flushed by its connection.
-const fromConnection = (
-  open: (release: (conn: NodeNet.Socket) => void) => Effect.Effect<NodeNet.Socket, Socket.SocketError, Scope.Scope>
-): SourceSocket => {
-  let known: Socket.Socket | undefined
-  const socket = Effect.suspend(() =>
-    known !== undefined ? Effect.succeed(known) : Effect.map(
-      NodeSocket.fromDuplex(open((conn) => conn.destroySoon())),
-      (socket) => {
-        known = socket
-        return socket
-      }
+/** Node's socket as Effect's own Node sockets have it; it flushes by itself when its scope closes. */
+type Generic = Effect.Effect<Socket.Socket>
+
+/**
+ * A Socket for whoever uses it as any other, and a source for those who know of it. Whichever is not asked for is not
+ * made.
+ */
+abstract class NetSocket implements SourceSocket {
+  abstract readonly [SourceTypeId]: Effect.Effect<Source, Socket.SocketError, Scope.Scope>
+  /** Opens the connection, and gives it up in the end as an ordinary socket does. */
+  protected abstract readonly duplex: Effect.Effect<NodeNet.Socket, Socket.SocketError, Scope.Scope>
+  private known: Socket.Socket | undefined = undefined
+
+  get [Socket.TypeId](): typeof Socket.TypeId {
+    return Socket.TypeId
+  }
+
+  private get generic(): Generic {
+    return Effect.suspend(() =>
+      this.known !== undefined ? Effect.succeed(this.known) : Effect.map(
+        NodeSocket.fromDuplex(this.duplex),
+        (socket) => this.known = socket
+      )
     )
-  )
-  return {
-    ...Socket.make({
-      reader: Effect.flatMap(socket, (socket) => socket.reader),
-      writer: Effect.flatMap(socket, (socket) => socket.writer)
-    }),
-    [SourceTypeId]: Effect.map(open((conn) => conn.destroy()), makeSource)
+  }
+
+  get reader(): Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> {
+    return Effect.flatMap(this.generic, (socket) => socket.reader)
+  }
+
+  get writer(): Effect.Effect<Socket.Writer, never, Scope.Scope> {
+    return Effect.flatMap(this.generic, (socket) => socket.writer)
+  }
+}
+
+class AcceptedSocket extends NetSocket {
+  private readonly conn: NodeNet.Socket
+
+  constructor(conn: NodeNet.Socket) {
+    super()
+    this.conn = conn
+  }
+
+  get [SourceTypeId](): Exit.Exit<Source> {
+    return Exit.succeed(new NetSource(this.conn))
+  }
+
+  /** What was written is flushed. */
+  giveUp(): void {
+    if (!this.conn.destroyed) this.conn.destroySoon()
+  }
+
+  protected get duplex() {
+    return Effect.acquireRelease(
+      Effect.sync(() => this.conn),
+      (conn) => Effect.sync(() => conn.destroySoon())
+    )
   }
 }
 
@@ -186,31 +286,51 @@ export type DialOptions = NodeNet.NetConnectOpts
  */
 export const socket = (to: DialOptions | NetAddress.SocketAddress): Effect.Effect<Socket.Socket> => {
   const options = NetAddress.isSocketAddress(to) ? dialOptions(to) : to
-  return Effect.sync(() =>
-    fromConnection((release) =>
-      Effect.acquireRelease(
-        Effect.callback<NodeNet.Socket, Socket.SocketError>((resume) => {
-          const conn = NodeNet.connect({ noDelay: true, allowHalfOpen: true, ...options })
-          const refused = (cause: Error) =>
-            resume(Effect.fail(socketError(new Socket.SocketOpenError({ kind: "Unknown", cause }))))
-          conn.once("error", refused)
-          conn.once("connect", () => {
-            conn.off("error", refused)
-            conn.pause()
-            // Whoever has it now listens for errors; one that comes before that must not end the process.
-            conn.on("error", ignore)
-            resume(Effect.succeed(conn))
-          })
-          return Effect.sync(() => {
-            conn.on("error", ignore)
-            conn.destroy()
-          })
-        }),
-        (conn) => Effect.sync(() => release(conn)),
-        { interruptible: true }
-      )
-    )
+  return Effect.sync(() => new DialledSocket(options))
+}
+
+const dial = (
+  options: DialOptions,
+  release: (conn: NodeNet.Socket) => void
+): Effect.Effect<NodeNet.Socket, Socket.SocketError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<NodeNet.Socket, Socket.SocketError>((resume) => {
+      const conn = NodeNet.connect({ noDelay: true, allowHalfOpen: true, ...options })
+      const refused = (cause: Error) =>
+        resume(Effect.fail(socketError(new Socket.SocketOpenError({ kind: "Unknown", cause }))))
+      conn.once("error", refused)
+      conn.once("connect", () => {
+        conn.off("error", refused)
+        conn.pause()
+        // Whoever has it now listens for errors; one that comes before that must not end the process.
+        conn.on("error", ignore)
+        resume(Effect.succeed(conn))
+      })
+      return Effect.sync(() => {
+        conn.on("error", ignore)
+        conn.destroy()
+      })
+    }),
+    (conn) => Effect.sync(() => release(conn)),
+    { interruptible: true }
   )
+
+class DialledSocket extends NetSocket {
+  private readonly options: DialOptions
+
+  constructor(options: DialOptions) {
+    super()
+    this.options = options
+  }
+
+  get [SourceTypeId](): Effect.Effect<Source, Socket.SocketError, Scope.Scope> {
+    // It was flushed by its connection.
+    return Effect.map(dial(this.options, (conn) => conn.destroy()), (conn) => new NetSource(conn))
+  }
+
+  protected get duplex() {
+    return dial(this.options, (conn) => conn.destroySoon())
+  }
 }
 
 const dialOptions = (address: NetAddress.SocketAddress): DialOptions =>
@@ -240,6 +360,13 @@ export const layerSocket = (to: DialOptions | NetAddress.SocketAddress): Layer.L
  * @since 0.1.0
  */
 export type ListenOptions = NodeNet.ServerOpts & NodeNet.ListenOptions
+
+// As Effect's own socket servers report it.
+const unhandled = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.ignoreCause(Effect.failCause(cause), {
+    log: "Unhandled",
+    message: "Unhandled error in SocketServer"
+  })
 
 const openError = (cause: unknown) =>
   new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
@@ -288,38 +415,42 @@ export const makeServer = Effect.fnUntraced(function*(
   // Accepting can fail later for want of file descriptors; the server goes on when there are some again.
   server.on("error", ignore)
 
-  const run = Effect.fnUntraced(function*<R, E, _>(handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>) {
-    const scope = yield* Scope.make()
-    const fork = Effect.runForkWith(Context.omit(Scope.Scope)(yield* Effect.context<R>()) as Context.Context<R>)
-    const track = Fiber.runIn(scope)
-    accept = (conn) => {
-      const socket = fromConnection((release) =>
-        Effect.acquireRelease(Effect.succeed(conn), (conn) => Effect.sync(() => release(conn)))
-      )
-      const handled = Effect.suspend(() => handler(socket)).pipe(
-        Effect.ignoreCause({ log: "Unhandled", message: "Unhandled error in SocketServer" }),
-        // A handler that never opens its connection would leave it to the peer.
-        Effect.ensuring(Effect.sync(() => conn.destroySoon()))
-      )
-      track(fork(handled))
-    }
-    for (const conn of parked) {
-      parked.delete(conn)
-      accept(conn)
-    }
-    return yield* Effect.ensuring(
-      Effect.never,
-      Effect.suspend(() => {
+  const acceptWith = (take: (socket: AcceptedSocket) => void): Effect.Effect<never> =>
+    Effect.callback<never>(() => {
+      accept = (conn) => take(new AcceptedSocket(conn))
+      for (const conn of parked) {
+        parked.delete(conn)
+        accept(conn)
+      }
+      return Effect.sync(() => {
         accept = undefined
-        return Scope.close(scope, Exit.void)
       })
-    )
+    })
+
+  const run = Effect.fnUntraced(function*<R, E, _>(handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>) {
+    const fork = Effect.runForkWith(Context.omit(Scope.Scope)(yield* Effect.context<R>()) as Context.Context<R>)
+    const handling = new Set<Fiber.Fiber<unknown, unknown>>()
+    const accepting = acceptWith((socket) => {
+      const handled = Effect.onExit(
+        Effect.suspend(() => handler(socket)),
+        (exit) => {
+          // A handler that never opens its connection would leave it to the peer.
+          socket.giveUp()
+          return Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? Effect.void : unhandled(exit.cause)
+        }
+      )
+      const fiber = fork(handled)
+      handling.add(fiber)
+      fiber.addObserver(() => handling.delete(fiber))
+    })
+    return yield* Effect.ensuring(accepting, Effect.suspend(() => Fiber.interruptAll(handling)))
   })
 
-  const service: SocketServer.SocketServer["Service"] & StoppableServer = {
+  const service: SocketServer.SocketServer["Service"] & DirectServer = {
     address: addressOf(server.address()!),
     run,
-    [StopTypeId]: stop
+    [AcceptTypeId]: acceptWith,
+    stop
   }
   return service
 })

@@ -79,25 +79,38 @@ export class Tap {
   }
 
   private watched(source: Source): Source {
+    // Not `...source`: what a class has it has from its prototype.
     return {
-      ...source,
+      get peer() {
+        return source.peer
+      },
       attach: (events) =>
         source.attach({
-          ...events,
           onBytes: (chunk) => {
             this.given(chunk.length)
             events.onBytes(chunk)
-          }
+          },
+          onEnd: (error) => events.onEnd(error)
         }),
+      resume: () => source.resume(),
+      pause: () => source.pause(),
       write: (chunks) =>
         Effect.suspend(() => {
           this.note(chunks)
           return source.write(chunks)
         }),
-      writeNow: source.writeNow && ((chunks) => {
-        this.note(chunks)
-        return source.writeNow!(chunks)
+      ...(source.writeNow !== undefined && {
+        writeNow: (chunks: Chunks) => {
+          this.note(chunks)
+          return source.writeNow!(chunks)
+        }
       }),
+      endWrite: () => source.endWrite(),
+      get flushed() {
+        return source.flushed
+      },
+      abort: (error) => source.abort?.(error),
+      destroy: () => source.destroy?.(),
       view: (unread) => this.view(unread)
     }
   }
