@@ -84,7 +84,8 @@ const operations = <A>(
       name: "encode batch",
       run: () => {
         const into = new ByteWriter()
-        for (const frame of frames) encodeInto(frame, into)
+        // As a transport does.
+        if (codec.encodeMany?.(frames, into) !== true) { for (const frame of frames) encodeInto(frame, into) }
         write(into)
         return work
       }

@@ -12,7 +12,15 @@ import { dual } from "effect/Function"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { ByteBuffer as ByteBufferImpl, ByteWriter as ByteWriterImpl, utf8Length } from "./internal/bytes.ts"
+import {
+  ByteBuffer as ByteBufferImpl,
+  ByteWriter as ByteWriterImpl,
+  concat,
+  indexOf,
+  isContinuation,
+  putUint,
+  utf8Length
+} from "./internal/bytes.ts"
 import * as Excerpt from "./internal/excerpt.ts"
 
 /**
@@ -105,8 +113,15 @@ export interface ByteBuffer {
   at(index: number): number
   /** The index of the first such byte at or after `from`, or -1. */
   indexOf(byte: number, from: number): number
+  /** The index of the last such byte in `[from, to)`, or -1. */
+  lastIndexOf(byte: number, from: number, to: number): number
   /** The bytes in `[from, to)`, without taking them. */
   peek(from: number, to: number): Uint8Array
+  /**
+   * The bytes in `[from, to)` as text, a byte order mark included, without taking them; `undefined` where they are not
+   * UTF-8.
+   */
+  text(from: number, to: number): string | undefined
   /** Removes that many bytes from the front and returns them. */
   take(length: number): Uint8Array
   /** Removes that many bytes from the front. */
@@ -146,8 +161,8 @@ export interface ByteWriter {
  * @since 0.1.0
  */
 export interface Decoder<out In> {
-  readonly decode: (input: ByteBuffer) => Result.Result<In, CodecError> | undefined
-  readonly decodeMany?: (input: ByteBuffer, max: number) => Array<In>
+  decode(input: ByteBuffer): Result.Result<In, CodecError> | undefined
+  decodeMany?(input: ByteBuffer, max: number): Array<In>
 }
 
 /**
@@ -227,117 +242,243 @@ const tooLarge = (input: ByteBuffer, limit: number): FrameTooLarge => {
 const unencodable = (problem: string, frame: unknown): MalformedFrame =>
   new MalformedFrame({ problem: Excerpt.ofText(problem), excerpt: Excerpt.ofFrame(frame), fault: "local" })
 
-const includes = (bytes: Uint8Array, part: Uint8Array): boolean => {
-  for (let at = bytes.indexOf(part[0]); at !== -1; at = bytes.indexOf(part[0], at + 1)) {
+/** The index of the first such part, or -1. */
+const indexOfPart = (bytes: Uint8Array, part: Uint8Array): number => {
+  for (let at = indexOf(bytes, part[0], 0); at !== -1; at = indexOf(bytes, part[0], at + 1)) {
     let matched = 1
     while (matched < part.length && bytes[at + matched] === part[matched]) matched++
-    if (matched === part.length) return true
+    if (matched === part.length) return at
+  }
+  return -1
+}
+
+/** Whether two of them can share bytes. Else each one that is found anywhere ends a frame. */
+const overlapsItself = (delimiter: Uint8Array): boolean => {
+  for (let shift = 1; shift < delimiter.length; shift++) {
+    if (delimiter.subarray(shift).every((byte, i) => byte === delimiter[i])) return true
   }
   return false
 }
 
-/** From how many bytes on a frame is long. */
-const longFrame = 4096
-
-/** Frames that were decoded together, and how many bytes each of them has been with its delimiter. */
-interface Batch<A> {
-  readonly frames: Array<A>
-  readonly sizeOf: (frame: A) => number
-  /** Whether it is all that there was. */
-  readonly isWhole: boolean
-}
-
 /**
- * The decoder of frames that end with a delimiter.
+ * Finds where frames end that end with a delimiter.
  *
  * `searched` is how many unread bytes are known not to begin a delimiter, so no byte is looked at twice however small
- * the pieces in which a frame arrives. `batch` are frames that were decoded together and of which the first `given` were
- * taken; the bytes of the others are unread still. `singly` is how many bytes cannot be decoded together.
+ * the pieces in which a frame arrives.
  */
-const delimitedDecoder = <A>(
-  delimiter: Uint8Array,
-  maxLength: number,
-  finish: (frame: Uint8Array) => Result.Result<A, CodecError>,
-  /** Makes frames of a run of whole ones, without its last delimiter, up to one that may be none. */
-  finishMany?: (frames: Uint8Array, maxLength: number) => Batch<A>
-): Decoder<A> => {
-  const first = delimiter[0]
-  let searched = 0
-  let batch: Batch<A> | undefined
-  let batched = 0
-  let given = 0
-  let singly = 0
+class DelimiterSearch {
+  searched = 0
+  readonly delimiter: Uint8Array
+  readonly maxLength: number
 
-  // Decodes all that is complete, once, however many of it are taken at a time.
-  const gather = (input: ByteBuffer): Batch<A> | undefined => {
-    // A frame that came in many pieces is put together on its own.
-    if (finishMany === undefined || delimiter.length > 1 || singly > 0 || searched > longFrame) return undefined
-    const last = input.peek(searched, input.length).lastIndexOf(first)
-    if (last === -1) return undefined
-    const end = searched + last
-    given = 0
-    batch = finishMany(input.peek(0, end), maxLength)
-    batched = batch.isWhole ? end + 1 : 0
-    if (batch.frames.length === 0) {
-      singly = end
-      batch = undefined
-    }
-    return batch
+  constructor(delimiter: Uint8Array, maxLength: number) {
+    this.delimiter = delimiter
+    this.maxLength = maxLength
   }
 
-  const give = (input: ByteBuffer, { frames, sizeOf }: Batch<A>, max: number): Array<A> => {
-    const from = given
-    given = Math.min(frames.length, from + max)
-    searched = 0
-    // All at once is the common case, and needs no sum.
-    if (from === 0 && given === frames.length && batched > 0) {
-      input.skip(batched)
-      batch = undefined
-      return frames
-    }
-    let size = 0
-    for (let i = from; i < given; i++) size += sizeOf(frames[i])
-    input.skip(size)
-    if (given === frames.length) batch = undefined
-    return frames.slice(from, given)
-  }
-
-  const decodeOne = (input: ByteBuffer): Result.Result<A, CodecError> | undefined => {
+  /** The length of the first frame, why there will be none, or `undefined` while more bytes are needed. */
+  first(input: ByteBuffer): number | Result.Result<never, FrameTooLarge> | undefined {
+    const { delimiter, maxLength } = this
     for (;;) {
-      const at = input.indexOf(first, searched)
+      const at = this.searched === input.length ? -1 : input.indexOf(delimiter[0], this.searched)
       if (at === -1) {
-        searched = input.length
-        return searched > maxLength ? Result.fail(tooLarge(input, maxLength)) : undefined
+        this.searched = input.length
+        return this.searched > maxLength ? Result.fail(tooLarge(input, maxLength)) : undefined
       }
       if (at > maxLength) return Result.fail(tooLarge(input, maxLength))
       let matched = 1
       while (
         matched < delimiter.length && at + matched < input.length && input.at(at + matched) === delimiter[matched]
       ) matched++
-      if (matched === delimiter.length) {
-        searched = 0
-        singly = Math.max(0, singly - at - delimiter.length)
-        const frame = input.take(at)
-        input.skip(delimiter.length)
-        return finish(frame)
-      }
+      if (matched === delimiter.length) return at
       if (at + matched === input.length) {
-        searched = at
+        this.searched = at
         return undefined
       }
-      searched = at + 1
+      this.searched = at + 1
     }
   }
 
-  return {
-    decode: (input) => batch === undefined ? decodeOne(input) : Result.succeed(give(input, batch, 1)[0]),
-    ...(finishMany !== undefined && {
-      decodeMany: (input, max) => {
-        const frames = batch ?? gather(input)
-        return frames === undefined ? [] : give(input, frames, max)
+  /** Where the last delimiter begins, or -1. It must be one that does not overlap itself. */
+  last(input: ByteBuffer): number {
+    const { delimiter } = this
+    const more = delimiter.length - 1
+    let to = input.length
+    for (;;) {
+      const at = input.lastIndexOf(delimiter[more], this.searched, to) - more
+      if (at < this.searched) {
+        this.passed(input.length)
+        return -1
       }
-    })
+      let matched = 0
+      while (matched < more && input.at(at + matched) === delimiter[matched]) matched++
+      if (matched === more) return at
+      to = at + more
+    }
   }
+
+  /** So many unread bytes hold no delimiter; the last of them may begin one. */
+  passed(length: number): void {
+    this.searched = Math.max(this.searched, length - this.delimiter.length + 1)
+  }
+
+  /** The frames in front were taken. */
+  taken(): void {
+    this.searched = 0
+  }
+}
+
+/** What the lines of one codec are. */
+interface LineRules {
+  readonly ending: string
+  readonly delimiter: Uint8Array
+  readonly maxLength: number
+}
+
+/**
+ * The decoder of lines. A chunk is decoded at once and then split, which is several times as fast as line by line, and a
+ * line that came in many pieces is made of their texts, so that none of its bytes is copied.
+ *
+ * | state | `batch` | `isBroken` | what comes next |
+ * |---|---|---|---|
+ * | between batches | undefined | false | all lines that are complete are decoded, up to one that is too long |
+ * | in a batch | its lines, of which `given` were taken | false | the others, whose bytes are unread still |
+ * | one by one | undefined | true | one line after the other, up to the one that is not UTF-8 |
+ */
+class LinesDecoder implements Decoder<string> {
+  protected readonly rules: LineRules
+  protected readonly search: DelimiterSearch
+  // Whether one of the lines that are complete is not UTF-8, so that nothing comes behind it.
+  private isBroken = false
+  protected batch: Array<string> | undefined = undefined
+  private given = 0
+  // Whether each character of the batch is one byte.
+  private isAscii = true
+  // How many bytes the batch has, if it is all that was complete, and how many were behind it.
+  private batched = 0
+  private behind = 0
+
+  constructor(rules: LineRules) {
+    this.rules = rules
+    this.search = new DelimiterSearch(rules.delimiter, rules.maxLength)
+  }
+
+  decode(input: ByteBuffer): Result.Result<string, CodecError> | undefined {
+    if (this.batch !== undefined) return Result.succeed(this.give(input, this.batch, 1)[0])
+    const length = this.search.first(input)
+    if (typeof length !== "number") return length
+    const line = input.text(0, length)
+    const result = line === undefined ? Result.fail(notUtf8(input.peek(0, length))) : Result.succeed(line)
+    input.skip(length + this.rules.delimiter.length)
+    this.search.taken()
+    return result
+  }
+
+  private isTooLong(line: string): boolean {
+    const { maxLength } = this.rules
+    return this.isAscii ? line.length > maxLength : isLongerThan(line, maxLength)
+  }
+
+  // Decodes all that is complete, once, however many of it are taken at a time.
+  protected gather(input: ByteBuffer): Array<string> | undefined {
+    if (this.isBroken) return undefined
+    const { delimiter, ending, maxLength } = this.rules
+    const { searched } = this.search
+    const end = this.search.last(input)
+    if (end === -1) return undefined
+    // The first line may have come in many pieces, and ends behind what was searched.
+    let cut = searched
+    while (cut > 0 && cut > searched - 4 && isContinuation(input.at(cut))) cut--
+    const head = cut === 0 ? "" : input.text(0, cut)
+    const rest = input.text(cut, end)
+    if (head === undefined || rest === undefined) {
+      this.isBroken = true
+      return undefined
+    }
+    const lines = rest.includes(ending) ? rest.split(ending) : [rest]
+    if (head !== "") lines[0] = head + lines[0]
+    this.isAscii = head.length + rest.length === end
+    this.batched = end + delimiter.length
+    this.behind = input.length - this.batched
+    const long = end > maxLength ? lines.findIndex((line) => this.isTooLong(line)) : -1
+    if (long !== -1) {
+      this.batched = 0
+      lines.length = long
+      // What is wrong with the first one, `decode` says.
+      if (long === 0) return undefined
+    }
+    this.given = 0
+    return this.batch = lines
+  }
+
+  protected give(input: ByteBuffer, lines: Array<string>, max: number): Array<string> {
+    const from = this.given
+    const to = Math.min(lines.length, from + max)
+    const isLast = to === lines.length
+    const taken = from === 0 && isLast ? lines : lines.slice(from, to)
+    this.given = to
+    // All at once is the common case, and needs no sum.
+    if (taken === lines && this.batched > 0) {
+      input.skip(this.batched)
+    } else {
+      let size = 0
+      for (const line of taken) size += (this.isAscii ? line.length : utf8Length(line)) + this.rules.delimiter.length
+      input.skip(size)
+    }
+    this.search.taken()
+    if (isLast) {
+      this.batch = undefined
+      if (this.batched > 0) this.search.passed(this.behind)
+    }
+    return taken
+  }
+}
+
+/** Of lines whose ending is found from behind too: it does not overlap itself. */
+class BatchingLinesDecoder extends LinesDecoder {
+  decodeMany(input: ByteBuffer, max: number): Array<string> {
+    const lines = this.batch ?? this.gather(input)
+    return lines === undefined ? [] : this.give(input, lines, max)
+  }
+}
+
+const delimitedDecoder = (delimiter: Uint8Array, maxLength: number): Decoder<Uint8Array> => {
+  const search = new DelimiterSearch(delimiter, maxLength)
+  const take = (input: ByteBuffer, length: number): Uint8Array => {
+    const frame = input.take(length)
+    input.skip(delimiter.length)
+    search.taken()
+    return frame
+  }
+  return {
+    decode: (input) => {
+      const length = search.first(input)
+      return typeof length === "number" ? Result.succeed(take(input, length)) : length
+    },
+    decodeMany: (input, max) => {
+      const frames: Array<Uint8Array> = []
+      while (frames.length < max) {
+        const length = search.first(input)
+        if (typeof length !== "number") break
+        frames.push(take(input, length))
+      }
+      return frames
+    }
+  }
+}
+
+/**
+ * A frame of so few bytes is copied to stand in one array with its header or delimiter, and frames of so few on average
+ * to stand in one array with each other. For longer ones the copy costs more than the writes that it saves (measured on
+ * a socket of Node).
+ */
+const tinyFrame = 256
+const smallFrame = 2048
+
+const lengthOf = (frames: ReadonlyArray<Uint8Array>): number => {
+  let length = 0
+  for (const frame of frames) length += frame.length
+  return length
 }
 
 /**
@@ -365,60 +506,59 @@ export const delimited = (ending: Uint8Array, options?: {
   readonly maxLength?: number | undefined
 }): Codec<Uint8Array, Uint8Array> => {
   if (ending.length === 0) throw new RangeError("Codec.delimited: the delimiter must not be empty")
-  const delimiter = ending.slice()
+  // To `slice` a Buffer would copy nothing.
+  const delimiter = new Uint8Array(ending)
   const maxLength = options?.maxLength ?? defaultMaxLength
+  const overlaps = overlapsItself(delimiter)
+  // Where delimiters overlap, one may also begin in the frame and end in the real one.
+  const holdsDelimiter = (frame: Uint8Array): boolean => {
+    if (indexOfPart(frame, delimiter) !== -1) return true
+    if (!overlaps) return false
+    const tail = frame.subarray(Math.max(0, frame.length - delimiter.length + 1))
+    return indexOfPart(concat([tail, delimiter]), delimiter) !== tail.length
+  }
+  const write = (frame: Uint8Array, into: ByteWriter): void => {
+    if (frame.length <= tinyFrame) return into.bytes(concat([frame, delimiter]))
+    into.bytes(frame)
+    // Not the one that every connection has: whoever receives it may own it.
+    into.bytes(delimiter.slice())
+  }
   return make<Uint8Array>({
-    decoder: () => delimitedDecoder(delimiter, maxLength, Result.succeed),
+    decoder: () => delimitedDecoder(delimiter, maxLength),
     encode: (frame, into) => {
       if (frame.length > maxLength) {
         return Result.fail(new FrameTooLarge({ limit: maxLength, excerpt: Excerpt.ofBytes(frame), fault: "local" }))
       }
-      // The delimiter may also begin inside the frame and end in the real one.
-      const sent = new Uint8Array(frame.length + delimiter.length)
-      sent.set(frame)
-      sent.set(delimiter, frame.length)
-      if (includes(sent.subarray(0, sent.length - 1), delimiter)) {
-        return Result.fail(unencodable("a frame must not contain its delimiter", frame))
+      if (holdsDelimiter(frame)) return Result.fail(unencodable("a frame must not contain its delimiter", frame))
+      write(frame, into)
+    },
+    encodeMany: (frames, into) => {
+      for (const frame of frames) if (frame.length > maxLength || holdsDelimiter(frame)) return false
+      const length = lengthOf(frames)
+      if (length > smallFrame * frames.length) {
+        for (const frame of frames) write(frame, into)
+        return true
+      }
+      const sent = new Uint8Array(length + frames.length * delimiter.length)
+      let at = 0
+      for (const frame of frames) {
+        sent.set(frame, at)
+        sent.set(delimiter, at + frame.length)
+        at += frame.length + delimiter.length
       }
       into.bytes(sent)
+      return true
     }
   })
 }
 
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+const notUtf8 = (line: Uint8Array): MalformedFrame =>
+  new MalformedFrame({ problem: "the line is not UTF-8", excerpt: Excerpt.ofBytes(line), fault: "peer" })
 
-const decodeUtf8 = (bytes: Uint8Array): Result.Result<string, CodecError> => {
-  try {
-    return Result.succeed(strictUtf8.decode(bytes))
-  } catch {
-    return Result.fail(
-      new MalformedFrame({ problem: "the line is not UTF-8", excerpt: Excerpt.ofBytes(bytes), fault: "peer" })
-    )
-  }
-}
-
-const sizeOfAscii = (line: string): number => line.length + 1
-
-const sizeOfUtf8 = (line: string): number => utf8Length(line) + 1
-
-const noLines: Batch<string> = { frames: [], sizeOf: sizeOfAscii, isWhole: false }
-
-/** Lines of a whole chunk: to decode them at once is several times as fast as one by one. */
-const splitUtf8 = (ending: string) => (bytes: Uint8Array, maxLength: number): Batch<string> => {
-  let text: string
-  try {
-    text = strictUtf8.decode(bytes)
-  } catch {
-    return noLines
-  }
-  const frames = text.split(ending)
-  const sizeOf = text.length === bytes.length ? sizeOfAscii : sizeOfUtf8
-  // A UTF-16 unit takes at most three bytes, so most lines need not be measured.
-  const long = bytes.length > maxLength
-    ? frames.findIndex((line) => line.length * 3 > maxLength && utf8Length(line) > maxLength)
-    : -1
-  return long === -1 ? { frames, sizeOf, isWhole: true } : { frames: frames.slice(0, long), sizeOf, isWhole: false }
-}
+/** Whether a text has more bytes than that in UTF-8. */
+const isLongerThan = (text: string, maxLength: number): boolean =>
+  // A UTF-16 unit takes one to three bytes, so most texts need not be measured.
+  text.length > maxLength || (text.length * 3 > maxLength && utf8Length(text) > maxLength)
 
 /**
  * Lines of UTF-8 text, each ended by `ending`, which is not part of the line.
@@ -456,27 +596,45 @@ export const lines = (options?: {
   if (ending === "" || !ending.isWellFormed()) {
     throw new RangeError("Codec.lines: the ending must be a text that is not empty")
   }
-  return make<string>({
-    decoder: () => delimitedDecoder(delimiter, maxLength, decodeUtf8, splitUtf8(ending)),
-    encode: (line, into) => {
-      // A UTF-16 unit takes at most three bytes, so most lines need not be measured.
-      if (line.length > maxLength || (line.length * 3 > maxLength && utf8Length(line) > maxLength)) {
-        return Result.fail(new FrameTooLarge({ limit: maxLength, excerpt: Excerpt.ofString(line), fault: "local" }))
-      }
-      if (ending.length === 1 ? line.includes(ending) : (line + ending).indexOf(ending) !== line.length) {
-        return Result.fail(unencodable(`a line must not contain its ending ${Excerpt.ofString(ending)}`, line))
-      }
-      if (!line.isWellFormed()) return Result.fail(unencodable("a line must not contain half a surrogate pair", line))
-      into.string(line + ending)
-    },
-    encodeMany: ending.length > 1 ? undefined : (lines, into) => {
-      for (const line of lines) if (line.length * 3 > maxLength || line.includes(ending)) return false
-      const text = lines.join(ending) + ending
-      if (!text.isWellFormed()) return false
-      into.string(text)
-      return true
+  const batches = !overlapsItself(delimiter)
+  const rules: LineRules = { ending, delimiter, maxLength }
+  const encode = (line: string, into: ByteWriter): Result.Result<void, CodecError> | undefined => {
+    if (isLongerThan(line, maxLength)) {
+      return Result.fail(new FrameTooLarge({ limit: maxLength, excerpt: Excerpt.ofString(line), fault: "local" }))
     }
+    // A line of many pieces is made one here, once, with its ending: for the checks and to be written.
+    const sent = line + ending
+    if (sent.indexOf(ending) !== line.length) {
+      return Result.fail(unencodable(`a line must not contain its ending ${Excerpt.ofString(ending)}`, line))
+    }
+    if (!sent.isWellFormed()) return Result.fail(unencodable("a line must not contain half a surrogate pair", line))
+    into.string(sent)
+    return undefined
+  }
+  return make<string>({
+    decoder: () => batches ? new BatchingLinesDecoder(rules) : new LinesDecoder(rules),
+    encode,
+    encodeMany: batches
+      ? (lines, into) => {
+        if (lines.length === 1) return encode(lines[0], into) === undefined
+        // The last ending too comes from `join`, for to append it would copy all of it.
+        const parts = lines.slice()
+        parts.push("")
+        const sent = parts.join(ending)
+        // Where all of it is not too long, no line is.
+        if (sent.length * 3 > maxLength && lines.some((line) => isLongerThan(line, maxLength))) return false
+        if (count(sent, ending) !== lines.length || !sent.isWellFormed()) return false
+        into.string(sent)
+        return true
+      }
+      : undefined
   })
+}
+
+const count = (text: string, part: string): number => {
+  let found = 0
+  for (let at = text.indexOf(part); at !== -1; at = text.indexOf(part, at + part.length)) found++
+  return found
 }
 
 /**
@@ -524,39 +682,75 @@ export const lengthPrefixed = (options?: {
   const maxLength = options?.maxLength ?? defaultMaxLength
   const header = offset + width
   const largest = 2 ** (8 * width) - 1
+  // How many bytes are behind the length of the first frame, where all of it is there.
+  const measure = (input: ByteBuffer): number | Result.Result<never, CodecError> | undefined => {
+    if (input.length < header) return undefined
+    let value = 0
+    for (let i = 0; i < width; i++) {
+      value = value * 256 + input.at(offset + (endian === "big" ? i : width - 1 - i))
+    }
+    const rest = value + adjustment
+    if (rest < 0) {
+      return Result.fail(
+        new MalformedFrame({
+          problem: `the length field ${value} is below its minimum of ${-adjustment}`,
+          excerpt: Excerpt.ofBytes(input.peek(0, header)),
+          fault: "peer"
+        })
+      )
+    }
+    if (offset + rest > maxLength) {
+      return Result.fail(
+        new FrameTooLarge({ limit: maxLength, excerpt: Excerpt.ofBytes(input.peek(0, header)), fault: "peer" })
+      )
+    }
+    return input.length < header + rest ? undefined : rest
+  }
+  const take = (input: ByteBuffer, rest: number): Uint8Array => {
+    if (offset === 0) {
+      input.skip(header)
+      return input.take(rest)
+    }
+    const received = input.take(header + rest)
+    const frame = new Uint8Array(offset + rest)
+    frame.set(received.subarray(width))
+    for (let i = 0; i < offset; i++) frame[i] = received[i]
+    return frame
+  }
   const decoder: Decoder<Uint8Array> = {
     decode: (input) => {
-      if (input.length < header) return undefined
-      let value = 0
-      for (let i = 0; i < width; i++) {
-        value = value * 256 + input.at(offset + (endian === "big" ? i : width - 1 - i))
+      const rest = measure(input)
+      return typeof rest === "number" ? Result.succeed(take(input, rest)) : rest
+    },
+    decodeMany: (input, max) => {
+      const frames: Array<Uint8Array> = []
+      while (frames.length < max) {
+        const rest = measure(input)
+        if (typeof rest !== "number") break
+        frames.push(take(input, rest))
       }
-      const rest = value + adjustment
-      if (rest < 0) {
-        return Result.fail(
-          new MalformedFrame({
-            problem: `the length field ${value} is below its minimum of ${-adjustment}`,
-            excerpt: Excerpt.ofBytes(input.peek(0, header)),
-            fault: "peer"
-          })
-        )
-      }
-      if (offset + rest > maxLength) {
-        return Result.fail(
-          new FrameTooLarge({ limit: maxLength, excerpt: Excerpt.ofBytes(input.peek(0, header)), fault: "peer" })
-        )
-      }
-      if (input.length < header + rest) return undefined
-      if (offset === 0) {
-        input.skip(header)
-        return Result.succeed(input.take(rest))
-      }
-      const frame = new Uint8Array(offset + rest)
-      frame.set(input.take(offset))
-      input.skip(width)
-      frame.set(input.take(rest), offset)
-      return Result.succeed(frame)
+      return frames
     }
+  }
+  const valueOf = (frame: Uint8Array): number => frame.length - offset - adjustment
+  const isEncodable = (frame: Uint8Array): boolean =>
+    frame.length >= offset && frame.length <= maxLength && valueOf(frame) >= 0 && valueOf(frame) <= largest
+  const putHeader = (frame: Uint8Array, into: Uint8Array, at: number): void => {
+    for (let i = 0; i < offset; i++) into[at + i] = frame[i]
+    putUint(into, at + offset, valueOf(frame), width, endian)
+  }
+  const put = (frame: Uint8Array, into: Uint8Array, at: number): void => {
+    // The header covers the beginning of the frame, which is in it.
+    into.set(frame, at + width)
+    putHeader(frame, into, at)
+  }
+  const write = (frame: Uint8Array, into: ByteWriter): void => {
+    const isTiny = frame.length <= tinyFrame
+    const bytes = new Uint8Array(isTiny ? width + frame.length : header)
+    if (isTiny) put(frame, bytes, 0)
+    else putHeader(frame, bytes, 0)
+    into.bytes(bytes)
+    if (!isTiny) into.bytes(offset === 0 ? frame : frame.subarray(offset))
   }
   return make<Uint8Array>({
     decoder: () => decoder,
@@ -567,13 +761,26 @@ export const lengthPrefixed = (options?: {
       if (frame.length < offset) {
         return Result.fail(unencodable(`a frame must have at least ${offset} bytes`, frame))
       }
-      const value = frame.length - offset - adjustment
-      if (value < 0 || value > largest) {
-        return Result.fail(unencodable(`the length ${value} does not fit into ${width} bytes`, frame))
+      if (!isEncodable(frame)) {
+        return Result.fail(unencodable(`the length ${valueOf(frame)} does not fit into ${width} bytes`, frame))
       }
-      into.bytes(frame.subarray(0, offset))
-      into.uint(value, width, endian)
-      into.bytes(frame.subarray(offset))
+      write(frame, into)
+    },
+    encodeMany: (frames, into) => {
+      if (!frames.every(isEncodable)) return false
+      const length = lengthOf(frames)
+      if (length > smallFrame * frames.length) {
+        for (const frame of frames) write(frame, into)
+        return true
+      }
+      const sent = new Uint8Array(length + frames.length * width)
+      let at = 0
+      for (const frame of frames) {
+        put(frame, sent, at)
+        at += width + frame.length
+      }
+      into.bytes(sent)
+      return true
     }
   })
 }
@@ -589,13 +796,24 @@ export const fixed = (length: number): Codec<Uint8Array, Uint8Array> => {
     throw new RangeError("Codec.fixed: the length must be a positive whole number")
   }
   const decoder: Decoder<Uint8Array> = {
-    decode: (input) => input.length < length ? undefined : Result.succeed(input.take(length))
+    decode: (input) => input.length < length ? undefined : Result.succeed(input.take(length)),
+    decodeMany: (input, max) => {
+      const frames: Array<Uint8Array> = []
+      while (frames.length < max && input.length >= length) frames.push(input.take(length))
+      return frames
+    }
   }
   return make<Uint8Array>({
     decoder: () => decoder,
     encode: (frame, into) => {
       if (frame.length !== length) return Result.fail(unencodable(`a frame must have ${length} bytes`, frame))
       into.bytes(frame)
+    },
+    encodeMany: (frames, into) => {
+      if (!frames.every((frame) => frame.length === length)) return false
+      if (length <= smallFrame) into.bytes(concat(frames))
+      else for (const frame of frames) into.bytes(frame)
+      return true
     }
   })
 }
@@ -683,7 +901,11 @@ export const mapOrFail: {
       return Result.isSuccess(result)
         ? self.encode(result.success, into)
         : Result.fail(unencodable(result.failure, frame))
-    }
+    },
+    encodeMany: self.encodeMany && ((frames, into) => {
+      const results = frames.map((frame) => options.encode(frame))
+      return results.every(Result.isSuccess) && self.encodeMany!(results.map(({ success }) => success), into)
+    })
   }))
 
 /**
@@ -707,9 +929,22 @@ export const map: {
   readonly decode: (frame: In) => In2
   readonly encode: (frame: Out2) => Out
 }): Codec<In2, Out2> =>
-  mapOrFail(self, {
-    decode: (frame) => Result.succeed(options.decode(frame)),
-    encode: (frame) => Result.succeed(options.encode(frame))
+  make<In2, Out2>({
+    decoder: () => {
+      const decoder = self.decoder()
+      return {
+        decode: (input) => {
+          const result = decoder.decode(input)
+          return result && Result.map(result, options.decode)
+        },
+        ...(decoder.decodeMany && {
+          decodeMany: (input, max) => decoder.decodeMany!(input, max).map((frame) => options.decode(frame))
+        })
+      }
+    },
+    encode: (frame, into) => self.encode(options.encode(frame), into),
+    encodeMany: self.encodeMany &&
+      ((frames, into) => self.encodeMany!(frames.map((frame) => options.encode(frame)), into))
   }))
 
 /**

@@ -179,6 +179,260 @@ limited("duplex", {
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Many frames at once
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What the frames are one by one, up to the first that is none. */
+const oneByOne = <A>(codec: Codec.Codec<unknown, A>, frames: ReadonlyArray<A>): Uint8Array | undefined => {
+  const into = new ByteWriter()
+  for (const frame of frames) {
+    const result = codec.encode(frame, into)
+    if (result !== undefined && Result.isFailure(result)) return undefined
+  }
+  return into.finishBytes()
+}
+
+/** What they are at once, behind something that was written before; `undefined` where they are refused. */
+const atOnce = <A>(codec: Codec.Codec<unknown, A>, frames: ReadonlyArray<A>): Uint8Array | undefined => {
+  const into = new ByteWriter()
+  into.string("before")
+  const done = codec.encodeMany!(frames, into)
+  const bytes = into.finishBytes()
+  expect(text(bytes.subarray(0, 6))).toBe("before")
+  if (!done) expect(bytes.length).toBe(6)
+  return done ? bytes.subarray(6) : undefined
+}
+
+describe("encodeMany", () => {
+  const long = (length: number) => new Uint8Array(length).fill(7)
+
+  const all: Record<string, readonly [Codec.Codec<unknown, Uint8Array>, Arbitrary.Arbitrary<Uint8Array>]> = {
+    "delimited by one byte": [
+      Codec.delimited(Uint8Array.of(0), { maxLength: 8 }),
+      bytesOf([0, 1, 2, 3, 4, 5, 6, 7], 9)
+    ],
+    "delimited by 1 1 2": [Codec.delimited(Uint8Array.of(1, 1, 2)), bytesOf([0, 1, 2], 4)],
+    "delimited by 1 2 1": [Codec.delimited(Uint8Array.of(1, 2, 1)), bytesOf([0, 1, 2], 4)],
+    "lengthPrefixed": [Codec.lengthPrefixed({ maxLength: 8 }), bytesOf(anyByte, 9)],
+    "lengthPrefixed behind a type, with a length that counts itself": [
+      Codec.lengthPrefixed({ offset: 1, adjustment: -4 }),
+      bytesOf(anyByte, 6)
+    ],
+    "lengthPrefixed with 2 bytes in little endian at offset 3, 2 short": [
+      Codec.lengthPrefixed({ bytes: 2, offset: 3, adjustment: 2, endian: "little" }),
+      bytesOf(anyByte, 9, 2)
+    ],
+    "fixed": [Codec.fixed(2), bytesOf(anyByte, 3, 1)],
+    "mapped": [
+      Codec.map(Codec.lengthPrefixed({ maxLength: 8 }), {
+        decode: (frame) => frame,
+        encode: (frame: Uint8Array) => frame
+      }),
+      bytesOf(anyByte, 9)
+    ]
+  }
+  for (const [name, [codec, frames]] of Object.entries(all)) {
+    it.prop(
+      `gives the bytes that encode gives, or refuses what encode refuses: ${name}`,
+      [Arbitrary.array(frames, { maxLength: 4 })],
+      ([frames]) => expect(atOnce(codec, frames)).toEqual(oneByOne(codec, frames)),
+      { arbitrary: { runs: 300 } }
+    )
+  }
+
+  const texts = textOf(["a", "\r", "\n", "é", "馬", "🐎", "\ud83d", "\udc0e"], 3)
+  for (const ending of ["\n", "\r\n", "馬", "\ud83d\udc0e"]) {
+    it.prop(
+      `gives the bytes that encode gives, or refuses what encode refuses: lines that end with ${
+        JSON.stringify(ending)
+      }`,
+      [Arbitrary.array(texts, { maxLength: 4 }), Schema.Literals([5, 6, 100])],
+      ([lines, maxLength]) => {
+        const codec = Codec.lines({ ending, maxLength })
+        expect(atOnce(codec, lines)).toEqual(oneByOne(codec, lines))
+      },
+      { arbitrary: { runs: 500 } }
+    )
+  }
+
+  it("lines whose ending overlaps itself are encoded one by one", () => {
+    expect(Codec.lines({ ending: "aa" }).encodeMany).toBeUndefined()
+    expect(Codec.lines({ ending: "ab" }).encodeMany).toBeDefined()
+  })
+
+  it("the limit counts bytes and not characters", () => {
+    const codec = Codec.lines({ maxLength: 6 })
+    expect(text(atOnce(codec, ["馬馬", "🐎é", "abcdef"])!)).toBe("馬馬\n🐎é\nabcdef\n")
+    for (const line of ["馬馬x", "🐎éé", "abcdefg"]) {
+      expect(atOnce(codec, ["a", line])).toBeUndefined()
+      expect(atOnce(codec, [line])).toBeUndefined()
+    }
+  })
+
+  it("text stays one text", () => {
+    const into = new ByteWriter()
+    Codec.lines().encodeMany!(["a", "", "b"], into)
+    expect(into.finish()).toEqual(["a\n\nb\n"])
+  })
+
+  for (const length of [256, 257, 2048, 2049, 5000]) {
+    it(`frames of ${length} bytes are those that encode gives`, () => {
+      const frames = [long(length), long(0), long(length), long(2 * length)]
+      for (
+        const codec of [
+          Codec.lengthPrefixed(),
+          Codec.lengthPrefixed({ offset: 0, bytes: 2 }),
+          Codec.delimited(utf8("\r\n"))
+        ]
+      ) {
+        expect(atOnce(codec, frames)).toEqual(oneByOne(codec, frames))
+        expect(Codec.decodeAll(codec, atOnce(codec, frames)!)).toEqual(frames)
+      }
+      expect(atOnce(Codec.fixed(length), [long(length), long(length)])).toEqual(long(2 * length))
+    })
+  }
+
+  it("long frames are not copied, and short ones are put together", () => {
+    const codec = Codec.lengthPrefixed()
+    const chunks = (frames: ReadonlyArray<Uint8Array>) => {
+      const into = new ByteWriter()
+      codec.encodeMany!(frames, into)
+      return into.finish()
+    }
+    const frame = long(2049)
+    expect(chunks([frame, frame])[1]).toBe(frame)
+    expect(chunks([frame, frame]).length).toBe(4)
+    expect(chunks([long(2048), long(2048)]).length).toBe(1)
+  })
+
+  it("a delimiter that its receiver changes still ends the frames of others", () => {
+    const codec = Codec.delimited(Uint8Array.of(0))
+    const into = new ByteWriter()
+    codec.encode(long(1000), into)
+    for (const chunk of into.finish()) if (typeof chunk !== "string") chunk.fill(9)
+    expect(Codec.encodeAll(codec, [long(1000)])[1000]).toBe(0)
+  })
+})
+
+describe("decodeMany", () => {
+  it("takes the lines of a chunk that end with two characters", () => {
+    const feed = new Feed(Codec.lines({ ending: "\r\n" }))
+    feed.input.push(utf8("a\r\nb\nc\rd\r\n\r\ne\r"))
+    expect(feed.nextMany(Infinity)).toBe(true)
+    expect(feed.frames).toEqual(["a", "b\nc\rd", ""])
+    feed.input.push(utf8("\n"))
+    expect(feed.nextMany(Infinity)).toBe(true)
+    expect(feed.frames).toEqual(["a", "b\nc\rd", "", "e"])
+  })
+
+  it("the limit counts bytes and not characters", () => {
+    const feed = new Feed(Codec.lines({ maxLength: 6 }))
+    feed.input.push(utf8("馬馬\n🐎é\nabcdef\n馬馬x\n"))
+    expect(feed.nextMany(Infinity)).toBe(true)
+    expect(feed.frames).toEqual(["馬馬", "🐎é", "abcdef"])
+    expect(feed.nextMany(Infinity)).toBe(false)
+    expect(feed.next()).toBe(false)
+    expect(feed.end).toMatchObject({ _tag: "Failed", error: { _tag: "FrameTooLarge", limit: 6 } })
+  })
+
+  it("looks once for the end of a line that arrives in many pieces", () => {
+    const feed = new Feed(Codec.lines({ maxLength: 100_000 }))
+    for (const piece of bytewise(utf8("é".repeat(10_000)))) {
+      feed.input.push(piece)
+      feed.drain(() => 100)
+    }
+    expect(feed.input.examined).toBe(20_000)
+    feed.input.push(utf8("\n"))
+    feed.drain(() => 100)
+    expect(feed.frames).toEqual(["é".repeat(10_000)])
+    // Once more to decode it.
+    expect(feed.input.examined).toBeLessThanOrEqual(40_010)
+  })
+
+  it("decodes a line that was cut within a character once", () => {
+    const bytes = utf8(`${"馬".repeat(100)}\n`)
+    for (const at of [200, 202]) {
+      const feed = new Feed(Codec.lines())
+      feed.input.push(bytes.subarray(0, at))
+      feed.drain(() => 100)
+      feed.input.push(bytes.subarray(at))
+      expect(feed.nextMany(100)).toBe(true)
+      expect(feed.frames).toEqual(["馬".repeat(100)])
+      // To find its end in each piece, and to decode it.
+      expect(feed.input.examined).toBeLessThanOrEqual(at + 300 + 4)
+    }
+  })
+
+  it("looks at lines before one that is not UTF-8 no more often than at others", () => {
+    const feed = new Feed(Codec.lines())
+    feed.input.push(join([utf8("x\n".repeat(1000)), Uint8Array.of(0xff, 0x0a)]))
+    feed.drain(() => 10)
+    expect(feed.frames.length).toBe(1000)
+    expect(feed.end).toMatchObject({ _tag: "Failed", error: { _tag: "MalformedFrame" } })
+    expect(feed.input.examined).toBeLessThanOrEqual(4 * 2002)
+  })
+
+  it("looks no further for the lines behind those that it gives", () => {
+    const feed = new Feed(Codec.lines())
+    feed.input.push(utf8("x\n".repeat(1000)))
+    while (feed.nextMany(10)) { /* takes all of it */ }
+    expect(feed.frames.length).toBe(1000)
+    expect(feed.input.examined).toBeLessThanOrEqual(2 * 2000)
+  })
+
+  for (
+    const [name, codec] of Object.entries({
+      delimited: Codec.delimited(Uint8Array.of(7)),
+      lengthPrefixed: Codec.lengthPrefixed({ bytes: 1, offset: 2 }),
+      fixed: Codec.fixed(3),
+      mapped: Codec.map(Codec.fixed(3), { decode: (frame) => frame.slice(), encode: (frame: Uint8Array) => frame })
+    })
+  ) {
+    it(`takes at most as many frames as it is asked for: ${name}`, () => {
+      const frames = [1, 2, 3].map((n) => Uint8Array.of(n, n, n))
+      const feed = new Feed(codec)
+      feed.input.push(Codec.encodeAll(codec, frames))
+      expect(feed.nextMany(2)).toBe(true)
+      expect(feed.frames).toEqual(frames.slice(0, 2))
+      expect(feed.nextMany(2)).toBe(true)
+      expect(feed.frames).toEqual(frames)
+      expect(feed.nextMany(2)).toBe(false)
+    })
+  }
+})
+
+describe("Node's buffers", () => {
+  // Their `slice` is a view, and their `indexOf` is another.
+  const bufferOf = (bytes: Uint8Array): Uint8Array => Buffer.from(bytes)
+
+  it("are decoded as any bytes, and left as they are", () => {
+    const frames = [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5)]
+    for (
+      const codec of [
+        Codec.delimited(Uint8Array.of(0)),
+        Codec.lengthPrefixed(),
+        Codec.lengthPrefixed({ offset: 1 }),
+        Codec.map(Codec.lines(), { decode: utf8, encode: (frame: Uint8Array) => text(frame) })
+      ]
+    ) {
+      const bytes = Codec.encodeAll(codec, frames)
+      const given = bufferOf(bytes)
+      const decoded = Codec.decodeAll(codec, given)
+      expect(decoded.map((frame) => [...frame])).toEqual(frames.map((frame) => [...frame]))
+      expect([...given]).toEqual([...bytes])
+    }
+  })
+
+  it("as a delimiter may be changed by their owner", () => {
+    const delimiter = bufferOf(Uint8Array.of(0))
+    const codec = Codec.delimited(delimiter)
+    delimiter[0] = 9
+    expect(Codec.encodeAll(codec, [Uint8Array.of(9)])).toEqual(Uint8Array.of(9, 0))
+    expect(decodePieces(codec, [Uint8Array.of(9, 0)]).frames).toEqual([Uint8Array.of(9)])
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Single behaviours
 // ---------------------------------------------------------------------------------------------------------------------
 

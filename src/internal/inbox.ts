@@ -205,8 +205,16 @@ export class Frames<In> {
 
   /** Every complete frame, at most `max` of them. The failure behind them is left for the next call. */
   nextAll(max: number): ReadonlyArray<In> | Exit.Exit<never, TransportError> {
-    const frames = this.decodeMany(max)
-    if (Exit.isExit(frames)) return frames
+    let frames: Array<In> = []
+    if (this.decodesMany) {
+      try {
+        frames = this.decoder.decodeMany!(this.inbox.view, max)
+      } catch (defect) {
+        return this.failure = Exit.die(defect)
+      }
+      // Nothing is left to look at: the common case.
+      if (frames.length > 0 && this.inbox.unread.length === 0) return frames
+    }
     while (frames.length < max) {
       const exit = this.next()
       if (exit === undefined) break
@@ -217,15 +225,10 @@ export class Frames<In> {
   }
 
   // Whole chunks at once, where the decoder can and nothing else has to be minded.
-  private decodeMany(max: number): Array<In> | Exit.Exit<never, TransportError> {
+  private get decodesMany(): boolean {
     const { byteLimit, closed, unread } = this.inbox
-    if (this.decoder.decodeMany === undefined || unread.length === 0) return []
-    if (this.returned.length > 0 || this.failure !== undefined || closed || byteLimit !== Infinity) return []
-    try {
-      return this.decoder.decodeMany(this.inbox.view, max)
-    } catch (defect) {
-      return this.failure = Exit.die(defect)
-    }
+    return this.decoder.decodeMany !== undefined && unread.length > 0 && this.returned.length === 0 &&
+      this.failure === undefined && !closed && byteLimit === Infinity
   }
 
   private fail(error: TransportError): Exit.Exit<never, TransportError> {

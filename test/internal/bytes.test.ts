@@ -1,8 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
+import * as Bytes from "../../src/internal/bytes.ts"
 import { ByteBuffer, ByteWriter, concat, utf8Length } from "../../src/internal/bytes.ts"
 import { copiedDuring } from "../support/codecs.ts"
-import { utf8 } from "../support/conversation.ts"
+import { cutInto, join, utf8 } from "../support/conversation.ts"
 
 const runs = { arbitrary: { runs: 200 } }
 
@@ -64,6 +65,10 @@ describe("ByteBuffer", () => {
           const from = length % model.length
           expect(buffer.at(from)).toBe(model[from])
           expect(buffer.indexOf(wanted, from)).toBe(model.indexOf(wanted, from))
+          const first = model[0]
+          const window = model.slice(from, model.length - 1)
+          const last = window.lastIndexOf(first)
+          expect(buffer.lastIndexOf(first, from, Math.max(from, model.length - 1))).toBe(last === -1 ? -1 : from + last)
         }
       }
       for (const [view, was] of views) expect([...view]).toEqual(was)
@@ -164,6 +169,167 @@ describe("ByteBuffer", () => {
       expect(copied).toBeLessThanOrEqual(4 * total)
     })
   }
+})
+
+// What UTF-8 can be, and what it cannot: an overlong sequence, half a surrogate pair, one that is beyond the last.
+const characters = ["a", "\n", "é", "馬", "🐎", "\ufeff", "\ufffd", "\u07ff", "\u0800", "\uffff", "\u{10ffff}"].map(
+  utf8
+)
+const noCharacters = [[0xc0, 0x8a], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0x80], [0xff], [0xf0, 0x9f]]
+  .map((bytes) => Uint8Array.from(bytes))
+
+/** The text of bytes, found in the obvious way. */
+const strictly = (bytes: Uint8Array): string | undefined => {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+const piecesOf = (pieces: ReadonlyArray<Uint8Array>): ByteBuffer => {
+  const buffer = new ByteBuffer()
+  for (const piece of pieces) buffer.push(piece)
+  return buffer
+}
+
+describe("the text of bytes", () => {
+  for (const [what, parts] of [["text", characters], ["text or not", [...characters, ...noCharacters]]] as const) {
+    it.prop(
+      `is what a strict decoder makes of ${what}, wherever it is cut`,
+      {
+        said: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: parts.length - 1 }))).check(
+          Schema.isMaxLength(12)
+        ),
+        lengths: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 7 }))).check(
+          Schema.isMinLength(1),
+          Schema.isMaxLength(4)
+        ),
+        skipped: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3 }))
+      },
+      ({ lengths, said, skipped }) => {
+        const bytes = join(said.map((i) => parts[i]))
+        const buffer = piecesOf(cutInto(lengths)(bytes))
+        const from = Math.min(skipped, bytes.length)
+        buffer.skip(from)
+        for (let to = from; to <= bytes.length; to++) {
+          expect(buffer.text(0, to - from)).toBe(strictly(bytes.subarray(from, to)))
+        }
+        for (let begin = from; begin <= bytes.length; begin++) {
+          expect(buffer.text(begin - from, buffer.length)).toBe(strictly(bytes.subarray(begin)))
+        }
+      },
+      runs
+    )
+  }
+
+  for (const character of characters) {
+    it(`may be cut within ${JSON.stringify(strictly(character))}`, () => {
+      const bytes = join([utf8("a"), character, character, utf8("b")])
+      for (let i = 0; i <= bytes.length; i++) {
+        for (let j = i; j <= bytes.length; j++) {
+          const pieces = [bytes.subarray(0, i), bytes.subarray(i, j), bytes.subarray(j)]
+          expect(piecesOf(pieces).text(0, bytes.length)).toBe(strictly(bytes))
+        }
+      }
+    })
+  }
+
+  for (const wrong of noCharacters) {
+    it(`is none where they have ${Buffer.from(wrong).toString("hex")}, wherever they are cut`, () => {
+      const bytes = join([utf8("aé"), wrong, utf8("b")])
+      for (let i = 0; i <= bytes.length; i++) {
+        for (let j = i; j <= bytes.length; j++) {
+          const pieces = [bytes.subarray(0, i), bytes.subarray(i, j), bytes.subarray(j)]
+          expect(piecesOf(pieces).text(0, bytes.length)).toBe(undefined)
+        }
+      }
+    })
+  }
+
+  it("in large pieces is made without copying one of them", () => {
+    const buffer = piecesOf(Array.from({ length: 10 }, () => new Uint8Array(65_536).fill(0x61)))
+    expect(copiedDuring(() => buffer.text(0, buffer.length))).toBe(0)
+    expect(buffer.text(0, buffer.length)).toBe("a".repeat(655_360))
+  })
+})
+
+describe("what Node has for it", () => {
+  it("is used on Node", () => {
+    expect(Bytes.decodeUtf8).not.toBe(Bytes.portable.decodeUtf8)
+  })
+
+  it("is done without where there is no Node", () => {
+    expect(Bytes.choose({})).toBe(Bytes.portable)
+  })
+
+  const { byteLength, prototype } = Buffer
+  const { indexOf, lastIndexOf } = prototype
+  const utf8Slice = function(this: Uint8Array, from: number, to: number): string {
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(this.subarray(from, to))
+  }
+  const sound: Bytes.NodeBuffer = { byteLength, prototype: { indexOf, lastIndexOf, utf8Slice } }
+
+  it("is used where it does what is expected", () => {
+    expect(Bytes.choose({ Buffer: sound })).not.toBe(Bytes.portable)
+  })
+
+  const unsound: Record<string, Bytes.NodeBuffer> = {
+    "drops a byte order mark": {
+      ...sound,
+      prototype: {
+        ...sound.prototype,
+        utf8Slice(from, to) {
+          return new TextDecoder().decode(this.subarray(from, to))
+        }
+      }
+    },
+    "reads Latin-1": {
+      ...sound,
+      prototype: {
+        ...sound.prototype,
+        utf8Slice(from, to) {
+          return Buffer.from(this.subarray(from, to)).toString("latin1")
+        }
+      }
+    },
+    "searches from the beginning": {
+      ...sound,
+      prototype: {
+        ...sound.prototype,
+        indexOf(byte) {
+          return Array.from(this).indexOf(byte)
+        }
+      }
+    },
+    "finds the first for the last": { ...sound, prototype: { ...sound.prototype, lastIndexOf: indexOf } },
+    "counts characters": { ...sound, byteLength: (text) => text.length },
+    "throws": {
+      ...sound,
+      prototype: {
+        ...sound.prototype,
+        utf8Slice() {
+          throw new TypeError("this is no Buffer")
+        }
+      }
+    }
+  }
+  for (const [what, other] of Object.entries(unsound)) {
+    it(`is done without where it ${what}`, () => {
+      expect(Bytes.choose({ Buffer: other })).toBe(Bytes.portable)
+    })
+  }
+
+  it.prop("does as what every platform has", [Schema.String, Schema.Uint8Array], ([said, bytes]) => {
+    expect(Bytes.utf8Length(said)).toBe(Bytes.portable.utf8Length(said))
+    for (const these of [bytes, utf8(said)]) {
+      expect(Bytes.decodeUtf8(these, 0, these.length)).toBe(Bytes.portable.decodeUtf8(these, 0, these.length))
+      for (const byte of [0, 0x61, these[0] ?? 0]) {
+        expect(Bytes.indexOf(these, byte, 0)).toBe(Bytes.portable.indexOf(these, byte, 0))
+        expect(Bytes.lastIndexOf(these, byte)).toBe(Bytes.portable.lastIndexOf(these, byte))
+      }
+    }
+  }, runs)
 })
 
 describe("ByteWriter", () => {

@@ -543,6 +543,41 @@ const agreementInOneWrite = <In, Out extends In>(subject: Subject<In, Out>): Che
   return roundTrip(subject, frames, inOneWrite(subject.codec, frames))
 }
 
+/** Frames that are encoded at once, those that `encode` refuses among them, are what they are one by one. */
+const agreementAtOnce = <In, Out extends In>(subject: Subject<In, Out>): Check<Out> => ({ frames }) => {
+  const { codec } = subject
+  if (codec.encodeMany === undefined) return undefined
+  const encodable = Cases.encodable(codec, frames).map(({ frame }) => frame)
+  for (const these of [encodable, frames]) {
+    const into = new ByteWriter()
+    const done: unknown = attempt(() => codec.encodeMany!(these, into))
+    const bytes = into.finishBytes()
+    const problem = (expected: string, actual: string): Suite.Problem => ({
+      scenario: `${shownFrames(these)} are given to encodeMany`,
+      expected,
+      actual
+    })
+    if (done instanceof Thrown) {
+      return problem("it encodes them, or returns false", `it throws ${shownError(done.cause)}`)
+    }
+    if (done !== true) {
+      if (bytes.length === 0) continue
+      return problem("where it does not return true it has appended nothing", `it has appended ${shownBytes(bytes)}`)
+    }
+    if (these.length > encodable.length) {
+      return problem("it returns false, for encode refuses one of them", `it encodes them, to ${shownBytes(bytes)}`)
+    }
+    const wrong = roundTrip(subject, these, bytes)
+    if (wrong !== undefined) {
+      return {
+        ...wrong,
+        scenario: `${shownFrames(these)} are given to encodeMany, which encodes them to ${shownBytes(bytes)}`
+      }
+    }
+  }
+  return undefined
+}
+
 const roundTrip = <In, Out extends In>(
   { codec, same, selfDelimiting }: Subject<In, Out>,
   frames: ReadonlyArray<Out>,
@@ -726,7 +761,8 @@ export const codec = <In, Out extends In>(
         always(12, agreement(subject, variants)),
         // How long a frame is does not depend on what is drawn.
         always(12, agreement(subject, longer), 3),
-        always(12, agreementInOneWrite(subject))
+        always(12, agreementInOneWrite(subject)),
+        always(12, agreementAtOnce(subject))
       ])
     ].map((law) => law === isolated ? law : unlessShared(law))
   }

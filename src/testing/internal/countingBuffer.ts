@@ -13,7 +13,14 @@ export class CountingBuffer implements Codec.ByteBuffer {
   /** How many bytes the decoder has looked at, as often as it did. */
   examined = 0
   /** The same, by the call that showed them. */
-  readonly looks: Record<"at" | "indexOf" | "peek" | "take", number> = { at: 0, indexOf: 0, peek: 0, take: 0 }
+  readonly looks: Record<"at" | "indexOf" | "lastIndexOf" | "peek" | "text" | "take", number> = {
+    at: 0,
+    indexOf: 0,
+    lastIndexOf: 0,
+    peek: 0,
+    text: 0,
+    take: 0
+  }
   /** It may not look at more than that. */
   allowance = Infinity
   /** The first call that reached behind the unread bytes. */
@@ -51,6 +58,25 @@ export class CountingBuffer implements Codec.ByteBuffer {
     const found = this.inner.indexOf(byte, from)
     this.count("indexOf", (found === -1 ? this.inner.length : found + 1) - from)
     return found
+  }
+
+  lastIndexOf(byte: number, from: number, to: number): number {
+    if (!(from >= 0 && from <= to && to <= this.inner.length)) {
+      this.note(`lastIndexOf(${byte}, ${from}, ${to})`)
+      return -1
+    }
+    const found = this.inner.lastIndexOf(byte, from, to)
+    this.count("lastIndexOf", to - (found === -1 ? from : found))
+    return found
+  }
+
+  text(from: number, to: number): string | undefined {
+    if (!(from >= 0 && from <= to && to <= this.inner.length)) {
+      this.note(`text(${from}, ${to})`)
+      return undefined
+    }
+    this.count("text", to - from)
+    return this.inner.text(from, to)
   }
 
   peek(from: number, to: number): Uint8Array {

@@ -132,6 +132,15 @@ export class Tap {
         examine((found === -1 ? unread.length : found + 1) - from)
         return found
       },
+      lastIndexOf: (byte, from, to) => {
+        const found = unread.lastIndexOf(byte, from, to)
+        examine(to - (found === -1 ? from : found))
+        return found
+      },
+      text: (from, to) => {
+        examine(to - from)
+        return unread.text(from, to)
+      },
       peek: (from, to) => {
         examine(to - from)
         return unread.peek(from, to)

@@ -160,6 +160,26 @@ const healthyBatches = batches("lines in batches", (lines, max, maxLength) => {
   return { taken: good.length, frames: texts(good) }
 })
 
+/** With an `encodeMany` that is told whether `encode` takes each of the lines. */
+const atOnce = (
+  name: string,
+  encodeMany: (lines: ReadonlyArray<string>, into: Codec.ByteWriter, isSound: boolean) => boolean
+): Specimen =>
+  linesOf(name, (maxLength) => {
+    const encode = encodeLine(maxLength)
+    return Codec.make<string>({
+      decoder: () => lineDecoder(maxLength),
+      encode,
+      encodeMany: (lines, into) =>
+        encodeMany(lines, into, lines.every((line) => encode(line, new ByteWriter()) === undefined))
+    })
+  })
+
+const healthyAtOnce = atOnce("lines that are encoded at once", (lines, into, isSound) => {
+  if (isSound) { for (const line of lines) into.string(`${line}\n`) }
+  return isSound
+})
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Bytes behind their length
 // ---------------------------------------------------------------------------------------------------------------------
@@ -220,7 +240,13 @@ const maskedDecoder = (maxLength: number): Bytes =>
 
 const healthyMasked = prefixed("masked bytes behind their length", maskedDecoder, maskedEncode)
 
-export const healthy: ReadonlyArray<Specimen> = [healthyLines, healthyBatches, healthyPrefixed, healthyMasked]
+export const healthy: ReadonlyArray<Specimen> = [
+  healthyLines,
+  healthyBatches,
+  healthyAtOnce,
+  healthyPrefixed,
+  healthyMasked
+]
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Law 1, chunking
@@ -952,6 +978,30 @@ const isolation: ReadonlyArray<Broken> = [
 // ---------------------------------------------------------------------------------------------------------------------
 
 const agreement: ReadonlyArray<Broken> = [
+  broken(
+    12,
+    /are given to encodeMany, which encodes them to/,
+    atOnce("puts line feeds only between the lines that it encodes at once", (lines, into, isSound) => {
+      if (isSound) into.string(lines.join("\n"))
+      return isSound
+    })
+  ),
+  broken(
+    12,
+    /for encode refuses one of them/,
+    atOnce("encodes at once what it refuses one by one", (lines, into) => {
+      for (const line of lines) into.string(`${line}\n`)
+      return true
+    })
+  ),
+  broken(
+    12,
+    /has appended nothing/,
+    atOnce("leaves behind what it has encoded before it refuses", (lines, into, isSound) => {
+      for (const line of lines) into.string(`${line}\n`)
+      return isSound
+    })
+  ),
   broken(
     12,
     /is encoded, to/,
