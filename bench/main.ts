@@ -18,6 +18,7 @@ import { compare } from "./commands/compare.ts"
 import { connections } from "./commands/connections.ts"
 import { frames } from "./commands/frames.ts"
 import { inFlight } from "./commands/in-flight.ts"
+import { workers } from "./commands/workers.ts"
 import type { Plan } from "./plan.ts"
 import type { BenchError } from "./process.ts"
 import * as Report from "./report.ts"
@@ -111,7 +112,8 @@ root.pipe(
       "in-flight",
       "Requests against the number in flight, with a handler that is ready and one that sleeps",
       inFlight
-    )
+    ),
+    command("workers", "One process against two that share the connections", workers)
   ]),
   Command.run({ version: "0.1.0" }),
   // sysexits.h: EX_USAGE. Help that was asked for is no mistake.

@@ -48,9 +48,9 @@ export interface Running {
 /** The last lines that tell what went wrong. */
 const tail = (text: string): string => text.trim().split("\n").slice(-6).join("\n")
 
-/** Starts a process, on one core where that can be had; the end of the scope stops it and waits until it is gone. */
+/** Starts a process, on one core (or a list of them, `0,2`) where that can be had; the end of the scope stops it and waits until it is gone. */
 export const start = (
-  core: number,
+  core: number | string,
   command: ReadonlyArray<string>
 ): Effect.Effect<Running, BenchError, Scope.Scope> =>
   Effect.map(

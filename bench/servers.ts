@@ -12,6 +12,8 @@ export interface Spec {
   readonly what: string
   /** The port to listen on, 0, is appended. */
   readonly command: ReadonlyArray<string>
+  /** Which cores it may use, as taskset lists them. Default: the one for servers. */
+  readonly cores?: string | undefined
   /** A check of linebench that it is known to fail. With any other failure it is not measured. */
   readonly known?: RegExp | undefined
 }
@@ -82,7 +84,7 @@ export interface Server {
 /** Starts a server and waits until it listens; the end of the scope stops it. */
 export const start = (spec: Spec): Effect.Effect<Server, Process.BenchError, Scope.Scope> =>
   Effect.gen(function*() {
-    const running = yield* Process.start(Process.serverCore, [...spec.command, "0"])
+    const running = yield* Process.start(spec.cores ?? Process.serverCore, [...spec.command, "0"])
     const [, port] = yield* running.says(/listening.*?(\d+)\n/).pipe(
       Effect.timeoutOrElse({
         duration: "20 seconds",

@@ -59,8 +59,6 @@ export type Options<T, E, R> =
   & {
     /** From dialling to ready, absolute, for each attempt. Default: 10 seconds. */
     readonly handshakeTimeout?: Duration.Input | undefined
-    /** How many calls are sent and not answered at once. Default: 64. */
-    readonly maxInFlight?: number | undefined
     /**
      * When to try again after a failure that another try can mend, such as a rejection for want of room. By default the
      * first failure stands.
@@ -73,6 +71,33 @@ export type Options<T, E, R> =
   )
 
 /**
+ * What a client makes of the transport that its handshake ends with.
+ *
+ * **Details**
+ *
+ * `client` is run once, when an attempt has succeeded. Its scope is that of the connection, and if it fails, the
+ * connection is closed and nothing is tried again. The handshake's deadline is over by then.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Makes<in T, out C, out E = never, out R = never> {
+  readonly client: (transport: T) => Effect.Effect<C, E, R>
+}
+
+/**
+ * How a client makes calls in order, unless told otherwise.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Calls {
+  readonly client?: undefined
+  /** How many calls are sent and not answered at once. Default: 64. */
+  readonly maxInFlight?: number | undefined
+}
+
+/**
  * Where a client connects to: each of these in order, until one accepts.
  *
  * @category models
@@ -83,20 +108,78 @@ export interface Sockets {
 }
 
 interface Connect {
+  <T extends Any, E, R, C, E2, R2>(
+    options: Options<T, E, R> & Sockets & Makes<NoInfer<T>, C, E2, R2>
+  ): Effect.Effect<C, HandshakeError | E | E2, Scope.Scope | Exclude<R, Socket.Socket> | R2>
+  <T extends Any, E, R, C, E2, R2>(
+    options: Options<T, E, R> & Makes<NoInfer<T>, C, E2, R2>
+  ): Effect.Effect<C, HandshakeError | E | E2, Scope.Scope | Socket.Socket | R | R2>
   <T extends Any, E, R>(
-    options: Options<T, E, R> & Sockets
+    options: Options<T, E, R> & Sockets & Calls
   ): Effect.Effect<Of<T>, HandshakeError | E, Scope.Scope | Exclude<R, Socket.Socket>>
   <T extends Any, E, R>(
-    options: Options<T, E, R>
+    options: Options<T, E, R> & Calls
   ): Effect.Effect<Of<T>, HandshakeError | E, Scope.Scope | Socket.Socket | R>
 }
 
 const isRetryable = (error: unknown): boolean => isHandshakeError(error) && error.retryable
 
+const closedUnlessDone = <A, E, R>(effect: Effect.Effect<A, E, R>, scope: Scope.Closeable): Effect.Effect<A, E, R> =>
+  Effect.onExit(effect, (exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
+
+const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
+  options: Options<T, E, R> & Partial<Sockets> & (Makes<T, C, E2, R2> | Calls)
+): Effect.fn.Return<C | Of<T>, HandshakeError | E | E2, Scope.Scope | Socket.Socket | R | R2> {
+  const telemetry = Telemetry.make("client", yield* Effect.context<never>())
+  const handshake = options.protocol === undefined ? options.handshake : options.protocol.client
+  const name = options.protocol?.name ?? Origin.of(handshake)?.name
+
+  // Each attempt has a scope of its own, which ends with it if it fails and with the client if it succeeds.
+  const attempt = Effect.fnUntraced(function*(socket: Socket.Socket) {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const shaken = Effect.gen(function*() {
+      const connection = yield* Handshake.step(Connection.open(socket), "connect")
+      yield* Effect.acquireRelease(
+        Effect.sync(() => telemetry.connections(1)),
+        () => Effect.sync(() => telemetry.connections(-1))
+      )
+      yield* Telemetry.annotatePeer(connection.peer)
+      return yield* Effect.provideService(handshake, Socket.Socket, connection.socket)
+    }).pipe(
+      Handshake.deadline(options.handshakeTimeout ?? "10 seconds"),
+      Effect.provideService(Scope.Scope, scope)
+    )
+    const observed = Effect.acquireUseRelease(
+      Effect.sync(() => telemetry.pending(1)),
+      () => telemetry.observed(shaken, Progress.make(name)),
+      () => Effect.sync(() => telemetry.pending(-1))
+    )
+    const transport = yield* closedUnlessDone(Effect.flatten(observed), scope)
+    return { transport, scope }
+  })
+
+  const attempts: NonEmptyReadonlyArray<Effect.Effect<Socket.Socket, never, Socket.Socket>> = options.sockets ??
+    [Socket.Socket]
+  let connected = Effect.flatMap(attempts[0], attempt)
+  for (const next of attempts.slice(1)) {
+    connected = Effect.catchIf(connected, isRetryable, () => Effect.flatMap(next, attempt))
+  }
+  const { scope, transport } = yield* options.retry === undefined
+    ? connected
+    : Effect.retry(connected, { schedule: options.retry, while: isRetryable })
+  const make: Effect.Effect<C | Of<T>, E2, R2 | Scope.Scope> = options.client === undefined
+    ? Effect.map(Pipeline.client(transport, { maxInFlight: options.maxInFlight }), (calls) => ({ ...calls, transport }))
+    : options.client(transport)
+  return yield* closedUnlessDone(Scope.provide(make, scope), scope)
+})
+
 /**
- * Dials, shakes hands, and makes calls in order over the connection until the scope closes.
+ * Dials, shakes hands, and makes calls over the connection until the scope closes.
  *
  * **Details**
+ *
+ * Calls are answered in order, as `Pipeline.client` makes them, with the `transport` beside them. For a protocol that is
+ * spoken otherwise, `client` makes something else of the transport, and that is what `connect` returns.
  *
  * It dials the `Socket` of the context, or each of `sockets` in order: a failure that may be mended elsewhere, such as a
  * rejection or a refused connection, goes on to the next one. `retry` goes through all of them again. An attempt that
@@ -125,54 +208,49 @@ const isRetryable = (error: unknown): boolean => isHandshakeError(error) && erro
  * console.log(await Effect.runPromise(Effect.scoped(program))) // => [ 'Hello!', 'Goodbye!' ]
  * ```
  *
+ * **Example** (Calls by id)
+ *
+ * ```ts
+ * import { Client, Multiplex, Server } from "effect-handshake"
+ * import * as Line from "effect-handshake/protocols/Line"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Layer } from "effect"
+ * import { SocketServer } from "effect/socket"
+ *
+ * const cut = (line: string) => {
+ *   const at = line.indexOf(" ")
+ *   return { id: Number(line.slice(0, at)), body: line.slice(at + 1) }
+ * }
+ * const frames: Multiplex.Frames<string, string, number, string, string> = {
+ *   request: (id, body) => `${id} ${body}`,
+ *   fromClient: (line) => ({ _tag: "Request", ...cut(line) }),
+ *   response: (id, body) => `${id} ${body}`,
+ *   fromServer: (line) => ({ _tag: "Response", ...cut(line) })
+ * }
+ *
+ * const program = Effect.gen(function*() {
+ *   const network = yield* MemorySocket.network()
+ *   const serve = Multiplex.serve(frames, (line) => Effect.succeed(line.toUpperCase()))
+ *   yield* Layer.build(
+ *     Server.layer({ protocol: Line.protocol, serve }).pipe(
+ *       Layer.provide(Layer.succeed(SocketServer.SocketServer, network.server))
+ *     )
+ *   )
+ *   const client = yield* Client.connect({
+ *     protocol: Line.protocol,
+ *     sockets: [Effect.succeed(network.client)],
+ *     client: (transport) => Multiplex.client(frames, transport, { maxInFlight: 16 })
+ *   })
+ *   return yield* client.call("Hello")
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => HELLO
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
-export const connect: Connect = Effect.fnUntraced(function*<T extends Any, E, R>(
-  options: Options<T, E, R> & Partial<Sockets>
-): Effect.fn.Return<Of<T>, HandshakeError | E, Scope.Scope | Socket.Socket | R> {
-  const telemetry = Telemetry.make("client", yield* Effect.context<never>())
-  const handshake = options.protocol === undefined ? options.handshake : options.protocol.client
-  const name = options.protocol?.name ?? Origin.of(handshake)?.name
-
-  // Each attempt has a scope of its own, which ends with it if it fails and with the client if it succeeds.
-  const attempt = Effect.fnUntraced(function*(socket: Socket.Socket) {
-    const scope = yield* Scope.fork(yield* Effect.scope)
-    const shaken = Effect.gen(function*() {
-      const connection = yield* Handshake.step(Connection.open(socket), "connect")
-      yield* Effect.acquireRelease(
-        Effect.sync(() => telemetry.connections(1)),
-        () => Effect.sync(() => telemetry.connections(-1))
-      )
-      yield* Telemetry.annotatePeer(connection.peer)
-      return yield* Effect.provideService(handshake, Socket.Socket, connection.socket)
-    }).pipe(
-      Handshake.deadline(options.handshakeTimeout ?? "10 seconds"),
-      Effect.provideService(Scope.Scope, scope)
-    )
-    const observed = Effect.acquireUseRelease(
-      Effect.sync(() => telemetry.pending(1)),
-      () => telemetry.observed(shaken, Progress.make(name)),
-      () => Effect.sync(() => telemetry.pending(-1))
-    )
-    return yield* Effect.onExit(
-      Effect.flatten(observed),
-      (exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit)
-    )
-  })
-
-  const attempts: NonEmptyReadonlyArray<Effect.Effect<Socket.Socket, never, Socket.Socket>> = options.sockets ??
-    [Socket.Socket]
-  let connected = Effect.flatMap(attempts[0], attempt)
-  for (const next of attempts.slice(1)) {
-    connected = Effect.catchIf(connected, isRetryable, () => Effect.flatMap(next, attempt))
-  }
-  const transport = yield* options.retry === undefined
-    ? connected
-    : Effect.retry(connected, { schedule: options.retry, while: isRetryable })
-  const calls = yield* Pipeline.client(transport, { maxInFlight: options.maxInFlight })
-  return { call: calls.call, awaitEnd: calls.awaitEnd, transport }
-}) as unknown as Connect // what it needs of the Socket depends on `sockets`, which only the overloads can say
+export const connect: Connect = connectTo as unknown as Connect // what it needs and makes, only the overloads can say
 
 /**
  * A client as a layer, under a service of yours.
@@ -204,15 +282,25 @@ export const connect: Connect = Effect.fnUntraced(function*<T extends Any, E, R>
  * @since 0.1.0
  */
 export const layer: {
+  <Self, S, T extends Any, E, R, C extends S, E2, R2>(
+    service: Context.Key<Self, S>,
+    options: Options<T, E, R> & Sockets & Makes<NoInfer<T>, C, E2, R2>
+  ): Layer.Layer<Self, HandshakeError | E | E2, Exclude<Exclude<R, Socket.Socket> | R2, Scope.Scope>>
+  <Self, S, T extends Any, E, R, C extends S, E2, R2>(
+    service: Context.Key<Self, S>,
+    options: Options<T, E, R> & Makes<NoInfer<T>, C, E2, R2>
+  ): Layer.Layer<Self, HandshakeError | E | E2, Socket.Socket | Exclude<R | R2, Scope.Scope>>
   <Self, T extends Any, E, R>(
     service: Context.Key<Self, Client<Transport.Transport.Out<T>, Transport.Transport.In<T>>>,
-    options: Options<T, E, R> & Sockets
+    options: Options<T, E, R> & Sockets & Calls
   ): Layer.Layer<Self, HandshakeError | E, Exclude<Exclude<R, Socket.Socket>, Scope.Scope>>
   <Self, T extends Any, E, R>(
     service: Context.Key<Self, Client<Transport.Transport.Out<T>, Transport.Transport.In<T>>>,
-    options: Options<T, E, R>
+    options: Options<T, E, R> & Calls
   ): Layer.Layer<Self, HandshakeError | E, Socket.Socket | Exclude<R, Scope.Scope>>
-} = <Self, T extends Any, E, R>(
-  service: Context.Key<Self, Client<Transport.Transport.Out<T>, Transport.Transport.In<T>>>,
-  options: Options<T, E, R>
-): Layer.Layer<Self, HandshakeError | E, any> => Layer.effect(service, connect(options))
+} = <Self, S, T extends Any, E, R, C extends S, E2, R2>(
+  service: Context.Key<Self, S>,
+  options: Options<T, E, R> & Partial<Sockets> & (Makes<T, C, E2, R2> | Calls)
+): Layer.Layer<Self, HandshakeError | E | E2, any> =>
+  // As above: it is the service, as the overloads have seen to.
+  Layer.effect(service, connectTo(options) as Effect.Effect<S, HandshakeError | E | E2, any>)

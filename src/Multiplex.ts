@@ -10,9 +10,13 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
+import type * as Body from "./Body.ts"
+import { boundsOf } from "./internal/body.ts"
 import { closedHere } from "./internal/inbox.ts"
 import { Calls } from "./internal/multiplexClient.ts"
 import { type Frames as FramesOfServing, Serving } from "./internal/multiplexServer.ts"
+import { StreamingCalls } from "./internal/multiplexStreamingClient.ts"
+import { type Frames as FramesOfStreaming, StreamingServing } from "./internal/multiplexStreamingServer.ts"
 import { implOf } from "./internal/transport.ts"
 import type * as Transport from "./Transport.ts"
 import type { TransportError } from "./TransportError.ts"
@@ -359,5 +363,434 @@ export const client = Effect.fnUntraced(function*<
     yield* Effect.context<never>()
   )
   yield* Effect.addFinalizer(() => Effect.sync(() => calls.finish(Exit.fail(closedHere))))
+  return { call: calls.call, awaitEnd: calls.awaitEnd }
+})
+
+/**
+ * What one frame is of a message: a part of the one with this id.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type MessagePart<Id, Head, Chunk, Failure = never> =
+  | { readonly _tag: "Head"; readonly id: Id; readonly head: Head; readonly hasBody: boolean }
+  | { readonly _tag: "Chunk"; readonly id: Id; readonly chunk: Chunk }
+  | { readonly _tag: "End"; readonly id: Id }
+  | { readonly _tag: "Abort"; readonly id: Id; readonly error?: Failure }
+
+/**
+ * How the frames of one direction are read as messages: a pure function. A frame that is no part of a message is
+ * `undefined`, and ends the use of the connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageReader<in Frame, out Id, out Head, out Chunk, out Failure = never> {
+  readonly read: (frame: Frame) => MessagePart<Id, Head, Chunk, Failure> | undefined
+}
+
+/**
+ * How a server reads requests: as messages, or as a `Cancel`, which says that the response to a request is not wanted any
+ * more, and that no more comes of the request either.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RequestReader<in Frame, out Id, out Head, out Chunk, out Failure = never> {
+  readonly read: (
+    frame: Frame
+  ) => MessagePart<Id, Head, Chunk, Failure> | { readonly _tag: "Cancel"; readonly id: Id } | undefined
+}
+
+/**
+ * How the messages of one direction are written. All of them are pure functions.
+ *
+ * **Details**
+ *
+ * - `head`: begins a message, and says whether a body comes behind it.
+ * - `chunk`: a chunk of the body.
+ * - `end`: the body is complete.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageWriter<out Frame, in Id, in Head, in Chunk> {
+  readonly head: (id: Id, head: Head, hasBody: boolean) => Frame
+  readonly chunk: (id: Id, chunk: Chunk) => Frame
+  readonly end: (id: Id) => Frame
+}
+
+/**
+ * How a protocol says that a message is given up, where it can: in the place of what is left of its body, and in the place
+ * of the head of a response.
+ *
+ * **Details**
+ *
+ * `error` is why, where that is a failure that the protocol can tell of, and `undefined` where it is not: the sender has
+ * no more use for the message, or could not read another body that it was made of.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageAbort<out Frame, in Id, in Failure> {
+  readonly abort: (id: Id, error: Failure | undefined) => Frame
+}
+
+/**
+ * What a server has to know of the frames of a protocol with bodies. All of them are pure functions.
+ *
+ * **Details**
+ *
+ * - `request`: how requests are read.
+ * - `response`: how responses are written.
+ * - `cancelled`: answers a request that was cancelled, in the place of what is left of its response. Without it nothing
+ *   does.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StreamingServerFrames<
+  in In,
+  out Out,
+  in out Id,
+  out Request,
+  out RequestChunk,
+  in Response,
+  in ResponseChunk,
+  out Failure = never
+> {
+  readonly request: RequestReader<In, Id, Request, RequestChunk, Failure>
+  readonly response: MessageWriter<Out, Id, Response, ResponseChunk>
+  readonly cancelled?: ((id: Id) => Out) | undefined
+}
+
+/**
+ * What a client has to know of the frames of a protocol with bodies. All of them are pure functions.
+ *
+ * **Details**
+ *
+ * - `request`: how requests are written, and given up where the protocol can say that.
+ * - `response`: how responses are read.
+ * - `cancel`: says that the response to a request is not wanted any more, and that no more comes of the request either.
+ *   Without it what still comes of the response is waited for and dropped.
+ * - `cancelled`: whether the response to a request that was cancelled still ends: then its id and its place stay taken until
+ *   it has. A description that serves both sides has the server's frame here, which is read as an `Abort`; where there is
+ *   none, `true` says it. Without it both are free at once, the id is not used again while the last 4,096 cancelled
+ *   ones are remembered, and what comes late is dropped.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StreamingClientFrames<
+  in out In,
+  out Out,
+  in out Id,
+  in Request,
+  in RequestChunk,
+  out Response,
+  out ResponseChunk,
+  in out Failure = never
+> {
+  readonly request: MessageWriter<Out, Id, Request, RequestChunk> & Partial<MessageAbort<Out, Id, Failure>>
+  readonly response: MessageReader<In, Id, Response, ResponseChunk, Failure>
+  readonly cancel?: ((id: Id) => Out) | undefined
+  readonly cancelled?: true | ((id: Id) => In) | undefined
+}
+
+/**
+ * What the frames of a protocol with bodies mean, for its servers and its clients.
+ *
+ * **Details**
+ *
+ * `ToServer` is what a client sends and `ToClient` what a server sends. `Failure` is the error of a request, or of a body,
+ * that the protocol can tell of; with one, an `abort` says it. Without one a message that has begun is sent to its end, or
+ * cancelled, or the connection is over.
+ *
+ * **Example** (Lines that begin with a sign and an id)
+ *
+ * ```ts
+ * import { Codec, Multiplex, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Stream } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * // `=1 head` is a message without a body; `+1 head` is one with a body, of `.1 chunk`s, and `;1 ` is the end of that.
+ * const message = {
+ *   head: (id: number, head: string, hasBody: boolean) => `${hasBody ? "+" : "="}${id} ${head}`,
+ *   chunk: (id: number, chunk: string) => `.${id} ${chunk}`,
+ *   end: (id: number) => `;${id} `,
+ *   read: (line: string): Multiplex.MessagePart<number, string, string> | undefined => {
+ *     const at = line.indexOf(" ")
+ *     const id = Number(line.slice(1, at))
+ *     const rest = line.slice(at + 1)
+ *     switch (line[0]) {
+ *       case "=":
+ *         return { _tag: "Head", id, head: rest, hasBody: false }
+ *       case "+":
+ *         return { _tag: "Head", id, head: rest, hasBody: true }
+ *       case ".":
+ *         return { _tag: "Chunk", id, chunk: rest }
+ *       case ";":
+ *         return { _tag: "End", id }
+ *     }
+ *   }
+ * }
+ * const frames: Multiplex.StreamingFrames<string, string, number, string, string, string, string> = {
+ *   request: message,
+ *   response: message
+ * }
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const lines = Transport.framed(Codec.lines())
+ *   const serve = Multiplex.serveStreaming(frames, ({ body, head }) =>
+ *     Effect.succeed({ head: `${head}, louder`, body: body && Stream.map(body, (chunk) => chunk.toUpperCase()) }))
+ *   yield* Effect.forkScoped(Effect.flatMap(Effect.provideService(lines, Socket.Socket, there), serve))
+ *
+ *   const client = yield* Multiplex.streamingClient(frames, yield* Effect.provideService(lines, Socket.Socket, here))
+ *   const { body = Stream.empty, head } = yield* client.call({ head: "song", body: Stream.make("la", "la", "la") })
+ *   console.log(head, yield* Stream.runCollect(body)) // => song, louder [ 'LA', 'LA', 'LA' ]
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program))
+ * ```
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StreamingFrames<
+  ToServer,
+  ToClient,
+  Id extends RequestId,
+  Request,
+  RequestChunk,
+  Response,
+  ResponseChunk,
+  Failure = never
+> =
+  & StreamingServerFrames<ToServer, ToClient, Id, Request, RequestChunk, Response, ResponseChunk, Failure>
+  & StreamingClientFrames<ToClient, ToServer, Id, Request, RequestChunk, Response, ResponseChunk, Failure>
+  // The one that both halves have.
+  & { readonly cancelled?: ((id: Id) => ToClient) | undefined }
+  & {
+    readonly response: [Failure] extends [never] ? { readonly abort?: undefined } : MessageAbort<ToClient, Id, Failure>
+  }
+  & NextId<Id>
+
+interface ServeStreaming {
+  <In, Out, Id extends RequestId, Request, RequestChunk, Response, ResponseChunk, Failure, R = never, R2 = never>(
+    frames:
+      & StreamingServerFrames<In, Out, Id, Request, RequestChunk, Response, ResponseChunk, NoInfer<Failure>>
+      & { readonly response: MessageAbort<Out, Id, Failure> },
+    handler: (
+      request: Body.Message<Request, RequestChunk, NoInfer<Failure> | Body.ReadError>
+    ) => Effect.Effect<
+      Body.Message<Response, ResponseChunk, NoInfer<Failure> | Body.ReadError, R2>,
+      NoInfer<Failure> | Body.ReadError,
+      R
+    >,
+    options?: Body.Options & {
+      readonly maxInFlight?: number | undefined
+      readonly refuse?: ((request: Request) => NoInfer<Failure>) | undefined
+    }
+  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, TransportError, R | R2>
+  <
+    In,
+    Out,
+    Id extends RequestId,
+    Request,
+    RequestChunk,
+    Response,
+    ResponseChunk,
+    Failure = never,
+    E = never,
+    R = never,
+    E2 = never,
+    R2 = never
+  >(
+    frames:
+      & StreamingServerFrames<In, Out, Id, Request, RequestChunk, Response, ResponseChunk, Failure>
+      & { readonly response: { readonly abort?: undefined } },
+    handler: (
+      request: Body.Message<Request, RequestChunk, Failure | Body.ReadError>
+    ) => Effect.Effect<Body.Message<Response, ResponseChunk, E2, R2>, E, R>,
+    options?: Body.Options & { readonly maxInFlight?: number | undefined }
+  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, E | E2 | TransportError, R | R2>
+}
+
+/**
+ * Serves requests and responses that are a head and, where they have one, a body that is a Stream.
+ *
+ * **When to use**
+ *
+ * Use where a request or a response is too large, or comes too slowly, to be one frame: uploads, downloads, subscriptions.
+ * Otherwise `serve` is simpler.
+ *
+ * **Details**
+ *
+ * At most `maxInFlight` requests, 64 by default, have a handler or a response under way at once. What comes beyond that
+ * waits and slows its peer down; with `refuse`, it is answered at once with that failure. A response may begin before its
+ * request's body has ended. Bodies take turns: one that always has more to send starves neither another one nor an answer.
+ * A body is pulled one batch ahead of what is written, so that a peer that does not read stops it. A handler whose
+ * result is already there, and that has no body, costs no fiber.
+ *
+ * The body of a request has a buffer of `bodyBuffer` chunks, 16 by default. A chunk that finds it full holds the whole
+ * connection up, until its reader takes what is there; when that has lasted for `bodyTimeout`, 10 seconds by default, this
+ * body fails as `Stalled` and what still comes of it is dropped. A body that nobody reads any more, because its reader
+ * has stopped or its request is answered, holds nothing up.
+ *
+ * A failure of a handler, or of the body of its response, is an `abort` where the protocol has one; a `BodyError` or a
+ * `TransportError`, such as comes of reading the request's body, is one without an error. Where the protocol has no `abort`
+ * they go out of `serveStreaming`, and so does a defect always. A cancel interrupts the handler, or the body of its
+ * response. A part of a message where it is not due fails with `UnexpectedFrame`.
+ *
+ * It ends when the peer has ended and every response has gone out. The bodies that were not complete fail with
+ * `ConnectionClosed` then, and what is made of that is still sent. Whatever else ends it interrupts the handlers and the
+ * bodies of responses, and fails the bodies of requests with that `TransportError`, or with `ConnectionClosed` by `local`.
+ * A server that drains takes no further request and receives the rest of those that it has.
+ *
+ * **Gotchas**
+ *
+ * A request that waits for a place holds up the bodies behind it. When a handler waits for one of these for `bodyTimeout`,
+ * the request is refused: with an `abort` that has no error, else as `UnexpectedFrame`. So a client should not have
+ * more than `maxInFlight` requests under way, or the server should `refuse` them.
+ *
+ * The handler's fiber is gone when the response's body is read: what that needs has to be its own, as with `Stream.unwrap`.
+ *
+ * @see {@link StreamingFrames} for an example
+ * @see {@link streamingClient} for the other side
+ *
+ * @category servers
+ * @since 0.1.0
+ */
+export const serveStreaming: ServeStreaming = <
+  In,
+  Out,
+  Id extends RequestId,
+  Request,
+  RequestChunk,
+  Response,
+  ResponseChunk,
+  Failure,
+  E,
+  R
+>(
+  frames: FramesOfStreaming<In, Out, Id, Request, RequestChunk, Response, ResponseChunk, Failure, E>,
+  handler: (
+    request: Body.Message<Request, RequestChunk, Failure | Body.ReadError>
+  ) => Effect.Effect<Body.Message<Response, ResponseChunk, E, R>, E, R>,
+  options?: Body.Options & {
+    readonly maxInFlight?: number | undefined
+    readonly refuse?: ((request: Request) => E) | undefined
+  }
+) => {
+  const limits = {
+    ...boundsOf(options),
+    maxInFlight: Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
+    refuse: options?.refuse
+  }
+  return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
+    Effect.contextWith((context: Context.Context<R>) =>
+      new StreamingServing(implOf(transport), frames, handler, limits, context).run
+    )
+}
+
+/**
+ * Calls over one transport, whose requests and responses may have bodies, and whose answers come in any order.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StreamingClient<in Request, in RequestChunk, out Response, out ResponseChunk, in out Failure = never> {
+  /**
+   * Sends a request and waits for the head of its response.
+   *
+   * **Details**
+   *
+   * The scope owns the rest of the exchange: what is still to be sent of the request's body, and the response's body. When it
+   * closes, or the call is interrupted, both are given up; it waits until the request's body is over. A response's body
+   * that is not read to its end is given up as well. When the response is complete, the rest of the request's body is not
+   * sent any more.
+   *
+   * What is given up is cancelled where the protocol has a cancel. Where it has none, the rest of the response is dropped as
+   * it comes, and a request's body that is not complete ends with an `abort`; where the protocol has no `abort` either, it
+   * ends the use of the connection, as the peer would take what it has for the whole.
+   *
+   * Fails with the `Failure` that the server has answered with, as `Aborted` where that has given the response up
+   * without one, with nothing sent where the head cannot be encoded, and with the end of the connection where that
+   * comes first. The failure of the request's body is told to the server, which answers it; where the protocol cannot tell of
+   * it, the call fails with it and is given up.
+   */
+  readonly call: <R = never>(
+    request: Body.Message<Request, RequestChunk, Failure | Body.ReadError, R>
+  ) => Effect.Effect<
+    Body.Message<Response, ResponseChunk, Failure | Body.ReadError>,
+    Failure | Body.ReadError,
+    R | Scope.Scope
+  >
+  /** Fails when the connection has ended, with how. */
+  readonly awaitEnd: Effect.Effect<never, TransportError>
+}
+
+/**
+ * Makes calls over a transport whose peer answers by id, with requests and responses that may have bodies.
+ *
+ * **Details**
+ *
+ * At most `maxInFlight` calls, 64 by default, are sent and not answered to the end at once; further ones wait, in order.
+ * The bodies of requests take turns, and each is pulled one batch ahead of what is written.
+ *
+ * The body of a response has a buffer of `bodyBuffer` chunks, 16 by default. A chunk that finds it full holds the whole
+ * connection up, until its reader takes what is there; when that has lasted for `bodyTimeout`, 10 seconds by default, this
+ * body fails as `Stalled` and its call is given up.
+ *
+ * When the connection ends, every waiting call fails with how it ended, and so do the bodies that are not complete and every
+ * later call. So it is when the scope closes, as `ConnectionClosed` by `local`. A part of a message where it is not due ends
+ * the use of the connection as `UnexpectedFrame`.
+ *
+ * An id is used again only when it is free: when its response is complete, or, where nothing answers a cancelled
+ * request, when that was long ago.
+ *
+ * **Gotchas**
+ *
+ * A call that has something to do with its response's body belongs in a scope of its own, such as `Stream.unwrap` or
+ * `Effect.scoped` gives it; in the scope of the client each body that is neither read nor ended keeps its place.
+ *
+ * @see {@link StreamingFrames} for an example
+ * @see {@link serveStreaming} for the other side
+ *
+ * @category clients
+ * @since 0.1.0
+ */
+export const streamingClient = Effect.fnUntraced(function*<
+  In,
+  Out,
+  Id extends RequestId,
+  Request,
+  RequestChunk,
+  Response,
+  ResponseChunk,
+  Failure = never
+>(
+  frames:
+    & StreamingClientFrames<In, Out, Id, Request, RequestChunk, Response, ResponseChunk, Failure>
+    & NextId<Id>,
+  transport: Transport.Transport<In, Out>,
+  options?: Body.Options & { readonly maxInFlight?: number | undefined }
+): Effect.fn.Return<
+  StreamingClient<Request, RequestChunk, Response, ResponseChunk, Failure>,
+  never,
+  Scope.Scope
+> {
+  const calls = new StreamingCalls(
+    implOf(transport),
+    frames,
+    // As with `client`.
+    frames.nextId ?? counter() as unknown as (last: Id | undefined) => Id,
+    Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
+    boundsOf(options),
+    yield* Effect.context<never>()
+  )
+  yield* Effect.addFinalizer(() => calls.close)
   return { call: calls.call, awaitEnd: calls.awaitEnd }
 })

@@ -6,15 +6,18 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
-import { ByteWriter } from "./internal/bytes.ts"
-import type { Reader } from "./internal/connection.ts"
-import { closedHere, errorOf } from "./internal/inbox.ts"
-import { implOf, type TransportImpl } from "./internal/transport.ts"
+import type * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type * as Body from "./Body.ts"
+import { boundsOf } from "./internal/body.ts"
+import { closedHere } from "./internal/inbox.ts"
+import { Calls, readWith } from "./internal/pipelineClient.ts"
+import * as PipelineServer from "./internal/pipelineServer.ts"
+import { StreamingCalls } from "./internal/pipelineStreamingClient.ts"
+import { type Frames as FramesOfServing, StreamingServing } from "./internal/pipelineStreamingServer.ts"
+import { implOf } from "./internal/transport.ts"
 import type * as Transport from "./Transport.ts"
-import { TransportError, UnexpectedFrame } from "./TransportError.ts"
+import type { TransportError } from "./TransportError.ts"
 
 /**
  * How many requests of one connection are served at once unless told otherwise: 64.
@@ -24,10 +27,18 @@ import { TransportError, UnexpectedFrame } from "./TransportError.ts"
  */
 export const defaultMaxInFlight = 64
 
-// A request that was taken and has to wait for its answer. `exit` is undefined for as long as its handler runs.
-interface Slot<Out, E> {
-  exit: Exit.Exit<Out, E> | undefined
-  fiber: Fiber.Fiber<Out, E> | undefined
+interface Serve {
+  <In, Out, E, R = never>(
+    handler: (request: In) => Effect.Effect<Out, E, R>,
+    options: {
+      readonly maxInFlight?: number | undefined
+      readonly failure: (error: NoInfer<E>, request: NoInfer<In>) => Out
+    }
+  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, TransportError, R>
+  <In, Out, E = never, R = never>(
+    handler: (request: In) => Effect.Effect<Out, E, R>,
+    options?: { readonly maxInFlight?: number | undefined; readonly failure?: undefined }
+  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, E | TransportError, R>
 }
 
 /**
@@ -39,10 +50,18 @@ interface Slot<Out, E> {
  * peer that sends faster than it is served is slowed down. Responses that are ready are sent, in one write, before
  * anything waits. A handler whose result is already there costs no fiber.
  *
+ * A handler's failure is answered with the frame that `failure` makes of it and of its request, in its place in the
+ * order. Without `failure` it ends the connection: it goes out of `serve`, after the responses before it. A defect always
+ * does.
+ *
  * It ends when the peer has ended between two requests and every response is sent; a peer that has only ended its own
- * side still hears them. It fails with the handler's failure, after the responses before it, and with a
- * `TransportError` where the connection broke or a response cannot be encoded. Whatever ends it interrupts the
- * handlers that are still running.
+ * side still hears them. It fails with a `TransportError` where the connection broke or a response cannot be encoded.
+ * Whatever ends it interrupts the handlers that are still running.
+ *
+ * **Gotchas**
+ *
+ * While `maxInFlight` requests are with their handlers nothing is read, so that the end of the connection is not noticed
+ * either, unless something else gives it up, as `Middleware.idleTimeout` does.
  *
  * **Example** (An echo)
  *
@@ -69,237 +88,86 @@ interface Slot<Out, E> {
  * console.log(await Effect.runPromise(Effect.scoped(program))) // => HELLO
  * ```
  *
+ * **Example** (The failure of a request)
+ *
+ * ```ts
+ * import { Codec, Pipeline, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Result } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const half = (n: string) => Number(n) % 2 === 0 ? Effect.succeed(`+${Number(n) / 2}`) : Effect.fail("odd")
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const lines = Transport.framed(Codec.lines())
+ *   const serve = Pipeline.serve(half, { failure: (error, n) => `-${n} is ${error}` })
+ *   yield* Effect.forkScoped(Effect.flatMap(Effect.provideService(lines, Socket.Socket, there), serve))
+ *
+ *   const client = yield* Pipeline.client(yield* Effect.provideService(lines, Socket.Socket, here), {
+ *     response: (line) => line.startsWith("+") ? Result.succeed(Number(line)) : Result.fail(line.slice(1))
+ *   })
+ *   console.log(yield* client.call("42")) // => 21
+ *   console.log(yield* Effect.flip(client.call("43"))) // => 43 is odd
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program))
+ * ```
+ *
+ * @see {@link client} for the other side
+ *
  * @category servers
  * @since 0.1.0
  */
-export const serve = <In, Out, E = never, R = never>(
+export const serve: Serve = <In, Out, E, R>(
   handler: (request: In) => Effect.Effect<Out, E, R>,
-  options?: { readonly maxInFlight?: number | undefined }
+  options?: {
+    readonly maxInFlight?: number | undefined
+    readonly failure?: ((error: E, request: In) => Out) | undefined
+  }
 ) => {
-  const maxInFlight = Math.max(1, options?.maxInFlight ?? defaultMaxInFlight)
+  const service = {
+    handler,
+    maxInFlight: Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
+    failure: options?.failure
+  }
   return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
-    Effect.contextWith((context: Context.Context<R>) => {
-      const serving = new Serving(implOf(transport), handler, maxInFlight, Effect.runForkWith(context))
-      return Effect.onExit(serving.run, () => serving.interruptHandlers)
-    })
-}
-
-const ready = Object.getPrototypeOf(Exit.void)
-
-/** Whether an Effect is its own result: what `Exit.isExit` asks, for a success several times as fast. */
-const isReady = <A, E>(effect: Effect.Effect<A, E, unknown>): effect is Exit.Exit<A, E> =>
-  Object.getPrototypeOf(effect) === ready || Exit.isExit(effect)
-
-type Fork<R> = <A, E>(effect: Effect.Effect<A, E, R>) => Fiber.Fiber<A, E>
-
-/**
- * One transport that is served. It runs on the connection's own events: a chunk whose requests are answered at once costs
- * no fiber. Each turn takes, starts, answers and writes as much as it can:
- *
- * | | reads on | is woken by |
- * |---|---|---|
- * | has room | yes | bytes, the end, the answer that is next |
- * | as many requests as it may have | no | the answer that is next, a connection that is given up |
- * | a write that has to wait | no | the end of the write |
- * | the peer has ended | no | the answer that is next |
- */
-class Serving<In, Out, E, R> {
-  private readonly impl: TransportImpl<In, Out>
-  private readonly handler: (request: In) => Effect.Effect<Out, E, R>
-  private readonly maxInFlight: number
-  private readonly fork: Fork<R>
-  // In the order of the requests.
-  private readonly slots: Array<Slot<Out, E>> = []
-  private answers: Array<Out> = []
-  private readonly outbox = new ByteWriter()
-  private reader!: Reader
-  private writing: Fiber.Fiber<void, TransportError> | undefined = undefined
-  private ended = false
-  private failure: Effect.Effect<never, E | TransportError> | undefined = undefined
-  private state: "idle" | "turning" | "over" = "idle"
-  private hasNews = false
-  private finish!: (effect: Effect.Effect<void, E | TransportError>) => void
-
-  constructor(
-    impl: TransportImpl<In, Out>,
-    handler: (request: In) => Effect.Effect<Out, E, R>,
-    maxInFlight: number,
-    fork: Fork<R>
-  ) {
-    this.impl = impl
-    this.handler = handler
-    this.maxInFlight = maxInFlight
-    this.fork = fork
-  }
-
-  readonly run: Effect.Effect<void, E | TransportError> = Effect.callback((resume) => {
-    this.finish = (effect) => {
-      this.stop()
-      resume(effect)
-    }
-    this.reader = this.impl.connection.reader(() => this.turn())
-    this.turn()
-    return Effect.suspend(() => {
-      this.stop()
-      return this.writing === undefined ? Effect.void : Fiber.interrupt(this.writing)
-    })
-  })
-
-  /** Whoever is woken from here on comes too late. */
-  private stop(): void {
-    this.state = "over"
-    this.reader.stop()
-  }
-
-  readonly interruptHandlers: Effect.Effect<void> = Effect.suspend(() =>
-    Fiber.interruptAll(this.slots.flatMap(({ exit, fiber }) => exit === undefined && fiber ? [fiber] : []))
-  )
-
-  private turn(): void {
-    this.hasNews = true
-    // What happens in a turn, such as a handler that is done at once, belongs to that turn.
-    if (this.state !== "idle") return
-    this.state = "turning"
-    while (this.hasNews && this.writing === undefined) {
-      this.hasNews = false
-      this.answerNext()
-      this.noticeEnd()
-      this.take()
-      if (this.write()) return
-    }
-    this.state = "idle"
-    if (this.writing === undefined && !this.ended && this.slots.length < this.maxInFlight) this.reader.resume()
-    else this.reader.pause()
-  }
-
-  // Who has no room takes nothing, and would not see that there is nobody left to answer.
-  private noticeEnd(): void {
-    const { end } = this.impl.connection.inbox
-    if (end === undefined || end.reason._tag === "ConnectionClosed" || this.slots.length < this.maxInFlight) return
-    this.failure ??= Effect.fail(end)
-  }
-
-  // Takes what there is and has room.
-  private take(): void {
-    while (this.failure === undefined && !this.ended && this.slots.length < this.maxInFlight) {
-      const requests = this.impl.takeAll(this.maxInFlight - this.slots.length)
-      if (Exit.isExit(requests)) {
-        this.ended = true
-        if (errorOf(requests)?.reason._tag !== "ConnectionClosed") this.failure = requests
-        return
-      }
-      if (requests.length === 0) return
-      for (const request of requests) this.start(request)
-    }
-  }
-
-  private start(request: In): void {
-    if (this.failure !== undefined) return
-    let effect: Effect.Effect<Out, E, R>
-    try {
-      effect = this.handler(request)
-    } catch (defect) {
-      effect = Effect.die(defect)
-    }
-    let exit: Exit.Exit<Out, E> | undefined
-    let fiber: Fiber.Fiber<Out, E> | undefined
-    if (isReady(effect)) {
-      exit = effect
-    } else {
-      fiber = this.fork(effect)
-      exit = fiber.pollUnsafe()
-    }
-    if (exit !== undefined && this.slots.length === 0) return this.answer(exit)
-    const slot: Slot<Out, E> = { exit, fiber }
-    this.slots.push(slot)
-    if (exit !== undefined) return
-    fiber!.addObserver((exit) => {
-      slot.exit = exit
-      if (this.slots[0] === slot) this.turn()
-    })
-  }
-
-  private answer(exit: Exit.Exit<Out, E>): void {
-    if (Exit.isFailure(exit)) {
-      this.failure = Effect.failCause(exit.cause)
-      return
-    }
-    this.answers.push(exit.value)
-  }
-
-  /** Answers the requests that are next. */
-  private answerNext(): void {
-    const { slots } = this
-    let answered = 0
-    while (this.failure === undefined && answered < slots.length) {
-      const { exit } = slots[answered]
-      if (exit === undefined) break
-      this.answer(exit)
-      answered++
-    }
-    if (answered > 0) slots.splice(0, answered)
-  }
-
-  /** Writes the answers. True where there is nothing left to do. */
-  private write(): boolean {
-    if (this.answers.length > 0) {
-      const unencodable = this.impl.encodeAll(this.answers, this.outbox)
-      this.answers = []
-      // It comes before whatever has failed behind it.
-      if (unencodable !== undefined) this.failure = Effect.fail(unencodable)
-    }
-    const chunks = this.outbox.finish()
-    const left = chunks.length === 0 ? undefined : this.impl.connection.writeNow(chunks)
-    if (left !== undefined) this.wait(left)
-    else if (this.isDone) {
-      this.finish(this.failure ?? Effect.void)
-      return true
-    }
-    return false
-  }
-
-  private get isDone(): boolean {
-    return this.failure !== undefined || (this.ended && this.slots.length === 0)
-  }
-
-  private wait(left: Effect.Effect<void, TransportError>): void {
-    const writing = this.fork(left)
-    const written = (exit: Exit.Exit<void, TransportError>) => {
-      this.writing = undefined
-      if (Exit.isFailure(exit)) this.failure ??= Effect.failCause(exit.cause)
-    }
-    const exit = writing.pollUnsafe()
-    if (exit !== undefined) {
-      written(exit)
-      this.hasNews = true
-      return
-    }
-    this.writing = writing
-    writing.addObserver((exit) => {
-      written(exit)
-      this.turn()
-    })
-  }
+    PipelineServer.serve(service, implOf(transport))
 }
 
 /**
- * Calls over one transport.
+ * Calls over one transport, whose answers come in order.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Client<in Request, out Response> {
+export interface Client<in Request, out Response, out Failure = never> {
   /**
    * Sends a request and waits for its response.
    *
    * **Details**
    *
-   * Fails with nothing sent where the request cannot be encoded, and with the end of the connection where that comes
-   * before the response. An interrupted call never shifts another call's response: its own is dropped when it comes.
+   * Fails with the `Failure` that the server has answered with, with nothing sent where the request cannot be encoded,
+   * and with the end of the connection where that comes before the response. An interrupted call that was not sent yet is
+   * not sent; one that was keeps its place, and its response is dropped when it comes.
    */
-  readonly call: (request: Request) => Effect.Effect<Response, TransportError>
+  readonly call: (request: Request) => Effect.Effect<Response, Failure | TransportError>
   /** Fails when the connection has ended, with how. */
   readonly awaitEnd: Effect.Effect<never, TransportError>
+}
+
+interface MakeClient {
+  <In, Out, Response, Failure>(
+    transport: Transport.Transport<In, Out>,
+    options: {
+      readonly maxInFlight?: number | undefined
+      readonly response: (frame: NoInfer<In>) => Result.Result<Response, Failure>
+    }
+  ): Effect.Effect<Client<Out, Response, Failure>, never, Scope.Scope>
+  <In, Out>(
+    transport: Transport.Transport<In, Out>,
+    options?: { readonly maxInFlight?: number | undefined; readonly response?: undefined }
+  ): Effect.Effect<Client<Out, In>, never, Scope.Scope>
 }
 
 /**
@@ -307,114 +175,377 @@ export interface Client<in Request, out Response> {
  *
  * **Details**
  *
- * At most `maxInFlight` calls, 64 by default, are sent and not answered at once; further ones wait. Requests that are
- * made together travel together. When the connection ends, every waiting call fails with how it ended, and so does
- * every later one. A response to no request ends the use of the connection as `UnexpectedFrame`.
+ * At most `maxInFlight` calls, 64 by default, are sent and not answered at once; further ones wait, in order, and so do
+ * all of them while the peer does not take what was sent. Requests that are made together travel together. A call costs
+ * no fiber.
+ *
+ * Every frame is a response. Where the protocol has error responses, `response` tells which of the frames are: what it
+ * makes of them is what `call` succeeds and fails with. A `response` that throws ends the use of the connection.
+ *
+ * When the connection ends, every waiting call fails with how it ended, and so does every later one. So it is when the
+ * scope closes, as `ConnectionClosed` by `local`. A response to no request ends the use of the connection as
+ * `UnexpectedFrame`.
+ *
+ * @see {@link serve} for an example, and for the other side
  *
  * @category clients
  * @since 0.1.0
  */
-export const client = Effect.fnUntraced(function*<In, Out>(
+export const client: MakeClient = Effect.fnUntraced(function*<In, Out, Response, Failure>(
   transport: Transport.Transport<In, Out>,
-  options?: { readonly maxInFlight?: number | undefined }
-): Effect.fn.Return<Client<Out, In>, never, Scope.Scope> {
-  const impl = implOf(transport)
-  const scope = yield* Effect.scope
-  const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const permits = Semaphore.makeUnsafe(Math.max(1, options?.maxInFlight ?? defaultMaxInFlight))
-
-  // One for each request that was sent and not answered, in order. A call that was interrupted leaves its place, so that
-  // the response to it goes nowhere else.
-  const unanswered: Array<Call<In>> = []
-  const watchers = new Set<(end: Exit.Exit<never, TransportError>) => void>()
-  const outbox = new ByteWriter()
-  let end: Exit.Exit<never, TransportError> | undefined
-  let flushing = false
-
-  const finish = (exit: Exit.Exit<never, TransportError>): Effect.Effect<unknown> =>
-    Effect.suspend(() => {
-      if (end !== undefined) return Effect.void
-      end = exit
-      const calls = unanswered.splice(0)
-      for (const call of calls) call.settle(exit)
-      watchers.forEach((watcher) => watcher(exit))
-      return permits.release(calls.length)
-    })
-
-  const receive: Effect.Effect<unknown> = Effect.suspend(() => {
-    const responses = impl.takeAll(Infinity)
-    if (Exit.isExit(responses)) return finish(responses)
-    if (responses.length === 0) return Effect.andThen(impl.connection.readable, receive)
-    const due = Math.min(responses.length, unanswered.length)
-    const calls = unanswered.splice(0, due)
-    for (let i = 0; i < due; i++) calls[i].settle(Exit.succeed(responses[i]))
-    const next = due === responses.length ? receive : finish(Exit.fail(
-      new TransportError({
-        reason: new UnexpectedFrame({ expected: "no response", excerpt: impl.show(responses[due]) })
-      })
-    ))
-    return Effect.andThen(permits.release(due), next)
-  })
-
-  const flush: Effect.Effect<unknown> = Effect.suspend(() => {
-    const chunks = outbox.finish()
-    if (chunks.length === 0 || end !== undefined) {
-      flushing = false
-      return Effect.void
-    }
-    return Effect.matchEffect(impl.connection.write(chunks), {
-      onSuccess: () => flush,
-      onFailure: (error) => finish(Exit.fail(error))
-    })
-  })
-
-  const track = Fiber.runIn(scope)
-
-  function send(request: Out): Call<In> | Effect.Effect<never, TransportError> {
-    if (end !== undefined) return end
-    const unencodable = impl.encode(request, outbox)
-    if (unencodable !== undefined) return Effect.fail(unencodable)
-    const call = new Call<In>()
-    unanswered.push(call)
-    if (!flushing) {
-      flushing = true
-      // Not at once: the calls that are made in the same turn travel in one write.
-      queueMicrotask(() => track(fork(flush)))
-    }
-    return call
+  options?: {
+    readonly maxInFlight?: number | undefined
+    readonly response?: ((frame: In) => Result.Result<Response, Failure>) | undefined
   }
+): Effect.fn.Return<Client<Out, In | Response, Failure>, never, Scope.Scope> {
+  const calls = new Calls<In, Out, In | Response, Failure>(
+    implOf(transport),
+    Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
+    options?.response === undefined ? Exit.succeed : readWith(options.response),
+    yield* Effect.context<never>()
+  )
+  yield* Effect.addFinalizer(() => Effect.sync(() => calls.finish(Exit.fail(closedHere))))
+  return { call: calls.call, awaitEnd: calls.awaitEnd }
+}) as MakeClient // without `response` every frame is one, which only the overloads can say
 
-  track(fork(receive))
-  yield* Scope.addFinalizer(scope, finish(Exit.fail(closedHere)))
-
-  return {
-    call: (request) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(restore(permits.take(1)), () => {
-          const sent = send(request)
-          return sent instanceof Call ? restore(sent.response) : Effect.andThen(permits.release(1), sent)
-        })
-      ),
-    awaitEnd: Effect.suspend(() =>
-      end ?? Effect.callback<never, TransportError>((resume) => {
-        watchers.add(resume)
-        return Effect.sync(() => watchers.delete(resume))
-      })
-    )
-  }
-})
-
-class Call<A> {
-  private exit: Exit.Exit<A, TransportError> | undefined = undefined
-  private resume: ((exit: Exit.Exit<A, TransportError>) => void) | undefined = undefined
-
-  settle(exit: Exit.Exit<A, TransportError>): void {
-    this.exit = exit
-    this.resume?.(exit)
-  }
-
-  readonly response: Effect.Effect<A, TransportError> = Effect.callback((resume) => {
-    if (this.exit !== undefined) return resume(this.exit)
-    this.resume = resume
-  })
+/**
+ * How the frames of one direction are read as messages: a pure function. A frame that is no part of a message is
+ * `undefined`, and ends the use of the connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageReader<in Frame, out Head, out Chunk, out Failure = never> {
+  readonly read: (frame: Frame) => Body.Part<Head, Chunk, Failure> | undefined
 }
+
+/**
+ * How the messages of one direction are written. All of them are pure functions.
+ *
+ * **Details**
+ *
+ * - `head`: begins a message, and says whether a body comes behind it.
+ * - `chunk`: a chunk of the body.
+ * - `end`: the body is complete.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageWriter<out Frame, in Head, in Chunk> {
+  readonly head: (head: Head, hasBody: boolean) => Frame
+  readonly chunk: (chunk: Chunk) => Frame
+  readonly end: () => Frame
+}
+
+/**
+ * How a protocol says that a message is given up, where it can: in the place of what is left of its body, and in the place
+ * of the head of a response.
+ *
+ * **Details**
+ *
+ * `error` is why, where that is a failure that the protocol can tell of, and `undefined` where it is not: the sender has
+ * no more use for the message, or could not read another body that it was made of.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageAbort<out Frame, in Failure> {
+  readonly abort: (error: Failure | undefined) => Frame
+}
+
+/**
+ * What a server has to know of the frames of a protocol with bodies.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StreamingServerFrames<
+  in In,
+  out Out,
+  out Request,
+  out RequestChunk,
+  in Response,
+  in ResponseChunk,
+  out Failure = never
+> {
+  readonly request: MessageReader<In, Request, RequestChunk, Failure>
+  readonly response: MessageWriter<Out, Response, ResponseChunk>
+}
+
+/**
+ * What a client has to know of the frames of a protocol with bodies.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StreamingClientFrames<
+  in In,
+  out Out,
+  in Request,
+  in RequestChunk,
+  out Response,
+  out ResponseChunk,
+  in out Failure = never
+> {
+  readonly request: MessageWriter<Out, Request, RequestChunk> & Partial<MessageAbort<Out, Failure>>
+  readonly response: MessageReader<In, Response, ResponseChunk, Failure>
+}
+
+/**
+ * What the frames of a protocol with bodies mean, for its servers and its clients.
+ *
+ * **Details**
+ *
+ * `ToServer` is what a client sends and `ToClient` what a server sends. `Failure` is the error of a request, or of a body,
+ * that the protocol can tell of; with one, an `abort` says it. Without one a message that has begun is sent to its end, or
+ * the connection is over.
+ *
+ * **Example** (Lines that begin with a sign)
+ *
+ * ```ts
+ * import { type Body, Codec, Pipeline, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Stream } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * // `=head` is a message without a body; `+head` is one with a body, of `.chunk`s, and `;` is the end of that.
+ * const message = {
+ *   head: (head: string, hasBody: boolean) => `${hasBody ? "+" : "="}${head}`,
+ *   chunk: (chunk: string) => `.${chunk}`,
+ *   end: () => ";",
+ *   read: (line: string): Body.Part<string, string> | undefined => {
+ *     const rest = line.slice(1)
+ *     switch (line[0]) {
+ *       case "=":
+ *         return { _tag: "Head", head: rest, hasBody: false }
+ *       case "+":
+ *         return { _tag: "Head", head: rest, hasBody: true }
+ *       case ".":
+ *         return { _tag: "Chunk", chunk: rest }
+ *       case ";":
+ *         return { _tag: "End" }
+ *     }
+ *   }
+ * }
+ * const frames: Pipeline.StreamingFrames<string, string, string, string, string, string> = {
+ *   request: message,
+ *   response: message
+ * }
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const lines = Transport.framed(Codec.lines())
+ *   const serve = Pipeline.serveStreaming(frames, ({ body, head }) =>
+ *     Effect.succeed({ head: `${head}, louder`, body: body && Stream.map(body, (chunk) => chunk.toUpperCase()) }))
+ *   yield* Effect.forkScoped(Effect.flatMap(Effect.provideService(lines, Socket.Socket, there), serve))
+ *
+ *   const client = yield* Pipeline.streamingClient(frames, yield* Effect.provideService(lines, Socket.Socket, here))
+ *   const { body = Stream.empty, head } = yield* client.call({ head: "song", body: Stream.make("la", "la", "la") })
+ *   console.log(head, yield* Stream.runCollect(body)) // => song, louder [ 'LA', 'LA', 'LA' ]
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program))
+ * ```
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StreamingFrames<ToServer, ToClient, Request, RequestChunk, Response, ResponseChunk, Failure = never> {
+  readonly request:
+    & MessageReader<ToServer, Request, RequestChunk, Failure>
+    & MessageWriter<ToServer, Request, RequestChunk>
+    & Partial<MessageAbort<ToServer, Failure>>
+  readonly response:
+    & MessageReader<ToClient, Response, ResponseChunk, Failure>
+    & MessageWriter<ToClient, Response, ResponseChunk>
+    & ([Failure] extends [never] ? { readonly abort?: undefined } : MessageAbort<ToClient, Failure>)
+}
+
+interface ServeStreaming {
+  <In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, R = never, R2 = never>(
+    frames: StreamingServerFrames<In, Out, Request, RequestChunk, Response, ResponseChunk, NoInfer<Failure>> & {
+      readonly response: MessageAbort<Out, Failure>
+    },
+    handler: (
+      request: Body.Message<Request, RequestChunk, NoInfer<Failure> | Body.ReadError>
+    ) => Effect.Effect<
+      Body.Message<Response, ResponseChunk, NoInfer<Failure> | Body.ReadError, R2>,
+      NoInfer<Failure> | Body.ReadError,
+      R
+    >,
+    options?: Body.Options & { readonly maxInFlight?: number | undefined }
+  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, TransportError, R | R2>
+  <
+    In,
+    Out,
+    Request,
+    RequestChunk,
+    Response,
+    ResponseChunk,
+    Failure = never,
+    E = never,
+    R = never,
+    E2 = never,
+    R2 = never
+  >(
+    frames: StreamingServerFrames<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure> & {
+      readonly response: { readonly abort?: undefined }
+    },
+    handler: (
+      request: Body.Message<Request, RequestChunk, Failure | Body.ReadError>
+    ) => Effect.Effect<Body.Message<Response, ResponseChunk, E2, R2>, E, R>,
+    options?: Body.Options & { readonly maxInFlight?: number | undefined }
+  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, E | E2 | TransportError, R | R2>
+}
+
+/**
+ * Serves requests and responses that are a head and, where they have one, a body that is a Stream.
+ *
+ * **When to use**
+ *
+ * Use where a message is more than a frame and need not be there as a whole before it is worked on: an upload, a file, the
+ * rows of a result. Where every message is a frame, use `serve`.
+ *
+ * **Details**
+ *
+ * A handler gets the head of a request as soon as it has come, and may answer before the body is complete; the body of its
+ * response may read the body of the request. Responses go out in the order of the requests, each with its whole body. A
+ * request counts for `maxInFlight`, 64 by default, until its response has gone out. The body of a response is pulled one
+ * batch ahead of what is written, so that a peer that does not read stops it. A message without a body costs what it does in
+ * `serve`: a handler whose result is already there costs no fiber.
+ *
+ * The body of a request has a buffer of `bodyBuffer` chunks, 16 by default. A chunk that finds it full stops the reading of
+ * the connection until its reader takes what is there; when that has lasted for `bodyTimeout`, 10 seconds by default, the
+ * body fails as `Stalled` and what still comes of it is dropped. The time does not count while the peer does not read what
+ * is written, nor while the response that may read the body waits for its turn. A body whose reader has stopped before its end is dropped at
+ * once, and so is one that nobody has begun to read when its handler is done and its response has gone out. Whoever
+ * has begun reads on, behind the response too.
+ *
+ * A failure of a handler, or of the body of its response, is an `abort` where the protocol has one; a `BodyError` or a
+ * `TransportError`, such as comes of reading the request's body, is one without an error. Where the protocol has no `abort`
+ * they go out of `serveStreaming`, and so does a defect always. A part of a message where it is not due fails with
+ * `UnexpectedFrame`.
+ *
+ * It ends when the peer has ended and every response has gone out. A body that was not complete fails with
+ * `ConnectionClosed` then, and what is made of that is still sent. Whatever else ends it interrupts the handlers and the
+ * bodies of responses, and fails the body that comes in with that `TransportError`, or with `ConnectionClosed` by `local`. A
+ * server that drains takes no further request and receives the rest of the one that it has begun with.
+ *
+ * **Gotchas**
+ *
+ * Behind a chunk that waits nothing is read, not even the end of the connection. A handler that leaves a body to another
+ * fiber has to see to it that this begins to read before the handler is done. The handler's fiber is gone when the
+ * response's body is read: what that needs has to be its own, as with `Stream.unwrap`.
+ *
+ * @see {@link StreamingFrames} for an example
+ * @see {@link streamingClient} for the other side
+ *
+ * @category servers
+ * @since 0.1.0
+ */
+export const serveStreaming: ServeStreaming = <In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E, R>(
+  frames: FramesOfServing<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E>,
+  handler: (
+    request: Body.Message<Request, RequestChunk, Failure | Body.ReadError>
+  ) => Effect.Effect<Body.Message<Response, ResponseChunk, E, R>, E, R>,
+  options?: Body.Options & { readonly maxInFlight?: number | undefined }
+) => {
+  const maxInFlight = Math.max(1, options?.maxInFlight ?? defaultMaxInFlight)
+  const bounds = boundsOf(options)
+  return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
+    Effect.contextWith((context: Context.Context<R>) =>
+      new StreamingServing(implOf(transport), frames, handler, maxInFlight, bounds, context).run()
+    )
+}
+
+/**
+ * Calls over one transport, whose requests and responses may have bodies.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StreamingClient<in Request, in RequestChunk, out Response, out ResponseChunk, in out Failure = never> {
+  /**
+   * Sends a request and waits for the head of its response.
+   *
+   * **Details**
+   *
+   * The scope owns the rest of the exchange: what is still to be sent of the request's body, and the response's body. When it
+   * closes, or the call is interrupted, both are given up; it waits until the request's body is over. When the response is
+   * complete, the rest of the request's body is not sent any more.
+   *
+   * A request's body that is given up ends with an `abort` where the protocol has one. Where it has none, one whose response
+   * is complete ends as if it were complete too, and any other ends the use of the connection, as the server would take what
+   * it has for the whole. The rest of a response that is given up is dropped as it comes.
+   *
+   * Fails with the `Failure` that the server has answered with, as `Aborted` where that has given the response up
+   * without one, with nothing sent where the head cannot be encoded, and with the end of the connection where that
+   * comes first. The failure of the request's body is told to the server, which answers it; where the protocol cannot tell of
+   * it, the call fails with it, and where it cannot even give a message up, the connection is over as well.
+   */
+  readonly call: <R = never>(
+    request: Body.Message<Request, RequestChunk, Failure | Body.ReadError, R>
+  ) => Effect.Effect<
+    Body.Message<Response, ResponseChunk, Failure | Body.ReadError>,
+    Failure | Body.ReadError,
+    R | Scope.Scope
+  >
+  /** Fails when the connection has ended, with how. */
+  readonly awaitEnd: Effect.Effect<never, TransportError>
+}
+
+/**
+ * Makes calls over a transport whose peer answers in order, with requests and responses that may have bodies.
+ *
+ * **Details**
+ *
+ * At most `maxInFlight` calls, 64 by default, are sent and not answered to the end at once; further ones wait. So do those
+ * behind one whose body is being sent: a request goes out when the one before it is complete. A body is pulled one batch
+ * ahead of what is written.
+ *
+ * The body of a response has a buffer of `bodyBuffer` chunks, 16 by default. A chunk that finds it full stops the reading of
+ * the connection until its reader takes what is there; when that has lasted for `bodyTimeout`, 10 seconds by default, the
+ * body fails as `Stalled` and what still comes of it is dropped.
+ *
+ * When the connection ends, every waiting call fails with how it ended, and so do the body that comes in and every later
+ * call. A part of a message where it is not due ends the use of the connection as `UnexpectedFrame`.
+ *
+ * **Gotchas**
+ *
+ * A call that has something to do with its response's body belongs in a scope of its own, such as `Stream.unwrap` or
+ * `Effect.scoped` gives it; in the scope of the client a body that nobody reads holds up what is behind it, for
+ * `bodyTimeout`. A server that answers at once and reads on hears only what the client has sent by then.
+ *
+ * @see {@link StreamingFrames} for an example
+ * @see {@link serveStreaming} for the other side
+ *
+ * @category clients
+ * @since 0.1.0
+ */
+export const streamingClient = Effect.fnUntraced(function*<
+  In,
+  Out,
+  Request,
+  RequestChunk,
+  Response,
+  ResponseChunk,
+  Failure = never
+>(
+  frames: StreamingClientFrames<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure>,
+  transport: Transport.Transport<In, Out>,
+  options?: Body.Options & { readonly maxInFlight?: number | undefined }
+): Effect.fn.Return<
+  StreamingClient<Request, RequestChunk, Response, ResponseChunk, Failure>,
+  never,
+  Scope.Scope
+> {
+  const calls = new StreamingCalls(
+    implOf(transport),
+    frames,
+    Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
+    boundsOf(options),
+    yield* Effect.context<never>()
+  )
+  yield* Effect.addFinalizer(() => calls.close())
+  return { call: (request) => calls.call(request), awaitEnd: calls.awaitEnd }
+})

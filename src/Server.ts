@@ -170,6 +170,8 @@ const saying: Record<Protocol.Refusal, string> = {
   deadline: "too slow"
 }
 
+const served = () => "served"
+
 /** A connection that was taken, be it admitted or refused. */
 interface Taken extends Member {
   /** Does what is to be done for it now. */
@@ -350,6 +352,8 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     return Effect.flatMap(shake(state, connection), (transport) => {
       leavePending(state)
       telemetry.ended(state, now() - state.accepted, Exit.void)
+      // The last step of the handshake and all that it knows can go.
+      state.progress.step = served
       if (subscribers.size > 0) emit({ _tag: "Ready", id: state.id, peer: connection.peer })
       // The drain has begun while this one was on its way here.
       if (draining) connection.closeToRequests()
@@ -435,6 +439,11 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     return cause === undefined ? undefined : report(cause, id, connection?.peer ?? Peer.unknown)
   }
 
+  // Apart, so that it keeps nothing but the state alive.
+  const observe = (state: Admitted, fiber: Fiber.Fiber<unknown, unknown>): void => {
+    fiber.addObserver((exit) => ended(state, exit))
+  }
+
   const admit = (socket: Socket.Socket, context: Context.Context<never>): Taken => {
     const state: Admitted = {
       id: ++lastId,
@@ -463,7 +472,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
         return converse(state, socket)
       })
     )
-    fiber.addObserver((exit) => ended(state, exit))
+    observe(state, fiber)
     return state
   }
 

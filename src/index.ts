@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 
+export * as Body from "./Body.ts"
 export * as Client from "./Client.ts"
 export * as Codec from "./Codec.ts"
 export * as Handshake from "./Handshake.ts"

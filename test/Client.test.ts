@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -10,9 +11,11 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Client from "../src/Client.ts"
 import * as Codec from "../src/Codec.ts"
 import * as Handshake from "../src/Handshake.ts"
+import * as Multiplex from "../src/Multiplex.ts"
 import * as Line from "../src/protocols/Line.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
+import type { TransportError } from "../src/TransportError.ts"
 import { saying, serving, settled } from "./support/serving.ts"
 
 describe("connect", () => {
@@ -76,6 +79,8 @@ describe("connect", () => {
         retry: Schedule.spaced("1 second")
       }))
       expect(error).toMatchObject({ reason: { _tag: "InvalidGreeting", received: "\"What?\"" }, retryable: false })
+      yield* settled
+      expect(yield* rude.server.counts).toMatchObject({ connections: 0 })
     }))
 
   it.effect("has a deadline of ten seconds", () =>
@@ -87,6 +92,104 @@ describe("connect", () => {
       yield* TestClock.adjust("1 millis")
       expect(yield* Fiber.join(connecting)).toMatchObject({ protocol: "line", reason: { _tag: "Timeout" } })
     }))
+
+  describe("with a client of its own", () => {
+    it.effect("returns what is made of the transport", () =>
+      Effect.gen(function*() {
+        const { network } = yield* serving()
+        const client = yield* Client.connect({
+          protocol: Line.protocol,
+          sockets: [Effect.succeed(network.client)],
+          client: (transport) =>
+            Effect.map(
+              Multiplex.client(
+                {
+                  request: (_: number, body: string) => body,
+                  fromServer: (body: string): Multiplex.FromServer<number, string> => ({
+                    _tag: "Response",
+                    id: 0,
+                    body
+                  })
+                },
+                transport
+              ),
+              ({ call }) => call
+            )
+        })
+        expect(yield* client("Hello")).toBe("Hello")
+      }))
+
+    it.effect("makes it once, when an attempt has succeeded", () =>
+      Effect.gen(function*() {
+        const full = yield* serving({ maxConnections: 0 })
+        const free = yield* serving()
+        const made: Array<Transport.Transport<string, string>> = []
+        yield* Client.connect({
+          protocol: Line.protocol,
+          sockets: [Effect.succeed(full.network.client), Effect.succeed(free.network.client)],
+          client: (transport) => Effect.sync(() => made.push(transport))
+        })
+        expect(made).toHaveLength(1)
+        yield* made[0].send("Hello")
+        expect(yield* made[0].receive).toBe("Hello")
+      }))
+
+    it.effect("fails as that does, tries nothing again, and leaves no connection", () =>
+      Effect.gen(function*() {
+        const full = yield* serving({ maxConnections: 0 })
+        // One that would be mended by another try, were it the handshake's.
+        const rejected = yield* Effect.flip(client(full.network))
+        const { network, server } = yield* serving()
+        let tries = 0
+        let released = 0
+        const error = yield* Effect.flip(Client.connect({
+          protocol: Line.protocol,
+          sockets: [Effect.succeed(network.client), Effect.succeed(network.client)],
+          retry: Schedule.recurs(3),
+          client: Effect.fnUntraced(function*() {
+            tries++
+            yield* Effect.addFinalizer(() => Effect.sync(() => released++))
+            return yield* rejected
+          })
+        }))
+        expect(error).toBe(rejected)
+        expect([tries, released]).toEqual([1, 1])
+        yield* settled
+        expect(yield* server.counts).toMatchObject({ connections: 0 })
+      }))
+
+    it.effect("releases what that has acquired before it closes the connection", () =>
+      Effect.gen(function*() {
+        const { network } = yield* serving()
+        const scope = yield* Scope.make()
+        const last = yield* Deferred.make<string, TransportError>()
+        yield* Scope.provide(
+          Client.connect({
+            protocol: Line.protocol,
+            sockets: [Effect.succeed(network.client)],
+            client: (transport) =>
+              Effect.addFinalizer(() =>
+                Effect.orDie(Effect.andThen(transport.send("bye"), Deferred.complete(last, transport.receive)))
+              )
+          }),
+          scope
+        )
+        yield* Scope.close(scope, Exit.void)
+        expect(yield* Deferred.await(last)).toBe("bye")
+      }))
+
+    it.effect("has a deadline for its handshake, and none for what comes behind it", () =>
+      Effect.gen(function*() {
+        const { network } = yield* serving()
+        const connecting = yield* Effect.forkChild(Client.connect({
+          protocol: Line.protocol,
+          sockets: [Effect.succeed(network.client)],
+          client: () => Effect.as(Effect.sleep("1 hour"), "slow")
+        }))
+        yield* TestClock.adjust("1 hour")
+        expect(yield* Fiber.join(connecting)).toBe("slow")
+      }))
+  })
 })
 
 describe("layer", () => {
@@ -118,5 +221,17 @@ describe("layer", () => {
       expect(error).toMatchObject({ protocol: "line", reason: { _tag: "Rejected" } })
       yield* settled
       expect(yield* server.counts).toEqual({ connections: 0, pending: 0, refusing: 0 })
+    }))
+
+  it.effect("is what a client of its own makes, under a service", () =>
+    Effect.gen(function*() {
+      class Ask extends Context.Service<Ask, (line: string) => Effect.Effect<string, TransportError>>()("test/Ask") {}
+      const { network } = yield* serving()
+      const context = yield* Layer.build(Client.layer(Ask, {
+        protocol: Line.protocol,
+        sockets: [Effect.succeed(network.client)],
+        client: (transport) => Effect.succeed((line: string) => Effect.andThen(transport.send(line), transport.receive))
+      }))
+      expect(yield* Context.get(context, Ask)("Hello")).toBe("Hello")
     }))
 })

@@ -1,9 +1,13 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
@@ -13,6 +17,7 @@ import * as Middleware from "../src/Middleware.ts"
 import * as Pipeline from "../src/Pipeline.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
+import type { TransportError } from "../src/TransportError.ts"
 import { cutInto, rawPeer, text, utf8 } from "./support/conversation.ts"
 
 class Refused extends Data.TaggedError("Refused")<{ readonly what: string }> {}
@@ -24,7 +29,50 @@ const connected = Effect.fnUntraced(function*(options?: MemorySocket.Options) {
   return { peer, transport }
 })
 
+/** Lines, of which one makes the codec throw when half of it is written. */
+const throwing = Codec.make<string>({
+  decoder: Codec.lines().decoder,
+  encode: (line, into) => {
+    into.string(line)
+    if (line === "bug") throw new Error("a bug")
+    into.string("\n")
+  }
+})
+
 const settled = TestClock.adjust("1 millis")
+
+/** A connection that can be read from, and to which every write fails, after a while or at once. */
+const unwritable = Effect.fnUntraced(function*(after: "0 seconds" | "1 second") {
+  const incoming = yield* Queue.unbounded<string>()
+  const broken = new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error("EPIPE") }) })
+  let writes = 0
+  const fail = Effect.suspend(() => {
+    writes++
+    return after === "0 seconds" ? Effect.fail(broken) : Effect.delay(Effect.fail(broken), after)
+  })
+  const socket = Socket.make({
+    reader: Effect.succeed({
+      pull: Effect.map(Queue.take(incoming), (text) => [utf8(text)] as const),
+      upgrade: Socket.SocketUpgradeError.unsupported
+    }),
+    writer: Effect.succeed({ write: () => fail, writeAll: () => fail })
+  })
+  return { socket, writes: () => writes, write: (text: string) => Queue.offer(incoming, text) }
+})
+
+/** An echo whose peer has sent a hundred lines and does not read. */
+const stuck = Effect.gen(function*() {
+  const [here, there] = yield* MemorySocket.pair({ capacity: 2000 })
+  const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
+  const reader = yield* there.reader
+  const writer = yield* there.writer
+  const serving = yield* Effect.forkChild(
+    Pipeline.serve<string, string>((line) => Effect.succeed(line), { maxInFlight: 50 })(transport)
+  )
+  yield* writer.write(utf8("0123456789\n".repeat(100)))
+  yield* settled
+  return { reader, serving, writer }
+})
 
 describe("serve", () => {
   it.effect.prop(
@@ -130,6 +178,116 @@ describe("serve", () => {
       expect(peer.heard()).toBe("one\ntwo\n")
     }))
 
+  describe("with a failure that the protocol can say", () => {
+    const failing = Effect.fnUntraced(function*(
+      handler: (line: string) => Effect.Effect<string, Refused>,
+      failure: (error: Refused, line: string) => string = ({ what }, line) => `-${line} ${what}`
+    ) {
+      const { peer, transport } = yield* connected()
+      return { peer, serving: yield* Effect.forkChild(Pipeline.serve(handler, { failure })(transport)) }
+    })
+    const refuse = (what: string) => Effect.fail(new Refused({ what }))
+
+    it.effect("answers a request that fails in its place, and goes on", () =>
+      Effect.gen(function*() {
+        const { peer, serving } = yield* failing((line) => {
+          switch (line) {
+            case "bad":
+              return refuse("now")
+            case "worse":
+              return Effect.delay(refuse("later"), "1 second")
+            default:
+              return Effect.delay(Effect.succeed(line), "2 seconds")
+          }
+        })
+        yield* peer.write(utf8("one\nbad\nworse\ntwo\n"))
+        yield* TestClock.adjust("1 second")
+        expect(peer.heard()).toBe("")
+        yield* TestClock.adjust("1 second")
+        expect(peer.heard()).toBe("one\n-bad now\n-worse later\ntwo\n")
+        yield* peer.write(utf8("bad\n"))
+        yield* peer.end
+        yield* Fiber.join(serving)
+        yield* settled
+        expect(peer.heard()).toBe("one\n-bad now\n-worse later\ntwo\n-bad now\n")
+      }))
+
+    it.effect("fails with a defect all the same, after the answers before it", () =>
+      Effect.gen(function*() {
+        const { peer, serving } = yield* failing((line) => line === "bug" ? Effect.die("a bug") : refuse("no"))
+        yield* peer.write(utf8("one\nbug\ntwo\n"))
+        expect(yield* Fiber.await(serving)).toEqual(Exit.die("a bug"))
+        yield* settled
+        expect(peer.heard()).toBe("-one no\n")
+      }))
+
+    it.effect("fails with a defect that a failure has brought along", () =>
+      Effect.gen(function*() {
+        const { peer, serving } = yield* failing(() =>
+          Effect.failCause(Cause.combine(Cause.fail(new Refused({ what: "no" })), Cause.die("a bug")))
+        )
+        yield* peer.write(utf8("one\n"))
+        expect(Exit.hasDies(yield* Fiber.await(serving))).toBe(true)
+        yield* settled
+        expect(peer.heard()).toBe("")
+      }))
+
+    it.effect("ends where a handler has interrupted itself, for that is no failure", () =>
+      Effect.gen(function*() {
+        const { peer, serving } = yield* failing(() => Effect.interrupt)
+        yield* peer.write(utf8("one\n"))
+        expect(Exit.hasInterrupts(yield* Fiber.await(serving))).toBe(true)
+      }))
+
+    it.effect("dies where what says it throws, after the answers before it", () =>
+      Effect.gen(function*() {
+        const { peer, serving } = yield* failing(
+          (line) => line === "bad" ? refuse("no") : Effect.succeed(line),
+          () => {
+            throw new Error("a bug")
+          }
+        )
+        yield* peer.write(utf8("one\nbad\ntwo\n"))
+        expect(Exit.hasDies(yield* Fiber.await(serving))).toBe(true)
+        yield* settled
+        expect(peer.heard()).toBe("one\n")
+      }))
+  })
+
+  it.effect("dies where its codec throws, and sends the answers before that", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      const peer = yield* rawPeer(there)
+      const transport = yield* Effect.provideService(Transport.framed(throwing), Socket.Socket, here)
+      const serving = yield* Effect.forkChild(Pipeline.serve<string, string>(Effect.succeed)(transport))
+      yield* peer.write(utf8("one\nbug\n"))
+      expect(Exit.hasDies(yield* Fiber.await(serving))).toBe(true)
+      yield* settled
+      expect(peer.heard()).toBe("one\n")
+    }))
+
+  it.effect("dies where its codec throws in the middle of a batch, and sends nothing of that", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      const peer = yield* rawPeer(there)
+      const codec = Codec.make<string>({
+        ...throwing,
+        encodeMany: (lines, into) => {
+          if (!lines.includes("bug")) return false
+          into.string("half a batch")
+          throw new Error("a bug")
+        }
+      })
+      const transport = yield* Effect.provideService(Transport.framed(codec), Socket.Socket, here)
+      const serving = yield* Effect.forkChild(Pipeline.serve<string, string>(Effect.succeed)(transport))
+      yield* peer.write(utf8("one\ntwo\nthree\n"))
+      yield* settled
+      yield* peer.write(utf8("four\nbug\n"))
+      expect(Exit.hasDies(yield* Fiber.await(serving))).toBe(true)
+      yield* settled
+      expect(peer.heard()).toBe("one\ntwo\nthree\n")
+    }))
+
   it.effect("never puts an answer on the wire that is no frame; it fails with a local fault", () =>
     Effect.gen(function*() {
       const { peer, transport } = yield* connected()
@@ -142,17 +300,61 @@ describe("serve", () => {
       expect(peer.heard()).toBe("one\n")
     }))
 
-  it.effect("a handler that throws instead of returning an Effect is a defect of this connection", () =>
+  it.effect("an answer that is no frame counts before a failure behind it", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const serving = yield* Effect.forkChild(Effect.flip(
+        Pipeline.serve((line: string) =>
+          line === "split" ? Effect.succeed("a\nb") : Effect.fail(new Refused({ what: line }))
+        )(transport)
+      ))
+      yield* peer.write(utf8("split\nbad\n"))
+      expect(yield* Fiber.join(serving)).toMatchObject({ reason: { _tag: "MalformedFrame" } })
+    }))
+
+  it.effect("a handler that throws instead of returning an Effect is a defect of this connection, in its place", () =>
     Effect.gen(function*() {
       const { peer, transport } = yield* connected()
       const serving = yield* Effect.forkChild(
-        Pipeline.serve<string, string>(() => {
-          throw new Error("a bug")
+        Pipeline.serve<string, string>((line) => {
+          if (line === "bug") throw new Error("a bug")
+          return Effect.delay(Effect.succeed(line), "1 second")
         })(transport)
       )
-      yield* peer.write(utf8("one\n"))
+      yield* peer.write(utf8("one\nbug\n"))
+      yield* settled
+      expect(serving.pollUnsafe()).toBeUndefined()
+      yield* TestClock.adjust("1 second")
       expect(Exit.hasDies(yield* Fiber.await(serving))).toBe(true)
+      expect(peer.heard()).toBe("one\n")
     }))
+
+  it.effect.each(["0 seconds", "1 second"] as const)(
+    "fails where a write fails after %s, and interrupts its handlers",
+    (after) =>
+      Effect.gen(function*() {
+        const { socket, write, writes } = yield* unwritable(after)
+        const interrupted = yield* Deferred.make<void>()
+        const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket)
+        const serving = yield* Effect.forkChild(Effect.flip(
+          Pipeline.serve<string, string>((line) => {
+            switch (line) {
+              case "one":
+                return Effect.succeed(line)
+              case "late":
+                return Effect.delay(Effect.succeed(line), "500 millis")
+              default:
+                return Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
+            }
+          })(transport)
+        ))
+        yield* write("one\nlate\ntwo\n")
+        yield* TestClock.adjust(after)
+        expect((yield* Fiber.join(serving)).reason).toMatchObject({ _tag: "ConnectionFailed", operation: "write" })
+        yield* Deferred.await(interrupted)
+        expect(writes()).toBe(1)
+      })
+  )
 
   it.effect("interrupts its handlers when it ends before them", () =>
     Effect.gen(function*() {
@@ -167,6 +369,27 @@ describe("serve", () => {
       yield* settled
       yield* Fiber.interrupt(serving)
       yield* Deferred.await(interrupted)
+    }))
+
+  it.effect("a handler that ends it is interrupted too, and nothing behind it is begun", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const interrupted = yield* Deferred.make<void>()
+      const handled: Array<string> = []
+      const serving: Fiber.Fiber<void, TransportError> = yield* Effect.forkChild(
+        Pipeline.serve<string, string>((line) =>
+          Effect.suspend(() => {
+            handled.push(line)
+            if (line === "quit") serving.interruptUnsafe()
+            return Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined))
+          })
+        )(transport)
+      )
+      yield* settled
+      yield* peer.write(utf8("quit\nlate\n"))
+      yield* Fiber.await(serving)
+      yield* Deferred.await(interrupted)
+      expect(handled).toEqual(["quit"])
     }))
 
   it.effect("interrupts its handlers when the connection breaks", () =>
@@ -238,6 +461,85 @@ describe("serve", () => {
       yield* TestClock.adjust("1 second")
       const writes = [yield* pull, yield* pull].map(([chunk]) => text(chunk as Uint8Array))
       expect(writes).toEqual(["one\n", "slow\ntwo\nthree\n"])
+    }))
+
+  it.effect("answers that are ready at the same time travel together", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair({ segments: (bytes) => [bytes] })
+      const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
+      const { pull } = yield* there.reader
+      const writer = yield* there.writer
+      const ready = yield* Deferred.make<void>()
+      yield* Effect.forkChild(
+        Pipeline.serve<string, string>((line) => Effect.as(Deferred.await(ready), line))(transport)
+      )
+      yield* writer.write(utf8("one\ntwo\nthree\n"))
+      yield* settled
+      yield* Deferred.succeed(ready, undefined)
+      yield* settled
+      const [chunk] = yield* pull
+      expect(text(chunk as Uint8Array)).toBe("one\ntwo\nthree\n")
+    }))
+
+  it.effect("interrupted while a write waits for its peer, it ends at once", () =>
+    Effect.gen(function*() {
+      const { serving } = yield* stuck
+      yield* Fiber.interrupt(serving)
+      expect(Exit.hasInterrupts(yield* Fiber.await(serving))).toBe(true)
+    }))
+
+  it.effect("goes on where a write that has waited for its peer is over", () =>
+    Effect.gen(function*() {
+      const { reader, serving, writer } = yield* stuck
+      let heard = ""
+      const listening = yield* Effect.forkChild(
+        Effect.ignore(Effect.forever(Effect.map(reader.pull, (chunks) => {
+          for (const chunk of chunks) heard += text(chunk as Uint8Array)
+        })))
+      )
+      yield* writer.write(new Socket.CloseEvent(1000))
+      yield* Fiber.join(serving)
+      yield* settled
+      expect(heard).toBe("0123456789\n".repeat(100))
+      yield* Fiber.interrupt(listening)
+    }))
+
+  it.effect("answers that become ready while a write waits for its peer wait with it, and take no requests", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair({ capacity: 16 })
+      const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
+      yield* there.reader
+      const writer = yield* there.writer
+      let handled = 0
+      yield* Effect.forkChild(
+        Pipeline.serve<string, string>(() => {
+          handled++
+          return Effect.delay(Effect.succeed("0123456789abcdef"), "1 second")
+        }, { maxInFlight: 2 })(transport)
+      )
+      yield* writer.write(utf8("1\n2\n3\n4\n5\n6\n"))
+      // The first one is answered, and the third begun in its place.
+      yield* TestClock.adjust("1 second")
+      expect(handled).toBe(3)
+      yield* TestClock.adjust("10 seconds")
+      expect(handled).toBe(3)
+    }))
+
+  it.effect("ends when its last write is over", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair({ capacity: 16 })
+      const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
+      const { pull } = yield* there.reader
+      const writer = yield* there.writer
+      const serving = yield* Effect.forkChild(
+        Pipeline.serve<string, string>(() => Effect.delay(Effect.succeed("0123456789abcdef"), "1 second"))(transport)
+      )
+      yield* writer.write(utf8("1\n"))
+      yield* writer.write(new Socket.CloseEvent(1000))
+      yield* TestClock.adjust("1 second")
+      expect(serving.pollUnsafe()).toBeUndefined()
+      yield* pull
+      yield* Fiber.join(serving)
     }))
 
   it.effect("a peer that does not read its answers stops the requests that are taken from it", () =>
@@ -365,6 +667,219 @@ describe("client", () => {
       expect(yield* Fiber.join(good)).toBe("GOOD")
     }))
 
+  it.effect("whoever calls again and again with a request that is no frame leaves room for others", () =>
+    Effect.gen(function*() {
+      const { client, peer } = yield* calling()
+      yield* Effect.forkChild(Effect.forever(Effect.ignore(client.call("a\nb")), { disableYield: true }))
+      const good = yield* Effect.forkChild(client.call("good"))
+      yield* settled
+      expect(peer.heard()).toBe("good\n")
+      yield* peer.write(utf8("GOOD\n"))
+      expect(yield* Fiber.join(good)).toBe("GOOD")
+    }))
+
+  it.effect.each(["0 seconds", "1 second"] as const)(
+    "ends where a write fails after %s, for every call",
+    (after) =>
+      Effect.gen(function*() {
+        const { socket, writes } = yield* unwritable(after)
+        const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket)
+        const client = yield* Pipeline.client(transport)
+        const first = yield* Effect.forkChild(Effect.flip(client.call("a")))
+        const end = yield* Effect.forkChild(Effect.flip(client.awaitEnd))
+        yield* settled
+        const second = yield* Effect.forkChild(Effect.flip(client.call("b")))
+        yield* TestClock.adjust(after)
+        for (const { reason } of [yield* Fiber.join(first), yield* Fiber.join(second), yield* Fiber.join(end)]) {
+          expect(reason).toMatchObject({ _tag: "ConnectionFailed", operation: "write" })
+        }
+        expect(writes()).toBe(1)
+      })
+  )
+
+  it.effect("takes what has come before it, behind the handshake", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      yield* peer.write(utf8("welcome\nout of the blue\n"))
+      expect(yield* transport.receive).toBe("welcome")
+      const client = yield* Pipeline.client(transport)
+      expect((yield* Effect.flip(client.awaitEnd)).reason._tag).toBe("UnexpectedFrame")
+    }))
+
+  it.effect("reads nothing more when it is over", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      let pulls = 0
+      const pulled = yield* Queue.unbounded<void>()
+      const socket = Socket.make({
+        reader: Effect.succeed({
+          pull: Effect.map(Queue.take(pulled), () => [utf8(pulls++ === 0 ? "A\n" : "more\n")] as const),
+          upgrade: Socket.SocketUpgradeError.unsupported
+        }),
+        writer: Effect.succeed({ write: () => Effect.void, writeAll: () => Effect.void })
+      })
+      const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket)
+      const client = yield* Scope.provide(Pipeline.client(transport), scope)
+      const call = yield* Effect.forkChild(client.call("a"))
+      yield* settled
+      yield* Queue.offer(pulled, undefined)
+      expect(yield* Fiber.join(call)).toBe("A")
+      yield* Scope.close(scope, Exit.void)
+      yield* Queue.offerAll(pulled, Array.from({ length: 10 }, () => undefined))
+      yield* settled
+      // One may have been on its way.
+      expect(pulls).toBeLessThanOrEqual(2)
+      expect(yield* transport.receive).toBe("more")
+    }))
+
+  it.effect("a request whose codec throws dies alone, with nothing sent", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      const peer = yield* rawPeer(there)
+      const client = yield* Effect.flatMap(
+        Effect.provideService(Transport.framed(throwing), Socket.Socket, here),
+        (transport) => Pipeline.client(transport)
+      )
+      const [bug, good] = [
+        yield* Effect.forkChild(client.call("bug")),
+        yield* Effect.forkChild(client.call("good"))
+      ]
+      expect(Exit.hasDies(yield* Fiber.await(bug))).toBe(true)
+      yield* settled
+      expect(peer.heard()).toBe("good\n")
+      yield* peer.write(utf8("GOOD\n"))
+      expect(yield* Fiber.join(good)).toBe("GOOD")
+    }))
+
+  it.effect("calls that are made together travel together, and so do those that wait for the same answer", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair({ segments: (bytes) => [bytes] })
+      const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
+      const { pull } = yield* there.reader
+      const writer = yield* there.writer
+      const client = yield* Pipeline.client(transport, { maxInFlight: 2 })
+      yield* Effect.forkChild(
+        Effect.forEach(["a", "b", "c", "d"], (line) => client.call(line), { concurrency: "unbounded" })
+      )
+      const first = yield* pull
+      yield* writer.write(utf8("A\nB\n"))
+      const second = yield* pull
+      expect([first, second].map(([chunk]) => text(chunk as Uint8Array))).toEqual(["a\nb\n", "c\nd\n"])
+    }))
+
+  it.effect("calls that wait for a place are sent in the order in which they were made", () =>
+    Effect.gen(function*() {
+      const { client, peer } = yield* calling({ maxInFlight: 1 })
+      const calls = yield* Effect.forkChild(
+        Effect.forEach(["a", "b", "c", "d"], (line) => client.call(line), { concurrency: "unbounded" })
+      )
+      for (const answer of ["A\n", "B\n", "C\n", "D\n"]) {
+        yield* settled
+        yield* peer.write(utf8(answer))
+      }
+      expect(yield* Fiber.join(calls)).toEqual(["A", "B", "C", "D"])
+      expect(peer.heard()).toBe("a\nb\nc\nd\n")
+    }))
+
+  it.effect("a call that is made where another's answer is heard gets its own", () =>
+    Effect.gen(function*() {
+      const { client, peer } = yield* calling()
+      const twice = yield* Effect.forkChild(
+        Effect.flatMap(client.call("a"), (first) => Effect.map(client.call("b"), (second) => [first, second]))
+      )
+      const other = yield* Effect.forkChild(client.call("c"))
+      yield* settled
+      yield* peer.write(utf8("A\nC\n"))
+      yield* settled
+      yield* peer.write(utf8("B\n"))
+      expect(yield* Fiber.join(twice)).toEqual(["A", "B"])
+      expect(yield* Fiber.join(other)).toBe("C")
+    }))
+
+  describe("whose peer does not read", () => {
+    const stuck = Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair({ capacity: 16 })
+      const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
+      const { pull } = yield* there.reader
+      const client = yield* Pipeline.client(transport)
+      // More than fits, so that what is behind it waits.
+      const first = yield* Effect.forkChild(client.call("0123456789abcdef"))
+      yield* settled
+      return { client, first, pull }
+    })
+    const all = (pull: Effect.Effect<ReadonlyArray<Uint8Array | string>, unknown>) => {
+      const heard: Array<string> = []
+      const listening = Effect.ignore(
+        Effect.forever(Effect.map(pull, (chunks) => heard.push(...chunks.map((chunk) => text(chunk as Uint8Array)))))
+      )
+      return Effect.as(Effect.forkScoped(listening), heard)
+    }
+
+    it.effect("keeps what is called meanwhile, and does not send what is interrupted", () =>
+      Effect.gen(function*() {
+        const { client, pull } = yield* stuck
+        yield* Effect.forkChild(client.call("second"))
+        const third = yield* Effect.forkChild(client.call("third"))
+        yield* Effect.forkChild(client.call("fourth"))
+        yield* settled
+        yield* Fiber.interrupt(third)
+        const heard = yield* all(pull)
+        yield* settled
+        expect(heard.join("")).toBe("0123456789abcdef\nsecond\nfourth\n")
+      }))
+
+    it.effect("fails what waits when its scope ends", () =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const { client, first } = yield* Scope.provide(stuck, scope)
+        const second = yield* Effect.forkChild(Effect.flip(client.call("second")))
+        yield* settled
+        yield* Scope.close(scope, Exit.void)
+        expect((yield* Effect.flip(Fiber.join(first))).reason._tag).toBe("ConnectionClosed")
+        expect((yield* Fiber.join(second)).reason._tag).toBe("ConnectionClosed")
+      }))
+  })
+
+  describe("that tells failures from responses", () => {
+    const telling = Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const client = yield* Pipeline.client(transport, {
+        response: (line) => {
+          if (line === "?") throw new Error("a bug")
+          return line.startsWith("+") ? Result.succeed(line.length) : Result.fail(new Refused({ what: line }))
+        }
+      })
+      return { client, peer }
+    })
+
+    it.effect("each call ends with its own", () =>
+      Effect.gen(function*() {
+        const { client, peer } = yield* telling
+        const calls = yield* Effect.forkChild(
+          Effect.forEach(["a", "b", "c"], (line) => Effect.result(client.call(line)), { concurrency: "unbounded" })
+        )
+        yield* settled
+        yield* peer.write(utf8("+\n-no\n+++\n"))
+        expect(yield* Fiber.join(calls)).toEqual([
+          Result.succeed(1),
+          Result.fail(new Refused({ what: "-no" })),
+          Result.succeed(3)
+        ])
+      }))
+
+    it.effect("a bug in the telling ends the use of the connection, for every call", () =>
+      Effect.gen(function*() {
+        const { client, peer } = yield* telling
+        const calls = yield* Effect.forkChild(
+          Effect.forEach(["a", "b"], (line) => Effect.exit(client.call(line)), { concurrency: "unbounded" })
+        )
+        yield* settled
+        yield* peer.write(utf8("?\n+\n"))
+        expect((yield* Fiber.join(calls)).map(Exit.hasDies)).toEqual([true, true])
+        expect(Exit.hasDies(yield* Effect.exit(client.call("c")))).toBe(true)
+      }))
+  })
+
   it.effect("an answer to no request ends the use of the connection", () =>
     Effect.gen(function*() {
       const { client, peer } = yield* calling()
@@ -372,4 +887,58 @@ describe("client", () => {
       const error = yield* Effect.flip(client.awaitEnd)
       expect(error.reason).toMatchObject({ _tag: "UnexpectedFrame", excerpt: "\"out of the blue\"" })
     }))
+})
+
+describe("client and server", () => {
+  const Plan = Schema.Struct({
+    at: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 })),
+    takes: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 })),
+    fails: Schema.Boolean,
+    patience: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 12 }))
+  })
+
+  it.effect.prop(
+    "each call gets its own answer or failure, never another's, and what is interrupted disturbs nobody",
+    {
+      plans: Schema.Array(Plan).check(Schema.isMaxLength(16)),
+      maxInFlight: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 5 }))
+    },
+    ({ maxInFlight, plans }) =>
+      Effect.gen(function*() {
+        const [here, there] = yield* MemorySocket.pair({ segments: cutInto([3, 5, 1]), capacity: 32 })
+        const lines = Transport.framed(Codec.lines())
+        const serving = yield* Effect.provideService(lines, Socket.Socket, there).pipe(
+          Effect.flatMap(Pipeline.serve((line: string) => {
+            const { fails, takes } = plans[Number(line)]
+            const answer = fails ? Effect.fail(line) : Effect.succeed(`+${line}`)
+            return takes === 0 ? answer : Effect.delay(answer, takes)
+          }, { maxInFlight: 3, failure: (error) => `-${error}` })),
+          Effect.scoped,
+          Effect.forkChild
+        )
+        const calls = yield* Effect.scoped(Effect.gen(function*() {
+          const client = yield* Pipeline.client(yield* Effect.provideService(lines, Socket.Socket, here), {
+            maxInFlight,
+            response: (line) => line.startsWith("+") ? Result.succeed(line.slice(1)) : Result.fail(line.slice(1))
+          })
+          const calling = yield* Effect.forkChild(Effect.forEach(
+            plans,
+            ({ at, patience }, i) =>
+              Effect.delay(Effect.result(Effect.timeoutOption(client.call(`${i}`), patience)), at),
+            { concurrency: "unbounded" }
+          ))
+          yield* TestClock.adjust("1 second")
+          const last = yield* Fiber.join(calling)
+          return last
+        }))
+        calls.forEach((result, i) => {
+          const heard = Result.isSuccess(result) ? Option.getOrUndefined(result.success) : result.failure
+          if (heard === undefined) return
+          expect(heard).toBe(`${i}`)
+          expect(Result.isFailure(result)).toBe(plans[i].fails)
+        })
+        expect(Exit.isSuccess(yield* Fiber.await(serving))).toBe(true)
+      }),
+    { arbitrary: { runs: 60 } }
+  )
 })

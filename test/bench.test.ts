@@ -1,7 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import * as Compare from "../bench/commands/compare.ts"
+import * as Workers from "../bench/commands/workers.ts"
 import * as Linebench from "../bench/linebench.ts"
 import * as Plot from "../bench/plot.ts"
 import * as Process from "../bench/process.ts"
@@ -130,6 +132,32 @@ describe("Compare", () => {
     expect(detail).toContain("- ours: 1 of 3 rounds failed: echo mismatch")
     expect(detail).toContain("- gone: 3 of 3 rounds failed: connection lost")
     expect(detail).not.toContain("- raw-node:")
+  })
+})
+
+describe("Workers", () => {
+  it("leaves the load its core where that leaves enough, and else uses all", () => {
+    expect(Workers.coresFor(2, 4, 1)).toEqual([0, 2, 3])
+    expect(Workers.coresFor(2, 3, 1)).toEqual([0, 2])
+    expect(Workers.coresFor(2, 2, 1)).toEqual([0, 1])
+    expect(Workers.coresFor(2, 1, 1)).toEqual([0])
+  })
+
+  it.runIf(process.platform === "linux")("adds up the processor time of a process and its children", () => {
+    const busy = "while (process.cpuUsage().user < 3e5); console.log(1); setTimeout(() => {}, 60000)"
+    const script = `
+      import { spawn } from "node:child_process"
+      import { cpuSeconds } from ${JSON.stringify(new URL("../bench/commands/workers.ts", import.meta.url).href)}
+      const child = spawn(process.execPath, ["-e", ${JSON.stringify(busy)}])
+      child.stdout.once("data", () => {
+        const of = cpuSeconds(child.pid)
+        console.log(of, cpuSeconds(process.pid) - of)
+        child.kill()
+      })`
+    const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" })
+    const [child, own] = stdout.trim().split(" ").map(Number)
+    expect(child).toBeGreaterThanOrEqual(0.3)
+    expect(own).toBeGreaterThan(0)
   })
 })
 

@@ -8,6 +8,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import { availableParallelism } from "node:os"
 
 /** Ends the process with this code; whatever there was to say has been said. */
 export class Exited extends Data.TaggedError("Exited")<{ readonly code: number }> {
@@ -41,3 +42,18 @@ export const count = (name: string, fallback: number, description: string) =>
     Flag.withDefault(fallback),
     Flag.filter((n) => n >= 0, (n) => `a number that is not negative, not ${n}`)
   )
+
+/** A number of processes, or `auto` for as many as this one may use cores. */
+export const parseWorkers = (text: string): Option.Option<number> =>
+  text === "auto"
+    ? Option.some(availableParallelism())
+    : /^[1-9]\d{0,3}$/.test(text)
+    ? Option.some(Number(text))
+    : Option.none()
+
+export const workers = Flag.String("workers").pipe(
+  Flag.withMetavar("N|auto"),
+  Flag.withDescription("Processes that share the connections; auto is one for each core (default 1)"),
+  Flag.withDefault("1"),
+  Flag.filterMap(parseWorkers, (text) => `a number from 1, or auto, not "${text}"`)
+)

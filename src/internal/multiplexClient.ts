@@ -10,8 +10,9 @@ import * as Exit from "effect/Exit"
 import * as Scheduler from "effect/Scheduler"
 import type * as Multiplex from "../Multiplex.ts"
 import { TransportError, UnexpectedFrame } from "../TransportError.ts"
+import { BatchWriter } from "./batchWriter.ts"
 import type { Reader } from "./connection.ts"
-import { BatchWriter } from "./multiplexWriter.ts"
+import { areFrames } from "./exits.ts"
 import type { TransportImpl } from "./transport.ts"
 
 /** How many cancelled requests that nobody has to answer are remembered, so that a late answer is known as one. */
@@ -122,7 +123,7 @@ export class Calls<In, Out, Id, Request, Response, Failure> {
     try {
       while (this.end === undefined) {
         const frames = this.impl.takeAll(Infinity)
-        if (Exit.isExit(frames)) return this.finish(frames)
+        if (!areFrames(frames)) return this.finish(frames)
         if (frames.length === 0) break
         for (const frame of frames) {
           if (this.end !== undefined) return

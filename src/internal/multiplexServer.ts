@@ -12,9 +12,10 @@ import * as Option from "effect/Option"
 import * as Scheduler from "effect/Scheduler"
 import type * as Multiplex from "../Multiplex.ts"
 import { TransportError, UnexpectedFrame } from "../TransportError.ts"
+import { BatchWriter } from "./batchWriter.ts"
 import type { Reader } from "./connection.ts"
+import { areFrames, isReady } from "./exits.ts"
 import { errorOf } from "./inbox.ts"
-import { BatchWriter } from "./multiplexWriter.ts"
 import type { TransportImpl } from "./transport.ts"
 
 /** How many frames go into one write at most, however many answers are ready at once. */
@@ -175,7 +176,7 @@ export class Serving<In, Out, Id, Request, Response, E, R> {
       // One more than there are places: it may be a cancel.
       const room = this.refuse === undefined ? this.maxInFlight - this.running.size + 1 : maxBatch
       const frames = this.impl.takeAll(Math.min(room, maxBatch - this.writer.size))
-      if (Exit.isExit(frames)) {
+      if (!areFrames(frames)) {
         this.ended = true
         if (errorOf(frames)?.reason._tag !== "ConnectionClosed") this.fail(frames)
         return
@@ -212,8 +213,7 @@ export class Serving<In, Out, Id, Request, Response, E, R> {
     } catch (defect) {
       return this.fail(Exit.die(defect))
     }
-    // The guard forgets what the Effect's own type says.
-    if (Exit.isExit(effect)) return this.answer(id, effect as Exit.Exit<Response, E>)
+    if (isReady(effect)) return this.answer(id, effect)
     const running: Running<Id, Response, E> = { id, fiber: undefined, cancelled: false }
     this.inFlight.set(id, running)
     this.running.add(running)

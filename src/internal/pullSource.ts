@@ -52,6 +52,10 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
   let events: SourceEvents | undefined
   let wanted = false
   let pulling: Fiber.Fiber<unknown, unknown> | undefined
+  // A pull may wake whoever writes at the other end, and bytes whoever reads here: what they want of this source meanwhile
+  // comes behind the bytes that are on their way.
+  let isBusy = false
+  let pullsAgain = false
   let ending: Fiber.Fiber<void> | undefined
   let end: { readonly error: Socket.SocketError | undefined } | undefined
   // Called when the end has come; there is one writer at most.
@@ -59,30 +63,40 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
 
   function pulled(exit: Pulled): void {
     pulling = undefined
+    isBusy = true
     if (exit._tag === "Success") {
       for (const chunk of exit.value) events!.onBytes(typeof chunk === "string" ? encoder.encode(chunk) : chunk)
-      return
+    } else {
+      end ??= { error: failureOf(exit.cause) }
+      events!.onEnd(end.error)
+      onEnd?.()
     }
-    end ??= { error: failureOf(exit.cause) }
-    events!.onEnd(end.error)
-    onEnd?.()
+    isBusy = false
   }
 
   // Pulls until nothing is wanted. A pull that completes at once is taken in the loop: no deeper stack per chunk.
   function pull(): void {
+    if (isBusy) {
+      pullsAgain = true
+      return
+    }
     while (pulling === undefined && end === undefined) {
+      isBusy = true
+      pullsAgain = false
       const fiber = fork(reader.pull)
       const exit = fiber.pollUnsafe()
+      isBusy = false
       if (exit === undefined) {
         pulling = fiber
+        pullsAgain = false
         fiber.addObserver((exit) => {
           pulled(exit)
-          if (wanted) pull()
+          if (wanted || pullsAgain) pull()
         })
         return
       }
       pulled(exit)
-      if (!wanted) return
+      if (!wanted && !pullsAgain) return
     }
   }
 

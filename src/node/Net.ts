@@ -41,24 +41,25 @@ const closedError = () => new Error("the connection is closed")
 const SourceKey = Symbol("effect-handshake/NetSource")
 
 interface Sourced extends NodeNet.Socket {
-  [SourceKey]: NetSource
+  [SourceKey]?: NetSource | undefined
 }
 
 // One function for all connections; Node calls them with the socket as `this`.
 function onData(this: Sourced, chunk: Uint8Array): void {
-  this[SourceKey].onData(chunk)
+  this[SourceKey]?.onData(chunk)
 }
 function onEnd(this: Sourced): void {
-  this[SourceKey].onEnd(undefined)
+  this[SourceKey]?.onEnd(undefined)
 }
 function onDrain(this: Sourced): void {
-  this[SourceKey].drained(Effect.void)
+  this[SourceKey]?.drained(Effect.void)
 }
+// It listens from the beginning: an error that nobody hears ends the process.
 function onError(this: Sourced, error: Error): void {
-  this[SourceKey].onError(error)
+  this[SourceKey]?.onError(error)
 }
 function onClose(this: Sourced): void {
-  this[SourceKey].onClose()
+  this[SourceKey]?.onClose()
 }
 
 /**
@@ -83,7 +84,6 @@ class NetSource implements Source {
     this.conn = conn
     this.broken = conn.errored ?? undefined
     ;(conn as Sourced)[SourceKey] = this
-    conn.on("error", onError)
   }
 
   /** Asking the operating system and reading its answer is dear, and most never ask. */
@@ -302,8 +302,7 @@ const dial = (
       conn.once("connect", () => {
         conn.off("error", refused)
         conn.pause()
-        // Whoever has it now listens for errors; one that comes before that must not end the process.
-        conn.on("error", ignore)
+        conn.on("error", onError)
         resume(Effect.succeed(conn))
       })
       return Effect.sync(() => {
@@ -395,7 +394,7 @@ export const makeServer = Effect.fnUntraced(function*(
   const server = NodeNet.createServer(
     { noDelay: true, allowHalfOpen: true, ...options, pauseOnConnect: true },
     (conn) => {
-      conn.on("error", ignore)
+      conn.on("error", onError)
       if (accept !== undefined) return accept(conn)
       parked.add(conn)
       conn.once("close", () => parked.delete(conn))

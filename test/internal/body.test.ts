@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Scheduler from "effect/Scheduler"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { Inlet, Outlet, Patience } from "../../src/internal/body.ts"
@@ -64,6 +65,23 @@ describe("Inlet", () => {
       expect(inlet.isAwaited).toBe(true)
       yield* Fiber.interrupt(fiber)
       expect(inlet.isAwaited).toBe(false)
+    }))
+
+  it.effect("wakes its reader, wherever that has yielded when the chunk comes", () =>
+    Effect.gen(function*() {
+      for (const maxOps of [3, 4, 5]) {
+        for (let yields = 0; yields < 20; yields++) {
+          const { inlet } = inletOf(2)
+          const fiber = yield* Stream.runHead(inlet.stream).pipe(
+            Effect.provideService(Scheduler.MaxOpsBeforeYield, maxOps),
+            Effect.forkChild
+          )
+          for (let i = 0; i < yields; i++) yield* Effect.yieldNow
+          inlet.push(1)
+          for (let i = 0; i < 200 && fiber.pollUnsafe() === undefined; i++) yield* Effect.yieldNow
+          expect(fiber.pollUnsafe()?._tag).toBe("Success")
+        }
+      }
     }))
 
   it.effect("loses nothing where its reader is interrupted while it waits", () =>

@@ -5,41 +5,25 @@ import * as Codec from "../../src/Codec.ts"
 import * as Transport from "../../src/Transport.ts"
 import { utf8 } from "../support/conversation.ts"
 
-/** A socket whose writes wait for ever, and that calls back in the middle of its first pull. */
-const socketOf = (pulls: ReadonlyArray<ReadonlyArray<string>>, onPull: () => void) => {
-  let next = 0
-  return Socket.make({
-    reader: Effect.succeed({
-      pull: Effect.suspend(() => {
-        const [first, ...rest] = pulls[next++] ?? []
-        if (first === undefined) return Effect.never
-        if (next === 1) onPull()
-        const pieces = Effect.succeed([utf8(first), ...rest.map(utf8)] as const)
-        return rest.length === 0 ? pieces : Effect.andThen(Effect.yieldNow, pieces)
-      }),
-      upgrade: Socket.SocketUpgradeError.unsupported
-    }),
-    writer: Effect.succeed({ write: () => Effect.never, writeAll: () => Effect.never })
-  })
-}
-
 it.effect("bytes keep their order where a pull makes this side write, and that wants to notice the end", () =>
   Effect.gen(function*() {
-    const transport = yield* Effect.provideService(
+    const pieces = ["a", "b", "c\n"]
+    const socket = Socket.make({
+      reader: Effect.succeed({
+        pull: Effect.suspend(() => {
+          const piece = pieces.shift()
+          if (piece === undefined) return Effect.never
+          if (piece === "a") Effect.runFork(transport.send("x"))
+          return Effect.succeed([utf8(piece)] as const)
+        }),
+        upgrade: Socket.SocketUpgradeError.unsupported
+      }),
+      writer: Effect.succeed({ write: () => Effect.never, writeAll: () => Effect.never })
+    })
+    const transport: Transport.Transport<string, string> = yield* Effect.provideService(
       Transport.framed(Codec.lines()),
       Socket.Socket,
-      socketOf([["a"], ["b"], ["c\n"]], () => Effect.runFork(transport.send("x")))
+      socket
     )
     expect(yield* transport.receive).toBe("abc")
-  }))
-
-it.effect("so they do where one pull has several pieces, and the first of them makes somebody read on", () =>
-  Effect.gen(function*() {
-    const transport = yield* Effect.provideService(
-      Transport.framed(Codec.lines()),
-      Socket.Socket,
-      socketOf([["a\n", "b"], ["c\n"]], () => {})
-    )
-    expect(yield* transport.receive).toBe("a")
-    expect(yield* transport.receive).toBe("bc")
   }))

@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
@@ -15,6 +16,7 @@ import * as Client from "../../src/Client.ts"
 import * as Codec from "../../src/Codec.ts"
 import * as Handshake from "../../src/Handshake.ts"
 import type { HandshakeError } from "../../src/HandshakeError.ts"
+import * as Multiplex from "../../src/Multiplex.ts"
 import * as Pipeline from "../../src/Pipeline.ts"
 import * as Protocol from "../../src/Protocol.ts"
 import * as Line from "../../src/protocols/Line.ts"
@@ -145,10 +147,48 @@ const served = Pipeline.serve((n: number) => n > 0 ? Effect.succeed("a") : Effec
 const serving = served(mixedTransport)
 same<typeof serving, Effect.Effect<void, NotOurs | TransportError>>()
 
+// A failure that the protocol can say leaves the error channel; one that it cannot stays there.
+const failing = (n: number) => n > 0 ? Effect.succeed("a") : Effect.fail(new NotOurs({ why: "b" }))
+const answering = Pipeline.serve(failing, {
+  failure: (error, request) => {
+    same<typeof error, NotOurs>()
+    same<typeof request, number>()
+    return `${error.why} ${request}`
+  }
+})(mixedTransport)
+same<typeof answering, Effect.Effect<void, TransportError>>()
+const notAnswering = Pipeline.serve(failing, { maxInFlight: 4, failure: undefined })(mixedTransport)
+same<typeof notAnswering, Effect.Effect<void, NotOurs | TransportError>>()
+
+const answeringServer = Server.layer({
+  handshake: mixed,
+  serve: Pipeline.serve((n) => {
+    same<typeof n, number>()
+    return Effect.flatMap(Users, (users) => Effect.map(users.knows(`${n}`), String))
+  }, { failure: (error) => error.why })
+})
+same<typeof answeringServer, Layer.Layer<Server.Server, never, SocketServer.SocketServer | Users>>()
+
+// @ts-expect-error: a number is no text
+Pipeline.serve(failing, { failure: () => 1 })(mixedTransport)
+// @ts-expect-error: the handler has no such failure
+Pipeline.serve(failing, { failure: (error: HandshakeError) => error.message })
+
 // --- Pipeline.client -------------------------------------------------------------------------------------------------
 
 const calls = Pipeline.client(mixedTransport, { maxInFlight: 2 })
 same<typeof calls, Effect.Effect<Pipeline.Client<string, number>, never, Scope.Scope>>()
+
+const callsThatFail = Pipeline.client(mixedTransport, {
+  response: (frame) => {
+    same<typeof frame, number>()
+    return frame > 0 ? Result.succeed(`${frame}`) : Result.fail(new NotOurs({ why: "it is negative" }))
+  }
+})
+same<typeof callsThatFail, Effect.Effect<Pipeline.Client<string, string, NotOurs>, never, Scope.Scope>>()
+declare const callThatFails: Pipeline.Client<string, string, NotOurs>
+const callThatFailed = callThatFails.call("a")
+same<typeof callThatFailed, Effect.Effect<string, NotOurs | TransportError>>()
 
 // --- Client ----------------------------------------------------------------------------------------------------------
 
@@ -210,3 +250,64 @@ same<typeof countLayer, Layer.Layer<Count, HandshakeError | NotOurs, Users>>()
 
 // @ts-expect-error: the service has other responses
 Client.layer(Echo, { handshake: mixed, sockets: [Effect.succeed(socket)] })
+
+// --- Client, with something else than calls in order -----------------------------------------------------------------
+
+interface Shop {
+  readonly order: Effect.Effect<number, NotOurs>
+}
+declare const shop: Effect.Effect<Shop, NotOurs, Orders | Scope.Scope>
+declare const sockets: readonly [Effect.Effect<Socket.Socket>]
+
+const shopping = Client.connect({
+  protocol: Line.protocol,
+  sockets,
+  client: (transport) => {
+    same<typeof transport, Lines>()
+    return shop
+  }
+})
+same<typeof shopping, Effect.Effect<Shop, HandshakeError | NotOurs, Scope.Scope | Orders>>()
+
+const shoppingByHandshake = Client.connect({ handshake: mixed, client: () => shop })
+same<Effect.Success<typeof shoppingByHandshake>, Shop>()
+same<Effect.Error<typeof shoppingByHandshake>, HandshakeError | NotOurs>()
+same<Effect.Services<typeof shoppingByHandshake>, Scope.Scope | Socket.Socket | Users | Orders>()
+
+const multiplexed = Client.connect({
+  protocol: Line.protocol,
+  sockets,
+  client: (transport) => Multiplex.client(byId, transport)
+})
+same<typeof multiplexed, Effect.Effect<Multiplex.Client<string, number, NotOurs>, HandshakeError, Scope.Scope>>()
+declare const byId: Multiplex.ClientFrames<string, string, number, string, number, NotOurs>
+
+const withResponse = Client.connect({
+  handshake: mixed,
+  sockets,
+  client: (transport) => Pipeline.client(transport, { response: (n) => Result.succeed(n > 0) })
+})
+same<Effect.Success<typeof withResponse>, Pipeline.Client<string, boolean>>()
+
+// What it needs of the Socket is that of the context, and not the connection's.
+declare const needsSocket: Effect.Effect<Shop, never, Socket.Socket>
+const needing = Client.connect({ protocol: Line.protocol, sockets, client: () => needsSocket })
+same<typeof needing, Effect.Effect<Shop, HandshakeError, Scope.Scope | Socket.Socket>>()
+
+// @ts-expect-error: there are no calls in order to bound
+Client.connect({ protocol: Line.protocol, sockets, client: () => shop, maxInFlight: 4 })
+// @ts-expect-error: it is given the transport of the handshake
+Client.connect({ protocol: Line.protocol, sockets, client: (_: Transport.Transport<number, string>) => shop })
+
+class ShopService extends Context.Service<ShopService, Shop>()("test/Shop") {}
+
+const shopLayer = Client.layer(ShopService, { protocol: Line.protocol, sockets, client: () => shop })
+same<typeof shopLayer, Layer.Layer<ShopService, HandshakeError | NotOurs, Orders>>()
+
+const shopLayerOfContext = Client.layer(ShopService, { handshake: mixed, client: () => shop })
+same<typeof shopLayerOfContext, Layer.Layer<ShopService, HandshakeError | NotOurs, Orders | Users | Socket.Socket>>()
+
+// @ts-expect-error: a shop is made of other things
+Client.layer(ShopService, { protocol: Line.protocol, sockets, client: (transport) => Pipeline.client(transport) })
+// @ts-expect-error: a service that is no client needs to be made
+Client.layer(ShopService, { protocol: Line.protocol, sockets })

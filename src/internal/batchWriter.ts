@@ -13,7 +13,7 @@ import type { TransportImpl } from "./transport.ts"
 type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 
 /** The sending half of a transport. */
-type Sender<Out> = Pick<TransportImpl<unknown, Out>, "connection" | "encode">
+type Sender<Out> = Pick<TransportImpl<unknown, Out>, "connection" | "encode" | "encodeAll">
 
 export class BatchWriter<Out> {
   /** How many frames the next write will have. */
@@ -38,11 +38,28 @@ export class BatchWriter<Out> {
     return this.writing !== undefined
   }
 
-  /** Adds a frame to the batch, or returns why it is none. */
+  /** Adds a frame to the batch, or returns why it is none. Throws what its codec throws, and adds nothing then. */
   add(frame: Out): TransportError | undefined {
-    const unencodable = this.impl.encode(frame, this.batch)
-    if (unencodable === undefined) this.size++
-    return unencodable
+    try {
+      const unencodable = this.impl.encode(frame, this.batch)
+      if (unencodable === undefined) this.size++
+      return unencodable
+    } catch (defect) {
+      this.batch.reset()
+      throw defect
+    }
+  }
+
+  /** Adds frames, all at once where the codec can, up to the first one that is none, and returns or throws why. */
+  addAll(frames: ReadonlyArray<Out>): TransportError | undefined {
+    this.size += frames.length
+    this.batch.mark()
+    try {
+      return this.impl.encodeAll(frames, this.batch)
+    } catch (defect) {
+      this.batch.reset()
+      throw defect
+    }
   }
 
   /** Writes the batch. */
