@@ -34,9 +34,9 @@ export const defaultBodyTimeout: Duration.Duration = Duration.seconds(10)
  * @since 0.1.0
  */
 export interface Options {
-  /** How many chunks of a body wait for its reader at most. Default: 16. */
+  /** How many chunks of a body wait for its reader at most, however long they are; at least 1. Default: 16. */
   readonly bodyBuffer?: number | undefined
-  /** How long a body that nobody reads may hold up what is behind it. Default: 10 seconds. */
+  /** How long a body that nobody reads may hold up what is behind it; `"Infinity"` for ever. Default: 10 seconds. */
   readonly bodyTimeout?: Duration.Input | undefined
 }
 
@@ -157,6 +157,16 @@ export type Reason = typeof Reason.Type
 
 /**
  * A body that was received could not be read to its end, though its connection lives.
+ *
+ * **Details**
+ *
+ * | reason | when | `fault` |
+ * |---|---|---|
+ * | `Aborted` | one side has given it up before its end | `by` whom |
+ * | `Stalled` | nobody has read it for `bodyTimeout`, while there was no room for more of it | local |
+ * | `AlreadyRead` | it was read before | local |
+ *
+ * `catchReason` of Effect and of its Stream picks one of them. What has come before is there: it fails behind that.
  *
  * **Example** (What is there of a body that was given up)
  *

@@ -50,7 +50,7 @@ export interface Client<in Request, out Response, out T = Transport.Transport<Re
 export type Of<T> = Client<Transport.Transport.Out<T>, Transport.Transport.In<T>, T>
 
 /**
- * How a client connects.
+ * How a client connects: by a `handshake`, or by that of a `protocol`, which brings a name for errors, metrics and spans.
  *
  * @category models
  * @since 0.1.0
@@ -183,7 +183,15 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
  *
  * It dials the `Socket` of the context, or each of `sockets` in order: a failure that may be mended elsewhere, such as a
  * rejection or a refused connection, goes on to the next one. `retry` goes through all of them again. An attempt that
- * fails leaves no connection open, and a rejection never counts as connected.
+ * fails, or is interrupted, leaves no connection open, and a rejection never counts as connected.
+ *
+ * It fails with the `HandshakeError` of the last attempt, or with an error of the handshake's or of `client`'s own, after
+ * which nothing else is tried. Once it is connected, calls fail by themselves: see `Pipeline.Client`.
+ *
+ * **Gotchas**
+ *
+ * It is one connection. When that has ended nothing connects again, and every call fails with how it ended; `awaitEnd` tells
+ * when to make a new client.
  *
  * **Example** (Two calls)
  *
@@ -254,6 +262,11 @@ export const connect: Connect = connectTo as unknown as Connect // what it needs
 
 /**
  * A client as a layer, under a service of yours.
+ *
+ * **Details**
+ *
+ * It is {@link connect}, with the same options and the same errors: it connects when the layer is built, and the connection
+ * lives until the layer is released. With `client` the service is what that makes.
  *
  * **Example** (A client as a service)
  *

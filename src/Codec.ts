@@ -555,6 +555,12 @@ export const delimited = (ending: Uint8Array, options?: {
 const notUtf8 = (line: Uint8Array): MalformedFrame =>
   new MalformedFrame({ problem: "the line is not UTF-8", excerpt: Excerpt.ofBytes(line), fault: "peer" })
 
+/**
+ * What is appended to so short a text is copied with it when it is written; to a longer one it is appended in a way that
+ * does not copy that once more.
+ */
+const shortText = 4096
+
 /** Whether a text has more bytes than that in UTF-8. */
 const isLongerThan = (text: string, maxLength: number): boolean =>
   // A UTF-16 unit takes one to three bytes, so most texts need not be measured.
@@ -598,43 +604,52 @@ export const lines = (options?: {
   }
   const batches = !overlapsItself(delimiter)
   const rules: LineRules = { ending, delimiter, maxLength }
+  const tooLong = (line: string): Result.Result<never, CodecError> =>
+    Result.fail(new FrameTooLarge({ limit: maxLength, excerpt: Excerpt.ofString(line), fault: "local" }))
+  const holdsEnding = (line: string): Result.Result<never, CodecError> =>
+    Result.fail(unencodable(`a line must not contain its ending ${Excerpt.ofString(ending)}`, line))
+  const malformed = (line: string): Result.Result<never, CodecError> =>
+    Result.fail(unencodable("a line must not contain half a surrogate pair", line))
+
+  const encodeShort = (line: string, into: ByteWriter): Result.Result<void, CodecError> | undefined => {
+    if (line.includes(ending)) return holdsEnding(line)
+    if (!line.isWellFormed()) return malformed(line)
+    into.string(line + ending)
+    return undefined
+  }
   const encode = (line: string, into: ByteWriter): Result.Result<void, CodecError> | undefined => {
-    if (isLongerThan(line, maxLength)) {
-      return Result.fail(new FrameTooLarge({ limit: maxLength, excerpt: Excerpt.ofString(line), fault: "local" }))
-    }
+    if (isLongerThan(line, maxLength)) return tooLong(line)
+    if (batches && line.length < shortText) return encodeShort(line, into)
     // A line of many pieces is made one here, once, with its ending: for the checks and to be written.
     const sent = line + ending
-    if (sent.indexOf(ending) !== line.length) {
-      return Result.fail(unencodable(`a line must not contain its ending ${Excerpt.ofString(ending)}`, line))
-    }
-    if (!sent.isWellFormed()) return Result.fail(unencodable("a line must not contain half a surrogate pair", line))
+    if (sent.indexOf(ending) !== line.length) return holdsEnding(line)
+    if (!sent.isWellFormed()) return malformed(line)
     into.string(sent)
     return undefined
+  }
+  const encodeMany = (lines: ReadonlyArray<string>, into: ByteWriter): boolean => {
+    if (lines.length <= 1) return lines.length === 0 || encode(lines[0], into) === undefined
+    let length = 0
+    for (const line of lines) {
+      if (line.includes(ending) || isLongerThan(line, maxLength)) return false
+      length += line.length
+    }
+    if (length < shortText) {
+      const joined = lines.join(ending)
+      if (!joined.isWellFormed()) return false
+      into.string(joined + ending)
+      return true
+    }
+    const sent = [...lines, ""].join(ending)
+    if (!sent.isWellFormed()) return false
+    into.string(sent)
+    return true
   }
   return make<string>({
     decoder: () => batches ? new BatchingLinesDecoder(rules) : new LinesDecoder(rules),
     encode,
-    encodeMany: batches
-      ? (lines, into) => {
-        if (lines.length === 1) return encode(lines[0], into) === undefined
-        // The last ending too comes from `join`, for to append it would copy all of it.
-        const parts = lines.slice()
-        parts.push("")
-        const sent = parts.join(ending)
-        // Where all of it is not too long, no line is.
-        if (sent.length * 3 > maxLength && lines.some((line) => isLongerThan(line, maxLength))) return false
-        if (count(sent, ending) !== lines.length || !sent.isWellFormed()) return false
-        into.string(sent)
-        return true
-      }
-      : undefined
+    encodeMany: batches ? encodeMany : undefined
   })
-}
-
-const count = (text: string, part: string): number => {
-  let found = 0
-  for (let at = text.indexOf(part); at !== -1; at = text.indexOf(part, at + part.length)) found++
-  return found
 }
 
 /**

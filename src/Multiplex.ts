@@ -336,6 +336,8 @@ export interface Client<in Request, out Response, out Failure = never> {
  * An id is used again only when it is free: when its answer has come, or, where nothing answers a cancelled request,
  * when that was long ago.
  *
+ * Behind a handshake it is made by the option `client` of `Client.connect`.
+ *
  * @see {@link Frames} for an example
  * @see {@link serve} for the other side
  *
@@ -503,8 +505,8 @@ export interface StreamingClientFrames<
  * **Details**
  *
  * `ToServer` is what a client sends and `ToClient` what a server sends. `Failure` is the error of a request, or of a body,
- * that the protocol can tell of; with one, an `abort` says it. Without one a message that has begun is sent to its end, or
- * cancelled, or the connection is over.
+ * that the protocol can tell of; with one, `response` has an `abort` that says it, and `request` may have one. Without one a
+ * message that has begun is sent to its end, or cancelled, or the connection is over.
  *
  * **Example** (Lines that begin with a sign and an id)
  *
@@ -750,6 +752,8 @@ export interface StreamingClient<in Request, in RequestChunk, out Response, out 
  *
  * An id is used again only when it is free: when its response is complete, or, where nothing answers a cancelled
  * request, when that was long ago.
+ *
+ * Behind a handshake it is made by the option `client` of `Client.connect`.
  *
  * **Gotchas**
  *

@@ -297,8 +297,8 @@ export interface StreamingClientFrames<
  * **Details**
  *
  * `ToServer` is what a client sends and `ToClient` what a server sends. `Failure` is the error of a request, or of a body,
- * that the protocol can tell of; with one, an `abort` says it. Without one a message that has begun is sent to its end, or
- * the connection is over.
+ * that the protocol can tell of; with one, `response` has an `abort` that says it, and `request` may have one. Without one a
+ * message that has begun is sent to its end, or the connection is over.
  *
  * **Example** (Lines that begin with a sign)
  *
@@ -418,8 +418,8 @@ interface ServeStreaming {
  * the connection until its reader takes what is there; when that has lasted for `bodyTimeout`, 10 seconds by default, the
  * body fails as `Stalled` and what still comes of it is dropped. The time does not count while the peer does not read what
  * is written, nor while the response that may read the body waits for its turn. A body whose reader has stopped before its end is dropped at
- * once, and so is one that nobody has begun to read when its handler is done and its response has gone out. Whoever
- * has begun reads on, behind the response too.
+ * once, and so is one that nobody has begun to read when its handler is done and its response has gone out. A reader that has
+ * begun may read on after that.
  *
  * A failure of a handler, or of the body of its response, is an `abort` where the protocol has one; a `BodyError` or a
  * `TransportError`, such as comes of reading the request's body, is one without an error. Where the protocol has no `abort`
@@ -437,7 +437,67 @@ interface ServeStreaming {
  * fiber has to see to it that this begins to read before the handler is done. The handler's fiber is gone when the
  * response's body is read: what that needs has to be its own, as with `Stream.unwrap`.
  *
- * @see {@link StreamingFrames} for an example
+ * **Example** (Failures, of the server and of a body)
+ *
+ * ```ts
+ * import { type Body, Codec, Pipeline, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Stream } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * // As with `StreamingFrames`, and `!why` gives a message up.
+ * const message = {
+ *   head: (head: string, hasBody: boolean) => `${hasBody ? "+" : "="}${head}`,
+ *   chunk: (chunk: string) => `.${chunk}`,
+ *   end: () => ";",
+ *   abort: (error: string | undefined) => `!${error ?? "for no reason"}`,
+ *   read: (line: string): Body.Part<string, string, string> | undefined => {
+ *     const rest = line.slice(1)
+ *     switch (line[0]) {
+ *       case "=":
+ *         return { _tag: "Head", head: rest, hasBody: false }
+ *       case "+":
+ *         return { _tag: "Head", head: rest, hasBody: true }
+ *       case ".":
+ *         return { _tag: "Chunk", chunk: rest }
+ *       case ";":
+ *         return { _tag: "End" }
+ *       case "!":
+ *         return { _tag: "Abort", error: rest }
+ *     }
+ *   }
+ * }
+ * const frames: Pipeline.StreamingFrames<string, string, string, string, string, string, string> = {
+ *   request: message,
+ *   response: message
+ * }
+ * const length = (line: string) => line === "" ? Effect.fail("an empty line") : Effect.succeed(line.length)
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const lines = Transport.framed(Codec.lines())
+ *   const serve = Pipeline.serveStreaming(frames, ({ body = Stream.empty }) =>
+ *     Effect.map(
+ *       body.pipe(Stream.mapEffect(length), Stream.runFold(() => 0, (sum, n) => sum + n)),
+ *       (sum) => ({ head: `${sum} letters`, body: undefined })
+ *     ))
+ *   yield* Effect.forkScoped(Effect.flatMap(Effect.provideService(lines, Socket.Socket, there), serve))
+ *
+ *   const client = yield* Pipeline.streamingClient(frames, yield* Effect.provideService(lines, Socket.Socket, here))
+ *   const count = (body: Stream.Stream<string, string>) =>
+ *     client.call({ head: "count", body }).pipe(
+ *       Effect.match({ onSuccess: ({ head }) => head, onFailure: (why) => `failed: ${why}` }),
+ *       Effect.scoped
+ *     )
+ *   console.log(yield* count(Stream.make("one", "two"))) // => 6 letters
+ *   console.log(yield* count(Stream.make("one", ""))) // => failed: an empty line
+ *   console.log(yield* count(Stream.concat(Stream.make("one"), Stream.fail("a torn page")))) // => failed: a torn page
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program))
+ * ```
+ *
+ * @see {@link StreamingFrames} for the response that has a body
  * @see {@link streamingClient} for the other side
  *
  * @category servers
@@ -509,6 +569,8 @@ export interface StreamingClient<in Request, in RequestChunk, out Response, out 
  *
  * When the connection ends, every waiting call fails with how it ended, and so do the body that comes in and every later
  * call. A part of a message where it is not due ends the use of the connection as `UnexpectedFrame`.
+ *
+ * Behind a handshake it is made by the option `client` of `Client.connect`.
  *
  * **Gotchas**
  *

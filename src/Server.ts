@@ -72,7 +72,8 @@ export type Event =
  *
  * **Details**
  *
- * `connections` is all that were admitted: `pending` are in their handshake, the rest is in service. `refusing` are
+ * `connections` is all that were admitted: `pending` are in their handshake, the rest is in service or on its way out.
+ * `refusing` are
  * being turned away and count nowhere else.
  *
  * @category models
@@ -94,7 +95,9 @@ export interface Counts {
  * - `events`: what happens to its connections from now on, until it is drained. A subscriber that falls more than 1024
  *   events behind misses the oldest; the server never waits for one.
  * - `drain`: stops taking connections and requests, lets what was taken be answered, for at most `drainTimeout`, then
- *   closes what is left. To call it twice is harmless. The end of the server's scope does the same.
+ *   closes what is left. To call it twice is harmless, and once begun it goes on, also where its caller is interrupted. A
+ *   handler that waits for it is closed in the end, like all that takes too long. The end of the server's scope does the
+ *   same.
  * - `awaitDrained`: waits until that is done, whoever began it.
  *
  * @category services
@@ -180,6 +183,15 @@ interface Taken extends Member {
   onGone: (() => void) | undefined
 }
 
+/**
+ * | phase | from | a deadline or a drain |
+ * |---|---|---|
+ * | handshake | accept | cuts it off; the peer is told why |
+ * | service | the handshake is done | takes no further request, in a drain |
+ * | leaving | its fiber has ended | lets it say its last words |
+ */
+type Phase = "handshake" | "service" | "leaving"
+
 /** A connection that was admitted, from accept to close. */
 interface Admitted extends Taken {
   readonly id: number
@@ -187,8 +199,7 @@ interface Admitted extends Taken {
   readonly accepted: number
   readonly scope: Scope.Closeable
   readonly progress: Progress.Progress
-  /** In its handshake, or on the way there. */
-  pending: boolean
+  phase: Phase
   /** Once it is open. */
   connection: Connection.Connection | undefined
   /** Whether the scope closes it. */
@@ -252,7 +263,9 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   const turnAway = (connection: Connection.Connection, why: Protocol.Refusal): Effect.Effect<void> =>
     refusing === undefined || connection.refused
       ? Effect.void
-      : Effect.scoped(Effect.provideService(refusing(why), Socket.Socket, connection.socket)).pipe(
+      : Effect.suspend(() => refusing(why)).pipe(
+        Effect.provideService(Socket.Socket, connection.socket),
+        Effect.scoped,
         Effect.exit,
         Effect.timeoutOption(refusalTime),
         Effect.asVoid
@@ -315,7 +328,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     const time = now()
     let next = Infinity
     for (const state of admitted) {
-      if (!state.pending) continue
+      if (state.phase !== "handshake") continue
       const until = state.accepted + timeout
       if (until <= time) cut(state, "deadline")
       else next = Math.min(next, until)
@@ -339,18 +352,19 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
         ) as Context.Context<R>
     )
 
-  const leavePending = (state: Admitted): void => {
-    if (!state.pending) return
-    state.pending = false
-    pending--
-    telemetry.pending(-1)
+  const enter = (state: Admitted, phase: Phase): void => {
+    if (state.phase === "handshake") {
+      pending--
+      telemetry.pending(-1)
+    }
+    state.phase = phase
   }
 
   const meet = (state: Admitted, connection: Connection.Connection) => {
     state.connection = connection
     if (subscribers.size > 0) emit({ _tag: "Accepted", id: state.id, peer: connection.peer })
     return Effect.flatMap(shake(state, connection), (transport) => {
-      leavePending(state)
+      enter(state, "service")
       telemetry.ended(state, now() - state.accepted, Exit.void)
       // The last step of the handshake and all that it knows can go.
       state.progress.step = served
@@ -379,7 +393,9 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
 
   // What happens when the fiber of a connection has ended needs another one only where it has to wait.
   const ended = (state: Admitted, exit: Exit.Exit<unknown, unknown>): void => {
-    const rest = state.pending && Exit.isFailure(exit) ? failed(state, exit.cause) : leave(state, exit)
+    const { phase } = state
+    enter(state, "leaving")
+    const rest = phase === "handshake" && Exit.isFailure(exit) ? failed(state, exit.cause) : leave(state, exit)
     if (rest !== undefined) state.fiber = fork(rest)
   }
 
@@ -428,7 +444,6 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   const depart = (state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined => {
     const { connection, id } = state
     admitted.delete(state)
-    leavePending(state)
     telemetry.connections(-1)
     const cause = Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? undefined : exit.cause
     if (connection !== undefined && subscribers.size > 0) {
@@ -450,7 +465,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
       accepted: now(),
       scope: Scope.makeUnsafe(),
       progress: Progress.make(name),
-      pending: true,
+      phase: "handshake",
       connection: undefined,
       isScoped: false,
       span: undefined,
@@ -463,7 +478,6 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     pending++
     telemetry.connections(1)
     telemetry.pending(1)
-    wakeAt(state.accepted + timeout)
     // What its handshake and its service need is in the context that the server was made in.
     const within = Context.add(context, Scope.Scope, state.scope) as Context.Context<any>
     const fiber = Effect.runForkWith(within)(
@@ -473,6 +487,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
       })
     )
     observe(state, fiber)
+    if (state.phase === "handshake") wakeAt(state.accepted + timeout)
     return state
   }
 
@@ -535,26 +550,29 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     })
   })
 
-  const drain = Effect.uninterruptibleMask((restore) =>
-    Effect.suspend(() => {
-      if (draining) return restore(Deferred.await(drained))
+  const drainNow = Effect.gen(function*() {
+    if (isDirect(socketServer)) yield* socketServer.stop
+    for (const state of admitted) {
+      if (state.phase === "handshake") cut(state, "draining")
+      else if (state.phase === "service") state.connection?.closeToRequests()
+    }
+    yield* Effect.timeoutOption(idle, drainTimeout)
+    yield* Fiber.interrupt(running)
+    for (const { fiber } of [...admitted, ...refused]) fiber?.interruptUnsafe()
+    yield* idle
+    sleeper?.interruptUnsafe()
+    subscribers.forEach((subscriber) => Queue.endUnsafe(subscriber))
+    yield* Deferred.succeed(drained, undefined)
+  })
+
+  // In a fiber of its own: whoever asks for it may be a handler, and so one of those it waits for.
+  const drain = Effect.suspend(() => {
+    if (!draining) {
       draining = true
-      return Effect.gen(function*() {
-        if (isDirect(socketServer)) yield* socketServer.stop
-        for (const state of admitted) {
-          if (state.pending) cut(state, "draining")
-          else state.connection?.closeToRequests()
-        }
-        yield* Effect.timeoutOption(Effect.interruptible(idle), drainTimeout)
-        yield* Fiber.interrupt(running)
-        for (const { fiber } of [...admitted, ...refused]) fiber?.interruptUnsafe()
-        yield* idle
-        sleeper?.interruptUnsafe()
-        subscribers.forEach((subscriber) => Queue.endUnsafe(subscriber))
-        yield* Deferred.succeed(drained, undefined)
-      })
-    })
-  )
+      fork(drainNow)
+    }
+    return Deferred.await(drained)
+  })
   yield* Scope.addFinalizer(scope, drain)
 
   return {

@@ -120,8 +120,11 @@ describe("the harness", () => {
   })
 })
 
+// Some check whole handshakes against all laws, on a machine that may have much else to do.
+const timeout = 60_000
+
 for (const fence of fences) {
-  it(nameOf(fence), async () => {
+  it(nameOf(fence), { timeout }, async () => {
     assert.include(["", "no-run"], fence.tag, `${nameOf(fence)} has an unknown tag`)
     const found = errors.get(fence)
     if (found !== undefined) throw new Error(`${nameOf(fence)} has type errors\n${found.join("\n")}`)

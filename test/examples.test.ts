@@ -3,16 +3,17 @@ import { join } from "node:path"
 import { assert, describe, it } from "vitest"
 import { difference, expectedLines, root, spawned } from "./support/docs.ts"
 
+// They run all at once, and each of them needs a second of its own to start.
 /** Runs an example to its end; returns what is wrong with it, or undefined. */
 const run = async (file: string): Promise<string | undefined> => {
-  const { code, errors, output } = await spawned(["--conditions=handshake-source", file], 20_000)
+  const { code, errors, output } = await spawned(["--conditions=handshake-source", file], 50_000)
   if (code !== 0) return `${file} ended with ${code} after printing\n${output}${errors}`
   if (output === "") return `${file} printed nothing`
   const problem = difference(expectedLines(readFileSync(join(root, file), "utf8")), output)
   return problem && `${file} was ${problem}`
 }
 
-describe.concurrent("examples", { timeout: 30_000 }, () => {
+describe.concurrent("examples", { timeout: 60_000 }, () => {
   for (const file of globSync("examples/*.ts", { cwd: root }).toSorted()) {
     it(file, async () => assert.isUndefined(await run(file)))
   }

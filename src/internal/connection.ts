@@ -262,9 +262,9 @@ export class Connection implements SourceEvents {
     this.notify()
   }
 
-  private get awaitEnd(): Effect.Effect<void> {
+  private awaitEnd(): Effect.Effect<void> {
     return Effect.suspend(() =>
-      this.inbox.end !== undefined ? Effect.void : Effect.andThen(this.readable, this.awaitEnd)
+      this.inbox.end !== undefined ? Effect.void : Effect.andThen(this.readable, this.awaitEnd())
     )
   }
 
@@ -283,7 +283,7 @@ export class Connection implements SourceEvents {
       return undefined
     }
     const lingers = this.lingers && this.inbox.end === undefined && !Exit.hasInterrupts(exit)
-    const ended = lingers ? Effect.andThen(this.source.flushed, this.awaitEnd) : this.source.flushed
+    const ended = lingers ? Effect.andThen(this.source.flushed, this.awaitEnd()) : this.source.flushed
     return Effect.asVoid(
       Effect.ensuring(
         Effect.timeoutOption(Effect.interruptible(ended), lingerTime),
@@ -307,11 +307,11 @@ export class Connection implements SourceEvents {
     return Effect.suspend(() => this.oneAtATime(this.source.write(chunks)))
   }
 
-  get pull(): Effect.Effect<readonly [Uint8Array], Socket.SocketError> {
+  pull(): Effect.Effect<readonly [Uint8Array], Socket.SocketError> {
     return Effect.suspend(() => {
       const { end, unread } = this.inbox
       if (unread.length > 0) return Effect.succeed([unread.take(unread.length)] as const)
-      if (end === undefined) return Effect.andThen(this.readable, this.pull)
+      if (end === undefined) return Effect.andThen(this.readable, this.pull())
       const reason = end.reason
       return Effect.fail(
         reason._tag === "ConnectionFailed" && reason.cause instanceof Socket.SocketError
@@ -336,7 +336,7 @@ class OpenSocket implements ConnectionSocket {
   get reader(): Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> {
     const connection = this[ConnectionTypeId]
     return Effect.map(Effect.scope, () => ({
-      pull: Effect.suspend(() => connection.pull),
+      pull: Effect.suspend(() => connection.pull()),
       upgrade: Socket.SocketUpgradeError.unsupported
     }))
   }

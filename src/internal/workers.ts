@@ -10,8 +10,8 @@
  * | listening | | | died early within `stableAfter`, else died | | `SIGTERM`, stopping |
  * | stopping | | | gone | | killed after `stopTimeout` |
  *
- * After an early death the next one waits twice as long, and after `maxRestarts` of them in a row nothing is started any
- * more; any other death begins again with the shortest wait.
+ * After an early death the next one waits twice as long, and an early death after `maxRestarts` of these restarts in a row
+ * is the end of the server; any other death begins again with the shortest wait.
  *
  * @internal
  */

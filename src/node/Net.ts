@@ -62,6 +62,29 @@ function onClose(this: Sourced): void {
   this[SourceKey]?.onClose()
 }
 
+/** So many sockets at most have a write that is held back, and no write that is longer than this. */
+const maxHeld = 16
+const maxHeldLength = 16 * 1024
+
+let holding: Array<NetSource> = []
+
+const letGo = (): void => {
+  const sources = holding
+  holding = []
+  for (const source of sources) source.letGo()
+}
+
+/**
+ * Short writes leave together, when what has come in this turn of the event loop was dealt with and before anything is
+ * waited for: the code that deals with it and the code that sends it push each other out of the processor's caches, and a
+ * peer that is woken for one answer finds more. Few at a time, so that no answer waits for long behind the work for others.
+ */
+const hold = (source: NetSource): void => {
+  if (holding.length === 0) setImmediate(letGo)
+  holding.push(source)
+  if (holding.length >= maxHeld) letGo()
+}
+
 /**
  * The source of a connected Node socket.
  *
@@ -78,6 +101,8 @@ class NetSource implements Source {
   private events: SourceEvents | undefined = undefined
   private broken: Error | undefined
   private knownPeer: Peer.Peer | undefined = undefined
+  // The last write, if it has not left yet.
+  private held: Uint8Array | string | undefined = undefined
   private resumeWriter: ((result: Effect.Effect<void, Socket.SocketError>) => void) | undefined = undefined
 
   constructor(conn: NodeNet.Socket) {
@@ -145,14 +170,33 @@ class NetSource implements Source {
     if (!conn.writable) return Effect.fail(writeError(closedError()))
     // Whoever waited for this was interrupted; what it wrote still fills the buffer.
     if (conn.writableNeedDrain) return Effect.andThen(this.awaitDrain, this.write(chunks))
+    if (this.held !== undefined || chunks.length > 1 || chunks[0].length > maxHeldLength) {
+      this.letGo()
+      this.hand(chunks)
+      return conn.writableNeedDrain ? this.awaitDrain : undefined
+    }
+    this.held = chunks[0]
+    hold(this)
+    return undefined
+  }
+
+  private hand(chunks: Chunks): void {
+    const { conn } = this
     if (chunks.length === 1) {
       conn.write(chunks[0])
-    } else {
-      conn.cork()
-      for (const chunk of chunks) conn.write(chunk)
-      conn.uncork()
+      return
     }
-    return conn.writableNeedDrain ? this.awaitDrain : undefined
+    conn.cork()
+    for (const chunk of chunks) conn.write(chunk)
+    conn.uncork()
+  }
+
+  /** Hands over what was held back. */
+  letGo(): void {
+    const { conn, held } = this
+    if (held === undefined) return
+    this.held = undefined
+    if (conn.writable) conn.write(held)
   }
 
   private get awaitDrain(): Effect.Effect<void, Socket.SocketError> {
@@ -168,6 +212,7 @@ class NetSource implements Source {
 
   endWrite(): boolean {
     const { conn } = this
+    this.letGo()
     if (!conn.writableEnded) conn.end()
     return conn.destroyed || conn.writableLength === 0
   }

@@ -4,9 +4,9 @@
  * The same program runs in all of them. Where it was started it is the primary, which listens, hands each connection to a
  * worker, and sees to it that the workers live. In a worker it is the server, and knows nothing of the others.
  *
- * This is `node:cluster` in its round-robin mode, because there each worker gets its part of the connections exactly, in
- * the order in which they come, on every system, and what the kernel has accepted is not lost with a worker that dies or
- * drains. The alternatives were measured on Linux, with a hand-written line server in two workers:
+ * This is `node:cluster`, best in its round-robin mode, the default of Node but on Windows: there each worker gets its part of
+ * the connections exactly, in the order in which they come, and what the kernel has accepted is not lost with a worker that
+ * dies or drains. The alternatives were measured on Linux, with a hand-written line server in two workers:
  *
  * | | 64 connections fell to the two | connections opened and closed per second |
  * |---|---|--:|
@@ -15,7 +15,8 @@
  * | a shared socket, as `NODE_CLUSTER_SCHED_POLICY=none` | 47 and 17 | 23,000 |
  *
  * To pass a connection on costs the primary about 40 µs, once. Where connections are so short that this counts, Node's own
- * environment variable chooses the shared socket; all else stays as it is described here.
+ * environment variable `NODE_CLUSTER_SCHED_POLICY` chooses the shared socket with `none`, as it chooses round robin on Windows
+ * with `rr`. But for who gets a connection, all stays as it is described here.
  *
  * @since 0.1.0
  */
@@ -189,6 +190,8 @@ export const layerCounts: Layer.Layer<never, never, Server.Server> = Layer.effec
 export const WorkerDied = Supervision.WorkerDied
 
 /**
+ * A worker has died early, and so had those in its place before it, too often for another try.
+ *
  * @category errors
  * @since 0.1.0
  */
@@ -222,13 +225,13 @@ export type Counts = Supervision.Counts
  * @since 0.1.0
  */
 export interface Options {
-  /** How many. Default: as many as this process may use cores. */
+  /** How many processes. Default: as many as this one may use cores. */
   readonly workers?: number | undefined
   /** The program of a worker. Default: the one that this process runs. */
   readonly script?: string | undefined
   /** Its arguments. Default: those of this process. */
   readonly args?: ReadonlyArray<string> | undefined
-  /** Added to the environment of this process. */
+  /** Added to the environment of this process. Default: nothing. */
   readonly env?: Readonly<Record<string, string>> | undefined
   /** How long one may take until it listens; then it is killed, which is an early death. Default: 30 seconds. */
   readonly startTimeout?: Duration.Input | undefined
@@ -299,8 +302,9 @@ const forkWith = (options: Options): Supervision.Fork => (membership, on) => {
  *
  * - A worker that cannot listen, while they start for the first time, fails this with the `SocketServerError` that it had.
  * - A worker that dies takes its own connections with it and no others, and is replaced: after 100 ms, and after twice as
- *   long, up to 10 seconds, each time it has died early. After `maxRestarts` early deaths in a row it is given up, all are
- *   drained, and this (or `awaitDrained`) fails with {@link WorkerDied}. Each death is logged as a warning.
+ *   long, up to 10 seconds, each time it has died early. When it dies early after `maxRestarts` of these restarts in a row, it
+ *   is given up, all are drained, and this (or `awaitDrained`) fails with {@link WorkerDied}. Each death is logged as a
+ *   warning.
  * - Interrupted, and when the scope closes, it drains: see {@link Workers}.
  * - A primary that is killed takes its workers with it, at once and without a drain: Node ends a worker whose
  *   primary is gone.
@@ -313,6 +317,23 @@ const forkWith = (options: Options): Supervision.Fork => (membership, on) => {
  * that is told to stop is ended at once, except that Ctrl-C reaches all processes of a console by itself.
  *
  * The options are settings of `node:cluster`, which are global: run one set of workers in a process.
+ *
+ * **Example** (A primary that tells what happens)
+ *
+ * ```ts no-run
+ * import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+ * import { Console, Effect, Stream } from "effect"
+ * import * as Workers from "effect-handshake/node/Workers"
+ *
+ * const primary = Effect.gen(function*() {
+ *   const workers = yield* Workers.make({ script: "dist/server.js", workers: 2, stopTimeout: "1 minute" })
+ *   yield* Effect.forkScoped(Stream.runForEach(workers.events, (event) =>
+ *     Effect.flatMap(workers.counts, ({ connections }) => Console.log(event._tag, event.worker, connections))))
+ *   yield* workers.awaitDrained
+ * })
+ *
+ * NodeRuntime.runMain(Effect.scoped(primary))
+ * ```
  *
  * @see {@link run} for a program that does nothing else
  *
@@ -348,6 +369,11 @@ export const layer = (
 
 /**
  * Runs the workers until it is interrupted, and drains them then.
+ *
+ * **Details**
+ *
+ * It is {@link make} and `awaitDrained`, and fails as these do: where the workers cannot listen when they start, and where one
+ * cannot be kept alive.
  *
  * **Example** (One program for the primary and its workers)
  *

@@ -514,6 +514,35 @@ describe("Net", () => {
       expect(yield* Deferred.await(heard)).toBe(`${said}\n`)
     }))
 
+  it.live("sends what is said in one turn in its order, short or long", () =>
+    Effect.gen(function*() {
+      const heard = yield* Deferred.make<string, Error>()
+      const { port } = yield* Tcp.listen((peer) =>
+        Effect.runFork(Effect.andThen(Deferred.complete(heard, peer.ended), peer.end))
+      )
+      const said = [1, 16_383, 16_384, 2, 3, 20_000, 17_000, 4, 5, 6].map((length, i) => `${i % 10}`.repeat(length))
+      yield* Transport.framed(Codec.lines()).pipe(
+        Effect.flatMap((transport) =>
+          Effect.forEach(said, (line) => transport.send(line), { concurrency: "unbounded" })
+        ),
+        Effect.scoped,
+        Effect.provideService(Socket.Socket, yield* socket(port))
+      )
+      expect(yield* soon(Deferred.await(heard))).toBe(said.map((line) => `${line}\n`).join(""))
+    }))
+
+  it.live("answers all peers that ask in one turn, also more than it writes to together", () =>
+    Effect.gen(function*() {
+      const { at } = yield* serving(Net.layerServer(loopback))
+      const clients = yield* Effect.replicateEffect(
+        Client.connect({ protocol: Line.protocol, sockets: [socket(at)] }),
+        40,
+        { concurrency: "unbounded" }
+      )
+      const answers = Effect.forEach(clients, ({ call }, i) => call(`${i}`), { concurrency: "unbounded" })
+      for (let round = 0; round < 3; round++) expect(yield* soon(answers)).toEqual(clients.map((_, i) => `${i}`))
+    }))
+
   it.live("lets a client answer a server that has ended its own side", () =>
     Effect.gen(function*() {
       const heard = yield* Deferred.make<string, Error>()
