@@ -73,8 +73,7 @@ export type Event =
  * **Details**
  *
  * `connections` is all that were admitted: `pending` are in their handshake, the rest is in service or on its way out.
- * `refusing` are
- * being turned away and count nowhere else.
+ * `refusing` are being turned away and count nowhere else.
  *
  * @category models
  * @since 0.1.0
@@ -173,7 +172,8 @@ const saying: Record<Protocol.Refusal, string> = {
   deadline: "too slow"
 }
 
-const served = () => "served"
+/** What is known of the handshake of a connection that is served. */
+const served = Progress.make()
 
 /** A connection that was taken, be it admitted or refused. */
 interface Taken extends Member {
@@ -198,7 +198,7 @@ interface Admitted extends Taken {
   /** When it was accepted, in milliseconds of the clock. */
   readonly accepted: number
   readonly scope: Scope.Closeable
-  readonly progress: Progress.Progress
+  progress: Progress.Progress
   phase: Phase
   /** Once it is open. */
   connection: Connection.Connection | undefined
@@ -366,8 +366,8 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     return Effect.flatMap(shake(state, connection), (transport) => {
       enter(state, "service")
       telemetry.ended(state, now() - state.accepted, Exit.void)
-      // The last step of the handshake and all that it knows can go.
-      state.progress.step = served
+      // The last step and all that it knows can go.
+      state.progress = served
       if (subscribers.size > 0) emit({ _tag: "Ready", id: state.id, peer: connection.peer })
       // The drain has begun while this one was on its way here.
       if (draining) connection.closeToRequests()

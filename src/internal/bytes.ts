@@ -7,6 +7,9 @@ import type * as Codec from "../Codec.ts"
 
 const empty = new Uint8Array(0)
 
+// A connection that is idle has none of all this, and there are thousands of those. It is never changed.
+const none: ReadonlyArray<never> = []
+
 const encoder = new TextEncoder()
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -146,7 +149,7 @@ export class ByteBuffer implements Codec.ByteBuffer {
   private store: Uint8Array = empty
   private start = 0
   private end = 0
-  private chunks: Array<Uint8Array> = []
+  private chunks: ReadonlyArray<Uint8Array> = none
   private behind = 0
   /** How many bytes were taken or skipped so far. */
   consumed = 0
@@ -163,7 +166,8 @@ export class ByteBuffer implements Codec.ByteBuffer {
       this.end = chunk.length
       return
     }
-    this.chunks.push(chunk)
+    if (this.chunks.length === 0) this.chunks = [chunk]
+    else (this.chunks as Array<Uint8Array>).push(chunk) // made in the line above
     this.behind += chunk.length
     // Small pieces cost more to keep than to copy.
     if (this.chunks.length >= manyChunks && this.behind < manyChunks * smallChunk) this.merge()
@@ -195,7 +199,7 @@ export class ByteBuffer implements Codec.ByteBuffer {
       this.store.set(chunk, this.end)
       this.end += chunk.length
     }
-    this.chunks = []
+    this.chunks = none
     this.behind = 0
   }
 
@@ -298,14 +302,14 @@ export class ByteBuffer implements Codec.ByteBuffer {
     if (passed === this.chunks.length) {
       this.store = empty
       this.start = this.end = 0
-      this.chunks = []
+      this.chunks = none
       this.behind = 0
       return
     }
     this.store = this.chunks[passed]
     this.start = left
     this.end = this.store.length
-    this.chunks = this.chunks.slice(passed + 1)
+    this.chunks = passed + 1 === this.chunks.length ? none : this.chunks.slice(passed + 1)
     this.behind -= length - front - left + this.store.length
   }
 }
@@ -357,7 +361,7 @@ class TextPieces {
  * together piece by piece has to be taken apart again to be written.
  */
 export class ByteWriter implements Codec.ByteWriter {
-  private parts: Array<string | Uint8Array> = []
+  private parts: Array<string | Uint8Array> | undefined = undefined
   private texts: Array<string> = []
   private markedParts = 0
   private markedTexts = this.texts
@@ -370,7 +374,7 @@ export class ByteWriter implements Codec.ByteWriter {
   bytes(bytes: Uint8Array): void {
     if (bytes.length === 0) return
     this.flushText()
-    this.parts.push(bytes)
+    this.append(bytes)
   }
 
   uint(value: number, width: number, endian: "big" | "little"): void {
@@ -383,19 +387,24 @@ export class ByteWriter implements Codec.ByteWriter {
     if (this.texts.length === 0) return
     const text = this.texts.length === 1 ? this.texts[0] : this.texts.join("")
     this.texts = []
-    if (text !== "") this.parts.push(text)
+    if (text !== "") this.append(text)
+  }
+
+  private append(part: string | Uint8Array): void {
+    if (this.parts === undefined) this.parts = [part]
+    else this.parts.push(part)
   }
 
   /** A point to return to, by `reset`, when the frame that is being written turns out to be unencodable. */
   mark(): void {
-    this.markedParts = this.parts.length
+    this.markedParts = this.parts?.length ?? 0
     this.markedTexts = this.texts
     this.markedCount = this.texts.length
   }
 
   reset(): void {
     // Text that was flushed since the mark went into the parts that are dropped here.
-    this.parts.length = this.markedParts
+    if (this.parts !== undefined) this.parts.length = this.markedParts
     this.texts = this.markedTexts
     this.texts.length = this.markedCount
   }
@@ -403,14 +412,14 @@ export class ByteWriter implements Codec.ByteWriter {
   /** What was written, in order, for one write; empties the writer. */
   finish(): Array<string | Uint8Array> {
     // One text is the common case.
-    if (this.parts.length === 0 && this.texts.length === 1) {
+    if (this.parts === undefined && this.texts.length === 1) {
       const text = this.texts.pop()!
       return text === "" ? [] : [text]
     }
     this.flushText()
     const parts = this.parts
-    this.parts = []
-    return parts
+    this.parts = undefined
+    return parts ?? []
   }
 
   /** What was written, as one array of bytes; empties the writer. */

@@ -86,7 +86,7 @@ export class Frames<In> {
   private readonly inbox: Inbox
   private readonly decoder: Codec.Decoder<In>
   // Frames that a sink took and gave back, oldest first, with their bytes where they are known.
-  private returned: Array<Taken<In>> = []
+  private returned: Array<Taken<In>> | undefined = undefined
   /** Whether what comes now must not be shown to anybody, in an error either. */
   secret = false
   private failure: Exit.Exit<never, TransportError> | undefined = undefined
@@ -99,7 +99,7 @@ export class Frames<In> {
   }
 
   giveBack(frames: ReadonlyArray<Taken<In>>): void {
-    this.returned = [...frames, ...this.returned]
+    if (frames.length > 0) this.returned = [...frames, ...this.returned ?? []]
   }
 
   /**
@@ -107,23 +107,26 @@ export class Frames<In> {
    * frame whose bytes are not known any more, or whose place behind them is lost, if there is one.
    */
   release(): Taken<In> | undefined {
-    const lost = this.returned.find((taken) => taken.bytes === undefined)
+    const { returned } = this
+    if (returned === undefined) return undefined
+    const lost = returned.find((taken) => taken.bytes === undefined)
     if (lost !== undefined) return lost
     const passed = this.usedUp?.start ?? 0
-    if (this.returned.some(({ start }) => start !== undefined && start < passed)) return this.usedUp
-    for (const taken of this.returned.reverse()) this.inbox.unread.unshift(taken.bytes!)
-    this.returned = []
+    if (returned.some(({ start }) => start !== undefined && start < passed)) return this.usedUp
+    for (const taken of returned.reverse()) this.inbox.unread.unshift(taken.bytes!)
+    this.returned = undefined
     return undefined
   }
 
   /** How many frames were looked at and wait to be taken. */
   get waiting(): number {
-    return this.returned.length
+    return this.returned?.length ?? 0
   }
 
   /** Leaves a frame of `nextAhead` to whoever takes the next one. */
   keep(taken: Taken<In>): void {
-    this.returned.push(taken)
+    if (this.returned === undefined) this.returned = [taken]
+    else this.returned.push(taken)
   }
 
   /** A frame goes to nobody. */
@@ -137,7 +140,10 @@ export class Frames<In> {
   }
 
   private takeReturned(): Taken<In> | undefined {
-    return this.returned.length === 0 || this.inbox.closed ? undefined : this.returned.shift()
+    if (this.returned === undefined || this.inbox.closed) return undefined
+    const first = this.returned.shift()
+    if (this.returned.length === 0) this.returned = undefined
+    return first
   }
 
   /** Like `next`, and says which bytes the frame was made of. */
@@ -227,7 +233,7 @@ export class Frames<In> {
   // Whole chunks at once, where the decoder can and nothing else has to be minded.
   private get decodesMany(): boolean {
     const { byteLimit, closed, unread } = this.inbox
-    return this.decoder.decodeMany !== undefined && unread.length > 0 && this.returned.length === 0 &&
+    return this.decoder.decodeMany !== undefined && unread.length > 0 && this.returned === undefined &&
       this.failure === undefined && !closed && byteLimit === Infinity
   }
 
