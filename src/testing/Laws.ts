@@ -135,8 +135,8 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  * nothing waits. The peer is the other side itself, and what it says is cut, delayed, replaced and broken off on its way.
  *
  * What the laws cannot see by themselves they have to be told: `secrets` for law 9, the `deadline` that the handshake
- * promises for law 6, `fresh` for law 10, the words of a `refusal` for law 11, what was `negotiated` and the `calls`
- * behind the handshake for law 12. `accepts` is for a protocol in which a message may stand in the place of another.
+ * promises for law 6, `fresh` for law 10, the words of a `refusal` for law 11, what was `negotiated` for law 12 and the
+ * `calls` behind the handshake for laws 2 and 12. `accepts` is for a protocol in which a message may stand in the place of another.
  *
  * A handshake that needs services is given with them provided. The laws replace Effect's `Random` by a seeded one, so that
  * what a handshake draws from it is the same each time.

@@ -38,6 +38,7 @@ const both = ([client, server]: readonly [Socket.Socket, Socket.Socket]): Link =
  * - `time`: whether the laws may let time pass as they like. With `virtual` time a day is over at once; with `real` time
  *   they wait, and try fewer cases.
  * - `lag`: how long, in milliseconds, it takes at most until what one side does has reached the other.
+ * - `isFast`: whether the side under test goes the way of production, see {@link fast}.
  * - `connect`: makes one connection, which lives as long as the scope. What is drawn by chance is drawn from the seed.
  *
  * @category models
@@ -47,6 +48,7 @@ export interface Rung {
   readonly name: string
   readonly time: "virtual" | "real"
   readonly lag: number
+  readonly isFast?: boolean | undefined
   readonly connect: (seed: number) => Effect.Effect<Link, unknown, Scope.Scope>
 }
 
@@ -106,6 +108,31 @@ export const simulated = (conditions?: SimulatedNetwork.Conditions): Rung => ({
 
 const millisOf = (duration: Duration.Input | undefined): number =>
   duration === undefined ? 0 : Duration.toMillis(Duration.fromInputUnsafe(duration))
+
+/**
+ * A rung whose side under test goes the way of production. The others are watched on their way, and what is watched is
+ * taken frame by frame.
+ *
+ * **Details**
+ *
+ * Nobody observes it. A server side is run by `Server`, which takes its connection without a fiber and sets the deadline of
+ * the handshake; what comes behind the handshake is taken by `Pipeline.serve` as soon as it comes, and both write without a
+ * fiber where they need not wait. So law 9 looks at everything but a transcript, and a violation is not drawn.
+ *
+ * **Example** (Both ways on the simulated network)
+ *
+ * ```ts
+ * import { Rung } from "effect-handshake/testing"
+ *
+ * const rungs = [Rung.simulated(), Rung.fast(Rung.simulated())]
+ *
+ * console.log(rungs.map(({ name }) => name)) // => [ 'simulated', 'fast simulated' ]
+ * ```
+ *
+ * @category rungs
+ * @since 0.1.0
+ */
+export const fast = (rung: Rung): Rung => ({ ...rung, name: `fast ${rung.name}`, isFast: true })
 
 /**
  * Real sockets, or whatever else provides a `SocketServer` and a way to dial it. The server listens while the laws of one

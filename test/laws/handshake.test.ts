@@ -1,5 +1,5 @@
 /**
- * The laws of every handshake of this package, on five rungs, and what the laws leave open because it is these handshakes'
+ * The laws of every handshake of this package, on five rungs and on the fast way, and what the laws leave open because it is these handshakes'
  * own: their limits to the byte, and how long a refusal is waited for.
  */
 import { describe, expect, it } from "@effect/vitest"
@@ -30,7 +30,18 @@ const suites = [
       respond: (line) => line.toUpperCase()
     }
   }),
-  Laws.handshake({ ...vault, name: "vault", rungs, it, secrets: [password] })
+  Laws.handshake({
+    ...vault,
+    name: "vault",
+    rungs,
+    it,
+    secrets: [password],
+    calls: {
+      serve: Pipeline.serve((packet: Uint8Array) => Effect.succeed(packet.toReversed())),
+      requests: [utf8("abc"), utf8(""), utf8("defgh")],
+      respond: (packet) => packet.toReversed()
+    }
+  })
 ]
 
 const Lengths = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 20 }))).check(

@@ -1,5 +1,6 @@
 /**
- * What every handshake of this package is tried on: plain calls, memory, the simulated network, TCP and TLS on loopback.
+ * What every handshake of this package is tried on: plain calls, memory, the simulated network, TCP and TLS on loopback;
+ * and the way that it goes in production, without anybody who watches.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
@@ -35,4 +36,7 @@ export const tls = Rung.sockets({
     })
 })
 
-export const rungs: ReadonlyArray<Rung.Rung> = [Rung.pure, Rung.memory, Rung.simulated(), tcp, tls]
+/** The way of production: `Server`, no observer, no fiber for what need not wait. */
+export const fastRungs: ReadonlyArray<Rung.Rung> = [Rung.pure, Rung.simulated(), tcp].map(Rung.fast)
+
+export const rungs: ReadonlyArray<Rung.Rung> = [Rung.pure, Rung.memory, Rung.simulated(), tcp, tls, ...fastRungs]

@@ -10,6 +10,7 @@ import * as Socket from "effect/socket/Socket"
 import * as Codec from "../../src/Codec.ts"
 import * as Handshake from "../../src/Handshake.ts"
 import { InvalidGreeting } from "../../src/HandshakeError.ts"
+import * as Pipeline from "../../src/Pipeline.ts"
 import * as Line from "../../src/protocols/Line.ts"
 import * as Laws from "../../src/testing/Laws.ts"
 import * as MemorySocket from "../../src/testing/MemorySocket.ts"
@@ -266,6 +267,56 @@ describe("a healthy handshake", () => {
       const server = long.pipe(Handshake.expect(token), Handshake.send("ok"), Handshake.named("long"))
       const client = long.pipe(Handshake.send(token), Handshake.expect("ok"), Handshake.named("long"))
       yield* good(10, { name: "long", server, client })
+    }))
+})
+
+describe("a fast rung", () => {
+  /** Of several lines that have come at once it loses the last one. */
+  const losing = () => {
+    const codec = Codec.lines({ maxLength: 64 })
+    return Codec.make<string>({
+      decoder: () => {
+        const decoder = codec.decoder()
+        return {
+          decode: (input) => decoder.decode(input),
+          decodeMany: (input, max) => {
+            const lines = decoder.decodeMany!(input, max)
+            return lines.length > 1 ? lines.slice(0, -1) : lines
+          }
+        }
+      },
+      encode: codec.encode
+    })
+  }
+  const server = Transport.framed(losing()).pipe(
+    Handshake.expect("You ready?"),
+    Handshake.send("Bring it!"),
+    Handshake.named("losing")
+  )
+  const options = {
+    name: "losing",
+    server,
+    client: Line.client,
+    calls: {
+      serve: Pipeline.serve((line: string) => Effect.succeed(line)),
+      requests: ["one", "two"],
+      respond: (line: string) => line
+    }
+  }
+
+  it.effect("shows what is wrong with batches, which are taken only where nobody watches", () =>
+    Effect.gen(function*() {
+      yield* check(Laws.handshake({ ...options, rungs: [Rung.memory] }), 2)
+      const violation = yield* Effect.flip(check(Laws.handshake({ ...options, rungs: [Rung.fast(Rung.memory)] }), 2))
+      expect(violation.where).toBe("server, fast memory")
+      expect(violation.diagram).toBeUndefined()
+    }))
+
+  it.effect("needs no deadline of the handshake: the server has one", () =>
+    Effect.gen(function*() {
+      const suite = (rung: Rung.Rung) => Laws.handshake({ ...options, rungs: [Rung.fast(rung)] })
+      yield* check(suite(Rung.memory), 6)
+      yield* check(suite(Rung.pure), 6)
     }))
 })
 

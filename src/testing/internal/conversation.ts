@@ -8,9 +8,10 @@
  *
  * @internal
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -18,12 +19,16 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Codec from "../../Codec.ts"
 import { concat } from "../../internal/bytes.ts"
+import * as Origin from "../../internal/origin.ts"
 import * as Progress from "../../internal/progress.ts"
+import * as Pipeline from "../../Pipeline.ts"
+import type * as Server from "../../Server.ts"
 import * as Transcript from "../../Transcript.ts"
 import * as Transport from "../../Transport.ts"
 import * as MemorySocket from "../MemorySocket.ts"
 import type * as Rung from "../Rung.ts"
 import { cutInto } from "./countingBuffer.ts"
+import * as Fast from "./fast.ts"
 import { Tap } from "./tap.ts"
 
 export type Role = "client" | "server"
@@ -43,6 +48,8 @@ export type Behind = (transport: Transport.Transport.Any) => Effect.Effect<unkno
 export interface Side {
   readonly role: Role
   readonly handshake: Handshake
+  /** The deadline that a server sets for it, on the fast way. Default: none. */
+  readonly deadline?: Duration.Duration | undefined
 }
 
 export interface Plan {
@@ -75,6 +82,8 @@ export interface Plan {
   readonly peerBehind?: Behind | undefined
   /** Milliseconds that pass when all is said, and what is said then, before the connection is ended. */
   readonly later?: { readonly after: number; readonly say: Uint8Array } | undefined
+  /** Whether it is counted what decoders do. Default: only where the side is watched anyway. */
+  readonly counts?: boolean | undefined
 }
 
 export interface Stop {
@@ -144,16 +153,24 @@ const quietParts = 8
 
 /** Notes each step that a handshake comes to. */
 class Steps implements Progress.Progress {
-  protocol = "unnamed"
   readonly seen: Array<string> = ["connect"]
-  private current: () => string = () => "connect"
+  /** What a runtime that runs the handshake keeps of it. */
+  kept: Progress.Progress = Progress.make()
+
+  get protocol(): string {
+    return this.kept.protocol
+  }
+
+  set protocol(protocol: string) {
+    this.kept.protocol = protocol
+  }
 
   get step(): () => string {
-    return this.current
+    return this.kept.step
   }
 
   set step(step: () => string) {
-    this.current = step
+    this.kept.step = step
     this.seen.push(step())
   }
 }
@@ -169,8 +186,25 @@ const readAll = Effect.fnUntraced(function*(transport: Transport.Transport.Any) 
   }
 })
 
+/** The same, the way of a server: whatever comes is taken when it comes. */
+const serveAll = Effect.fnUntraced(function*(transport: Transport.Transport.Any) {
+  const raw: Raw = yield* Transport.switchCodec(transport, Codec.bytes)
+  const chunks: Array<Uint8Array> = []
+  const exit = yield* raw.pipe(
+    Pipeline.serve((chunk: Uint8Array) => {
+      chunks.push(chunk)
+      return Exit.succeed(nothing)
+    }),
+    Effect.exit
+  )
+  // That it has ended in order is no failure there.
+  const end = yield* Effect.exit(Exit.isSuccess(exit) ? raw.receive : exit)
+  return { rest: concat(chunks), end: Exit.isFailure(end) ? end.cause : Cause.empty }
+})
+
 class Subject {
   readonly steps = new Steps()
+  readonly begun = Deferred.makeUnsafe<void>()
   readonly shaken = Deferred.makeUnsafe<void>()
   tap: Tap | undefined
   exit: Exit.Exit<Transport.Transport.Any, unknown> | undefined
@@ -182,37 +216,26 @@ class Subject {
   rest: Uint8Array | undefined
   restEnd: Cause.Cause<unknown> | undefined
   behind: Exit.Exit<unknown, unknown> | undefined
+  private readonly side: Side
+  private readonly plan: Plan
+  private readonly isFast: boolean
   private readonly now: () => number
 
-  constructor(now: () => number) {
+  constructor(side: Side, plan: Plan, isFast: boolean, now: () => number) {
+    this.side = side
+    this.plan = plan
+    this.isFast = isFast
     this.now = now
   }
 
-  play(
-    handshake: Handshake,
-    socket: Effect.Effect<Socket.Socket>,
-    observer: Transport.Observer,
-    behind: Behind | undefined
-  ): Effect.Effect<void, unknown> {
-    const shaking = Effect.flatMap(socket, (socket) => {
-      const tap = new Tap(socket)
-      this.tap = tap
-      return handshake.pipe(
-        Effect.provideService(Socket.Socket, tap.socket),
-        Effect.provideService(Progress.CurrentProgress, this.steps),
-        Effect.provideService(Transport.CurrentObserver, observer),
-        Effect.onExit((exit) => {
-          this.exit = exit
-          this.endedAt = this.now()
-          this.pulled = tap.pulled
-          this.asked = tap.asked
-          this.examined = tap.examined
-          return Deferred.succeed(this.shaken, undefined)
-        })
-      )
-    })
-    return shaking.pipe(
-      Effect.flatMap((transport) => this.goOn(transport, behind)),
+  play(socket: Effect.Effect<Socket.Socket>, observer: Transport.Observer): Effect.Effect<void, unknown> {
+    const played = Effect.flatMap(socket, (socket) =>
+      !this.isFast
+        ? Effect.provideService(this.converse(this.tapped(socket)), Transport.CurrentObserver, observer)
+        : this.side.role === "client"
+        ? this.converse(this.tapped(Fast.dialled(socket)))
+        : Effect.flatMap(Fast.accepted(socket), (socket) => this.serve(this.tapped(socket))))
+    return played.pipe(
       Effect.scoped,
       Effect.onExit(() =>
         Effect.sync(() => {
@@ -222,9 +245,56 @@ class Subject {
     )
   }
 
-  private goOn(transport: Transport.Transport.Any, behind: Behind | undefined) {
+  private tapped(socket: Socket.Socket): Tap {
+    const { isFast } = this
+    return this.tap = new Tap(socket, { isFast, counts: this.plan.counts ?? !isFast })
+  }
+
+  private converse(tap: Tap): Effect.Effect<void, unknown, Scope.Scope> {
+    return this.shaking(tap).pipe(
+      Effect.flatMap((transport) => this.goOn(transport)),
+      Effect.provideService(Socket.Socket, tap.socket)
+    )
+  }
+
+  private serve(tap: Tap): Effect.Effect<void> {
+    return Fast.serve({
+      socket: tap.socket,
+      handshake: Effect.flatMap(Progress.CurrentProgress, (progress) => {
+        if (progress !== undefined) this.steps.kept = progress
+        return this.shaking(tap)
+      }),
+      refuse: Origin.of(this.side.handshake)?.refuse,
+      serve: (transport) => this.goOn(transport),
+      handshakeTimeout: this.side.deadline ?? Duration.infinity,
+      onEvent: (event) => this.hear(event)
+    })
+  }
+
+  /** Only the server knows why it has cut a handshake off. */
+  private hear(event: Server.Event): void {
+    if (event._tag !== "Refused" && event._tag !== "Failed") return
+    if (this.exit === undefined || Exit.hasInterrupts(this.exit)) this.exit = Exit.fail(event.error)
+  }
+
+  private shaking(tap: Tap): Handshake {
+    return Effect.andThen(Deferred.succeed(this.begun, undefined), this.side.handshake).pipe(
+      Effect.provideService(Progress.CurrentProgress, this.steps),
+      Effect.onExit((exit) => {
+        this.exit = exit
+        this.endedAt = this.now()
+        this.pulled = tap.pulled
+        this.asked = tap.asked
+        this.examined = tap.examined
+        return Deferred.succeed(this.shaken, undefined)
+      })
+    )
+  }
+
+  private goOn(transport: Transport.Transport.Any): Effect.Effect<void, unknown, Scope.Scope> {
+    const { behind } = this.plan
     return behind === undefined
-      ? Effect.map(readAll(transport), ({ end, rest }) => {
+      ? Effect.map((this.isFast ? serveAll : readAll)(transport), ({ end, rest }) => {
         this.rest = rest
         this.restEnd = end
       })
@@ -314,16 +384,17 @@ const within = <A, E>(effect: Effect.Effect<A, E>, millis: number) => Effect.tim
  */
 export const converse = (
   rung: Rung.Rung,
-  { handshake, role }: Side,
+  side: Side,
   peer: Peer,
   plan: Plan
 ): Effect.Effect<Talk, unknown> =>
   Effect.scoped(Effect.gen(function*() {
+    const { role } = side
     const clock = yield* Clock.Clock
     const start = clock.currentTimeMillisUnsafe()
     const now = () => clock.currentTimeMillisUnsafe() - start
     const recorder = yield* Transcript.recorder
-    const subject = new Subject(now)
+    const subject = new Subject(side, plan, rung.isFast === true, now)
     const opposite = new Opposite()
     const heard: Array<Uint8Array> = []
     const writesBefore: Array<number> = []
@@ -338,7 +409,7 @@ export const converse = (
       if (subject.exit === undefined || plan.behind !== undefined) recorder.observer(event)
     }
     const begin = (socket: Effect.Effect<Socket.Socket>) =>
-      subject.play(handshake, socket, observer, plan.behind).pipe(
+      subject.play(socket, observer).pipe(
         Effect.exit,
         Effect.forkScoped({ startImmediately: true })
       )
@@ -374,6 +445,9 @@ export const converse = (
       const writer = yield* Scope.provide(socket.writer, writing)
       // What is done to a connection before it is accepted is done to nobody.
       yield* link.server
+      yield* Deferred.await(subject.begun)
+      // It goes on to its first step.
+      yield* Effect.yieldNow
 
       const [far, there] = yield* MemorySocket.pair({ segments: (bytes) => [bytes], capacity: Infinity })
       const farPull = yield* Socket.readerBytes(far)

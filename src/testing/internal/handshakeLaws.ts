@@ -349,15 +349,25 @@ const chunking: Check = (attempt) =>
     )
   })
 
-/** The requests that the peer would send behind the handshake, as bytes. */
-const requestsOf = ({ options, reference, trial }: Attempt): Effect.Effect<ReadonlyArray<Uint8Array>> => {
+/** What is asked behind the handshake, and what is answered, as bytes; nothing where it is not known. */
+interface Exchange {
+  readonly requests: ReadonlyArray<Uint8Array>
+  readonly answers: Uint8Array
+}
+
+const exchangeOf = ({ options, reference, trial }: Attempt): Effect.Effect<Exchange> => {
   const { calls } = options
-  if (calls === undefined || trial.side.role !== "server" || options.client === undefined) return Effect.succeed([])
+  if (calls === undefined || trial.side.role !== "server" || options.client === undefined) {
+    return Effect.succeed({ requests: [], answers: nothing })
+  }
   const asks: Behind = (transport) =>
     Effect.forEach(calls.requests, (request) => transport.send(request), { discard: true })
   return Effect.map(
-    trial.talk({ peerBehind: asks }),
-    (talk) => talk.messages.slice(reference.talk.messages.length)
+    trial.talk({ behind: calls.serve, peerBehind: asks }),
+    (talk) => ({
+      requests: talk.messages.slice(reference.talk.messages.length),
+      answers: talk.heard.subarray(reference.talk.heard.length)
+    })
   )
 }
 
@@ -371,7 +381,8 @@ const conservation: Check = (attempt) =>
         ? { script: rest }
         : { say: (index, message) => index === reference.talk.messages.length - 1 ? concat([message, rest]) : message }
     // Behind the handshake come frames, which random bytes seldom are.
-    const frames = [nothing, ...messages, ...(yield* requestsOf(attempt))]
+    const { answers, requests } = yield* exchangeOf(attempt)
+    const frames = [nothing, ...messages, ...requests]
     yield* attempt.property(
       Arbitrary.all({
         cutting: cuttings,
@@ -403,6 +414,23 @@ const conservation: Check = (attempt) =>
         )
       }
     )
+    if (requests.length > 0) {
+      const asked = concat(requests)
+      yield* attempt.property(cuttings, (cutting) => {
+        const plan = { ...following(asked), lengths: cutting.lengths, seed: cutting.seed, behind: options.calls!.serve }
+        return Effect.flatMap(trial.talk(plan), (talk) => {
+          const heard = talk.heard.subarray(Math.max(0, talk.heard.length - answers.length))
+          if (Trial.firstDifference(heard, answers) === -1) return Effect.void
+          return Effect.fail(problem(attempt, talk, {
+            scenario: `${Trial.show(asked)} follows the last message of the handshake, all of it ${
+              inPieces({ ...cutting, slow: false })
+            }`,
+            expected: `each request is answered: the peer hears ${Trial.show(answers)}`,
+            actual: `it heard ${Trial.show(talk.heard)}, and the service ${ended(talk.behind)}`
+          }))
+        })
+      })
+    }
     // What comes before its time must not be lost, and must not be taken for something that came later.
     const early = messages.slice(0, -1).flatMap((message, index) =>
       [message, encoder.encode("EVIL\n"), Uint8Array.of(0, 0xff, 0x16, 3, 1, 0)].map((said) => ({
@@ -634,16 +662,25 @@ const deadlineOf = ({ deadline }: AnyOptions, rung: Rung.Rung): Duration.Duratio
     ? defaultDeadline
     : realDeadline
 
-/** A handshake that promises no deadline of its own is bounded as `Server` and `Client` do it. */
-const bounded = (handshake: Side["handshake"], options: AnyOptions, deadline: Duration.Duration): Side["handshake"] =>
-  options.deadline === undefined ? Handshake.deadline(handshake, deadline) : handshake
+/** A handshake that promises no deadline of its own is bounded as `Server` and `Client` do it, or by a `Server`. */
+const bounded = (
+  { handshake, role }: Side,
+  { isFast }: Rung.Rung,
+  options: AnyOptions,
+  deadline: Duration.Duration
+): Side => {
+  if (options.deadline !== undefined) return { role, handshake }
+  return isFast === true && role === "server"
+    ? { role, handshake, deadline }
+    : { role, handshake: Handshake.deadline(handshake, deadline) }
+}
 
 const silence: Check = (attempt) =>
   Effect.gen(function*() {
     const { coverage, options, reference } = attempt
     const { peer, rung, side } = attempt.trial
-    const handshake = bounded(attempt.handshake, options, deadlineOf(options, rung))
-    const trial = Trial.make(rung, { role: side.role, handshake }, peer, options)
+    const given = { role: side.role, handshake: attempt.handshake }
+    const trial = Trial.make(rung, bounded(given, rung, options, deadlineOf(options, rung)), peer, options)
     const { needed } = reference
     const deadline = Duration.toMillis(deadlineOf(options, trial.rung))
     // That is too long to wait for on real sockets; the other rungs have all the time there is.
@@ -792,7 +829,7 @@ const linearCost: Check = (attempt) =>
       }))
     }
     yield* Effect.flatMap(
-      trial.talk({ lengths: [1] }),
+      trial.talk({ lengths: [1], counts: true }),
       (talk) => affordable(talk, "the conversation comes byte by byte")
     )
     const length = trial.isVirtual ? 1500 : 300
@@ -808,7 +845,7 @@ const linearCost: Check = (attempt) =>
       )
     )
     yield* attempt.each(cases, ({ index, said, what }) =>
-      Effect.flatMap(trial.talk({ ...replaced(index, said), lengths: [1] }), (talk) => {
+      Effect.flatMap(trial.talk({ ...replaced(index, said), lengths: [1], counts: true }), (talk) => {
         coverage.crossed([talk.step], "long frame")
         return affordable(talk, `${what}, byte by byte`)
       }))
@@ -1124,7 +1161,7 @@ const agreement: Check = (attempt) =>
           ) {
             return fails(
               "behind the handshake each hears what the other says",
-              `the ${role}'s side ${said(behind)}, and its peer's ${said(peerBehind)}`
+              `the ${role}'s side ${ended(behind)}, and its peer's ${ended(peerBehind)}`
             )
           }
           return Equal.equals(behind.value, peerBehind.value)
@@ -1136,24 +1173,27 @@ const agreement: Check = (attempt) =>
         }
       ))
     const { calls } = options
-    if (calls === undefined || role !== "client" || scripted) return
+    if (calls === undefined || scripted) return
     const asks: Behind = (transport) =>
       Effect.flatMap(
         Pipeline.client(transport as Transport.Transport<unknown, unknown>),
         (client) => Effect.forEach(calls.requests, (request) => client.call(request), { concurrency: "unbounded" })
       )
-    const talk = yield* trial.talk({ behind: asks, peerBehind: calls.serve as Behind })
+    const talk = yield* trial.talk(
+      role === "client" ? { behind: asks, peerBehind: calls.serve } : { behind: calls.serve, peerBehind: asks }
+    )
     const expected = calls.requests.map((request) => calls.respond(request))
-    const answers = talk.behind !== undefined && Exit.isSuccess(talk.behind) ? talk.behind.value : undefined
+    const asked = role === "client" ? talk.behind : talk.peerBehind
+    const answers = asked !== undefined && Exit.isSuccess(asked) ? asked.value : undefined
     if (Equal.equals(answers, expected)) return
     return yield* Effect.fail(problem(attempt, talk, {
       scenario: `the client makes ${calls.requests.length} calls at once: ${Excerpt.ofFrame(calls.requests)}`,
       expected: `each gets the answer to its own request: ${Excerpt.ofFrame(expected)}`,
-      actual: answers === undefined ? `the calls ${said(talk.behind)}` : Excerpt.ofFrame(answers)
+      actual: answers === undefined ? `the calls ${ended(asked)}` : Excerpt.ofFrame(answers)
     }))
   })
 
-const said = (exit: Exit.Exit<unknown, unknown> | undefined): string =>
+const ended = (exit: Exit.Exit<unknown, unknown> | undefined): string =>
   exit === undefined
     ? "waits for ever"
     : Exit.isSuccess(exit)
@@ -1197,9 +1237,7 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
     throw new TypeError("Laws.handshake: give a server and a client, or one of them and a peer that plays the other")
   }
   const trials = rungs.flatMap((rung) =>
-    sides.map(({ peer, side: { handshake, role } }) =>
-      Trial.make(rung, { role, handshake: bounded(handshake, options, defaultDeadline) }, peer, options)
-    )
+    sides.map(({ peer, side }) => Trial.make(rung, bounded(side, rung, options, defaultDeadline), peer, options))
   )
   // Real sockets let everybody wait, so they wait at the same time.
   const inTurns = <E>(check: (trial: Trial.Trial) => Effect.Effect<void, E>) => {

@@ -5,6 +5,7 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type * as Codec from "../../Codec.ts"
@@ -19,6 +20,8 @@ const bytesOf = (chunk: Uint8Array | string): Uint8Array =>
 export class Tap {
   opened = 0
   released = 0
+  /** How many writes without a fiber had to wait. */
+  waited = 0
   /** How many bytes the side under test was given. */
   pulled = 0
   /** How many it had when it was given the last of them: with so many it has asked for more. */
@@ -28,8 +31,13 @@ export class Tap {
   readonly written: Array<Uint8Array> = []
   readonly socket: SourceSocket
 
-  constructor(socket: Socket.Socket) {
+  /**
+   * On the fast way a connection that is there already stays one, and decoders see the unread bytes themselves unless what
+   * they do is counted.
+   */
+  constructor(socket: Socket.Socket, way: { readonly isFast: boolean; readonly counts: boolean }) {
     const source = isSourceSocket(socket) ? socket[SourceTypeId] : PullSource.make(socket)
+    const isThere = way.isFast && Exit.isExit(source) && Exit.isSuccess(source)
     this.socket = {
       ...Socket.make({
         reader: this.counted(Effect.map(socket.reader, (reader) => ({
@@ -50,7 +58,9 @@ export class Tap {
           }
         }))
       }),
-      [SourceTypeId]: this.counted(Effect.map(source, (source) => this.watched(source)))
+      [SourceTypeId]: isThere
+        ? Exit.succeed(this.watched(source.value as Source, way.counts, true))
+        : this.counted(Effect.map(source, (source) => this.watched(source, way.counts, false)))
     }
   }
 
@@ -78,20 +88,23 @@ export class Tap {
     for (const chunk of chunks) this.written.push(bytesOf(chunk))
   }
 
-  private watched(source: Source): Source {
+  /** A connection that is there already has no scope that would count how often it is given up. */
+  private watched(source: Source, counts: boolean, isThere: boolean): Source {
     // Not `...source`: what a class has it has from its prototype.
     return {
       get peer() {
         return source.peer
       },
-      attach: (events) =>
+      attach: (events) => {
+        if (isThere) this.opened++
         source.attach({
           onBytes: (chunk) => {
             this.given(chunk.length)
             events.onBytes(chunk)
           },
           onEnd: (error) => events.onEnd(error)
-        }),
+        })
+      },
       resume: () => source.resume(),
       pause: () => source.pause(),
       write: (chunks) =>
@@ -102,7 +115,9 @@ export class Tap {
       ...(source.writeNow !== undefined && {
         writeNow: (chunks: Chunks) => {
           this.note(chunks)
-          return source.writeNow!(chunks)
+          const waiting = source.writeNow!(chunks)
+          if (waiting !== undefined) this.waited++
+          return waiting
         }
       }),
       endWrite: () => source.endWrite(),
@@ -110,8 +125,11 @@ export class Tap {
         return source.flushed
       },
       abort: (error) => source.abort?.(error),
-      destroy: () => source.destroy?.(),
-      view: (unread) => this.view(unread)
+      destroy: () => {
+        if (isThere) this.released++
+        source.destroy?.()
+      },
+      ...(counts && { view: (unread: Codec.ByteBuffer) => this.view(unread) })
     }
   }
 

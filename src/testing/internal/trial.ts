@@ -16,7 +16,7 @@ import { concat } from "../../internal/bytes.ts"
 import * as Excerpt from "../../internal/excerpt.ts"
 import * as Transcript from "../../Transcript.ts"
 import { isTransportError } from "../../TransportError.ts"
-import type * as Rung from "../Rung.ts"
+import * as Rung from "../Rung.ts"
 import * as Conversation from "./conversation.ts"
 import { Simulation } from "./simulation.ts"
 import type { Problem } from "./suite.ts"
@@ -51,6 +51,8 @@ const realTime = Context.make(Clock.Clock, Context.get(Context.empty(), Clock.Cl
   Context.add(Scheduler.Scheduler, Context.get(Context.empty(), Scheduler.Scheduler))
 )
 
+const isPure = ({ connect }: Rung.Rung): boolean => connect === Rung.pure.connect
+
 /** All that a handshake on plain function calls may wait for. */
 const microtasks = Effect.promise(() => Promise.resolve())
 
@@ -60,7 +62,7 @@ export const make = (
   peer: Conversation.Peer,
   options: { readonly breathe?: Effect.Effect<void> | undefined; readonly reset?: Effect.Effect<void> | undefined }
 ): Trial => {
-  const breathe = rung.name === "pure" ? microtasks : options.breathe ?? Effect.yieldNow
+  const breathe = isPure(rung) ? microtasks : options.breathe ?? Effect.yieldNow
   const inItsTime = <A>(effect: Effect.Effect<A>): Effect.Effect<A> =>
     rung.time === "real"
       ? Effect.provideContext(effect, realTime)
@@ -109,7 +111,7 @@ const referenceOf = (
     const waits = talk.exit === undefined || talk.endedAt >= 1000
     const hint = !waits || rung.time === "real"
       ? ""
-      : rung.name === "pure"
+      : isPure(rung)
       ? " (if it waits for a promise, leave out Rung.pure)"
       : " (if it waits for something that is not on the clock, such as another thread, give `breathe`)"
     return Effect.fail({
@@ -178,7 +180,9 @@ export const flawOf = (talk: Conversation.Talk): string | undefined => {
 /** How many lines of a conversation a violation draws at each of its ends. */
 const drawn = 12
 
-export const diagram = (side: Conversation.Side, { transcript }: Conversation.Talk): string => {
+/** Nothing, where nobody has watched. */
+export const diagram = (side: Conversation.Side, { transcript }: Conversation.Talk): string | undefined => {
+  if (transcript.length === 0) return undefined
   const left = transcript.length - 2 * drawn
   const omitted: Transcript.Note = { direction: "note", atMs: transcript[drawn]?.atMs ?? 0, frame: `${left} more` }
   const shown = left <= 0 ? transcript : [...transcript.slice(0, drawn), omitted, ...transcript.slice(-drawn)]
