@@ -405,17 +405,16 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     const isCut = cutFor !== undefined && Cause.hasInterruptsOnly(cause)
     const why = isCut ? Cause.fail(rejection(progress.protocol, progress.step(), cutFor)) : cause
     const exit = Exit.failCause(why)
-    if (connection === undefined) return leave(state, exit)
     const told = () => {
       telemetry.ended(state, now() - state.accepted, exit)
-      if (!Cause.hasInterruptsOnly(why)) {
+      if (connection !== undefined && !Cause.hasInterruptsOnly(why)) {
         const reason = Telemetry.outcomeOf(exit)
         const error = Cause.squash(why)
         emit({ _tag: connection.refused ? "Refused" : "Failed", id, peer: connection.peer, reason, error })
       }
       return leave(state, exit)
     }
-    return isCut
+    return isCut && connection !== undefined
       ? Effect.onExit(turnAway(connection, cutFor), () => Effect.suspend(() => told() ?? Effect.void))
       : told()
   }
@@ -427,7 +426,8 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
       const closing = close(state, exit)
       return closing === undefined ? depart(state, exit) : Effect.onExit(closing, () => departing(state, exit))
     }
-    return Effect.onExit(closingScope, (closed) => {
+    // A drain that waits no longer does not cut finalizers short.
+    return Effect.onExit(Effect.uninterruptible(closingScope), (closed) => {
       const both = Exit.isSuccess(closed)
         ? exit
         : Exit.failCause(Exit.isSuccess(exit) ? closed.cause : Cause.combine(exit.cause, closed.cause))

@@ -21,6 +21,7 @@ import * as Client from "../src/Client.ts"
 import * as Codec from "../src/Codec.ts"
 import { implOf } from "../src/internal/transport.ts"
 import * as Middleware from "../src/Middleware.ts"
+import * as Multiplex from "../src/Multiplex.ts"
 import * as Net from "../src/node/Net.ts"
 import * as Pipeline from "../src/Pipeline.ts"
 import * as Line from "../src/protocols/Line.ts"
@@ -410,6 +411,55 @@ describe("pingPong", () => {
       expect(peer.heard()).toBe("one\n")
     }))
 
+  it.effect("so it does where no more than one may wait", () =>
+    Effect.gen(function*() {
+      const { say, transport } = yield* connected()
+      const serving = yield* transport.pipe(
+        Middleware.pingPong({ pong: () => "po\nng", maxUnsent: 1 }),
+        Effect.flatMap(Pipeline.serve((line) => Effect.succeed(line))),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* settled
+      yield* say("ping\n")
+      expect((yield* Fiber.join(serving)).reason._tag).toBe("MalformedFrame")
+    }))
+
+  it.effect("nor does it shift the answers that a client takes behind it", () =>
+    Effect.gen(function*() {
+      const { say, transport } = yield* connected()
+      const middle = yield* Middleware.pingPong(transport, {
+        pong: (line) => line === "ping" ? "po\nng" : undefined,
+        maxUnsent: 2
+      })
+      const client = yield* Pipeline.client(middle)
+      const calls = yield* Effect.forkChild(
+        Effect.forEach(["a", "b", "c"], (line) => Effect.exit(client.call(line)), { concurrency: "unbounded" })
+      )
+      yield* settled
+      // More than is taken at once.
+      yield* say("ping\nA\nB\nC\n")
+      const exits = yield* Fiber.join(calls)
+      expect(exits.map((exit) => Exit.isSuccess(exit) ? exit.value : tagOf(exit))).toEqual(["A", "B", "C"])
+    }))
+
+  it.effect("nor does it take away an answer that has come with it", () =>
+    Effect.gen(function*() {
+      const { say, transport } = yield* connected()
+      const middle = yield* Middleware.pingPong(transport, { pong: (line) => line === "ping" ? "po\nng" : undefined })
+      const client = yield* Multiplex.client({
+        request: (id: number, body: string) => `${id} ${body}`,
+        fromServer: (line: string) => ({ _tag: "Response", id: Number(line[0]), body: line.slice(2) })
+      }, middle)
+      const calls = yield* Effect.forkChild(
+        Effect.forEach(["a", "b"], (line) => Effect.exit(client.call(line)), { concurrency: "unbounded" })
+      )
+      yield* settled
+      yield* say("ping\n0 A\n")
+      const exits = yield* Fiber.join(calls)
+      expect(exits.map((exit) => Exit.isSuccess(exit) ? exit.value : tagOf(exit))).toEqual(["A", "MalformedFrame"])
+    }))
+
   it.effect("a function that throws is a defect of this connection", () =>
     Effect.gen(function*() {
       const { say, transport } = yield* connected()
@@ -508,6 +558,30 @@ describe("keepAlive", () => {
       const error = yield* Fiber.join(receiving)
       expect(error.reason).toMatchObject({ _tag: "TimedOut", waitedFor: "pong", fault: "network" })
       expect(error.message).toBe("the peer did not answer a ping within 10s")
+    }))
+
+  it.effect("a ping at which the codec throws is a defect of this connection", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      const peer = yield* rawPeer(there)
+      const codec = Codec.make<string>({
+        decoder: Codec.lines().decoder,
+        encode: (line, into) => {
+          into.string(line)
+          throw new Error("a bug")
+        }
+      })
+      const receiving = yield* Transport.framed(codec).pipe(
+        Effect.provideService(Socket.Socket, here),
+        Effect.flatMap(keepAlive),
+        Effect.flatMap((transport) => transport.receive),
+        Effect.scoped,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("30 seconds")
+      expect(Exit.hasDies(yield* Fiber.await(receiving))).toBe(true)
+      // Nothing of what was written before that either.
+      expect(peer.heard()).toBe("")
     }))
 
   it.effect("a pong in time keeps it, and does not reach the service", () =>

@@ -11,6 +11,7 @@ import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as TestClock from "effect/testing/TestClock"
 import * as Codec from "../src/Codec.ts"
+import * as Middleware from "../src/Middleware.ts"
 import * as Multiplex from "../src/Multiplex.ts"
 import * as Server from "../src/Server.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
@@ -378,6 +379,22 @@ describe("serve", () => {
         yield* breaks
         expect((yield* Fiber.join(serving)).reason._tag).toBe("ConnectionFailed")
         expect(interrupted).toEqual(["a", "b"])
+      }))
+
+    it.effect("a connection that is given up is noticed though a request waits for a place", () =>
+      Effect.gen(function*() {
+        const { peer, transport } = yield* connected()
+        const { handler, interrupted } = byHand()
+        const serving = yield* Effect.forkChild(Effect.flip(Effect.scoped(Effect.flatMap(
+          Middleware.idleTimeout(transport, "1 minute"),
+          Multiplex.serve(plain, handler, { maxInFlight: 1 })
+        ))))
+        yield* peer.say("? 0 a", "? 1 b")
+        yield* TestClock.adjust("59 seconds")
+        expect(serving.pollUnsafe()).toBeUndefined()
+        yield* TestClock.adjust("2 seconds")
+        expect((yield* Fiber.join(serving)).reason._tag).toBe("TimedOut")
+        expect(interrupted).toEqual(["a"])
       }))
 
     it.effect("with refuse, what comes beyond it is answered at once, and one that has room is served", () =>
@@ -781,6 +798,52 @@ describe("serve", () => {
         yield* settled
         yield* Fiber.interrupt(serving)
         expect(interrupted).toEqual(["a", "b"])
+      }))
+
+    it.effect("comes from a handler too: that is interrupted, nothing behind it begins, and what is ready goes out first", () =>
+      Effect.gen(function*() {
+        const { peer, transport } = yield* connected()
+        const quit = yield* Deferred.make<void>()
+        const { handler, interrupted, started } = byHand()
+        const ending = (body: string) =>
+          body === "quit"
+            ? Effect.andThen(Deferred.succeed(quit, undefined), handler(body))
+            : body === "ready"
+            ? Effect.succeed(body)
+            : handler(body)
+        const serving = yield* Effect.forkChild(
+          Multiplex.serve(plain, ending)(transport).pipe(
+            Effect.raceFirst(Deferred.await(quit)),
+            Effect.andThen(transport.send("bye"))
+          )
+        )
+        yield* settled
+        yield* peer.say("? 1 ready", "? 2 a", "? 3 quit", "? 4 late")
+        yield* Fiber.join(serving)
+        yield* peer.say("? 5 later")
+        yield* settled
+        expect({ started, interrupted }).toEqual({ started: ["a", "quit"], interrupted: ["a", "quit"] })
+        expect(peer.heard()).toEqual(["+ 1 ready", "bye"])
+      }))
+
+    it.effect("an answer of the handler that has ended it goes nowhere", () =>
+      Effect.gen(function*() {
+        const { peer, transport } = yield* connected()
+        const quit = yield* Deferred.make<void>()
+        const serving = yield* Effect.forkChild(
+          Multiplex.serve(plain, (body) => {
+            Deferred.doneUnsafe(quit, Exit.void)
+            return Effect.succeed(body)
+          })(transport).pipe(
+            Effect.raceFirst(Deferred.await(quit)),
+            Effect.andThen(transport.send("bye"))
+          )
+        )
+        yield* settled
+        yield* peer.say("? 1 quit")
+        yield* Fiber.join(serving)
+        yield* settled
+        expect(peer.heard()).toEqual(["bye"])
       }))
 
     it.effect("a server that drains answers what is under way and takes nothing more", () =>

@@ -164,6 +164,70 @@ describe("serveStreaming", () => {
       yield* Fiber.join(peer.fiber)
     }))
 
+  it.effect("a handler ends it: that is interrupted, nothing behind it begins, and what is ready goes out first", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const quit = yield* Deferred.make<void>()
+      const seen: Array<string> = []
+      const hang = (head: string) => Effect.onInterrupt(Effect.never, () => Effect.sync(() => seen.push(`not ${head}`)))
+      const serving = yield* Effect.forkChild(
+        Multiplex.serveStreaming(aborting, ({ head }) => {
+          seen.push(head)
+          if (head === "ready") return just(head)
+          return head === "quit" ? Effect.andThen(Deferred.succeed(quit, undefined), hang(head)) : hang(head)
+        })(transport).pipe(Effect.raceFirst(Deferred.await(quit)), Effect.andThen(transport.send("bye")))
+      )
+      yield* settled
+      yield* peer.say("=1 ready", "=2 a", "=3 quit", "=4 late")
+      yield* Fiber.join(serving)
+      yield* settled
+      expect(seen).toEqual(["ready", "a", "quit", "not a", "not quit"])
+      expect(peer.heard()).toEqual(["=1 ready", "bye"])
+    }))
+
+  it.effect("an answer of the handler that has ended it goes nowhere", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const quit = yield* Deferred.make<void>()
+      const serving = yield* Effect.forkChild(
+        Multiplex.serveStreaming(aborting, ({ head }) => {
+          Deferred.doneUnsafe(quit, Exit.void)
+          return just(head)
+        })(transport).pipe(
+          Effect.raceFirst(Deferred.await(quit)),
+          Effect.andThen(transport.send("bye"))
+        )
+      )
+      yield* settled
+      yield* peer.say("=1 quit")
+      yield* Fiber.join(serving)
+      yield* settled
+      expect(peer.heard()).toEqual(["bye"])
+    }))
+
+  it.effect("a body ends it while it begins: that is released, and nothing more of it goes out", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const quit = yield* Deferred.make<void>()
+      let released = 0
+      const body = Stream.fromEffect(Effect.as(Deferred.succeed(quit, undefined), "1")).pipe(
+        Stream.concat(Stream.never),
+        Stream.ensuring(Effect.sync(() => released++))
+      )
+      const serving = yield* Effect.forkChild(
+        Multiplex.serveStreaming(aborting, ({ head }) => just(head, body))(transport).pipe(
+          Effect.raceFirst(Deferred.await(quit)),
+          Effect.andThen(transport.send("bye"))
+        )
+      )
+      yield* settled
+      yield* peer.say("=1 a", "=2 b")
+      yield* Fiber.join(serving)
+      yield* settled
+      expect(released).toBe(1)
+      expect(peer.heard()).toEqual(["+1 a", "bye"])
+    }))
+
   describe("messages without bodies", () => {
     it.effect("are answered at once where the result is there, in one write", () =>
       Effect.gen(function*() {

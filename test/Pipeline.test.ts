@@ -392,6 +392,62 @@ describe("serve", () => {
       expect(handled).toEqual(["quit"])
     }))
 
+  it.effect("what is ready before a handler that ends it goes out before whatever is said then", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const quit = yield* Deferred.make<void>()
+      yield* Effect.forkChild(
+        Pipeline.serve<string, string>((line) =>
+          line === "quit" ? Effect.andThen(Deferred.succeed(quit, undefined), Effect.never) : Effect.succeed(line)
+        )(transport).pipe(Effect.raceFirst(Deferred.await(quit)), Effect.andThen(transport.send("bye")))
+      )
+      yield* settled
+      yield* peer.write(utf8("one\nquit\nlate\n"))
+      yield* settled
+      expect(peer.heard()).toBe("one\nbye\n")
+    }))
+
+  it.effect("an answer of the handler that has ended it goes nowhere", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const quit = yield* Deferred.make<void>()
+      const serving = yield* Effect.forkChild(
+        Pipeline.serve<string, string>((line) => {
+          Deferred.doneUnsafe(quit, Exit.void)
+          return Effect.succeed(line)
+        })(transport).pipe(
+          Effect.raceFirst(Deferred.await(quit)),
+          Effect.andThen(transport.send("bye"))
+        )
+      )
+      yield* settled
+      yield* peer.write(utf8("quit\n"))
+      yield* Fiber.join(serving)
+      yield* settled
+      expect(peer.heard()).toBe("bye\n")
+    }))
+
+  it.effect("an observer that throws ends the connection, and nothing else", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      const peer = yield* rawPeer(there)
+      const transport = yield* Transport.framed(Codec.lines()).pipe(
+        Effect.provideService(Socket.Socket, here),
+        Effect.provideService(Transport.CurrentObserver, (event) => {
+          if (event._tag === "Received" && event.frame.includes("bad")) throw new Error("a bug")
+        })
+      )
+      const serving = yield* Effect.forkChild(
+        Pipeline.serve<string, string>((line) => Effect.succeed(line))(transport)
+      )
+      yield* settled
+      yield* peer.write(utf8("good\n"))
+      yield* settled
+      yield* peer.write(utf8("bad\n"))
+      expect(Exit.hasDies(yield* Fiber.await(serving))).toBe(true)
+      expect(peer.heard()).toBe("good\n")
+    }))
+
   it.effect("interrupts its handlers when the connection breaks", () =>
     Effect.gen(function*() {
       const interrupted = yield* Deferred.make<void>()

@@ -213,6 +213,70 @@ describe("serveStreaming", () => {
       yield* Fiber.join(fiber)
     }))
 
+  it.effect("a handler ends it: that is interrupted, nothing behind it begins, and what is ready goes out first", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const quit = yield* Deferred.make<void>()
+      const seen: Array<string> = []
+      const hang = (head: string) => Effect.onInterrupt(Effect.never, () => Effect.sync(() => seen.push(`not ${head}`)))
+      const serving = yield* Effect.forkChild(
+        Pipeline.serveStreaming(aborting, ({ head }) => {
+          seen.push(head)
+          if (head === "ready") return Effect.succeed(answer(head))
+          return head === "quit" ? Effect.andThen(Deferred.succeed(quit, undefined), hang(head)) : hang(head)
+        })(transport).pipe(Effect.raceFirst(Deferred.await(quit)), Effect.andThen(transport.send("bye")))
+      )
+      yield* settled
+      yield* peer.say("=ready", "=a", "=quit", "=late")
+      yield* Fiber.join(serving)
+      yield* settled
+      expect(seen).toEqual(["ready", "a", "quit", "not a", "not quit"])
+      expect(peer.heard()).toEqual(["=ready", "bye"])
+    }))
+
+  it.effect("an answer of the handler that has ended it goes nowhere", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const quit = yield* Deferred.make<void>()
+      const serving = yield* Effect.forkChild(
+        Pipeline.serveStreaming(aborting, ({ head }) => {
+          Deferred.doneUnsafe(quit, Exit.void)
+          return Effect.succeed(answer(head))
+        })(transport).pipe(
+          Effect.raceFirst(Deferred.await(quit)),
+          Effect.andThen(transport.send("bye"))
+        )
+      )
+      yield* settled
+      yield* peer.say("=quit")
+      yield* Fiber.join(serving)
+      yield* settled
+      expect(peer.heard()).toEqual(["bye"])
+    }))
+
+  it.effect("a body ends it while it begins: that is released, and nothing more of it goes out", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const quit = yield* Deferred.make<void>()
+      let released = 0
+      const body = Stream.fromEffect(Effect.as(Deferred.succeed(quit, undefined), "1")).pipe(
+        Stream.concat(Stream.never),
+        Stream.ensuring(Effect.sync(() => released++))
+      )
+      const serving = yield* Effect.forkChild(
+        Pipeline.serveStreaming(aborting, ({ head }) => Effect.succeed(answer(head, body)))(transport).pipe(
+          Effect.raceFirst(Deferred.await(quit)),
+          Effect.andThen(transport.send("bye"))
+        )
+      )
+      yield* settled
+      yield* peer.say("=a", "=b")
+      yield* Fiber.join(serving)
+      yield* settled
+      expect(released).toBe(1)
+      expect(peer.heard()).toEqual(["+a", "bye"])
+    }))
+
   describe("messages without bodies", () => {
     it.effect("are answered at once where the result is there", () =>
       Effect.gen(function*() {

@@ -1,20 +1,28 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as References from "effect/References"
+import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
+import * as Codec from "../src/Codec.ts"
 import * as Pipeline from "../src/Pipeline.ts"
+import type * as Protocol from "../src/Protocol.ts"
 import * as Line from "../src/protocols/Line.ts"
 import * as Server from "../src/Server.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
+import * as Transport from "../src/Transport.ts"
 import { utf8 } from "./support/conversation.ts"
 import { echo, saying, serving, settled } from "./support/serving.ts"
 import { recording } from "./support/spans.ts"
+
+/** A handshake that is done at once. */
+const lines = Transport.framed(Codec.lines())
 
 /** Each answer takes a second. */
 const slowEcho = Pipeline.serve<string, string>((line) => Effect.delay(Effect.succeed(line), "1 second"))
@@ -101,6 +109,16 @@ describe("the deadline", () => {
       yield* peer.closed
     }))
 
+  it.effect("of 0 turns away whoever is not ready at once, and nobody else", () =>
+    Effect.gen(function*() {
+      const waiting = yield* serving({ handshakeTimeout: 0 })
+      const slow = yield* saying(waiting.network, "")
+      expect(slow.heard()).toBe("No! Go away!\n")
+      const immediate = yield* serving({ handshakeTimeout: 0, handshake: Effect.orDie(lines) })
+      const quick = yield* saying(immediate.network, "Hello\n")
+      expect(quick.heard()).toBe("Hello\n")
+    }))
+
   it.effect("never strikes a connection that is ready", () =>
     Effect.gen(function*() {
       const { network } = yield* serving()
@@ -109,6 +127,84 @@ describe("the deadline", () => {
       yield* peer.write(utf8("still here\n"))
       yield* settled
       expect(peer.heard()).toBe("Bring it!\nstill here\n")
+    }))
+})
+
+describe("the refusal", () => {
+  /** A server of the line protocol that refuses in this way, and its counts. */
+  const refusing = Effect.fnUntraced(function*(refuse: Protocol.Refuse) {
+    const network = yield* MemorySocket.network()
+    const server = yield* Server.make({ protocol: { ...Line.protocol, refuse }, serve: echo }).pipe(
+      Effect.provideService(SocketServer.SocketServer, network.server)
+    )
+    return { network, server }
+  })
+
+  it.effect("has a second to reach the peer, though its deadline passes meanwhile", () =>
+    Effect.gen(function*() {
+      const { events, network } = yield* serving()
+      const peer = yield* saying(network, "")
+      yield* TestClock.adjust("9500 millis")
+      yield* peer.write(utf8("Hi there\n"))
+      yield* TestClock.adjust("999 millis")
+      expect(tags(events)).toEqual(["Accepted", "Refused"])
+      yield* settled
+      expect(tags(events)).toEqual(["Accepted", "Refused", "Closed"])
+    }))
+
+  it.effect("has a second to reach the peer, though a drain begins meanwhile", () =>
+    Effect.gen(function*() {
+      const { events, network, server } = yield* serving()
+      yield* saying(network, "Hi there\n")
+      const draining = yield* Effect.forkChild(server.drain)
+      yield* TestClock.adjust("998 millis")
+      expect(tags(events)).toEqual(["Accepted", "Refused"])
+      yield* settled
+      yield* Fiber.join(draining)
+      expect(tags(events)).toEqual(["Accepted", "Refused", "Closed"])
+    }))
+
+  it.effect("that takes its time is not cut short by the deadline of another", () =>
+    Effect.gen(function*() {
+      const { network } = yield* refusing((why) => Effect.delay(Line.protocol.refuse!(why), "1 second"))
+      const first = yield* saying(network, "")
+      yield* TestClock.adjust("500 millis")
+      const second = yield* saying(network, "")
+      yield* TestClock.adjust("12 seconds")
+      expect([first.heard(), second.heard()]).toEqual(["No! Go away!\n", "No! Go away!\n"])
+    }))
+
+  it.effect("may still read when a drain begins meanwhile", () =>
+    Effect.gen(function*() {
+      const reading = Effect.gen(function*() {
+        const transport = yield* lines
+        yield* transport.receive
+        yield* transport.send("No!")
+        return yield* Effect.die("all is said")
+      })
+      const { network, server } = yield* refusing(() => Effect.orDie(reading))
+      const peer = yield* saying(network, "")
+      yield* TestClock.adjust("10 seconds")
+      const draining = yield* Effect.forkChild(server.drain)
+      yield* settled
+      yield* peer.write(utf8("Who are you?\n"))
+      yield* settled
+      expect(peer.heard()).toBe("No!\n")
+      yield* Effect.andThen(peer.end, peer.closed)
+      yield* Fiber.join(draining)
+    }))
+
+  it.effect("that throws says nothing, and the connection is closed all the same", () =>
+    Effect.gen(function*() {
+      const { network, server } = yield* refusing(() => {
+        throw new Error("a bug")
+      })
+      const peer = yield* saying(network, "")
+      yield* TestClock.adjust("10 seconds")
+      expect(peer.heard()).toBe("")
+      yield* Effect.andThen(peer.end, peer.closed)
+      yield* settled
+      expect(yield* server.counts).toEqual({ connections: 0, pending: 0, refusing: 0 })
     }))
 })
 
@@ -154,6 +250,24 @@ describe("the limits", () => {
 })
 
 describe("drain", () => {
+  it.effect("may be called by a handler, which is given up after drainTimeout if it waits for it", () =>
+    Effect.gen(function*() {
+      const known = yield* Deferred.make<Server.Server["Service"]>()
+      const shutDown = Effect.as(Effect.flatMap(Deferred.await(known), (server) => server.drain), "Good night")
+      const { network, server } = yield* serving({
+        serve: Pipeline.serve<string, string>(() => shutDown),
+        drainTimeout: "3 seconds"
+      })
+      yield* Deferred.succeed(known, server)
+      const peer = yield* saying(network, "You ready?\nshut down\n")
+      const drained = yield* Effect.forkChild(server.awaitDrained)
+      yield* TestClock.adjust("2998 millis")
+      expect(drained.pollUnsafe()).toBeUndefined()
+      yield* settled
+      yield* Fiber.join(drained)
+      yield* peer.closed
+    }))
+
   it.effect("lets what was taken be answered, and closes then", () =>
     Effect.gen(function*() {
       const { network, server } = yield* serving({ serve: slowEcho })
@@ -199,6 +313,27 @@ describe("drain", () => {
       yield* TestClock.adjust("1 millis")
       yield* Fiber.join(draining)
       yield* peer.closed
+    }))
+
+  it.effect("waits for the finalizers of a connection, whatever its drainTimeout", () =>
+    Effect.gen(function*() {
+      const done: Array<string> = []
+      const { network, server } = yield* serving({
+        handshake: Line.server.pipe(
+          Effect.tap(Effect.addFinalizer(() => Effect.sync(() => done.push("first")))),
+          Effect.tap(Effect.addFinalizer(() => Effect.delay(Effect.sync(() => done.push("second")), "3 seconds")))
+        ),
+        drainTimeout: "1 second"
+      })
+      const peer = yield* saying(network, "You ready?\n")
+      yield* peer.end
+      yield* settled
+      const draining = yield* Effect.forkChild(server.drain)
+      yield* TestClock.adjust("2 seconds")
+      expect([done, draining.pollUnsafe()]).toEqual([[], undefined])
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(draining)
+      expect(done).toEqual(["second", "first"])
     }))
 
   it.effect("ends the stream of events, for those who listen and for those who come later", () =>
@@ -278,6 +413,29 @@ describe("what it tells", () => {
         .toMatchObject({ count: 1 })
       expect(find("handshake_duration_ms", { role: "server", protocol: "line" })).toMatchObject({ count: 1 })
       yield* good.end
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+
+  it.effect("counts a connection that could not even be opened as a handshake that has failed", () =>
+    Effect.gen(function*() {
+      const reason = new Socket.SocketOpenError({ kind: "Unknown", cause: new Error("gone") })
+      const broken = Socket.make({
+        reader: Effect.fail(new Socket.SocketError({ reason })),
+        writer: Effect.die("there is none")
+      })
+      const { server } = yield* MemorySocket.network()
+      yield* Server.make({ protocol: Line.protocol, serve: echo }).pipe(
+        Effect.provideService(SocketServer.SocketServer, {
+          ...server,
+          run: (handler) => Effect.andThen(Effect.orDie(handler(broken)), Effect.never)
+        })
+      )
+      yield* settled
+      const values = (yield* Metric.snapshot).map(({ attributes, id, state }) => [id, attributes?.outcome, state])
+      expect(values).toEqual(expect.arrayContaining([
+        ["handshake_connections", undefined, { value: 0 }],
+        ["handshake_pending", undefined, { value: 0 }],
+        ["handshake_outcomes_total", "ConnectionFailed", expect.objectContaining({ count: 1 })]
+      ]))
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
   it.effect("warns of nobody who is turned away by a drain", () =>

@@ -201,7 +201,8 @@ export class Connection implements SourceEvents {
     return Effect.mapError(write, (cause) => this.givenUp ?? failed("write")(cause))
   }
 
-  private notify(): void {
+  /** Tells whoever waits, and every reader, to look again. */
+  notify(): void {
     const { waiters } = this
     this.missed = waiters.length === 0
     if (waiters.length > 0) {

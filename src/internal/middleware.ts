@@ -181,8 +181,7 @@ class Middleware<In, Out> implements Interceptor<In> {
         return true
       }
     } catch (defect) {
-      // As with a decoder that throws, only its own connection dies.
-      this.impl.frames.die(defect)
+      this.die(defect)
       return true
     }
     this.passedAt = this.takenAt
@@ -234,9 +233,11 @@ class Middleware<In, Out> implements Interceptor<In> {
   // Sending ------------------------------------------------------------------------------------------------------------
 
   private answer(frames: ReadonlyArray<Out>): void {
+    // What is not sent must not count as waiting: who waits for it would not see that the connection is over.
+    if (!this.encode(frames)) return
     this.unsent++
     this.unflushed++
-    if (!this.encode(frames) || this.willFlush) return
+    if (this.willFlush) return
     this.willFlush = true
     // The answers to what came together travel together.
     queueMicrotask(() => {
@@ -251,13 +252,19 @@ class Middleware<In, Out> implements Interceptor<In> {
   }
 
   private encode(frames: ReadonlyArray<Out>): boolean {
-    for (const frame of frames) {
-      const unencodable = this.impl.encode(frame, this.outbox)
-      if (unencodable === undefined) continue
-      this.giveUp(unencodable, false)
+    try {
+      for (const frame of frames) {
+        const unencodable = this.impl.encode(frame, this.outbox)
+        if (unencodable === undefined) continue
+        this.giveUp(unencodable, false)
+        return false
+      }
+      return true
+    } catch (defect) {
+      this.outbox.reset()
+      this.die(defect)
       return false
     }
-    return true
   }
 
   // Behind a write that waits, others can join what is to be written, unless somebody else is about to get behind it.
@@ -303,6 +310,12 @@ class Middleware<In, Out> implements Interceptor<In> {
   /** Ends the connection for whoever uses it; to a peer that is not `gone` a last word can be said. */
   giveUp(error: TransportError, gone: boolean): void {
     this.connection.giveUp(error, gone)
+  }
+
+  /** As with a decoder that throws, only its own connection dies. */
+  private die(defect: unknown): void {
+    this.impl.frames.die(defect)
+    this.connection.notify()
   }
 
   // Time ---------------------------------------------------------------------------------------------------------------

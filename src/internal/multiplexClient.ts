@@ -58,6 +58,7 @@ export class Calls<In, Out, Id, Request, Response, Failure> {
   private end: Ended | undefined = undefined
   private lastId: Id | undefined = undefined
   private sendsSoon = false
+  private isReceiving = false
 
   constructor(
     impl: TransportImpl<In, Out>,
@@ -120,6 +121,9 @@ export class Calls<In, Out, Id, Request, Response, Failure> {
   }
 
   private receive(): void {
+    // Who is told meanwhile that there is more must not take it before what has been taken is given out.
+    if (this.isReceiving) return
+    this.isReceiving = true
     try {
       while (this.end === undefined) {
         const frames = this.impl.takeAll(Infinity)
@@ -133,6 +137,7 @@ export class Calls<In, Out, Id, Request, Response, Failure> {
     } catch (defect) {
       this.finish(Exit.die(defect))
     }
+    this.isReceiving = false
     this.sendSoon()
   }
 

@@ -96,6 +96,8 @@ export class Serving<In, Out, Id, Request, Response, E, R> {
     }),
     () =>
       Effect.suspend(() => {
+        // A handler has ended what it is a part of: what is ready before it goes out before whatever comes now.
+        if (this.state === "turning") this.writer.write()
         this.stop()
         this.writer.stop()
         return Fiber.interruptAll([...this.running].flatMap(({ fiber }) => fiber === undefined ? [] : [fiber]))
@@ -106,6 +108,10 @@ export class Serving<In, Out, Id, Request, Response, E, R> {
   private stop(): void {
     this.state = "over"
     this.reader?.stop()
+  }
+
+  private get isOver(): boolean {
+    return this.state === "over"
   }
 
   private turn(): void {
@@ -120,9 +126,11 @@ export class Serving<In, Out, Id, Request, Response, E, R> {
       } catch (defect) {
         this.fail(Exit.die(defect))
       }
+      if (this.isOver) return
       this.writer.write()
       if (this.writer.failure !== undefined) this.fail(this.writer.failure)
     }
+    this.noticeEnd()
     // None is held then: the end is not read behind one.
     const isDone = this.failure !== undefined || (this.ended && this.running.size === 0)
     if (isDone && !this.writer.isWaiting) {
@@ -154,13 +162,20 @@ export class Serving<In, Out, Id, Request, Response, E, R> {
     if (unencodable !== undefined) this.fail(Exit.fail(unencodable))
   }
 
+  // Who holds a request reads nothing, and would not see that there is nobody left to answer.
+  private noticeEnd(): void {
+    const { end } = this.impl.connection.inbox
+    if (this.held === undefined || end === undefined || end.reason._tag === "ConnectionClosed") return
+    this.fail(Exit.fail(end))
+  }
+
   private get hasPlace(): boolean {
     return this.running.size < this.maxInFlight
   }
 
   // Takes what there is, as long as there is room for it.
   private take(): void {
-    while (this.failure === undefined) {
+    while (this.failure === undefined && !this.isOver) {
       if (this.writer.size >= maxBatch) {
         this.hasNews = true
         return
@@ -183,7 +198,7 @@ export class Serving<In, Out, Id, Request, Response, E, R> {
       }
       if (frames.length === 0) return
       for (const frame of frames) {
-        if (this.failure === undefined) this.accept(frame)
+        if (this.failure === undefined && !this.isOver) this.accept(frame)
       }
     }
   }
@@ -219,10 +234,11 @@ export class Serving<In, Out, Id, Request, Response, E, R> {
     this.running.add(running)
     const fiber = this.fork(effect)
     running.fiber = fiber
+    if (this.isOver) return fiber.interruptUnsafe()
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return this.completed(running, exit)
     fiber.addObserver((exit) => {
-      if (this.state === "over") return
+      if (this.isOver) return
       this.completed(running, exit)
       if (this.running.size > 0) this.turnSoon()
       else this.turn()

@@ -142,6 +142,8 @@ export class StreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, 
     }),
     (exit) =>
       Effect.suspend(() => {
+        // A handler has ended what it is a part of: what is ready before it goes out before whatever comes now.
+        if (this.state === "turning") this.writer.write()
         this.stop()
         this.writer.stop()
         this.patience.stop()
@@ -161,6 +163,10 @@ export class StreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, 
     this.reader?.stop()
   }
 
+  private get isOver(): boolean {
+    return this.state === "over"
+  }
+
   private turn(): void {
     this.hasNews = true
     // What happens in a turn, such as a handler that is done at once, belongs to that turn.
@@ -174,6 +180,7 @@ export class StreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, 
       } catch (defect) {
         this.fail(Exit.die(defect))
       }
+      if (this.isOver) return
       this.writer.write()
       if (this.writer.failure !== undefined) this.fail(this.writer.failure)
     }
@@ -223,7 +230,7 @@ export class StreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, 
 
   // Takes what there is, as long as there is room for it.
   private take(): void {
-    while (this.failure === undefined) {
+    while (this.failure === undefined && !this.isOver) {
       if (this.writer.size >= maxBatch) {
         this.hasNews = true
         return
@@ -248,7 +255,7 @@ export class StreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, 
       }
       if (frames.length === 0) return
       for (const frame of frames) {
-        if (this.failure !== undefined) return
+        if (this.failure !== undefined || this.isOver) return
         const part = this.frames.request.read(frame)
         if (part === undefined) return this.reject("a part of a request", frame)
         this.accept(part, frame)
@@ -385,10 +392,11 @@ export class StreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, 
     if (ready !== undefined) return this.answer(exchange, ready)
     const fiber = this.fork(effect)
     exchange.fiber = fiber
+    if (this.isOver) return fiber.interruptUnsafe()
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return this.completed(exchange, exit)
     fiber.addObserver((exit) => {
-      if (this.state === "over") return
+      if (this.isOver) return
       this.completed(exchange, exit)
       if (this.running.size > 0) this.turnSoon()
       else this.turn()
@@ -479,7 +487,7 @@ export class StreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, 
   // The bodies of responses ----------------------------------------------------------------------------------------------
 
   private onBodyNews(exchange: Exchange<Id, Chunk, Head2, Chunk2, Failure, E, R>): void {
-    if (this.state === "over" || exchange.isQueued) return
+    if (this.isOver || exchange.isQueued) return
     exchange.isQueued = true
     this.queue.push(exchange)
     if (this.state === "turning") return
@@ -492,7 +500,7 @@ export class StreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, 
   private sendBodies(): void {
     for (let turns = this.queue.length; turns > 0 && this.writer.size < maxBatch; turns--) {
       const exchange = this.queue.shift()
-      if (this.failure !== undefined || exchange?.outlet === undefined) return
+      if (this.failure !== undefined || this.isOver || exchange?.outlet === undefined) return
       // It stays in the queue for as long as it has its turn, so that its own news does not bring it there again.
       const isOver = this.sendBody(exchange, exchange.outlet)
       exchange.isQueued = !isOver && exchange.outlet.hasChunks

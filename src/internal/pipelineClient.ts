@@ -51,6 +51,7 @@ export class Calls<In, Out, Response, Failure> {
   private readonly ended = Deferred.makeUnsafe<never, TransportError>()
   private end: Ended | undefined = undefined
   private sendsSoon = false
+  private isReceiving = false
 
   constructor(
     impl: TransportImpl<In, Out>,
@@ -96,6 +97,9 @@ export class Calls<In, Out, Response, Failure> {
   }
 
   private receive(): void {
+    // Who is told meanwhile that there is more must not take it before what has been taken is given out.
+    if (this.isReceiving) return
+    this.isReceiving = true
     try {
       while (this.end === undefined) {
         const frames = this.impl.takeAll(Infinity)
@@ -109,6 +113,7 @@ export class Calls<In, Out, Response, Failure> {
     } catch (defect) {
       this.finish(Exit.die(defect))
     }
+    this.isReceiving = false
     this.sendSoon()
   }
 

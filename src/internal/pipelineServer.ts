@@ -98,6 +98,8 @@ class Serving<In, Out, E, R> {
 
   /** Gives up what still runs. */
   end(): Effect.Effect<void> {
+    // A handler has ended what it is a part of: what is ready before it goes out before whatever comes now.
+    if (this.state === "turning") this.write()
     this.stop()
     this.writer.stop()
     return this.running === 0 ? Effect.void : this.interruptHandlers()
@@ -120,13 +122,18 @@ class Serving<In, Out, E, R> {
       this.hasNews = false
       // Of the write that was waited for: nothing more is written then.
       this.failure ??= this.writer.failure
-      this.answerNext()
-      this.noticeEnd()
-      this.take()
+      try {
+        this.answerNext()
+        this.noticeEnd()
+        this.take()
+      } catch (defect) {
+        // It would end the process, for this may be an event of the socket.
+        this.failure ??= Exit.die(defect)
+      }
+      // A handler can end what it is a part of.
+      if (this.isOver) return
       this.write()
     }
-    // A handler can end what it is a part of.
-    if (this.isOver) return
     this.failure ??= this.writer.failure
     const isDone = this.failure !== undefined || (this.ended && this.inFlight === 0)
     if (isDone && !this.writer.isWaiting) {

@@ -139,6 +139,8 @@ export class StreamingServing<In, Out, Request, RequestChunk, Response, Response
   }
 
   private close(): Effect.Effect<void> {
+    // A handler has ended what it is a part of: what is ready before it goes out before whatever comes now.
+    if (this.state === "turning") this.write()
     this.stop()
     this.writer.stop()
     // Whoever reads on behind the end of its handler.
@@ -148,6 +150,10 @@ export class StreamingServing<In, Out, Request, RequestChunk, Response, Response
     const handlers = this.slots.flatMap(({ exit, fiber }) => exit === undefined && fiber !== undefined ? [fiber] : [])
     const interrupted = handlers.length === 0 ? Effect.void : Fiber.interruptAll(handlers)
     return this.sending === undefined ? interrupted : Effect.andThen(interrupted, this.sending.stopped)
+  }
+
+  private get isOver(): boolean {
+    return this.state === "over"
   }
 
   private turn(): void {
@@ -164,6 +170,7 @@ export class StreamingServing<In, Out, Request, RequestChunk, Response, Response
       } catch (defect) {
         this.fail(Exit.die(defect))
       }
+      if (this.isOver) return
       this.write()
     }
     const isDone = this.failure !== undefined || (this.ended && this.slots.length === 0)
@@ -197,7 +204,7 @@ export class StreamingServing<In, Out, Request, RequestChunk, Response, Response
 
   /** Takes what there is and has room. True where something waits. */
   private take(): boolean {
-    while (this.failure === undefined && !this.ended) {
+    while (this.failure === undefined && !this.ended && !this.isOver) {
       if (this.isDraining && (this.receiving === undefined || this.receiving.isDropping)) {
         this.taken = []
         this.ended = true
@@ -287,6 +294,7 @@ export class StreamingServing<In, Out, Request, RequestChunk, Response, Response
     // The guard forgets what the Effect's own type says.
     const ready = Exit.isExit(effect) ? effect as Exit.Exit<Body.Message<Response, ResponseChunk, E, R>, E> : undefined
     const fiber = ready === undefined ? this.fork(effect) : undefined
+    if (this.isOver) return fiber?.interruptUnsafe()
     const slot = { inlet, fiber, exit: ready ?? fiber?.pollUnsafe() }
     this.slots.push(slot)
     if (slot.exit !== undefined) {
@@ -295,7 +303,7 @@ export class StreamingServing<In, Out, Request, RequestChunk, Response, Response
       return
     }
     fiber?.addObserver((exit) => {
-      if (this.state === "over") return
+      if (this.isOver) return
       slot.exit = exit
       this.concluded(inlet, exit)
       if (this.slots[0] === slot) this.turnSoon()
@@ -336,7 +344,7 @@ export class StreamingServing<In, Out, Request, RequestChunk, Response, Response
   // What goes out ---------------------------------------------------------------------------------------------------
 
   private answer(): void {
-    while (this.failure === undefined && this.slots.length > 0) {
+    while (this.failure === undefined && !this.isOver && this.slots.length > 0) {
       const { exit, inlet } = this.slots[0]
       if (this.sending === undefined) {
         if (exit === undefined) return

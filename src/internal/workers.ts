@@ -268,7 +268,7 @@ export const supervise = Effect.fnUntraced(function*(
 
   const numbers = Array.from({ length: settings.workers }, (_, index) => index + 1)
   const supervisor = yield* Effect.forEach(numbers, place, { concurrency: "unbounded", discard: true }).pipe(
-    Effect.tapError((error) => Deferred.fail(ready, error)),
+    Effect.tapCause((cause) => Deferred.failCause(ready, cause)),
     Effect.onExit(() => Effect.sync(() => subscribers.forEach((subscriber) => Queue.endUnsafe(subscriber)))),
     Effect.forkIn(scope)
   )

@@ -225,7 +225,7 @@ export type Counts = Supervision.Counts
  * @since 0.1.0
  */
 export interface Options {
-  /** How many processes. Default: as many as this one may use cores. */
+  /** How many processes, one at least. Default: as many as this one may use cores. */
   readonly workers?: number | undefined
   /** The program of a worker. Default: the one that this process runs. */
   readonly script?: string | undefined
@@ -345,7 +345,7 @@ export const make = (
 ): Effect.Effect<Workers["Service"], SocketServer.SocketServerError | WorkerDied, Scope.Scope> =>
   Effect.suspend(() =>
     Supervision.supervise({
-      workers: options.workers ?? availableParallelism(),
+      workers: Math.max(1, options.workers ?? availableParallelism()),
       startTimeout: Duration.fromInputUnsafe(options.startTimeout ?? "30 seconds"),
       stopTimeout: Duration.fromInputUnsafe(options.stopTimeout ?? "15 seconds"),
       maxRestarts: options.maxRestarts ?? 5,

@@ -257,6 +257,14 @@ describe("supervision", () => {
       expect(error.message).toBe("worker 1 has died before it listened (it could not be started)")
     }))
 
+  it.effect("dies, and does not wait for ever, where a process cannot even be tried to start", () =>
+    Effect.gen(function*() {
+      const starting = yield* Effect.forkScoped(Supervision.supervise(settings, () => {
+        throw new Error("no script")
+      }))
+      expect(Exit.hasDies(yield* Fiber.await(starting))).toBe(true)
+    }))
+
   it.effect("does not end the others where one that replaces another cannot listen", () =>
     Effect.gen(function*() {
       const { all, supervised } = yield* listening()
