@@ -285,6 +285,15 @@ describe("serve line --workers", () => {
       )
     }))
 
+  it.live("with --balance shared whoever is free takes a connection", () =>
+    Effect.gen(function*() {
+      const { port, workers } = yield* serveByTwo("--balance", "shared")
+      // In turn, every second connection would be given to this one.
+      process.kill(workers[0], "SIGSTOP")
+      yield* Effect.addFinalizer(() => Effect.sync(() => process.kill(workers[0], "SIGCONT")))
+      for (let i = 0; i < 4; i++) yield* (yield* Tcp.saying(port, "You ready?\nHello\n")).hears("Bring it!\nHello\n")
+    }))
+
   it.live("has room for --max-connections in all workers together", () =>
     Effect.gen(function*() {
       const { port } = yield* serveByTwo("--max-connections", "4")

@@ -44,19 +44,22 @@ const requests = (title: string, depth: number, ...options: ReadonlyArray<string
   options
 })
 
+const connections = (title: string, ...options: ReadonlyArray<string>): Case => ({
+  title,
+  unit: "connections/s",
+  args: ["handshake", "-c", "64", "-l", "16"],
+  figure: "hps",
+  count: "handshakes",
+  options
+})
+
 const cases: ReadonlyArray<Case> = [
   requests("64 connections, 1 in flight, about 50 µs of work for each", 1, "--work", "25000"),
   requests("64 connections, 32 in flight, about 50 µs of work for each", 32, "--work", "25000"),
   requests("64 connections, 1 in flight", 1),
   requests("64 connections, 32 in flight", 32),
-  {
-    title: "connect, handshake, one request, close",
-    unit: "connections/s",
-    args: ["handshake", "-c", "64", "-l", "16"],
-    figure: "hps",
-    count: "handshakes",
-    options: []
-  }
+  connections("connect, handshake, one request, close"),
+  connections("the same, with a socket that the workers share", "--balance", "shared")
 ]
 
 /** All cores but that of the load; all of them where that would leave less than the workers need. */

@@ -2,9 +2,10 @@
  * The library, as a user would write it, with everything on that is on by default: deadline, caps, metrics, events. Only
  * the length of a line is raised, for linebench sends lines of 3 MiB.
  *
- * `ours.ts PORT [--max-in-flight N] [--sleep MS] [--work ROUNDS] [--workers N]`
+ * `ours.ts PORT [--max-in-flight N] [--sleep MS] [--work ROUNDS] [--workers N] [--balance even|shared]`
  *
- * `--work` is how much each request computes, 25,000 rounds for about 50 µs, and `--workers` how many processes serve.
+ * `--work` is how much each request computes, 25,000 rounds for about 50 µs, `--workers` how many processes serve, and
+ * `--balance` who of them gets a connection.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
@@ -22,7 +23,8 @@ const { positionals, values } = parseArgs({
     "max-in-flight": { type: "string" },
     sleep: { type: "string" },
     work: { type: "string" },
-    workers: { type: "string" }
+    workers: { type: "string" },
+    balance: { type: "string" }
   }
 })
 const maxInFlight = Number(values["max-in-flight"] ?? Pipeline.defaultMaxInFlight)
@@ -30,6 +32,7 @@ const sleep = Number(values.sleep ?? 0)
 
 const work = Number(values.work ?? 0)
 const workers = Number(values.workers ?? 1)
+const balance = values.balance === "shared" ? values.balance : "even"
 
 /** So much work, and not so much time: what is taken from this process meanwhile does not count as done. */
 const compute = (rounds: number): number => {
@@ -70,7 +73,7 @@ const withWorkers = Effect.gen(function*() {
   if (Workers.worker !== undefined) {
     return yield* Layer.launch(Layer.provide(server, Workers.layerServer(at)))
   }
-  const running = yield* Workers.make({ workers })
+  const running = yield* Workers.make({ workers, balance })
   yield* listening(running.address)
   return yield* running.awaitDrained
 }).pipe(Effect.scoped)

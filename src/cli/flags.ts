@@ -57,3 +57,8 @@ export const workers = Flag.String("workers").pipe(
   Flag.withDefault("1"),
   Flag.filterMap(parseWorkers, (text) => `a number from 1, or auto, not "${text}"`)
 )
+
+export const balance = Flag.Literals("balance", ["even", "shared"]).pipe(
+  Flag.withDescription("Who gets a connection: each worker in turn, or whoever is free (default even)"),
+  Flag.withDefault("even")
+)

@@ -50,6 +50,7 @@ interface LineOptions {
   readonly handshakeTimeout: Duration.Duration
   readonly drainTimeout: Duration.Duration
   readonly workers: number
+  readonly balance: "even" | "shared"
 }
 
 const lineServer = (options: LineOptions) => {
@@ -100,7 +101,7 @@ const grace = Duration.seconds(2)
 
 /** The primary, which has workers that serve. */
 const withWorkers = Effect.fnUntraced(function*(Workers: typeof NodeWorkers, options: LineOptions) {
-  const { drainTimeout, maxConnections, maxPending, workers } = options
+  const { balance, drainTimeout, maxConnections, maxPending, workers } = options
   for (const [flag, limit] of [["connections", maxConnections], ["pending", maxPending]] as const) {
     if (limit > 0 && limit < workers) {
       return yield* failing(
@@ -110,7 +111,7 @@ const withWorkers = Effect.fnUntraced(function*(Workers: typeof NodeWorkers, opt
     }
   }
   const hurry = yield* secondSignal
-  const running = yield* Workers.make({ workers, stopTimeout: Duration.sum(drainTimeout, grace) })
+  const running = yield* Workers.make({ workers, balance, stopTimeout: Duration.sum(drainTimeout, grace) })
   hurry.on = running.kill
   yield* Console.log(listening(running.address))
   yield* running.awaitDrained
@@ -160,7 +161,8 @@ const line = Command.make("line", {
   drainTimeout: Flags.duration("drain-timeout", "10s", "How long requests may go on after SIGTERM or SIGINT"),
   maxLength: Flags.count("max-length", Codec.defaultMaxLength, "Bytes of a line at the most"),
   echoDelay: Flags.duration("echo-delay", "0ms", "How long each answer takes"),
-  workers: Flags.workers
+  workers: Flags.workers,
+  balance: Flags.balance
 }, (options) => {
   // To be stopped by a signal is how a server ends.
   Flags.onSignal.code = 0

@@ -4,19 +4,17 @@
  * The same program runs in all of them. Where it was started it is the primary, which listens, hands each connection to a
  * worker, and sees to it that the workers live. In a worker it is the server, and knows nothing of the others.
  *
- * This is `node:cluster`, best in its round-robin mode, the default of Node but on Windows: there each worker gets its part of
- * the connections exactly, in the order in which they come, and what the kernel has accepted is not lost with a worker that
- * dies or drains. The alternatives were measured on Linux, with a hand-written line server in two workers:
+ * This is `node:cluster`, with its round robin unless told otherwise: each worker gets its part of the connections exactly,
+ * in the order in which they come, and what the kernel has accepted is not lost with a worker that dies or drains. To pass
+ * a connection on costs the primary about 40 µs, once. Where connections are so short that this counts, workers can share
+ * the socket (`balance: "shared"`): then whoever is free takes the next one, at no cost. Measured on Linux, with a
+ * hand-written line server in two workers:
  *
  * | | 64 connections fell to the two | connections opened and closed per second |
  * |---|---|--:|
  * | round robin | 32 and 32, always | 10,000 |
- * | `reusePort` | 25 and 39, another time otherwise; what waits in the queue of a worker that dies is lost | 16,000 |
- * | a shared socket, as `NODE_CLUSTER_SCHED_POLICY=none` | 47 and 17 | 23,000 |
- *
- * To pass a connection on costs the primary about 40 µs, once. Where connections are so short that this counts, Node's own
- * environment variable `NODE_CLUSTER_SCHED_POLICY` chooses the shared socket with `none`, as it chooses round robin on Windows
- * with `rr`. But for who gets a connection, all stays as it is described here.
+ * | a shared socket | 47 and 17, another time otherwise | 23,000 |
+ * | `reusePort`, not used here | 25 and 39, another time otherwise; what waits for a worker that dies is lost | 16,000 |
  *
  * @since 0.1.0
  */
@@ -227,6 +225,11 @@ export type Counts = Supervision.Counts
 export interface Options {
   /** How many processes, one at least. Default: as many as this one may use cores. */
   readonly workers?: number | undefined
+  /**
+   * Who gets a connection: each worker in turn, which costs the primary some time for each, or whoever is free takes it
+   * from a socket that they share. Default: `"even"`.
+   */
+  readonly balance?: "even" | "shared" | undefined
   /** The program of a worker. Default: the one that this process runs. */
   readonly script?: string | undefined
   /** Its arguments. Default: those of this process. */
@@ -273,6 +276,8 @@ export class Workers extends Context.Service<Workers, {
 }>()("effect-handshake/node/Workers") {}
 
 const forkWith = (options: Options): Supervision.Fork => (membership, on) => {
+  // Node takes this over with its first fork, and never again.
+  cluster.schedulingPolicy = options.balance === "shared" ? cluster.SCHED_NONE : cluster.SCHED_RR
   // The settings are global; what is not given here would be what somebody else has set.
   cluster.setupPrimary({
     exec: options.script ?? process.argv[1],
