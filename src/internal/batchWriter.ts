@@ -12,6 +12,9 @@ import type { TransportImpl } from "./transport.ts"
 
 type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 
+// What a batch is written to is needed from its first frame to its write, and nearly every connection is between two.
+let spare: ByteWriter | undefined
+
 /** The sending half of a transport. */
 type Sender<Out> = Pick<TransportImpl<unknown, Out>, "connection" | "encode" | "encodeAll">
 
@@ -24,7 +27,7 @@ export class BatchWriter<Out> {
   private readonly fork: Fork
   /** Called when a write that had to wait is over, one way or the other. */
   private readonly onWritten: () => void
-  private readonly batch = new ByteWriter()
+  private begun: ByteWriter | undefined = undefined
   private writing: Fiber.Fiber<void, TransportError> | undefined = undefined
 
   constructor(impl: Sender<Out>, fork: Fork, onWritten: () => void) {
@@ -38,26 +41,36 @@ export class BatchWriter<Out> {
     return this.writing !== undefined
   }
 
+  private get batch(): ByteWriter {
+    if (this.begun === undefined) {
+      this.begun = spare ?? new ByteWriter()
+      spare = undefined
+    }
+    return this.begun
+  }
+
   /** Adds a frame to the batch, or returns why it is none. Throws what its codec throws, and adds nothing then. */
   add(frame: Out): TransportError | undefined {
+    const { batch } = this
     try {
-      const unencodable = this.impl.encode(frame, this.batch)
+      const unencodable = this.impl.encode(frame, batch)
       if (unencodable === undefined) this.size++
       return unencodable
     } catch (defect) {
-      this.batch.reset()
+      batch.reset()
       throw defect
     }
   }
 
   /** Adds frames, all at once where the codec can, up to the first one that is none, and returns or throws why. */
   addAll(frames: ReadonlyArray<Out>): TransportError | undefined {
+    const { batch } = this
     this.size += frames.length
-    this.batch.mark()
+    batch.mark()
     try {
-      return this.impl.encodeAll(frames, this.batch)
+      return this.impl.encodeAll(frames, batch)
     } catch (defect) {
-      this.batch.reset()
+      batch.reset()
       throw defect
     }
   }
@@ -65,7 +78,11 @@ export class BatchWriter<Out> {
   /** Writes the batch. */
   write(): void {
     this.size = 0
-    const chunks = this.batch.finish()
+    const batch = this.begun
+    if (batch === undefined) return
+    const chunks = batch.finish()
+    this.begun = undefined
+    spare = batch
     const left = chunks.length === 0 ? undefined : this.impl.connection.writeNow(chunks)
     if (left === undefined) return
     const writing = this.fork(left)

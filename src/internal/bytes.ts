@@ -419,6 +419,8 @@ export class ByteWriter implements Codec.ByteWriter {
     this.flushText()
     const parts = this.parts
     this.parts = undefined
+    // It would keep what was said.
+    this.markedTexts = this.texts
     return parts ?? []
   }
 
