@@ -479,7 +479,9 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     telemetry.connections(1)
     telemetry.pending(1)
     // What its handshake and its service need is in the context that the server was made in.
-    const within = Context.add(context, Scope.Scope, state.scope) as Context.Context<any>
+    const within = Context.add(context, Scope.Scope, state.scope) as Context.Context<
+      Exclude<R, Socket.Socket> | R2 | Scope.Scope
+    >
     const fiber = Effect.runForkWith(within)(
       Effect.withFiber((fiber) => {
         state.fiber = fiber

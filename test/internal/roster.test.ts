@@ -3,7 +3,10 @@ import * as Schema from "effect/Schema"
 import { type Member, Roster } from "../../src/internal/roster.ts"
 
 it.prop("holds who has come and has not gone, like a Set, and each of them once", [
-  Schema.Array(Schema.Struct({ who: Schema.Literals([0, 1, 2, 3, 4, 5, 6]), comes: Schema.Boolean }))
+  // Enough of them that somebody in the middle goes, and then the one who took that place.
+  Schema.Array(Schema.Struct({ who: Schema.Literals([0, 1, 2, 3, 4, 5, 6]), comes: Schema.Boolean })).check(
+    Schema.isMinLength(30)
+  )
 ], ([moves]) => {
   const people = Array.from({ length: 7 }, (): Member => ({ place: -1 }))
   const roster = new Roster<Member>()
