@@ -534,6 +534,51 @@ export const switchCodec: {
 )
 
 /**
+ * Encrypts the connection with TLS, and goes on with the same codec behind it (STARTTLS).
+ *
+ * **Details**
+ *
+ * It fails as `TlsFailure`, with a `kind`, or as `UnreadBytes` where the peer has sent more in clear than was due. See
+ * `Transport.startTls` for the options, for what is done with bytes that came already, and for what a client's certificate
+ * means with TLS 1.3.
+ *
+ * **Example** (A server that lets its clients switch to TLS)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ *
+ * const server = (certificate: Transport.TlsCertificate) =>
+ *   Transport.framed(Codec.lines()).pipe(
+ *     Handshake.expect("STARTTLS"),
+ *     Handshake.startTls({ role: "server", certificate, goAhead: "220 Go ahead" }),
+ *     Handshake.expect("You ready?", { orReply: "No! Go away!" }),
+ *     Handshake.send("Bring it!")
+ *   )
+ * ```
+ *
+ * @category steps
+ * @since 0.1.0
+ */
+export const startTls: {
+  <T extends Any, E2 = never, R2 = never>(
+    options: Transport.StartTlsOptions<T> | Effect.Effect<Transport.StartTlsOptions<T>, E2, R2>
+  ): <E, R>(
+    self: Effect.Effect<T, E, R>
+  ) => Effect.Effect<Transport.Transport<In<T>, Out<T>>, Failure<E | E2>, R | R2>
+  <T extends Any, E = never, R = never, E2 = never, R2 = never>(
+    self: T | Effect.Effect<T, E, R>,
+    options: Transport.StartTlsOptions<T> | Effect.Effect<Transport.StartTlsOptions<T>, E2, R2>
+  ): Effect.Effect<Transport.Transport<In<T>, Out<T>>, Failure<E | E2>, R | R2>
+} = dual(
+  2,
+  <T extends Any, E, R, E2, R2>(
+    self: T | Effect.Effect<T, E, R>,
+    options: Transport.StartTlsOptions<T> | Effect.Effect<Transport.StartTlsOptions<T>, E2, R2>
+  ): Effect.Effect<Transport.Transport<In<T>, Out<T>>, Failure<E | E2>, R | R2> =>
+    then(self, () => "start TLS", (transport) => Transport.startTls(transport, options))
+)
+
+/**
  * One of the handshakes that a port may be asked for.
  *
  * **Details**

@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Fault, FrameTooLarge, MalformedFrame } from "./Codec.ts"
-import { ConnectionFailed, type TransportError } from "./TransportError.ts"
+import { ConnectionFailed, TlsFailure, type TransportError, UnreadBytes } from "./TransportError.ts"
 
 export {
   /**
@@ -33,7 +33,21 @@ export {
    * @category reasons
    * @since 0.1.0
    */
-  ConnectionFailed
+  ConnectionFailed,
+  /**
+   * TLS did not come about, or broke.
+   *
+   * @category reasons
+   * @since 0.1.0
+   */
+  TlsFailure,
+  /**
+   * The peer sent more than was due before the connection changes its keys, or its codec.
+   *
+   * @category reasons
+   * @since 0.1.0
+   */
+  UnreadBytes
 } from "./TransportError.ts"
 
 /**
@@ -120,41 +134,6 @@ export class UnexpectedEnd extends Schema.TaggedError<UnexpectedEnd>()("Unexpect
   /** Whose mistake it is. */
   get fault(): Fault {
     return "peer"
-  }
-}
-
-/**
- * The peer sent more than was due before the connection changes its codec or its keys.
- *
- * @category reasons
- * @since 0.1.0
- */
-export class UnreadBytes extends Schema.TaggedError<UnreadBytes>()("UnreadBytes", {
-  bytes: Schema.Number,
-  excerpt: Schema.String
-}) {
-  override get message(): string {
-    return `${this.bytes} bytes came before they were due: ${this.excerpt}`
-  }
-  /** Whose mistake it is. */
-  get fault(): Fault {
-    return "peer"
-  }
-}
-
-/**
- * TLS did not come about. `kind` says what was wrong, `fault` with whom.
- *
- * @category reasons
- * @since 0.1.0
- */
-export class TlsFailure extends Schema.TaggedError<TlsFailure>()("TlsFailure", {
-  kind: Schema.String,
-  detail: Schema.String,
-  fault: Fault
-}) {
-  override get message(): string {
-    return `TLS failed (${this.kind}): ${this.detail}`
   }
 }
 

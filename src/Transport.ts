@@ -12,15 +12,17 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type { Pipeable } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import { Socket } from "effect/socket/Socket"
 import type * as Stream from "effect/Stream"
 import type * as Codec from "./Codec.ts"
 import * as Connection from "./internal/connection.ts"
+import { CurrentEncrypt } from "./internal/source.ts"
 import { CurrentByteLimit, implOf, TransportImpl, TypeId as TransportTypeId } from "./internal/transport.ts"
 import type * as Peer from "./Peer.ts"
-import { TransportError, UnexpectedFrame } from "./TransportError.ts"
+import type { TransportError } from "./TransportError.ts"
 
 /**
  * Runtime type identifier of a `Transport`.
@@ -128,7 +130,8 @@ export const isTransport = (u: unknown): u is Transport.Any => Predicate.hasProp
  * is hidden: in a step that is `secret`, where the frame holds a `Redacted`, and where its description shows one.
  *
  * A frame is `Received` once, when it is taken; one that a sink gives back is not received again. Put together, the bytes
- * that were received are those of the connection, each of them once. The end is told when somebody runs into it: `how`
+ * that were received are those of the connection, each of them once. `Secured` tells that TLS has come about; its own bytes
+ * are not shown. The end is told when somebody runs into it: `how`
  * says that the peer has `closed` in order or that the connection is `broken`; it is `undefined` where this side cannot or
  * will not go on.
  *
@@ -144,6 +147,7 @@ export type Event =
   | { readonly _tag: "Connected"; readonly peer: Peer.Peer }
   | ({ readonly _tag: "Received" } & Observed)
   | ({ readonly _tag: "Sent" } & Observed)
+  | { readonly _tag: "Secured"; readonly tls: Peer.Tls }
   | { readonly _tag: "Ended"; readonly message: string; readonly how: "closed" | "broken" | undefined }
 
 /**
@@ -289,18 +293,212 @@ export const switchCodec: {
   }): Effect.Effect<Transport<In2, Out2>, TransportError> =>
     Effect.suspend(() => {
       const impl = implOf(self)
-      const lost = impl.frames.release()
-      if (lost !== undefined) {
-        return Effect.fail(
-          new TransportError({
-            reason: new UnexpectedFrame({
-              expected: "nothing of the codec before a codec switch",
-              excerpt: impl.show(lost.frame)
-            })
-          })
-        )
-      }
-      impl.interceptor?.end()
-      return Effect.succeed(new TransportImpl(impl.connection, codec, impl.observer, options?.describe))
+      const lost = impl.leave("a codec switch")
+      return lost !== undefined
+        ? Effect.fail(lost)
+        : Effect.succeed(new TransportImpl(impl.connection, codec, impl.observer, options?.describe))
     })
+)
+
+/**
+ * The same transport, with what a handshake has learnt at hand: the settings that were agreed on, who the user is.
+ *
+ * **Details**
+ *
+ * The properties are added to the transport itself, whose own cannot be replaced. A codec switch and TLS make another
+ * transport, which does not have them.
+ *
+ * **Example** (A handshake that ends with a transport and a name)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ * import { Effect } from "effect"
+ *
+ * const server = Effect.gen(function*() {
+ *   const transport = yield* Transport.framed(Codec.lines())
+ *   const user = yield* transport.receive
+ *   return Transport.extend(transport, { user })
+ * }).pipe(Handshake.named("hello"))
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const extend: {
+  <const P extends object>(properties: P): <T extends Transport.Any>(self: T) => T & Readonly<P>
+  <T extends Transport.Any, const P extends object>(self: T, properties: P): T & Readonly<P>
+} = dual(
+  2,
+  <T extends Transport.Any, const P extends object>(self: T, properties: P): T & Readonly<P> => {
+    const taken = Object.keys(properties).find((key) => key in self)
+    if (taken !== undefined) throw new TypeError(`a transport has a property "${taken}" already`)
+    return Object.assign(self, properties)
+  }
+)
+
+/**
+ * A certificate with its key, as TLS shows it to the peer.
+ *
+ * **Details**
+ *
+ * `cert` is the certificate followed by those between it and the authority, in PEM; `key` its private key in PEM.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TlsCertificate {
+  readonly cert: string | Uint8Array
+  readonly key: Redacted.Redacted<string | Uint8Array>
+  readonly passphrase?: Redacted.Redacted<string> | undefined
+}
+
+/**
+ * What both sides of TLS may be told.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TlsOptions {
+  /** The application protocols that this side speaks (RFC 7301), the best one first. Default: none is negotiated. */
+  readonly alpn?: ReadonlyArray<string> | undefined
+  /** The authorities that the peer's certificate may come from, in PEM. Default: those that Node trusts. */
+  readonly ca?: string | Uint8Array | ReadonlyArray<string | Uint8Array> | undefined
+  /** The oldest version that is spoken. Default: `TLSv1.2`. */
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined
+  /** The newest version that is spoken. Default: `TLSv1.3`. */
+  readonly maxVersion?: "TLSv1.2" | "TLSv1.3" | undefined
+  /** The cipher suites, as OpenSSL writes them. Default: those of Node. */
+  readonly ciphers?: string | undefined
+  /**
+   * What becomes of the bytes that came already and were not taken. `refuse`, the default, fails as `UnreadBytes`; `feed`
+   * gives them to TLS, for a peer that begins TLS without being asked. They are never read as decrypted.
+   */
+  readonly unread?: "refuse" | "feed" | undefined
+}
+
+/**
+ * TLS as a client begins it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TlsClientOptions extends TlsOptions {
+  readonly role: "client"
+  /** The name, or the IP address, of the server: its certificate must be for it, and a name is told to it (SNI). */
+  readonly servername: string
+  /**
+   * How the server proves who it is. `full`, the default: its certificate comes from a trusted authority and is for
+   * `servername`. `authority`: the name does not matter. `none`: anybody is believed, also whoever is in between.
+   */
+  readonly verify?: "full" | "authority" | "none" | undefined
+  /** What this client proves who it is with, to a server that asks. */
+  readonly certificate?: TlsCertificate | undefined
+}
+
+/**
+ * TLS as a server answers it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TlsServerOptions extends TlsOptions {
+  readonly role: "server"
+  readonly certificate: TlsCertificate
+  /**
+   * Whether clients show a certificate. `none`, the default: they are not asked. `request`: they are asked, and one that
+   * does not come from a trusted authority is refused. `require`: and so are those who have none.
+   */
+  readonly clientCertificate?: "none" | "request" | "require" | undefined
+  /**
+   * The certificates of further names, for clients that ask for one (SNI). A name that is not in it gets `certificate`,
+   * or is refused with `unknownName: "refuse"`. `*.example.com` stands for one label.
+   */
+  readonly names?: Readonly<Record<string, TlsCertificate>> | undefined
+  readonly unknownName?: "default" | "refuse" | undefined
+}
+
+/**
+ * How a transport switches to TLS.
+ *
+ * **Details**
+ *
+ * `goAhead` is what a server says to let the client begin. It is sent once nothing unread was found.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StartTlsOptions<T extends Transport.Any> =
+  | TlsClientOptions
+  | TlsServerOptions & { readonly goAhead?: Transport.Out<T> | undefined }
+
+/**
+ * Encrypts the connection with TLS, and goes on with the same codec behind it (STARTTLS).
+ *
+ * **When to use**
+ *
+ * Use where a protocol begins in clear and then agrees on TLS. For TLS from the first byte there is `Tls.server` and
+ * `Tls.client` of `effect-handshake/protocols/Tls`.
+ *
+ * **Details**
+ *
+ * Fails with `TransportError`, whose reason is a `TlsFailure` with its `kind`, or `UnreadBytes` where more has come than
+ * was taken: such bytes were sent in clear, by whoever, and must not be taken for what comes encrypted. A server says its
+ * go-ahead with `goAhead`, so that this is looked at before the peer may begin. With `unread: "feed"` the bytes are the
+ * beginning of TLS, and nothing is refused.
+ *
+ * The old transport must not be used any more, and the `Middleware` on it ends. The decoder begins anew. `peer` has `tls`
+ * then, with what was agreed on and the peer's certificate.
+ *
+ * The options may be an Effect, which runs for each connection: so certificates are replaced while a server serves. What
+ * is the same object is prepared once.
+ *
+ * **Gotchas**
+ *
+ * The socket has to know TLS: those of `node/Net` do, and `node/Tls` provides it for any other. How long TLS may take is up
+ * to the handshake's deadline. Interrupted, or failed, the connection is of no use any more.
+ *
+ * With TLS 1.3 a client is done before the server has looked at its certificate. That the server refuses it is the failure
+ * of what the client does next.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const startTls: {
+  <T extends Transport.Any, E = never, R = never>(
+    options: StartTlsOptions<T> | Effect.Effect<StartTlsOptions<T>, E, R>
+  ): (self: T) => Effect.Effect<Transport<Transport.In<T>, Transport.Out<T>>, TransportError | E, R>
+  <T extends Transport.Any, E = never, R = never>(
+    self: T,
+    options: StartTlsOptions<T> | Effect.Effect<StartTlsOptions<T>, E, R>
+  ): Effect.Effect<Transport<Transport.In<T>, Transport.Out<T>>, TransportError | E, R>
+} = dual(
+  2,
+  <T extends Transport.Any, E, R>(
+    self: T,
+    options: StartTlsOptions<T> | Effect.Effect<StartTlsOptions<T>, E, R>
+  ): Effect.Effect<Transport<Transport.In<T>, Transport.Out<T>>, TransportError | E, R> =>
+    Effect.flatMap(
+      Effect.isEffect(options) ? options : Effect.succeed(options),
+      (options) =>
+        Effect.contextWith((context: Context.Context<never>) => {
+          const impl = implOf(self)
+          const { connection, observer } = impl
+          const lost = impl.leave("TLS")
+          if (lost !== undefined) return Effect.fail(lost)
+          const goAhead = options.role === "server" ? options.goAhead : undefined
+          if (options.unread !== "feed") {
+            // A client's peer may say nothing before TLS has begun. That of a server may have begun, if it was told to.
+            const refused = connection.refuseUnread(options.role === "client" || goAhead !== undefined)
+            if (refused !== undefined) return Effect.fail(refused)
+          }
+          const told = goAhead === undefined ? Effect.void : impl.send(goAhead)
+          return told.pipe(
+            Effect.andThen(connection.startTls(options, Context.get(context, CurrentEncrypt))),
+            Effect.map(() => {
+              observer?.({ _tag: "Secured", tls: connection.peer.tls! })
+              return new TransportImpl(connection, impl.codec, observer, impl.describe)
+            })
+          )
+        })
+    )
 )

@@ -8,7 +8,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { type Fault, FrameTooLarge, MalformedFrame } from "./Codec.ts"
+import { Fault, FrameTooLarge, MalformedFrame } from "./Codec.ts"
 
 /**
  * The connection ended between two frames, and something was still expected of it.
@@ -108,23 +108,124 @@ export class UnexpectedFrame extends Schema.TaggedError<UnexpectedFrame>()("Unex
  *
  * **Details**
  *
- * `waitedFor` is what did not come: the `pong` to a ping, or any `frame` on a connection that was idle.
+ * `waitedFor` is what did not come: the `pong` to a ping, the `acknowledgement` of something that was sent, or any `frame`
+ * on a connection that was idle.
  *
  * @category errors
  * @since 0.1.0
  */
 export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
-  waitedFor: Schema.Literals(["pong", "frame"]),
+  waitedFor: Schema.Literals(["pong", "acknowledgement", "frame"]),
   after: Schema.Duration
 }) {
   override get message(): string {
-    return this.waitedFor === "pong"
-      ? `the peer did not answer a ping within ${Duration.format(this.after)}`
-      : `the connection was idle for ${Duration.format(this.after)}`
+    switch (this.waitedFor) {
+      case "pong":
+        return `the peer did not answer a ping within ${Duration.format(this.after)}`
+      case "acknowledgement":
+        return `the peer did not acknowledge within ${Duration.format(this.after)}`
+      case "frame":
+        return `the connection was idle for ${Duration.format(this.after)}`
+    }
   }
   /** Whose mistake it is. */
   get fault(): Fault {
     return this.waitedFor === "pong" ? "network" : "peer"
+  }
+}
+
+/**
+ * The peer sent more than was due before the connection changes its keys, or its codec.
+ *
+ * **Details**
+ *
+ * What came in clear must never be taken for what came encrypted (CVE-2011-0411, CVE-2021-23222), so the connection is
+ * not used any further. `bytes` is how many there were, and `excerpt` shows how they begin.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnreadBytes extends Schema.TaggedError<UnreadBytes>()("UnreadBytes", {
+  bytes: Schema.Number,
+  excerpt: Schema.String
+}) {
+  override get message(): string {
+    return `${this.bytes} bytes came before they were due: ${this.excerpt}`
+  }
+  /** Whose mistake it is. */
+  get fault(): Fault {
+    return "peer"
+  }
+}
+
+/**
+ * What can be wrong with TLS.
+ *
+ * **Details**
+ *
+ * - The peer's certificate, `fault` with the peer; told by the peer about that of this side, with this side: `expired`,
+ *   `not-yet-valid`, `unknown-authority`, `self-signed`, `wrong-name`, `revoked`, `bad-certificate`.
+ * - A client's certificate: `certificate-required`, where there is none, and `certificate-refused`.
+ * - Nothing in common: `no-shared-version`, `no-shared-cipher`, `no-shared-alpn`.
+ * - `unknown-name`: the server has no certificate for the name that was asked for.
+ * - `not-tls`: the peer speaks something else.
+ * - `cut`: the peer ended the connection before TLS was there.
+ * - `bad-record`: what came was altered on its way, or a peer that has the wrong keys sent it.
+ * - `unsupported`: the socket has no TLS to switch to.
+ * - `bad-configuration`: this side's own certificate, key or ciphers cannot be used.
+ * - `protocol`: anything else; `detail` has the words of OpenSSL.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const TlsFailureKind = Schema.Literals([
+  "expired",
+  "not-yet-valid",
+  "unknown-authority",
+  "self-signed",
+  "wrong-name",
+  "revoked",
+  "bad-certificate",
+  "certificate-required",
+  "certificate-refused",
+  "no-shared-version",
+  "no-shared-cipher",
+  "no-shared-alpn",
+  "unknown-name",
+  "not-tls",
+  "cut",
+  "bad-record",
+  "unsupported",
+  "bad-configuration",
+  "protocol"
+])
+
+/**
+ * What can be wrong with TLS.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type TlsFailureKind = typeof TlsFailureKind.Type
+
+/**
+ * TLS did not come about, or broke. `kind` says what was wrong, `fault` with whom.
+ *
+ * **Gotchas**
+ *
+ * With TLS 1.3 a client is done before the server has looked at its certificate: that the server refuses it is the
+ * failure of what the client does next.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TlsFailure extends Schema.TaggedError<TlsFailure>()("TlsFailure", {
+  kind: TlsFailureKind,
+  detail: Schema.String,
+  fault: Fault
+}) {
+  override get message(): string {
+    return `TLS failed (${this.kind}): ${this.detail}`
   }
 }
 
@@ -141,7 +242,9 @@ export const Reason = Schema.Union([
   FrameTooLarge,
   MalformedFrame,
   UnexpectedFrame,
-  TimedOut
+  TimedOut,
+  UnreadBytes,
+  TlsFailure
 ])
 
 /**

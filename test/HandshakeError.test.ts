@@ -93,8 +93,8 @@ const cases: Record<string, Case> = {
     retryable: false
   },
   "a failure of TLS": {
-    reason: new HandshakeError.TlsFailure({ kind: "certificate", detail: "expired", fault: "peer" }),
-    message: "TLS failed (certificate): expired",
+    reason: new HandshakeError.TlsFailure({ kind: "expired", detail: "expired", fault: "peer" }),
+    message: "TLS failed (expired): expired",
     fault: "peer",
     retryable: false
   },

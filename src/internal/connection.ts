@@ -10,10 +10,19 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Socket from "effect/socket/Socket"
 import type * as Peer from "../Peer.ts"
-import { ConnectionFailed, TransportError } from "../TransportError.ts"
-import { closedByPeer, Inbox } from "./inbox.ts"
+import { ConnectionFailed, isTransportError, TlsFailure, TransportError, UnreadBytes } from "../TransportError.ts"
+import * as Excerpt from "./excerpt.ts"
+import { closedByPeer, closedHere, Inbox } from "./inbox.ts"
 import * as PullSource from "./pullSource.ts"
-import { type Chunks, isSourceSocket, type Source, type SourceEvents, SourceTypeId } from "./source.ts"
+import {
+  type Chunks,
+  type Encrypt,
+  isSourceSocket,
+  type Source,
+  type SourceEvents,
+  SourceTypeId,
+  type TlsOptions
+} from "./source.ts"
 
 /** A socket that stands for a connection that is open already. */
 export const ConnectionTypeId = "~effect-handshake/Connection"
@@ -27,6 +36,17 @@ const lingerTime = Duration.seconds(1)
 
 export const failed = (operation: "open" | "read" | "write") => (cause: unknown): TransportError =>
   new TransportError({ reason: ConnectionFailed.from(operation, cause) })
+
+const broken = (error: Socket.SocketError | TlsFailure): TransportError =>
+  error._tag === "TlsFailure" ? new TransportError({ reason: error }) : failed("read")(error)
+
+const noTls = new TlsFailure({
+  kind: "unsupported",
+  detail: "this socket has no TLS to switch to; those of node/Net have, and node/Tls gives it to any other",
+  fault: "local"
+})
+
+const tlsGivenUp = new TlsFailure({ kind: "cut", detail: "this side has not waited for it", fault: "local" })
 
 /** Somebody to whom bytes keep coming. */
 export class Reader {
@@ -79,8 +99,8 @@ export class Connection implements SourceEvents {
    * `stopRequests` when it is.
    */
   onCloseToRequests: (() => void) | undefined = undefined
-  private readonly source: Source
-  private readonly knownPeer: Peer.Peer | undefined
+  private source: Source
+  private knownPeer: Peer.Peer | undefined
   private discards = false
   private writing: Semaphore.Semaphore | undefined = undefined
   private writers = 0
@@ -89,6 +109,8 @@ export class Connection implements SourceEvents {
   private readers: ReadonlyArray<Reader> = none
   private flowing = false
   private held = false
+  // While TLS shakes hands, and for ever if that comes to nothing.
+  private encrypting = false
   // Bytes or the end have come while nobody waited, because a reader lets them come.
   private missed = false
   private givenUp: TransportError | undefined = undefined
@@ -110,8 +132,8 @@ export class Connection implements SourceEvents {
     this.notify()
   }
 
-  onEnd(error: Socket.SocketError | undefined): void {
-    this.inbox.finish(error === undefined ? closedByPeer : failed("read")(error))
+  onEnd(error: Socket.SocketError | TlsFailure | undefined): void {
+    this.inbox.finish(error === undefined ? closedByPeer : broken(error))
     this.notify()
   }
 
@@ -155,7 +177,7 @@ export class Connection implements SourceEvents {
   flow(): void {
     let wanted = this.waiters.length > 0
     for (const reader of this.readers) wanted ||= reader.isReading
-    wanted &&= !this.held
+    wanted &&= !this.held && !this.encrypting
     if (wanted === this.flowing) return
     this.flowing = wanted
     if (wanted) this.source.resume()
@@ -198,7 +220,73 @@ export class Connection implements SourceEvents {
   }
 
   private failedToWrite<A>(write: Effect.Effect<A, unknown>): Effect.Effect<A, TransportError> {
-    return Effect.mapError(write, (cause) => this.givenUp ?? failed("write")(cause))
+    return Effect.mapError(
+      write,
+      (cause) => this.givenUp ?? this.tlsFailure ?? (isTransportError(cause) ? cause : failed("write")(cause))
+    )
+  }
+
+  // The peer's last word is why nothing can be written any more.
+  private get tlsFailure(): TransportError | undefined {
+    const { end } = this.inbox
+    return end?.reason._tag === "TlsFailure" ? end : undefined
+  }
+
+  /** Fails where more has come than was taken. `early`: also where the socket has not handed it over yet. */
+  refuseUnread(early: boolean): TransportError | undefined {
+    if (early) this.source.takeBuffered?.()
+    const { unread } = this.inbox
+    if (unread.length === 0) return undefined
+    const excerpt = Excerpt.ofBytes(unread.peek(0, Excerpt.maxExcerpt + 1))
+    return new TransportError({ reason: new UnreadBytes({ bytes: unread.length, excerpt }) })
+  }
+
+  /**
+   * Encrypts what follows. The unread bytes, and those that are on their way, are the beginning of TLS.
+   *
+   * Nobody reads or writes meanwhile, and if it does not come about nobody does any more.
+   */
+  startTls(options: TlsOptions, encrypt: Encrypt | undefined): Effect.Effect<void, TransportError> {
+    return Effect.suspend(() => {
+      const { inbox } = this
+      const begun = Effect.suspend((): Effect.Effect<void, TransportError> => {
+        if (inbox.closed) return Effect.fail(closedHere)
+        if (inbox.end !== undefined) return Effect.fail(inbox.end)
+        this.encrypting = true
+        this.flow()
+        const unread = inbox.unread.take(inbox.unread.length)
+        // The addresses cannot be had any more from a socket that has failed.
+        const clear = this.knownPeer = this.peer
+        const encrypted = this.encryptedWith(options, encrypt, unread)
+        return Effect.matchEffect(Effect.onInterrupt(encrypted, () => Effect.sync(() => this.onEnd(tlsGivenUp))), {
+          onSuccess: ({ source, tls }) => {
+            this.knownPeer = { ...clear, tls }
+            if (source !== this.source) {
+              this.source = source
+              source.attach(this)
+            }
+            this.encrypting = false
+            this.flow()
+            return Effect.void
+          },
+          onFailure: (failure) => {
+            this.onEnd(failure)
+            return Effect.fail(inbox.end!)
+          }
+        })
+      })
+      return this.onlyWriter(begun)
+    })
+  }
+
+  private encryptedWith(
+    options: TlsOptions,
+    encrypt: Encrypt | undefined,
+    unread: Uint8Array
+  ): Effect.Effect<{ readonly source: Source; readonly tls: Peer.Tls }, TlsFailure> {
+    const { source } = this
+    if (source.startTls !== undefined) return Effect.map(source.startTls(options, unread), (tls) => ({ source, tls }))
+    return encrypt === undefined ? Effect.fail(noTls) : encrypt(source, options, unread)
   }
 
   /** Tells whoever waits, and every reader, to look again. */

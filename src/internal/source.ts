@@ -3,19 +3,24 @@
  *
  * @internal
  */
+import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import type * as Codec from "../Codec.ts"
 import type * as Peer from "../Peer.ts"
+import type * as Transport from "../Transport.ts"
+import type { TlsFailure } from "../TransportError.ts"
 
 export type Chunks = ReadonlyArray<Uint8Array | string>
 
 export interface SourceEvents {
   onBytes(chunk: Uint8Array): void
   /** The peer will send no more: it ended in order, or the connection broke. */
-  onEnd(error: Socket.SocketError | undefined): void
+  onEnd(error: Socket.SocketError | TlsFailure | undefined): void
 }
+
+export type TlsOptions = Transport.TlsClientOptions | Transport.TlsServerOptions
 
 /**
  * What moves the bytes of a connection. The scope that acquired it destroys it, or the connection does where it has a
@@ -46,6 +51,13 @@ export interface Source {
   abort?(error: Socket.SocketError): void
   /** Gives the socket up. The last thing that is called. */
   destroy?(): void
+  /** Hands over the bytes that have come before `pause` and were kept back, where the socket keeps any. */
+  takeBuffered?(): void
+  /**
+   * Everything from here on is encrypted: `unread`, which came already, and what follows goes to TLS. It is paused, nobody
+   * writes, and it stays paused. Failed or interrupted, the socket is of no use any more.
+   */
+  startTls?(options: TlsOptions, unread: Uint8Array): Effect.Effect<Peer.Tls, TlsFailure>
   /** What decoders are given in the place of the unread bytes, for a test that counts what they do with them. */
   view?(unread: Codec.ByteBuffer): Codec.ByteBuffer
 }
@@ -72,3 +84,17 @@ export interface DirectServer {
 }
 
 export const isDirect = (server: object): server is DirectServer => AcceptTypeId in server
+
+/**
+ * TLS over a source that has none: takes the place of the source, which nobody else uses any more.
+ */
+export type Encrypt = (
+  source: Source,
+  options: TlsOptions,
+  unread: Uint8Array
+) => Effect.Effect<{ readonly source: Source; readonly tls: Peer.Tls }, TlsFailure>
+
+export const CurrentEncrypt: Context.Reference<Encrypt | undefined> = Context.Reference<Encrypt | undefined>(
+  "effect-handshake/internal/CurrentEncrypt",
+  { defaultValue: () => undefined }
+)

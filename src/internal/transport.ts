@@ -16,7 +16,7 @@ import * as Stream from "effect/Stream"
 import type * as Codec from "../Codec.ts"
 import type * as Peer from "../Peer.ts"
 import type * as Transport from "../Transport.ts"
-import { TransportError } from "../TransportError.ts"
+import { TransportError, UnexpectedFrame } from "../TransportError.ts"
 import { ByteWriter } from "./bytes.ts"
 import type { Connection } from "./connection.ts"
 import * as Excerpt from "./excerpt.ts"
@@ -137,6 +137,21 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
     if (Exit.isSuccess(exit)) this.observeReceived(exit.value)
     else this.observeEnd(errorOf(Exit.failCause(exit.cause)))
     return exit
+  }
+
+  /** Leaves the connection to whoever takes its place, or says which frame stands in the way. */
+  leave(what: string): TransportError | undefined {
+    const lost = this.frames.release()
+    if (lost !== undefined) {
+      return new TransportError({
+        reason: new UnexpectedFrame({
+          expected: `nothing of the codec before ${what}`,
+          excerpt: this.show(lost.frame)
+        })
+      })
+    }
+    this.interceptor?.end()
+    return undefined
   }
 
   /** Whether a frame comes before the end. It is not taken. */

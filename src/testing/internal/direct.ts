@@ -112,7 +112,8 @@ class End {
       },
       onEnd: (error) => {
         stop()
-        resume(Effect.fail(error ?? closed(1000)))
+        // There is no TLS of its own here that could fail.
+        resume(Effect.fail(error === undefined || error._tag === "TlsFailure" ? closed(1000) : error))
       }
     }
     this.wanted = true

@@ -1,0 +1,365 @@
+/**
+ * TLS by Node: a handshake over a connected stream, who the peer proved to be, and what a failure means.
+ *
+ * Only what is under `src/node` uses it.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type { X509Certificate } from "node:crypto"
+import * as NodeNet from "node:net"
+import type { Duplex } from "node:stream"
+import * as NodeTls from "node:tls"
+import type * as Peer from "../Peer.ts"
+import type * as Transport from "../Transport.ts"
+import { TlsFailure, type TlsFailureKind } from "../TransportError.ts"
+import * as Excerpt from "./excerpt.ts"
+
+export type Options = Transport.TlsClientOptions | Transport.TlsServerOptions
+
+export interface Secured {
+  readonly socket: NodeTls.TLSSocket
+  readonly tls: Peer.Tls
+}
+
+/** What Node's errors of TLS have. */
+interface TlsError extends Error {
+  readonly code?: string
+  readonly reason?: string
+}
+
+/** How far a handshake had come when it failed. */
+export interface Progress {
+  readonly role: "client" | "server"
+  readonly secure: boolean
+  /** Whether the peer's certificate was seen. */
+  readonly sawCertificate: boolean
+}
+
+// The names that OpenSSL has for what is wrong with a certificate (X509_V_ERR_…), and Node for a name that is not in it.
+const verifyErrors: Record<string, TlsFailureKind> = {
+  CERT_HAS_EXPIRED: "expired",
+  CERT_NOT_YET_VALID: "not-yet-valid",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "self-signed",
+  SELF_SIGNED_CERT_IN_CHAIN: "unknown-authority",
+  UNABLE_TO_GET_ISSUER_CERT: "unknown-authority",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "unknown-authority",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "unknown-authority",
+  CERT_UNTRUSTED: "unknown-authority",
+  CERT_REVOKED: "revoked",
+  ERR_TLS_CERT_ALTNAME_INVALID: "wrong-name",
+  ERR_TLS_CERT_ALTNAME_FORMAT: "bad-certificate",
+  HOSTNAME_MISMATCH: "wrong-name",
+  UNABLE_TO_DECRYPT_CERT_SIGNATURE: "bad-certificate",
+  UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY: "bad-certificate",
+  ERROR_IN_CERT_NOT_BEFORE_FIELD: "bad-certificate",
+  ERROR_IN_CERT_NOT_AFTER_FIELD: "bad-certificate",
+  CERT_SIGNATURE_FAILURE: "bad-certificate",
+  CERT_CHAIN_TOO_LONG: "bad-certificate",
+  INVALID_CA: "bad-certificate",
+  PATH_LENGTH_EXCEEDED: "bad-certificate",
+  INVALID_PURPOSE: "bad-certificate",
+  CERT_REJECTED: "bad-certificate",
+  ERR_TLS_DH_PARAM_SIZE: "no-shared-cipher"
+}
+
+// The alerts of RFC 8446 6.2 by which a peer says what is wrong with the certificate that it was shown.
+const certificateAlerts: Record<string, TlsFailureKind> = {
+  BAD_CERTIFICATE: "bad-certificate",
+  UNSUPPORTED_CERTIFICATE: "bad-certificate",
+  CERTIFICATE_REVOKED: "revoked",
+  CERTIFICATE_EXPIRED: "expired",
+  CERTIFICATE_UNKNOWN: "bad-certificate",
+  UNKNOWN_CA: "unknown-authority",
+  ACCESS_DENIED: "bad-certificate"
+}
+
+// What this side finds before TLS is there.
+const found: Record<string, TlsFailureKind> = {
+  WRONG_VERSION_NUMBER: "not-tls",
+  HTTP_REQUEST: "not-tls",
+  HTTPS_PROXY_REQUEST: "not-tls",
+  PACKET_LENGTH_TOO_LONG: "not-tls",
+  DATA_LENGTH_TOO_LONG: "not-tls",
+  BAD_RECORD_TYPE: "not-tls",
+  UNSUPPORTED_PROTOCOL: "no-shared-version",
+  UNKNOWN_PROTOCOL: "not-tls",
+  VERSION_TOO_LOW: "no-shared-version",
+  NO_SHARED_CIPHER: "no-shared-cipher",
+  NO_SUITABLE_KEY_SHARE: "no-shared-cipher",
+  NO_SHARED_GROUPS: "no-shared-cipher",
+  NO_SUITABLE_SIGNATURE_ALGORITHM: "no-shared-cipher",
+  NO_APPLICATION_PROTOCOL: "no-shared-alpn",
+  PEER_DID_NOT_RETURN_A_CERTIFICATE: "certificate-required",
+  UNEXPECTED_EOF_WHILE_READING: "cut"
+}
+
+// What no negotiation can be made of because of how this side was set up.
+const unusable: ReadonlySet<string> = new Set([
+  "NO_PROTOCOLS_AVAILABLE",
+  "NO_CIPHERS_AVAILABLE",
+  "NO_CIPHER_MATCH",
+  "KEY_VALUES_MISMATCH"
+])
+
+const brokenRecords: ReadonlySet<string> = new Set([
+  "DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
+  "BAD_RECORD_TYPE",
+  "WRONG_VERSION_NUMBER",
+  "PACKET_LENGTH_TOO_LONG",
+  "DATA_LENGTH_TOO_LONG",
+  "BAD_LENGTH"
+])
+
+/**
+ * What an error of Node's TLS means, or `undefined` where it is none of TLS.
+ *
+ * The peer's alerts come as errors too: `ALERT` is in their name, and the fault is the other way round.
+ */
+export const failureOf = (error: TlsError, progress: Progress): TlsFailure | undefined => {
+  const { code } = error
+  if (code === undefined) return undefined
+  // It may quote names in a certificate.
+  const detail = Excerpt.ofText(error.reason ?? error.message)
+  const failure = (kind: TlsFailureKind, fault: "peer" | "local" = "peer") => new TlsFailure({ kind, detail, fault })
+  const verify = verifyErrors[code]
+  if (verify !== undefined) return failure(verify)
+  const problem = /^ERR_SSL_(.*)$/.exec(code)?.[1]
+  if (problem === undefined) return undefined
+  const alert = /(?:^|_)ALERT_(.*)$/.exec(problem)?.[1]
+  const asked = progress.role === "client" ? "local" : "peer"
+  if (alert === undefined) {
+    if (progress.secure && brokenRecords.has(problem)) return failure("bad-record")
+    if (unusable.has(problem)) return failure("bad-configuration", "local")
+    const kind = found[problem] ?? (problem.endsWith("UNRECOGNIZED_NAME") ? "unknown-name" : "protocol")
+    return failure(kind, kind.startsWith("no-shared") || kind === "unknown-name" ? asked : "peer")
+  }
+  if (progress.role === "client") {
+    if (alert === "CERTIFICATE_REQUIRED") return failure("certificate-required", "local")
+    // TLS 1.2 has no alert of its own for that, but whoever sends a certificate has agreed on a cipher.
+    if (alert === "HANDSHAKE_FAILURE" && progress.sawCertificate) return failure("certificate-required", "local")
+    if (alert in certificateAlerts) return failure("certificate-refused", "local")
+  }
+  if (alert in certificateAlerts) return failure(certificateAlerts[alert], "local")
+  switch (alert) {
+    case "PROTOCOL_VERSION":
+      return failure("no-shared-version", asked)
+    case "HANDSHAKE_FAILURE":
+    case "INSUFFICIENT_SECURITY":
+      return failure("no-shared-cipher", asked)
+    case "NO_APPLICATION_PROTOCOL":
+      return failure("no-shared-alpn", asked)
+    case "UNRECOGNIZED_NAME":
+      return failure("unknown-name", asked)
+    case "BAD_RECORD_MAC":
+    case "DECRYPT_ERROR":
+      return failure("bad-record", "local")
+    default:
+      return failure("protocol", "local")
+  }
+}
+
+const bufferOf = (pem: string | Uint8Array) => typeof pem === "string" ? pem : Buffer.from(pem)
+
+// A context is dear to make, and one is enough for all the connections that are told the same.
+const contexts = new WeakMap<object, NodeTls.SecureContext>()
+
+const contextOf = (options: Options, certificate: Transport.TlsCertificate | undefined): NodeTls.SecureContext => {
+  const key = certificate === undefined || certificate === options.certificate ? options : certificate
+  const known = contexts.get(key)
+  if (known !== undefined) return known
+  const { ca } = options
+  const context = NodeTls.createSecureContext({
+    minVersion: options.minVersion ?? "TLSv1.2",
+    maxVersion: options.maxVersion ?? "TLSv1.3",
+    ...options.ciphers !== undefined && { ciphers: options.ciphers },
+    ...ca !== undefined && { ca: (Array.isArray(ca) ? ca : [ca]).map(bufferOf) },
+    ...certificate !== undefined && {
+      cert: bufferOf(certificate.cert),
+      key: bufferOf(Redacted.value(certificate.key)),
+      ...certificate.passphrase !== undefined && { passphrase: Redacted.value(certificate.passphrase) }
+    }
+  })
+  contexts.set(key, context)
+  return context
+}
+
+/** The certificate for a name: that of the name itself, else of the wildcard that stands for its first label. */
+export const certificateFor = (
+  { names }: Transport.TlsServerOptions,
+  servername: string
+): Transport.TlsCertificate | undefined => {
+  const name = servername.toLowerCase()
+  const find = (wanted: string) => Object.entries(names ?? {}).find(([key]) => key.toLowerCase() === wanted)?.[1]
+  return find(name) ?? find(name.replace(/^[^.]+/, "*"))
+}
+
+class UnknownName extends Error {}
+
+const begin = (stream: Duplex, options: Options): NodeTls.TLSSocket => {
+  const common = {
+    secureContext: contextOf(options, options.certificate),
+    ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] }
+  }
+  if (options.role === "client") {
+    const { servername, verify } = options
+    return NodeTls.connect({
+      ...common,
+      socket: stream,
+      // An IP address is checked, and never asked for (RFC 6066 3).
+      ...NodeNet.isIP(servername) === 0 ? { servername } : { host: servername },
+      rejectUnauthorized: verify !== "none",
+      ...verify === "authority" && { checkServerIdentity: () => undefined }
+    })
+  }
+  const { clientCertificate = "none", unknownName } = options
+  return new NodeTls.TLSSocket(stream, {
+    ...common,
+    isServer: true,
+    requestCert: clientCertificate !== "none",
+    rejectUnauthorized: clientCertificate === "require",
+    ...(options.names !== undefined || unknownName === "refuse") && {
+      SNICallback: (servername, done) => {
+        const certificate = certificateFor(options, servername)
+        if (certificate !== undefined) return done(null, contextOf(options, certificate))
+        if (unknownName !== "refuse") return done(null)
+        done(new UnknownName(`there is no certificate for ${Excerpt.ofString(servername)}`))
+      }
+    }
+  })
+}
+
+const certificateOf = (x509: X509Certificate): Peer.Certificate => ({
+  subject: x509.subject,
+  issuer: x509.issuer,
+  subjectAltName: x509.subjectAltName,
+  validFrom: new Date(x509.validFrom),
+  validTo: new Date(x509.validTo),
+  serialNumber: x509.serialNumber,
+  fingerprint256: x509.fingerprint256,
+  raw: new Uint8Array(x509.raw)
+})
+
+// Node tells who the client of a hand-made server socket is by this name alone, which `tls.Server` uses itself.
+interface Verifying {
+  readonly ssl: { readonly verifyError: () => TlsError | null | undefined }
+}
+
+const describe = (socket: NodeTls.TLSSocket, options: Options, verified: boolean): Peer.Tls => {
+  const certificate = socket.getPeerX509Certificate()
+  const { servername } = socket as { readonly servername?: string | false | null }
+  return {
+    version: socket.getProtocol() ?? "unknown",
+    cipher: socket.getCipher().standardName,
+    alpn: typeof socket.alpnProtocol === "string" ? socket.alpnProtocol : undefined,
+    servername: options.role === "client"
+      ? NodeNet.isIP(options.servername) === 0 ? options.servername : undefined
+      : typeof servername === "string"
+      ? servername
+      : undefined,
+    resumed: socket.isSessionReused(),
+    verified,
+    certificate: certificate && certificateOf(certificate),
+    localCertificate: localCertificateOf(socket)
+  }
+}
+
+const localCertificateOf = (socket: NodeTls.TLSSocket): Uint8Array | undefined => {
+  const own = socket.getX509Certificate()
+  return own && new Uint8Array(own.raw)
+}
+
+/** Why a server does not take the client whose TLS handshake is done. */
+const refusalOf = (socket: NodeTls.TLSSocket, options: Transport.TlsServerOptions): TlsFailure | undefined => {
+  const { clientCertificate = "none" } = options
+  if (clientCertificate === "none") return undefined
+  const error = (socket as unknown as Verifying).ssl.verifyError()
+  // A session that is resumed may have no certificate, and nothing to object to then.
+  if (socket.getPeerX509Certificate() === undefined) {
+    return clientCertificate === "request"
+      ? undefined
+      : new TlsFailure({ kind: "certificate-required", detail: "the client has shown none", fault: "peer" })
+  }
+  return error ? new TlsFailure({ kind: "certificate-refused", detail: error.message, fault: "peer" }) : undefined
+}
+
+const badConfiguration = (cause: unknown) =>
+  new TlsFailure({
+    kind: "bad-configuration",
+    detail: cause instanceof Error ? cause.message : String(cause),
+    fault: "local"
+  })
+
+const cut = (cause: Error | undefined) =>
+  new TlsFailure({
+    kind: "cut",
+    detail: cause?.message ?? "the peer ended the connection before TLS was there",
+    fault: cause === undefined ? "peer" : "network"
+  })
+
+const hasEnded = (error: Error): boolean => "code" in error && error.code === "ECONNRESET"
+
+/**
+ * Shakes hands over a stream that nobody else reads or writes any more. Interrupted, or failed, it has destroyed it.
+ */
+export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured, TlsFailure> =>
+  Effect.callback((resume) => {
+    const { role } = options
+    let socket: NodeTls.TLSSocket
+    // What happens to the stream itself is told to nobody else while a server shakes hands.
+    let streamError: Error | undefined
+    const onStreamError = (error: Error) => {
+      streamError ??= error
+    }
+    stream.on("error", onStreamError)
+    try {
+      socket = begin(stream, options)
+    } catch (cause) {
+      stream.destroy()
+      return resume(Effect.fail(badConfiguration(cause)))
+    }
+    socket.pause()
+    const ready = role === "client" ? "secureConnect" : "secure"
+    const off = () => {
+      socket.off(ready, onReady)
+      socket.off("error", onError)
+      socket.off("close", onClose)
+    }
+    const fail = (failure: TlsFailure) => {
+      off()
+      socket.on("error", ignore)
+      socket.destroy()
+      resume(Effect.fail(failure))
+    }
+    const onReady = () => {
+      const refusal = options.role === "server" ? refusalOf(socket, options) : undefined
+      if (refusal !== undefined) return fail(refusal)
+      const verified = role === "client"
+        ? options.verify !== "none" && socket.authorized
+        : socket.getPeerX509Certificate() !== undefined
+      const tls = describe(socket, options, verified)
+      off()
+      resume(Effect.succeed({ socket, tls }))
+    }
+    const onError = (error: Error) => {
+      const sawCertificate = socket.getPeerX509Certificate() !== undefined
+      fail(
+        error instanceof UnknownName
+          ? new TlsFailure({ kind: "unknown-name", detail: error.message, fault: "peer" })
+          : failureOf(error, { role, secure: false, sawCertificate }) ??
+            cut(hasEnded(error) ? streamError : error)
+      )
+    }
+    const onClose = () => fail(cut(streamError))
+    socket.on(ready, onReady)
+    socket.on("error", onError)
+    socket.on("close", onClose)
+    return Effect.sync(() => {
+      off()
+      socket.on("error", ignore)
+      socket.destroy()
+    })
+  })
+
+const ignore = () => {}

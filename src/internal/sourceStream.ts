@@ -1,0 +1,67 @@
+/**
+ * A source as Node's stream, for TLS over a socket that is none of Node's.
+ *
+ * @internal
+ */
+import * as Cause from "effect/Cause"
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type * as Socket from "effect/socket/Socket"
+import { Duplex } from "node:stream"
+import type { TlsFailure } from "../TransportError.ts"
+import type { Source, SourceEvents } from "./source.ts"
+
+type Done = (error?: Error | null) => void
+
+type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+
+/** It owns the source: destroyed, it gives it up. */
+export class SourceStream extends Duplex implements SourceEvents {
+  private readonly source: Source
+  private readonly fork: Fork
+
+  constructor(source: Source, fork: Fork) {
+    super({ allowHalfOpen: true })
+    this.source = source
+    this.fork = fork
+    source.attach(this)
+  }
+
+  onBytes(chunk: Uint8Array): void {
+    // The source may use its array again.
+    if (!this.destroyed && !this.push(new Uint8Array(chunk))) this.source.pause()
+  }
+
+  onEnd(error: Socket.SocketError | TlsFailure | undefined): void {
+    if (error !== undefined) this.destroy(error)
+    else if (!this.destroyed) this.push(null)
+  }
+
+  override _read(): void {
+    this.source.resume()
+  }
+
+  override _write(chunk: Uint8Array, _encoding: string, done: Done): void {
+    this.running(this.source.write([chunk]), done)
+  }
+
+  override _final(done: Done): void {
+    if (this.source.endWrite()) done()
+    else this.running(this.source.flushed, done)
+  }
+
+  override _destroy(error: Error | null, done: Done): void {
+    this.source.pause()
+    this.source.endWrite()
+    this.source.destroy?.()
+    done(error)
+  }
+
+  private running(effect: Effect.Effect<void, Socket.SocketError>, done: Done): void {
+    this.fork(effect).addObserver((exit) => {
+      const error = Exit.isSuccess(exit) ? undefined : Cause.squash(exit.cause)
+      done(error instanceof Error ? error : undefined)
+    })
+  }
+}

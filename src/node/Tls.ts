@@ -1,0 +1,63 @@
+/**
+ * Node's TLS for sockets that do not bring it.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { NetSource } from "../internal/netSource.ts"
+import * as NodeTls from "../internal/nodeTls.ts"
+import { CurrentEncrypt, type Encrypt } from "../internal/source.ts"
+import { SourceStream } from "../internal/sourceStream.ts"
+
+const encrypt: Encrypt = (source, options, unread) =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const stream = new SourceStream(source, Effect.runForkWith(context))
+    if (unread.length > 0) stream.unshift(unread)
+    return Effect.map(NodeTls.secure(stream, options), ({ socket, tls }) => ({
+      source: NetSource.secured(socket, options.role),
+      tls
+    }))
+  })
+
+/**
+ * Lets `Transport.startTls` and the handshakes of `protocols/Tls` run over any `Socket`: a WebSocket, Effect's own Node
+ * sockets, or a simulated network.
+ *
+ * **When to use**
+ *
+ * Use where the socket is none of `node/Net`, whose sockets have TLS of their own.
+ *
+ * **Example** (TLS over a socket in memory)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ * import * as NodeTls from "effect-handshake/node/Tls"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const client = Transport.framed(Codec.lines()).pipe(
+ *   Handshake.startTls({ role: "client", servername: "localhost" }),
+ *   Handshake.named("lines over TLS")
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const peer = yield* Transport.framed(Codec.lines()).pipe(Effect.provideService(Socket.Socket, there))
+ *   yield* peer.send("what is TLS?")
+ *   yield* client.pipe(Effect.provideService(Socket.Socket, here))
+ *   return "encrypted"
+ * }).pipe(
+ *   Effect.catchReason("HandshakeError", "TlsFailure", ({ kind }) => Effect.succeed(kind)),
+ *   Effect.provide(NodeTls.layer)
+ * )
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => not-tls
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<never> = Layer.succeed(CurrentEncrypt, encrypt)
