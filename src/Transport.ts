@@ -244,7 +244,8 @@ export const framed = <In, Out>(codec: Codec.Codec<In, Out>, options?: {
     const begin = (connection: Connection.Connection): Transport<In, Out> => {
       connection.inbox.byteLimit = connection.inbox.unread.consumed + Context.get(context, CurrentByteLimit)
       const observer = Context.get(context, CurrentObserver)
-      observer?.({ _tag: "Connected", peer: connection.peer })
+      if (observer !== undefined && !connection.wasTold) observer({ _tag: "Connected", peer: connection.peer })
+      connection.wasTold ||= observer !== undefined
       return new TransportImpl(connection, codec, observer, options?.describe)
     }
     const socket = Context.get(context, Socket)

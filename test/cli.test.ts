@@ -495,6 +495,7 @@ describe.concurrent("probe", () => {
           { atMs: expect.any(Number), direction: "received", frame: "\"Bring it!\"" }
         ],
         peer: `127.0.0.1:${port}`,
+        tls: null,
         negotiated: {}
       })
     }))

@@ -4,8 +4,10 @@
  * @internal
  */
 import { Flag } from "effect/cli"
+import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import { availableParallelism } from "node:os"
@@ -15,6 +17,13 @@ export class Exited extends Data.TaggedError("Exited")<{ readonly code: number }
   override readonly [Runtime.errorExitCode] = this.code
   override readonly [Runtime.errorReported] = false
 }
+
+/** sysexits.h: EX_USAGE */
+export const usage = 64
+
+/** Says on stderr why not, and ends the command. */
+export const failing = (message: string, code = 1): Effect.Effect<never, Exited> =>
+  Effect.andThen(Console.error(message), Effect.fail(new Exited({ code })))
 
 /** The exit code after SIGINT or SIGTERM: for most commands they are the user's impatience. */
 export const onSignal = { code: 130 }

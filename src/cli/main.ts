@@ -25,10 +25,10 @@ Command.make("effect-handshake").pipe(
   Command.withDescription("Connection handshakes as first-class Effects"),
   Command.withSubcommands([demo, serve, probe]),
   Command.run({ version }),
-  // sysexits.h: EX_USAGE. Help that was asked for is no mistake.
+  // Help that was asked for is no mistake.
   Effect.catchIf(
     (error) => CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length > 0,
-    () => Effect.fail(new Flags.Exited({ code: 64 }))
+    () => Effect.fail(new Flags.Exited({ code: Flags.usage }))
   ),
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({

@@ -90,6 +90,8 @@ export class Connection implements SourceEvents {
    * connection, and a reset can overtake the last words and destroy them at the peer.
    */
   lingers = false
+  /** Whether an observer was told of it: it may be framed more than once, inside TLS again. */
+  wasTold = false
   /** Whether the peer was told why it is turned away, so that nobody says it twice. */
   refused = false
   /** Called before each write. */

@@ -1,0 +1,83 @@
+/**
+ * What all servers of the command share: where they listen, their limits, and how they run in this process.
+ *
+ * @internal
+ */
+import { Flag } from "effect/cli"
+import * as Console from "effect/Console"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import type * as SocketServer from "effect/socket/SocketServer"
+import * as Net from "../node/Net.ts"
+import * as Server from "../Server.ts"
+import * as Flags from "./flags.ts"
+
+/** Where to listen, and the limits. */
+export interface Options {
+  readonly host: string
+  readonly port: number
+  readonly maxConnections: number
+  readonly maxPending: number
+  readonly handshakeTimeout: Duration.Duration
+  readonly drainTimeout: Duration.Duration
+}
+
+export const flags = (port: number) => ({
+  host: Flag.String("host").pipe(
+    Flag.withDescription("Address to listen on (default 127.0.0.1)"),
+    Flag.withDefault("127.0.0.1")
+  ),
+  port: Flag.Int("port").pipe(
+    Flag.withDescription(`Port to listen on; 0 takes a free one (default ${port})`),
+    Flag.withDefault(port),
+    Flag.filter((port) => port >= 0 && port <= 65_535, (port) => `a port from 0 to 65535, not ${port}`)
+  ),
+  maxConnections: Flags.count("max-connections", 16_384, "Connections at once; further ones are refused"),
+  maxPending: Flags.count("max-pending", 1024, "Handshakes at once; further ones are refused"),
+  handshakeTimeout: Flags.duration("handshake-timeout", "10s", "From accept to ready"),
+  drainTimeout: Flags.duration("drain-timeout", "10s", "How long requests may go on after SIGTERM or SIGINT")
+})
+
+/** The limits of a server. */
+export const limits = (options: Options): Server.Limits => ({
+  maxConnections: options.maxConnections,
+  maxPendingHandshakes: options.maxPending,
+  handshakeTimeout: options.handshakeTimeout,
+  drainTimeout: options.drainTimeout
+})
+
+const whyNot = (error: SocketServer.SocketServerError, at: string): string => {
+  const { cause } = error.reason
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined
+  switch (code) {
+    case "EADDRINUSE":
+      return `cannot listen on ${at}: the address is in use`
+    case "EACCES":
+      return `cannot listen on ${at}: permission denied`
+    case "EADDRNOTAVAIL":
+      return `cannot listen on ${at}: this machine does not have that address`
+    default:
+      return `cannot listen on ${at}: ${cause instanceof Error ? cause.message : String(cause)}`
+  }
+}
+
+export const cannotListen = ({ host, port }: Options) => (error: SocketServer.SocketServerError) =>
+  Flags.failing(whyNot(error, `${host}:${port}`))
+
+export const listening = (address: NetAddress.SocketAddress) =>
+  `listening on ${NetAddress.formatSocketAddress(address)}`
+
+/** A server in this process, until a signal. */
+export const alone = <R>(
+  options: Options,
+  server: Layer.Layer<Server.Server, never, SocketServer.SocketServer | R>
+): Effect.Effect<void, Flags.Exited, Exclude<R, SocketServer.SocketServer>> =>
+  Layer.effectDiscard(Effect.flatMap(Server.Server, ({ address }) => Console.log(listening(address)))).pipe(
+    Layer.provide(server),
+    Layer.provide(Net.layerServer({ host: options.host, port: options.port })),
+    // A signal interrupts this, and to release the layer drains the server.
+    Layer.launch,
+    Effect.catchTag("SocketServerError", cannotListen(options))
+  )
