@@ -603,7 +603,8 @@ export interface Branch<A, E, R> {
  *
  * The first branch in order that accepts has the connection, once every branch before it has declined. It gets all of
  * the bytes, those that were looked at too. Where all decline, or the peer ends or has sent `maxLength` bytes, 1024 by
- * default, before one accepts, it fails as `InvalidGreeting`.
+ * default, before one accepts, it fails as `InvalidGreeting`. The result is that of any of them: give each something to tell
+ * them apart, with `Transport.extend`.
  *
  * **Example** (Two line protocols on one port)
  *
@@ -626,7 +627,14 @@ export interface Branch<A, E, R> {
  * @category constructors
  * @since 0.1.0
  */
-export const firstOf = Effect.fnUntraced(function*<A, E, R>(
+export const firstOf: <const B extends ReadonlyArray<Branch<any, any, any>>>(
+  branches: B,
+  options?: { readonly maxLength?: number | undefined }
+) => Effect.Effect<
+  Effect.Success<B[number]["handshake"]>,
+  Effect.Error<B[number]["handshake"]> | HandshakeError,
+  Effect.Services<B[number]["handshake"]> | Socket.Socket | Scope.Scope
+> = Effect.fnUntraced(function*<A, E, R>(
   branches: ReadonlyArray<Branch<A, E, R>>,
   options?: { readonly maxLength?: number | undefined }
 ): Effect.fn.Return<A, E | HandshakeError, R | Socket.Socket | Scope.Scope> {

@@ -352,3 +352,23 @@ whole.pipe(
   // @ts-expect-error: there is no TransportError behind the first step
   Effect.catchTag("TransportError", () => Effect.void)
 )
+
+// --- firstOf of handshakes that end differently, and extend ----------------------------------------------------------
+
+const eitherOne = Handshake.firstOf([
+  { name: "lines", accepts: () => true, handshake: lines },
+  { name: "mixed", accepts: () => true, handshake: Effect.map(mixed, Transport.extend({ protocol: "mixed" })) }
+])
+same<
+  typeof eitherOne,
+  Effect.Effect<
+    Lines | Transport.Transport<number, string> & { readonly protocol: "mixed" },
+    TransportError | Err,
+    Needs
+  >
+>()
+
+const knowing = Transport.extend(transport, { user: "me", retries: 3 })
+same<typeof knowing, Lines & { readonly user: "me"; readonly retries: 3 }>()
+// @ts-expect-error: what was learnt stays as it is.
+knowing.user = "you"
