@@ -20,6 +20,7 @@ import type * as Stream from "effect/Stream"
 import type * as Codec from "./Codec.ts"
 import * as Connection from "./internal/connection.ts"
 import { CurrentEncrypt } from "./internal/source.ts"
+import { annotateTls } from "./internal/telemetry.ts"
 import { CurrentByteLimit, implOf, TransportImpl, TypeId as TransportTypeId } from "./internal/transport.ts"
 import type * as Peer from "./Peer.ts"
 import type { TransportError } from "./TransportError.ts"
@@ -495,9 +496,10 @@ export const startTls: {
           const told = goAhead === undefined ? Effect.void : impl.send(goAhead)
           return told.pipe(
             Effect.andThen(connection.startTls(options, Context.get(context, CurrentEncrypt))),
-            Effect.map(() => {
-              observer?.({ _tag: "Secured", tls: connection.peer.tls! })
-              return new TransportImpl(connection, impl.codec, observer, impl.describe)
+            Effect.flatMap((tls) => {
+              observer?.({ _tag: "Secured", tls })
+              const encrypted = new TransportImpl(connection, impl.codec, observer, impl.describe)
+              return Effect.as(annotateTls(tls, options.role), encrypted)
             })
           )
         })

@@ -248,10 +248,10 @@ export class Connection implements SourceEvents {
    *
    * Nobody reads or writes meanwhile, and if it does not come about nobody does any more.
    */
-  startTls(options: TlsOptions, encrypt: Encrypt | undefined): Effect.Effect<void, TransportError> {
+  startTls(options: TlsOptions, encrypt: Encrypt | undefined): Effect.Effect<Peer.Tls, TransportError> {
     return Effect.suspend(() => {
       const { inbox } = this
-      const begun = Effect.suspend((): Effect.Effect<void, TransportError> => {
+      const begun = Effect.suspend((): Effect.Effect<Peer.Tls, TransportError> => {
         if (inbox.closed) return Effect.fail(closedHere)
         if (inbox.end !== undefined) return Effect.fail(inbox.end)
         this.encrypting = true
@@ -269,7 +269,7 @@ export class Connection implements SourceEvents {
             }
             this.encrypting = false
             this.flow()
-            return Effect.void
+            return Effect.succeed(tls)
           },
           onFailure: (failure) => {
             this.onEnd(failure)
@@ -325,7 +325,7 @@ export class Connection implements SourceEvents {
   }
 
   // Nobody else writes while the last writer waits for room.
-  private onlyWriter(waiting: Effect.Effect<void, unknown>): Effect.Effect<void, TransportError> {
+  private onlyWriter<A>(waiting: Effect.Effect<A, unknown>): Effect.Effect<A, TransportError> {
     this.writers++
     return Effect.ensuring(
       this.oneAtATime(this.failedToWrite(waiting)),

@@ -54,6 +54,22 @@ const peerAttributes = (peer: Peer.Peer): Record<string, unknown> => {
 /** Tells the span of a handshake who the peer is. */
 export const annotatePeer = (peer: Peer.Peer): Effect.Effect<void> => Effect.annotateCurrentSpan(peerAttributes(peer))
 
+/** Tells the span what TLS has agreed on, in the names of OpenTelemetry. */
+export const annotateTls = (tls: Peer.Tls, role: Role): Effect.Effect<void> =>
+  Effect.annotateCurrentSpan({
+    "tls.established": true,
+    "tls.protocol.name": "tls",
+    "tls.protocol.version": tls.version.replace(/^TLSv/, ""),
+    "tls.cipher": tls.cipher,
+    "tls.resumed": tls.resumed,
+    ...tls.alpn !== undefined && { "tls.next_protocol": tls.alpn },
+    ...tls.servername !== undefined && { "tls.client.server_name": tls.servername },
+    ...tls.certificate !== undefined && {
+      [role === "client" ? "tls.server.subject" : "tls.client.subject"]: tls.certificate.subject,
+      [role === "client" ? "tls.server.hash.sha256" : "tls.client.hash.sha256"]: tls.certificate.fingerprint256
+    }
+  })
+
 /** A handshake that is under way, and the span that it has where it is traced. */
 export interface Observed {
   readonly progress: Progress.Progress
