@@ -231,8 +231,24 @@ export type Drawn = Pick<Entry, "atMs" | "direction" | "frame">
 const selfName = (sides: Sides | undefined): string => sides?.self ?? "client"
 const peerName = (sides: Sides | undefined): string => sides?.peer ?? "server"
 
+/** Frames that are longer stand on several lines, so that a diagram fits into a window. */
+const maxColumns = 72
+
+const inLines = (frame: string): ReadonlyArray<string> => {
+  const lines: Array<string> = []
+  const chars = [...frame]
+  for (let from = 0; from === 0 || from < chars.length; from += maxColumns) {
+    lines.push(chars.slice(from, from + maxColumns).join(""))
+  }
+  return lines
+}
+
 /**
  * Draws a transcript as a sequence diagram in text. `self` is the side that recorded it, `peer` the other one.
+ *
+ * **Details**
+ *
+ * A frame of more than 72 characters stands on several lines.
  *
  * **Example** (A diagram)
  *
@@ -266,16 +282,18 @@ export const diagram = (
   const right = Math.floor((peer.length - 1) / 2)
   const margin = " ".repeat(Math.max(2, left))
   const labels = self.length - left + right
-  const width = Math.max(23, labels + 1, ...said.map((entry) => entry.frame.length + 3))
+  const width = Math.max(23, labels + 1, ...said.flatMap(({ frame }) => inLines(frame).map((line) => line.length + 3)))
   const first = " ".repeat(margin.length - left) + self
   const lines = [first.padEnd(margin.length + width + 1 - right) + peer, `${margin}│${" ".repeat(width)}│`]
   for (const { atMs, direction, frame } of transcript) {
     switch (direction) {
       case "sent":
-        lines.push(`${margin}│ ${frame.padEnd(width - 1)}│`, `${margin}├${"─".repeat(width - 1)}►│  ${atMs} ms`)
+        for (const line of inLines(frame)) lines.push(`${margin}│ ${line.padEnd(width - 1)}│`)
+        lines.push(`${margin}├${"─".repeat(width - 1)}►│  ${atMs} ms`)
         break
       case "received":
-        lines.push(`${margin}│${frame.padStart(width - 1)} │`, `${margin}│◄${"─".repeat(width - 1)}┤  ${atMs} ms`)
+        for (const line of inLines(frame)) lines.push(`${margin}│${line.padStart(width - 1)} │`)
+        lines.push(`${margin}│◄${"─".repeat(width - 1)}┤  ${atMs} ms`)
         break
       case "note":
         lines.push(`${margin}· ${frame}  (${atMs} ms)`)

@@ -530,6 +530,13 @@ describe("diagram", () => {
     ])
   })
 
+  it("a frame of 72 characters stands on one line, and one more goes on below it", () => {
+    const columns = (length: number) =>
+      Transcript.diagram([entry("sent", "x".repeat(length))]).split("\n").filter((line) => line.includes("x"))
+    expect(columns(72)).toEqual([`  │ ${"x".repeat(72)}  │`])
+    expect(columns(73)).toEqual([`  │ ${"x".repeat(72)}  │`, `  │ x${" ".repeat(73)}│`])
+  })
+
   it("a note stands on the line of this side", () => {
     expect(Transcript.diagram([entry("note", "connected to unknown peer", 7)]).split("\n").at(-1)).toBe(
       "  · connected to unknown peer  (7 ms)"
