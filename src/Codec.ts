@@ -71,8 +71,8 @@ export class FrameTooLarge extends Schema.TaggedError<FrameTooLarge>()("FrameToo
  *
  * **Details**
  *
- * `problem` says what is wrong, `excerpt` shows how the frame begins. The `fault` is `peer` for bytes that were
- * received and `local` for a frame that was to be sent.
+ * `problem` says what is wrong, `excerpt` shows how the frame begins, and `code` is the protocol's own code for it where
+ * it has one. The `fault` is `peer` for bytes that were received and `local` for a frame that was to be sent.
  *
  * @category errors
  * @since 0.1.0
@@ -80,6 +80,7 @@ export class FrameTooLarge extends Schema.TaggedError<FrameTooLarge>()("FrameToo
 export class MalformedFrame extends Schema.TaggedError<MalformedFrame>()("MalformedFrame", {
   problem: Schema.String,
   excerpt: Schema.String,
+  code: Schema.optionalKey(Schema.String),
   fault: Fault
 }) {
   override get message(): string {
@@ -157,12 +158,16 @@ export interface ByteWriter {
  * front, at most `max` of them, and what it leaves, `decode` takes. It is asked only where every frame that is there may
  * be taken, so never during a handshake.
  *
+ * `isSecret` says whether the frame in front, which may not be complete yet, is a secret as far as it is there: no error of
+ * the transport shows its bytes then. Without it none is; the errors of the decoder itself are its own concern.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface Decoder<out In> {
   decode(input: ByteBuffer): Result.Result<In, CodecError> | undefined
   decodeMany?(input: ByteBuffer, max: number): Array<In>
+  isSecret?(input: ByteBuffer): boolean
 }
 
 /**
@@ -908,7 +913,8 @@ export const mapOrFail: {
                   fault: "peer"
                 })
             ))
-        }
+        },
+        ...(decoder.isSecret && { isSecret: (input) => decoder.isSecret!(input) })
       }
     },
     encode: (frame, into) => {
@@ -954,7 +960,8 @@ export const map: {
         },
         ...(decoder.decodeMany && {
           decodeMany: (input, max) => decoder.decodeMany!(input, max).map((frame) => options.decode(frame))
-        })
+        }),
+        ...(decoder.isSecret && { isSecret: (input) => decoder.isSecret!(input) })
       }
     },
     encode: (frame, into) => self.encode(options.encode(frame), into),

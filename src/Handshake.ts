@@ -380,7 +380,8 @@ const say = <T extends Any>(transport: T, frame: Out<T>): Effect.Effect<T, Trans
       (error) =>
         Effect.flatMap(
           Effect.timeoutOption(impl.hasFrame, lastWordsTime),
-          (found) => Option.getOrElse(found, () => false) ? Effect.void : Effect.fail(error)
+          (found) =>
+            Option.getOrElse(found, () => false) ? Effect.void : Effect.fail(impl.connection.tlsFailure ?? error)
         )
     )
     return Effect.as(said, transport)

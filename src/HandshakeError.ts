@@ -265,6 +265,8 @@ export class HandshakeError extends Schema.TaggedError<HandshakeError>()("Handsh
       case "Timeout":
       case "UnexpectedEnd":
         return true
+      case "TlsFailure":
+        return this.reason.kind === "cut"
       default:
         return false
     }

@@ -46,7 +46,7 @@ export interface Tls {
   readonly verified: boolean
   /** The peer's own certificate; a client need not have one. */
   readonly certificate: Certificate | undefined
-  /** This side's own certificate, in DER, if it has shown one: channel bindings need that of the server. */
+  /** This side's own certificate, in DER, if it has one, asked for or not: channel bindings need that of the server. */
   readonly localCertificate: Uint8Array | undefined
 }
 

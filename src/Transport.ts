@@ -460,7 +460,11 @@ export type StartTlsOptions<T extends Transport.Any> =
  * to the handshake's deadline. Interrupted, or failed, the connection is of no use any more.
  *
  * With TLS 1.3 a client is done before the server has looked at its certificate. That the server refuses it is the failure
- * of what the client does next.
+ * of what the client does next. Why one that was shown is refused, Node's servers do not say, and neither do its clients of
+ * a server's: the peer sees the connection end.
+ *
+ * Node does not tell an end that TLS has announced (`close_notify`) from one that somebody on the way has forged. A protocol
+ * that must know has a frame that says goodbye.
  *
  * @category combinators
  * @since 0.1.0

@@ -228,8 +228,8 @@ export class Connection implements SourceEvents {
     )
   }
 
-  // The peer's last word is why nothing can be written any more.
-  private get tlsFailure(): TransportError | undefined {
+  /** That the peer has refused TLS, or broken it, may be why nothing can be written any more. */
+  get tlsFailure(): TransportError | undefined {
     const { end } = this.inbox
     return end?.reason._tag === "TlsFailure" ? end : undefined
   }

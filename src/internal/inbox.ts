@@ -178,6 +178,7 @@ export class Frames<In> {
     // What is left of the limit is all that an error may show, or it would depend on how the bytes were cut.
     const shown = Math.min(byteLimit - unread.consumed, Excerpt.maxExcerpt)
     const head = byteLimit === Infinity ? undefined : unread.peek(0, shown + 1)
+    const hidesHead = head !== undefined && this.hidesNext
     let result: Result.Result<In, Codec.CodecError> | undefined
     try {
       result = this.decoder.decode(this.inbox.view)
@@ -188,7 +189,11 @@ export class Frames<In> {
     if (head !== undefined && unread.consumed + (result === undefined ? unread.length : 0) > byteLimit) {
       return this.fail(
         new TransportError({
-          reason: new Codec.FrameTooLarge({ limit: byteLimit, excerpt: Excerpt.ofBytes(head, shown), fault: "peer" })
+          reason: new Codec.FrameTooLarge({
+            limit: byteLimit,
+            excerpt: hidesHead ? Excerpt.redacted : Excerpt.ofBytes(head, shown),
+            fault: "peer"
+          })
         })
       )
     }
@@ -203,10 +208,15 @@ export class Frames<In> {
       new TransportError({
         reason: new Truncated({
           unread: unread.length,
-          excerpt: Excerpt.ofBytes(unread.peek(0, Excerpt.maxExcerpt + 1))
+          excerpt: this.hidesNext ? Excerpt.redacted : Excerpt.ofBytes(unread.peek(0, Excerpt.maxExcerpt + 1))
         })
       })
     )
+  }
+
+  /** Whether the bytes in front are a secret by what the decoder knows of them. */
+  private get hidesNext(): boolean {
+    return this.decoder.isSecret?.(this.inbox.view) === true
   }
 
   /** Every complete frame, at most `max` of them. The failure behind them is left for the next call. */

@@ -50,7 +50,7 @@ const lastAnswers = Duration.seconds(1)
  * | full, because the service does not take | `readAhead` | any | as the service does |
  * | held, because the peer does not read | any | `maxUnsent` | nobody does |
  */
-class Middleware<In, Out> implements Interceptor<In> {
+export class Middleware<In, Out> implements Interceptor<In> {
   readonly connection: Connection
   private readonly impl: TransportImpl<In, Out>
   private readonly clock: Clock.Clock
@@ -232,7 +232,8 @@ class Middleware<In, Out> implements Interceptor<In> {
 
   // Sending ------------------------------------------------------------------------------------------------------------
 
-  private answer(frames: ReadonlyArray<Out>): void {
+  /** Sends what a frame is answered with, within `maxUnsent`. */
+  answer(frames: ReadonlyArray<Out>): void {
     // What is not sent must not count as waiting: who waits for it would not see that the connection is over.
     if (!this.encode(frames)) return
     this.unsent++
@@ -321,7 +322,7 @@ class Middleware<In, Out> implements Interceptor<In> {
   // Time ---------------------------------------------------------------------------------------------------------------
 
   /** One timer for all that is watched. It is not moved with each frame: when it strikes, it looks at what has come. */
-  private arm(): void {
+  arm(): void {
     const { timer } = this
     this.timer = undefined
     timer?.interruptUnsafe()

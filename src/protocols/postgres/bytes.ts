@@ -1,0 +1,212 @@
+/**
+ * The primitives of PostgreSQL's messages: big-endian integers, strings that end with a zero byte, counted lists.
+ *
+ * @internal
+ */
+import { decodeUtf8, indexOf } from "../../internal/bytes.ts"
+
+const encoder = new TextEncoder()
+
+/**
+ * Reads the body of one message. What is missing or wrong is kept as the `problem`, the first one counts, and everything
+ * read behind it is of no meaning.
+ */
+export class BodyReader {
+  problem: string | undefined = undefined
+  private readonly bytes: Uint8Array
+  private readonly view: DataView
+  private at: number
+
+  constructor(bytes: Uint8Array, from: number) {
+    this.bytes = bytes
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.at = from
+  }
+
+  get remaining(): number {
+    return this.bytes.length - this.at
+  }
+
+  fail(problem: string): void {
+    this.problem ??= problem
+    this.at = this.bytes.length
+  }
+
+  private has(length: number, what: string): boolean {
+    if (this.remaining >= length) return true
+    this.fail(`${what} is cut off by the end of the message`)
+    return false
+  }
+
+  byte(what: string): number {
+    return this.has(1, what) ? this.bytes[this.at++] : 0
+  }
+
+  private number(width: 2 | 4, read: (at: number) => number, what: string): number {
+    if (!this.has(width, what)) return 0
+    const value = read(this.at)
+    this.at += width
+    return value
+  }
+
+  int16(what: string): number {
+    return this.number(2, (at) => this.view.getInt16(at), what)
+  }
+
+  uint16(what: string): number {
+    return this.number(2, (at) => this.view.getUint16(at), what)
+  }
+
+  int32(what: string): number {
+    return this.number(4, (at) => this.view.getInt32(at), what)
+  }
+
+  uint32(what: string): number {
+    return this.number(4, (at) => this.view.getUint32(at), what)
+  }
+
+  string(what: string): string {
+    const end = this.remaining === 0 ? -1 : indexOf(this.bytes, 0, this.at)
+    if (end === -1) {
+      this.fail(`${what} is not terminated`)
+      return ""
+    }
+    const text = decodeUtf8(this.bytes, this.at, end)
+    if (text === undefined) {
+      this.fail(`${what} is not UTF-8`)
+      return ""
+    }
+    this.at = end + 1
+    return text
+  }
+
+  take(length: number, what: string): Uint8Array {
+    if (!this.has(length, what)) return new Uint8Array(0)
+    const taken = this.bytes.subarray(this.at, this.at + length)
+    this.at += length
+    return taken
+  }
+
+  rest(): Uint8Array {
+    return this.take(this.remaining, "the rest")
+  }
+
+  /** Bytes that are preceded by their length, where -1 stands for none. */
+  value(what: string): Uint8Array | null {
+    const length = this.int32(what)
+    if (length === -1) return null
+    if (length >= 0) return this.take(length, what)
+    this.fail(`${what} has the length ${length}`)
+    return null
+  }
+
+  /** As many as the count says, each of which has at least `size` bytes: a count that cannot be true allocates nothing. */
+  list<A>(count: number, size: number, what: string, read: () => A): Array<A> {
+    const items: Array<A> = []
+    if (count < 0 || count * size > this.remaining) {
+      this.fail(`${count} ${what} do not fit into the message`)
+      return items
+    }
+    while (items.length < count && this.problem === undefined) items.push(read())
+    return items
+  }
+
+  end(): void {
+    if (this.remaining > 0) this.fail(`${this.remaining} bytes are left behind the end of the message`)
+  }
+}
+
+/** Writes one message. What cannot be written is kept as the `problem`; the first one counts. */
+export class BodyWriter {
+  problem: string | undefined = undefined
+  private bytes = new Uint8Array(64)
+  private length = 0
+
+  private grow(length: number): number {
+    const at = this.length
+    this.length += length
+    if (this.length > this.bytes.length) {
+      const grown = new Uint8Array(2 * this.length)
+      grown.set(this.bytes.subarray(0, at))
+      this.bytes = grown
+    }
+    return at
+  }
+
+  private get view(): DataView {
+    return new DataView(this.bytes.buffer)
+  }
+
+  fail(problem: string): void {
+    this.problem ??= problem
+  }
+
+  byte(value: number): void {
+    this.bytes[this.grow(1)] = value
+  }
+
+  /** The first byte, which is known when the rest is written. */
+  first(value: number): void {
+    this.bytes[0] = value
+  }
+
+  private inRange(value: number, from: number, to: number): boolean {
+    if (Number.isSafeInteger(value) && value >= from && value <= to) return true
+    this.fail(`${value} is no whole number from ${from} to ${to}`)
+    return false
+  }
+
+  int16(value: number): void {
+    const at = this.grow(2)
+    if (this.inRange(value, -0x8000, 0x7fff)) this.view.setInt16(at, value)
+  }
+
+  uint16(value: number): void {
+    const at = this.grow(2)
+    if (this.inRange(value, 0, 0xffff)) this.view.setUint16(at, value)
+  }
+
+  int32(value: number): void {
+    const at = this.grow(4)
+    if (this.inRange(value, -0x8000_0000, 0x7fff_ffff)) this.view.setInt32(at, value)
+  }
+
+  uint32(value: number): void {
+    const at = this.grow(4)
+    if (this.inRange(value, 0, 0xffff_ffff)) this.view.setUint32(at, value)
+  }
+
+  raw(bytes: Uint8Array): void {
+    // Where `bytes` is being replaced, the old one must not be written to.
+    const at = this.grow(bytes.length)
+    this.bytes.set(bytes, at)
+  }
+
+  string(text: string, what: string): void {
+    if (text.includes("\0")) this.fail(`${what} has a zero character in it`)
+    else if (!text.isWellFormed()) this.fail(`${what} has half of a character in it`)
+    this.raw(encoder.encode(text))
+    this.byte(0)
+  }
+
+  value(value: Uint8Array | null): void {
+    this.int32(value === null ? -1 : value.length)
+    if (value !== null) this.raw(value)
+  }
+
+  list<A>(items: ReadonlyArray<A>, write: (item: A) => void): void {
+    this.uint16(items.length)
+    for (const item of items) write(item)
+  }
+
+  /** What was written; the length, which counts itself, is put at `at`. */
+  finish(at: number): Uint8Array {
+    this.view.setInt32(at, this.length - at)
+    return this.bytes.subarray(0, this.length)
+  }
+
+  /** How many bytes the length field will say. */
+  lengthFrom(at: number): number {
+    return this.length - at
+  }
+}

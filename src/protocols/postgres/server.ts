@@ -1,0 +1,783 @@
+/**
+ * The server's side of the start-up (the PostgreSQL manual, 54.2.1 to 54.2.3, 54.2.9 to 54.2.11 and 54.3).
+ *
+ * What is decided about a message is a function of it; the rest sends, receives, and asks these functions.
+ *
+ * @internal
+ */
+import * as Mac from "effect/crypto/Mac"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as Handshake from "../../Handshake.ts"
+import * as HandshakeError from "../../HandshakeError.ts"
+import { type Connection, ConnectionTypeId, isConnectionSocket } from "../../internal/connection.ts"
+import { implOf } from "../../internal/transport.ts"
+import type * as Peer from "../../Peer.ts"
+import type * as Protocol from "../../Protocol.ts"
+import * as Transport from "../../Transport.ts"
+import type { TransportError } from "../../TransportError.ts"
+import * as Scram from "../Scram.ts"
+import { Authenticator, type Login } from "./authenticator.ts"
+import type { BackendKey, Crypto } from "./client.ts"
+import * as Codecs from "./codecs.ts"
+import {
+  alpn,
+  extensionPrefix,
+  type Method,
+  minorOf,
+  noAlpn,
+  sayLast,
+  unexpected,
+  type Version,
+  versionOf,
+  versions
+} from "./conversation.ts"
+import * as Errors from "./errors.ts"
+import * as Messages from "./messages.ts"
+import * as Password from "./password.ts"
+
+export type TlsOptions = Omit<Transport.TlsServerOptions, "role" | "alpn" | "unread">
+
+export interface Options {
+  /**
+   * What TLS is told; an Effect of it runs for each connection, so that certificates can be replaced. Default: none, and
+   * `N` to SSLRequest.
+   */
+  readonly tls?: TlsOptions | Effect.Effect<TlsOptions> | undefined
+  /** Whether who does not encrypt is refused. Default: false. */
+  readonly requireTls?: boolean | undefined
+  /**
+   * What the server tells of itself, such as `server_version`, besides and instead of what it tells anyway. What is
+   * `undefined` is not told.
+   */
+  readonly parameters?: Readonly<Record<string, string | undefined>> | undefined
+  /** Which databases there are. Default: any. */
+  readonly databases?:
+    | ReadonlyArray<string>
+    | ((database: string, user: string) => Effect.Effect<boolean>)
+    | undefined
+  /** Default: 3.2. */
+  readonly maxProtocolVersion?: Version | undefined
+  /** Runs when the query of an open session is to be cancelled. */
+  readonly onCancel?: ((session: ServerSession) => Effect.Effect<unknown>) | undefined
+  /**
+   * What the challenges of users that are not there are made of. Keep it as long as the verifiers of those who are: where it
+   * changes, such challenges do. Default: 32 random bytes.
+   */
+  readonly mockSecret?: Redacted.Redacted<Uint8Array> | undefined
+  /** How long a message of a client may be behind the start-up, in bytes. Default: 1 MiB. */
+  readonly maxLength?: number | undefined
+}
+
+export interface ServerSession {
+  readonly user: string
+  readonly database: string
+  readonly protocolVersion: Version
+  /** What the client has asked for of the protocol's extensions. There is none that this server knows. */
+  readonly unrecognizedOptions: ReadonlyArray<string>
+  readonly authentication: Method
+  /** Whether SCRAM was bound to the TLS connection. */
+  readonly channelBound: boolean
+  /** What the client has said in its start-up message. */
+  readonly parameters: ReadonlyMap<string, string>
+  readonly backendKey: BackendKey
+  /** Undefined where the connection is not encrypted. */
+  readonly tls: Peer.Tls | undefined
+}
+
+export type ServerTransport =
+  & Transport.Transport<Messages.RequestMessage, Messages.BackendMessage>
+  & Readonly<{ protocol: "postgres"; session: ServerSession }>
+
+const describing = { describe: Messages.describe }
+
+const defaultMaxLength = 1024 * 1024
+
+const keyLength: Record<Version, number> = { "3.0": 4, "3.2": 32 }
+
+/** What a server says of itself; those that PostgreSQL tells and that clients look at. */
+const defaultParameters: Readonly<Record<string, string>> = {
+  server_version: "18.0",
+  server_encoding: "UTF8",
+  DateStyle: "ISO, MDY",
+  IntervalStyle: "postgres",
+  TimeZone: "UTC",
+  integer_datetimes: "on",
+  standard_conforming_strings: "on"
+}
+
+/** Why a client is turned away, and what it hears. */
+class Refusal {
+  readonly reply: Messages.ErrorResponse
+  readonly reason: HandshakeError.Reason
+
+  constructor(reply: Messages.ErrorResponse, reason: HandshakeError.Reason) {
+    this.reply = reply
+    this.reason = reason
+  }
+}
+
+const refusal = (reply: Messages.ErrorResponse, reason: HandshakeError.Reason): Result.Result<never, Refusal> =>
+  Result.fail(new Refusal(reply, reason))
+
+/** This side does not want the client, and says so. */
+const rejection = (reply: Messages.ErrorResponse): Result.Result<never, Refusal> =>
+  refusal(
+    reply,
+    new HandshakeError.Rejected({
+      by: "local",
+      said: reply.message,
+      code: reply.code,
+      retryable: Errors.isRetryable(reply.code)
+    })
+  )
+
+// ---------------------------------------------------------------------------------------------------------------------
+// As far as the start-up message
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Start = Transport.Transport<Messages.StartupPacket, Messages.EncryptionAnswer | Messages.BackendMessage>
+
+type StartupMessage = Extract<Messages.StartupPacket, { readonly _tag: "StartupMessage" }>
+
+/** What a client has asked for, each of which it may once. */
+interface Asked {
+  readonly tls: boolean
+  readonly gss: boolean
+}
+
+type Decision =
+  | { readonly _tag: "Answer"; readonly answer: string; readonly asked: Asked }
+  | { readonly _tag: "Encrypt" }
+  | { readonly _tag: "Begin"; readonly message: StartupMessage }
+  | { readonly _tag: "Cancel"; readonly key: BackendKey }
+
+/**
+ * What is done about a start-up packet.
+ *
+ * | asked so far | SSLRequest | GSSENCRequest | StartupMessage, CancelRequest |
+ * |---|---|---|---|
+ * | nothing | TLS, or `N` | `N` | taken |
+ * | SSLRequest, `N` | refused | `N` | taken |
+ * | GSSENCRequest, `N` | TLS, or `N` | refused | taken |
+ * | both, or inside TLS | refused | refused | taken |
+ */
+export const judgePacket = (
+  packet: Messages.StartupPacket,
+  asked: Asked,
+  hasTls: boolean,
+  supported: ReadonlyArray<string>
+): Result.Result<Decision, Refusal> => {
+  switch (packet._tag) {
+    case "SSLRequest":
+      if (asked.tls) return outOfTurn(packet)
+      return Result.succeed(
+        hasTls ? { _tag: "Encrypt" } : { _tag: "Answer", answer: "N", asked: { ...asked, tls: true } }
+      )
+    case "GSSENCRequest":
+      return asked.gss
+        ? outOfTurn(packet)
+        : Result.succeed({ _tag: "Answer", answer: "N", asked: { ...asked, gss: true } })
+    case "StartupMessage":
+      return Result.succeed({ _tag: "Begin", message: packet })
+    case "CancelRequest":
+      return Result.succeed({ _tag: "Cancel", key: packet })
+    case "UnknownStartup": {
+      const offered = `${packet.code >>> 16}.${packet.code & 0xffff}`
+      return refusal(
+        Errors.unsupportedVersion(offered, supported),
+        new HandshakeError.UnsupportedVersion({ offered, supported })
+      )
+    }
+  }
+}
+
+const outOfTurn = (packet: Messages.StartupPacket): Result.Result<never, Refusal> => {
+  const reason = unexpected("StartupMessage", packet)
+  return refusal(Errors.replyTo(reason), reason)
+}
+
+/** What the two sides have agreed on by the start-up message. */
+interface Agreed {
+  readonly user: string
+  readonly database: string
+  readonly version: Version
+  readonly parameters: ReadonlyMap<string, string>
+  readonly unrecognized: ReadonlyArray<string>
+  /** What the client hears where it is not what it has asked for. */
+  readonly negotiation: ReadonlyArray<Messages.NegotiateProtocolVersion>
+}
+
+/** Those whose texts are the same bytes as in UTF-8, or are taken as they are. */
+const encodings: ReadonlyArray<string> = ["utf8", "unicode", "sqlascii"]
+
+const normalized = (encoding: string): string => encoding.toLowerCase().replace(/[^a-z0-9]/g, "")
+
+export const judgeStartup = (
+  message: StartupMessage,
+  options: {
+    readonly isEncrypted: boolean
+    readonly requireTls: boolean
+    readonly max: Version
+  }
+): Result.Result<Agreed, Refusal> => {
+  const { minor, parameters } = message
+  const version = versionOf(Math.min(minor, minorOf(options.max)))
+  const unrecognized = [...parameters.keys()].filter((name) => name.startsWith(extensionPrefix))
+  if (options.requireTls && !options.isEncrypted) return rejection(Errors.tlsRequired)
+  const user = parameters.get("user") ?? ""
+  if (user === "") {
+    return refusal(Errors.noUser, unexpected("a user in StartupMessage", message))
+  }
+  const encoding = parameters.get("client_encoding")
+  if (encoding !== undefined && !encodings.includes(normalized(encoding))) {
+    return rejection(Errors.encodingUnsupported(encoding))
+  }
+  const isAsOffered = minor === minorOf(version) && unrecognized.length === 0
+  return Result.succeed({
+    user,
+    database: parameters.get("database") || user,
+    version,
+    parameters,
+    unrecognized,
+    negotiation: isAsOffered ? [] : [{
+      _tag: "NegotiateProtocolVersion",
+      major: 3,
+      minor: minorOf(version),
+      unrecognized
+    }]
+  })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// TLS
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Tls {
+  /** After SSLRequest. */
+  readonly negotiated: Effect.Effect<Transport.StartTlsOptions<Start>>
+  /** From the first byte. */
+  readonly direct: Effect.Effect<Transport.StartTlsOptions<Start>>
+}
+
+/** What is the same object stays the same object, for what is made of it is made once. */
+const derived = <A extends object, B>(derive: (value: A) => B): (value: A) => B => {
+  const known = new WeakMap<A, B>()
+  return (value) => {
+    const found = known.get(value)
+    if (found !== undefined) return found
+    const made = derive(value)
+    known.set(value, made)
+    return made
+  }
+}
+
+const tlsOf = (options: NonNullable<Options["tls"]>): Tls => {
+  const given = Effect.isEffect(options) ? options : Effect.succeed(options)
+  const goAhead: Messages.EncryptionAnswer = { _tag: "EncryptionAnswer", answer: "S" }
+  return {
+    negotiated: Effect.map(given, derived((tls) => ({ ...tls, role: "server" as const, alpn: [alpn], goAhead }))),
+    direct: Effect.map(
+      given,
+      derived((tls) => ({ ...tls, role: "server" as const, alpn: [alpn], unread: "feed" as const }))
+    )
+  }
+}
+
+/** Of TLS, a handshake message: no start-up packet is so long. */
+const tlsRecord = 0x16
+
+type Spoken = Transport.Transport<unknown, Messages.BackendMessage>
+
+/** Which conversations have begun. Whoever ends one from outside must not begin it once more. */
+const talks = new WeakMap<Connection, Talk>()
+
+/** One conversation, as whoever has to end it sees it. */
+class Talk {
+  private transport: Spoken | undefined = undefined
+
+  /** Goes on over this transport, the last words too. */
+  over<T extends Spoken>(transport: T): T {
+    this.transport = transport
+    talks.set(implOf(transport).connection, this)
+    return transport
+  }
+
+  say(reply: Messages.ErrorResponse): Effect.Effect<void> {
+    return this.transport === undefined ? Effect.void : sayLast(this.transport, [reply])
+  }
+
+  refuse({ reason, reply }: Refusal): Effect.Effect<never, HandshakeError.Reason> {
+    return Effect.andThen(this.say(reply), Effect.fail(reason))
+  }
+
+  judged<A>(result: Result.Result<A, Refusal>): Effect.Effect<A, HandshakeError.Reason> {
+    return Result.isSuccess(result) ? Effect.succeed(result.success) : this.refuse(result.failure)
+  }
+
+  /** Tells a peer that is still there why this goes no further, unless it was told. */
+  lastWords({ reason }: HandshakeError.HandshakeError): Effect.Effect<void> {
+    const isGone = reason.fault === "network" || reason._tag === "TlsFailure" || reason._tag === "Rejected" ||
+      reason._tag === "UnexpectedEnd" && reason.excerpt === ""
+    return isGone ? Effect.void : this.say(Errors.replyTo(reason))
+  }
+}
+
+type Opened = { readonly transport: Start; readonly isEncrypted: boolean }
+
+const framed = (talk: Talk): Effect.Effect<Opened, HandshakeError.HandshakeError, Socket.Socket | Scope.Scope> =>
+  Effect.map(
+    Handshake.step(Transport.framed(Codecs.serverStart, describing), "connect"),
+    (transport) => ({
+      transport: talk.over(transport),
+      isEncrypted: implOf(transport).connection.peer.tls !== undefined
+    })
+  )
+
+/** Whether it is inside TLS that somebody else has begun, such as a port with many protocols. */
+const isInsideTls = Effect.map(
+  Socket.Socket,
+  (socket) => isConnectionSocket(socket) && socket[ConnectionTypeId].peer.tls !== undefined
+)
+
+const encrypted = (
+  talk: Talk,
+  clear: Start,
+  options: Effect.Effect<Transport.StartTlsOptions<Start>>
+): Effect.Effect<Opened, HandshakeError.HandshakeError> =>
+  Effect.map(
+    Handshake.startTls(clear, options),
+    (transport) => ({ transport: talk.over(transport), isEncrypted: true })
+  )
+
+/** A connection as far as its first packet, inside TLS where it is TLS from its first byte. */
+const open = (
+  talk: Talk,
+  tls: Tls | undefined
+): Effect.Effect<Opened, HandshakeError.HandshakeError, Socket.Socket | Scope.Scope> => {
+  if (tls === undefined) return framed(talk)
+  const direct = Effect.gen(function*() {
+    const { transport: clear } = yield* framed(talk)
+    const opened = yield* encrypted(talk, clear, tls.direct)
+    const peer = yield* opened.transport.peer
+    if (peer.tls?.alpn === alpn) return opened
+    const refused = new Refusal(
+      Errors.protocolViolation("received direct SSL connection request without ALPN protocol negotiation extension"),
+      noAlpn("peer", `the client begins with TLS and does not offer the protocol ${alpn}`)
+    )
+    return yield* Handshake.step(talk.refuse(refused), "start TLS")
+  })
+  const first = Handshake.firstOf([
+    { name: "TLS", accepts: (bytes) => bytes[0] === tlsRecord, handshake: direct },
+    { name: "a start-up packet", accepts: (bytes) => bytes[0] !== tlsRecord, handshake: framed(talk) }
+  ])
+  return Effect.flatMap(isInsideTls, (inside) => inside ? framed(talk) : first)
+}
+
+type First =
+  | {
+    readonly _tag: "Begin"
+    readonly transport: Start
+    readonly message: StartupMessage
+    readonly isEncrypted: boolean
+  }
+  | { readonly _tag: "Cancel"; readonly transport: Start; readonly key: BackendKey }
+
+/** The packets as far as the one that says what the client wants. */
+const meet = Effect.fnUntraced(function*(
+  talk: Talk,
+  tls: Tls | undefined,
+  supported: ReadonlyArray<string>
+): Effect.fn.Return<First, HandshakeError.HandshakeError, Socket.Socket | Scope.Scope> {
+  let { isEncrypted, transport } = yield* open(talk, tls)
+  let asked: Asked = { tls: isEncrypted, gss: isEncrypted }
+  for (;;) {
+    const decide = (packet: Messages.StartupPacket) =>
+      talk.judged(judgePacket(packet, asked, tls !== undefined, supported))
+    const decision = yield* Handshake.step(Effect.flatMap(transport.receive, decide), "startup packet")
+    switch (decision._tag) {
+      case "Answer":
+        asked = decision.asked
+        yield* Handshake.send(transport, { _tag: "EncryptionAnswer", answer: decision.answer })
+        break
+      case "Encrypt":
+        // It is decided so only where there is TLS.
+        ;({ isEncrypted, transport } = yield* encrypted(talk, transport, tls!.negotiated))
+        asked = { tls: true, gss: true }
+        break
+      case "Begin":
+        return { _tag: "Begin", transport, message: decision.message, isEncrypted }
+      case "Cancel":
+        return { _tag: "Cancel", transport, key: decision.key }
+    }
+  }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Authentication
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Who wants to be let in, and what it has to show. */
+interface Asking {
+  readonly talk: Talk
+  readonly start: Start
+  readonly user: string
+  readonly stored: Password.StoredPassword | undefined
+  readonly iterations: number | undefined
+  readonly secret: Redacted.Redacted<Uint8Array>
+  /** What is said before the request, in the same write. */
+  readonly first: ReadonlyArray<Messages.BackendMessage>
+}
+
+/** What has come of an authentication. */
+interface Authenticated {
+  readonly transport: Spoken
+  readonly method: Method
+  readonly channelBound: boolean
+  /** What the server still has to show. */
+  readonly proof: ReadonlyArray<Messages.BackendMessage>
+}
+
+type Answer<T extends Codecs.Awaited> = Extract<Messages.AuthenticationResponse, { readonly _tag: T }>
+
+/** Sends a request and waits for the message that answers it. */
+const ask = Effect.fnUntraced(function*<T extends Codecs.Awaited>(
+  talk: Talk,
+  asks: Spoken,
+  request: ReadonlyArray<Messages.BackendMessage>,
+  due: T
+): Effect.fn.Return<
+  { readonly transport: Spoken; readonly answer: Answer<T> },
+  TransportError | HandshakeError.Reason
+> {
+  yield* asks.sendAll(request)
+  const transport = talk.over(yield* Transport.switchCodec(asks, Codecs.serverAwaits[due], describing))
+  const answer = yield* transport.receive
+  if (answer._tag !== due) return yield* Effect.fail(unexpected(due, answer))
+  return { transport, answer: answer as Answer<T> } // by its tag
+})
+
+/** The wrong user and the wrong password look the same. */
+const wrong = (user: string, method: string): Refusal =>
+  new Refusal(
+    Errors.wrongPassword(user),
+    new HandshakeError.AuthenticationFailed({ method, detail: "the user or the password is wrong", fault: "peer" })
+  )
+
+const mockScram = ({ iterations, secret, user }: Asking) => Scram.mock(user, secret, { iterations })
+
+const askPassword = Effect.fnUntraced(function*(asking: Asking) {
+  const { first, start, stored, talk, user } = asking
+  const request = [...first, { _tag: "AuthenticationCleartextPassword" } as const]
+  const { answer, transport } = yield* ask(talk, start, request, "PasswordMessage")
+  // It takes as long for a user who is not there.
+  const compared: Password.StoredPassword = stored ?? { _tag: "Scram", verifier: yield* mockScram(asking) }
+  const isRight = yield* Password.verify(compared, user, answer.password)
+  if (!isRight || stored === undefined) return yield* talk.refuse(wrong(user, "password"))
+  return { transport, method: "password", channelBound: false, proof: [] } satisfies Authenticated
+})
+
+const askMd5 = Effect.fnUntraced(function*(asking: Asking) {
+  const { first, secret, start, stored, talk, user } = asking
+  const random = yield* SecureRandom.SecureRandom
+  const salt = yield* random.randomBytes(4)
+  const request = [...first, { _tag: "AuthenticationMD5Password", salt } as const]
+  const { answer, transport } = yield* ask(talk, start, request, "PasswordMessage")
+  const known = stored?._tag === "Md5" ? stored : undefined
+  const isRight = yield* Password.md5Verify(known ?? (yield* Password.md5Mock(user, secret)), salt, answer.password)
+  if (!isRight || known === undefined) return yield* talk.refuse(wrong(user, "md5"))
+  return { transport, method: "md5", channelBound: false, proof: [] } satisfies Authenticated
+})
+
+const scramRefusal = (user: string, { error, reason }: Scram.Refusal): Refusal => {
+  switch (error) {
+    case "invalid-proof":
+    case "unknown-user":
+      return wrong(user, "scram-sha-256")
+    case "channel-bindings-dont-match":
+    case "server-does-support-channel-binding":
+      return new Refusal(Errors.channelBinding, reason)
+    case "extensions-not-supported":
+      return new Refusal(Errors.scramExtension, reason)
+    case "other-error":
+      return new Refusal(Errors.internal, reason)
+    default:
+      return new Refusal(Errors.protocolViolation("malformed SCRAM message"), reason)
+  }
+}
+
+const encoder = new TextEncoder()
+
+const askScram = Effect.fnUntraced(function*(asking: Asking) {
+  const { first, start, stored, talk, user } = asking
+  const orRefuse = Effect.catch((refused: Scram.Refusal) => talk.refuse(scramRefusal(user, refused)))
+  const { tls } = yield* start.peer
+  const certificate = tls?.localCertificate
+  const endPoint = certificate === undefined ? undefined : yield* Scram.serverEndPoint(certificate)
+  const offered: ReadonlyArray<Scram.Mechanism> = endPoint === undefined
+    ? ["SCRAM-SHA-256"]
+    : ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]
+
+  const initial = yield* ask(
+    talk,
+    start,
+    [...first, { _tag: "AuthenticationSASL", mechanisms: offered }],
+    "SASLInitialResponse"
+  )
+  const mechanism = offered.find((name) => name === initial.answer.mechanism)
+  if (mechanism === undefined || initial.answer.data === null) {
+    return yield* Effect.fail(unexpected(`an initial response of ${offered.join(" or ")}`, initial.answer))
+  }
+  const begun = yield* orRefuse(
+    Scram.server({ mechanism, endPoint, username: "ignored" }).receive(Redacted.value(initial.answer.data))
+  )
+  const verifier = stored?._tag === "Scram" ? stored.verifier : yield* mockScram(asking)
+  const challenge = yield* orRefuse(begun.challenge(verifier))
+
+  const response = yield* ask(
+    talk,
+    initial.transport,
+    [{ _tag: "AuthenticationSASLContinue", data: encoder.encode(challenge.message) }],
+    "SASLResponse"
+  )
+  const final = yield* orRefuse(challenge.receive(Redacted.value(response.answer.data)))
+  const data = Redacted.make(encoder.encode(Redacted.value(final.message)))
+  return {
+    transport: response.transport,
+    method: "scram-sha-256",
+    channelBound: mechanism === "SCRAM-SHA-256-PLUS",
+    proof: [{ _tag: "AuthenticationSASLFinal", data }]
+  } satisfies Authenticated
+})
+
+const authenticate = (
+  login: Login,
+  asking: Omit<Asking, "stored" | "iterations">
+): Effect.Effect<
+  Authenticated,
+  TransportError | HandshakeError.Reason,
+  Crypto
+> => {
+  const { start, talk, user } = asking
+  switch (login.method) {
+    case "trust":
+      return Effect.succeed({ transport: start, method: "trust", channelBound: false, proof: asking.first })
+    case "reject":
+      return talk.judged(rejection(Errors.rejected(user)))
+  }
+  const known: Asking = { ...asking, stored: login.stored, iterations: login.iterations }
+  switch (login.method) {
+    case "password":
+      return askPassword(known)
+    case "md5":
+      return askMd5(known)
+    case "scram-sha-256":
+      return askScram(known)
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Keys for cancelling
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The sessions that can be cancelled: those whose connection is open. */
+class Sessions {
+  private readonly byProcess = new Map<number, ServerSession>()
+
+  /** A key that nobody has. */
+  readonly freshKey = (length: number): Effect.Effect<BackendKey, never, SecureRandom.SecureRandom> =>
+    Effect.flatMap(
+      SecureRandom.SecureRandom,
+      (random) =>
+        Effect.flatMap(random.intBetween(1, 0x7fff_ffff), (processId) =>
+          this.byProcess.has(processId)
+            ? this.freshKey(length)
+            : Effect.map(random.randomBytes(length), (key) => ({ processId, secretKey: Redacted.make(key) })))
+    )
+
+  register(session: ServerSession): Effect.Effect<void, never, Scope.Scope> {
+    const { processId } = session.backendKey
+    return Effect.acquireRelease(
+      Effect.sync(() => void this.byProcess.set(processId, session)),
+      () => Effect.sync(() => this.byProcess.delete(processId))
+    )
+  }
+
+  find({ processId, secretKey }: BackendKey): ServerSession | undefined {
+    const session = this.byProcess.get(processId)
+    return session !== undefined &&
+        Mac.timingSafeEqual(Redacted.value(session.backendKey.secretKey), Redacted.value(secretKey))
+      ? session
+      : undefined
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The whole
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What all connections of a server have in common. */
+interface Serving {
+  readonly options: Options
+  readonly tls: Tls | undefined
+  readonly max: Version
+  readonly supported: ReadonlyArray<Version>
+  readonly sessions: Sessions
+  readonly secret: Effect.Effect<Redacted.Redacted<Uint8Array>, never, SecureRandom.SecureRandom>
+}
+
+const servingOf = (options: Options): Serving => {
+  if (options.requireTls === true && options.tls === undefined) throw new TypeError("TLS is required and there is none")
+  const max = options.maxProtocolVersion ?? "3.2"
+  let secret = options.mockSecret
+  return {
+    options,
+    tls: options.tls && tlsOf(options.tls),
+    max,
+    supported: versions.filter((version) => minorOf(version) <= minorOf(max)),
+    sessions: new Sessions(),
+    secret: Effect.suspend(() =>
+      secret !== undefined ?
+        Effect.succeed(secret) :
+        Effect.flatMap(SecureRandom.SecureRandom, (random) =>
+          Effect.map(random.randomBytes(32), (bytes) => secret ??= Redacted.make(bytes)))
+    )
+  }
+}
+
+const hasDatabase = (
+  databases: Options["databases"],
+  { database, user }: Agreed
+): Effect.Effect<boolean> =>
+  databases === undefined
+    ? Effect.succeed(true)
+    : typeof databases === "function"
+    ? databases(database, user)
+    : Effect.succeed(databases.includes(database))
+
+const statuses = ({ parameters, user }: Agreed, own: Options["parameters"]): Array<Messages.BackendMessage> => {
+  const told = {
+    ...defaultParameters,
+    application_name: parameters.get("application_name") ?? "",
+    session_authorization: user,
+    ...own,
+    client_encoding: "UTF8"
+  }
+  return Object.entries<string | undefined>(told).flatMap(([name, value]) =>
+    value === undefined ? [] : [{ _tag: "ParameterStatus", name, value }]
+  )
+}
+
+/** There is no session in a cancel request, so that the handshake ends here. */
+const cancelled = Effect.fnUntraced(function*(
+  { options, sessions }: Serving,
+  key: BackendKey
+): Effect.fn.Return<never, HandshakeError.Reason> {
+  const session = sessions.find(key)
+  if (session !== undefined && options.onCancel !== undefined) yield* options.onCancel(session)
+  return yield* new HandshakeError.Rejected({
+    by: "peer",
+    said: session === undefined ? "CancelRequest with the key of no session" : "CancelRequest",
+    retryable: false
+  })
+})
+
+const converse = Effect.fnUntraced(function*(
+  serving: Serving,
+  talk: Talk
+): Effect.fn.Return<
+  ServerTransport,
+  HandshakeError.HandshakeError,
+  Socket.Socket | Scope.Scope | Authenticator | Crypto
+> {
+  const { max, options, supported, tls } = serving
+  const first = yield* meet(talk, tls, supported)
+  if (first._tag === "Cancel") return yield* Handshake.step(cancelled(serving, first.key), "CancelRequest")
+  const { isEncrypted, message, transport: start } = first
+  const agreed = yield* Handshake.step(
+    talk.judged(judgeStartup(message, { isEncrypted, requireTls: options.requireTls ?? false, max })),
+    "startup packet"
+  )
+  const { database, user } = agreed
+  const authenticator = yield* Authenticator
+  const peer = yield* start.peer
+  const login = yield* authenticator.lookup({ user, database, peer }).pipe(
+    Effect.catch(() => talk.judged(rejection(Errors.unavailable))),
+    Handshake.step("authentication")
+  )
+  const { channelBound, method, proof, transport } = yield* Handshake.step(
+    authenticate(login, { talk, start, user, secret: yield* serving.secret, first: agreed.negotiation }),
+    "authentication"
+  )
+  const letIn: ReadonlyArray<Messages.BackendMessage> = [...proof, { _tag: "AuthenticationOk" }]
+  if (!(yield* hasDatabase(options.databases, agreed))) {
+    // Whether there is a database is told to those who are let in only.
+    yield* Handshake.step(transport.sendAll(letIn), "session")
+    yield* Handshake.step(talk.judged(rejection(Errors.noDatabase(database))), "session")
+  }
+
+  const backendKey = yield* serving.sessions.freshKey(keyLength[agreed.version])
+  const session: ServerSession = {
+    user,
+    database,
+    protocolVersion: agreed.version,
+    unrecognizedOptions: agreed.unrecognized,
+    authentication: method,
+    channelBound,
+    parameters: agreed.parameters,
+    backendKey,
+    tls: peer.tls
+  }
+  yield* serving.sessions.register(session)
+  const ready: ReadonlyArray<Messages.BackendMessage> = [
+    ...letIn,
+    ...statuses(agreed, options.parameters),
+    { _tag: "BackendKeyData", ...backendKey },
+    { _tag: "ReadyForQuery", status: "idle" }
+  ]
+  const finish = Effect.andThen(
+    transport.sendAll(ready),
+    Transport.switchCodec(transport, Codecs.serverLive(options.maxLength ?? defaultMaxLength), describing)
+  )
+  const live = yield* Handshake.step(finish, "session")
+  return Transport.extend(live, { protocol: "postgres", session })
+})
+
+const refusals: Record<Protocol.Refusal, Messages.ErrorResponse> = {
+  capacity: Errors.tooManyClients,
+  draining: Errors.shuttingDown,
+  deadline: Errors.tooSlow
+}
+
+/**
+ * A client hears the refusal when it has sent its start-up message: before, it takes it for an answer to SSLRequest. One
+ * whose conversation has begun hears it at once.
+ */
+const refuse = (serving: Serving) =>
+  Effect.fnUntraced(function*(
+    why: Protocol.Refusal
+  ): Effect.fn.Return<never, HandshakeError.HandshakeError, Socket.Socket | Scope.Scope> {
+    const socket = yield* Socket.Socket
+    const begun = isConnectionSocket(socket) ? talks.get(socket[ConnectionTypeId]) : undefined
+    const talk = begun ?? new Talk()
+    if (begun === undefined) {
+      const first = yield* meet(talk, serving.tls, serving.supported)
+      // Who wants to cancel something takes no place.
+      if (first._tag === "Cancel") return yield* Handshake.step(cancelled(serving, first.key), "CancelRequest")
+    }
+    return yield* Handshake.step(talk.judged(rejection(refusals[why])), "refuse")
+  })
+
+/** What is wrong with the options is known before anything is served. */
+export const make = (options: Options) => {
+  const serving = servingOf(options)
+  const handshake = Effect.suspend(() => {
+    const talk = new Talk()
+    return Effect.tapError(converse(serving, talk), (error) => talk.lastWords(error))
+  })
+  return { handshake, refuse: refuse(serving) }
+}
