@@ -71,3 +71,12 @@ export const balance = Flag.Literals("balance", ["even", "shared"]).pipe(
   Flag.withDescription("Who gets a connection: each worker in turn, or whoever is free (default even)"),
   Flag.withDefault("even")
 )
+
+/**
+ * A text in which a password may be, for a message: what is between the first colon and the last `@` of a URL, be it one or
+ * not, and parameters for a password.
+ */
+export const masked = (text: string): string =>
+  text
+    .replace(/^((?:[a-z][a-z0-9+.-]*:\/\/)?[^:@/]*):.*@/is, "$1:<redacted>@")
+    .replace(/([?&][^=&]*password=)[^&]*/gi, "$1<redacted>")

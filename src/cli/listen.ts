@@ -72,7 +72,7 @@ export const listening = (address: NetAddress.SocketAddress) =>
 /** A server in this process, until a signal. */
 export const alone = <R>(
   options: Options,
-  server: Layer.Layer<Server.Server, never, SocketServer.SocketServer | R>
+  server: Layer.Layer<Server.Server, Flags.Exited, SocketServer.SocketServer | R>
 ): Effect.Effect<void, Flags.Exited, Exclude<R, SocketServer.SocketServer>> =>
   Layer.effectDiscard(Effect.flatMap(Server.Server, ({ address }) => Console.log(listening(address)))).pipe(
     Layer.provide(server),

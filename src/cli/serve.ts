@@ -3,23 +3,22 @@
  *
  * @internal
  */
-import { Command } from "effect/cli"
+import { Command, Flag } from "effect/cli"
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as SocketServer from "effect/socket/SocketServer"
 import * as Codec from "../Codec.ts"
-import * as Handshake from "../Handshake.ts"
 import { variable } from "../internal/workersWire.ts"
 import type * as NodeWorkers from "../node/Workers.ts"
 import * as Pipeline from "../Pipeline.ts"
 import * as Line from "../protocols/Line.ts"
-import * as Tls from "../protocols/Tls.ts"
 import * as Server from "../Server.ts"
 import * as Flags from "./flags.ts"
 import * as Listen from "./listen.ts"
+import type * as Serving from "./serving.ts"
 import * as TlsFlags from "./tls.ts"
+import * as Users from "./users.ts"
 
 interface LineOptions extends Listen.Options {
   readonly maxLength: number
@@ -127,36 +126,71 @@ const line = Command.make("line", {
   ])
 )
 
-/** A server of TLS, whose files are read while it starts. */
-const started = <R, R2>(
-  options: Listen.Options,
-  server: Effect.Effect<Layer.Layer<Server.Server, never, SocketServer.SocketServer | R>, Flags.Exited, R2>
-) => {
+/** One of the servers that are loaded when they are asked for. */
+const loaded = <A, E, R>(server: (servers: typeof Serving) => Effect.Effect<A, E, R>) => {
   // To be stopped by a signal is how a server ends.
   Flags.onSignal.code = 0
-  return Effect.scoped(Effect.flatMap(server, (server) => Listen.alone(options, server)))
+  return Effect.flatMap(Effect.promise(() => import("./serving.ts")), server)
 }
 
-const tlsLine = Command.make("tls-line", { ...Listen.flags(12346), ...TlsFlags.serverFlags }, (options) =>
-  started(
-    options,
-    Effect.map(TlsFlags.required(options), (tls) =>
-      Server.layer({
-        handshake: Line.server.pipe(Tls.server(tls), Handshake.named("tls-line")),
-        serve: Pipeline.serve((request: string) => Effect.succeed(request)),
-        ...Listen.limits(options)
-      }))
-  )).pipe(
-    Command.withDescription("Echo the requests of the line protocol inside TLS"),
-    Command.withExamples([
-      {
-        command: "effect-handshake serve tls-line --tls-cert cert.pem --tls-key key.pem",
-        description: "Serve on 12346"
-      }
-    ])
+const tlsLine = Command.make(
+  "tls-line",
+  { ...Listen.flags(12346), ...TlsFlags.serverFlags },
+  (options) => loaded((servers) => servers.tlsLine(options))
+).pipe(
+  Command.withDescription("Echo the requests of the line protocol inside TLS"),
+  Command.withExamples([
+    {
+      command: "effect-handshake serve tls-line --tls-cert cert.pem --tls-key key.pem",
+      description: "Serve on 127.0.0.1:12346"
+    }
+  ])
+)
+
+const http2 = Command.make(
+  "http2",
+  { ...Listen.flags(8080), ...TlsFlags.serverFlags },
+  (options) => loaded((servers) => servers.http2(options))
+).pipe(
+  Command.withDescription("Answer HTTP/2 requests with 200 and a short text, in clear or, with --tls-cert, inside TLS"),
+  Command.withExamples([
+    { command: "effect-handshake serve http2 --port 8080", description: "For curl --http2-prior-knowledge" }
+  ])
+)
+
+const postgres = Command.make("postgres", {
+  ...Listen.flags(5432),
+  ...Users.flags("scram-sha-256"),
+  ...TlsFlags.serverFlags,
+  requireTls: Flag.Boolean("require-tls").pipe(
+    Flag.withDescription("Refuse clients that do not encrypt"),
+    Flag.withDefault(false)
   )
+}, (options) => loaded((servers) => servers.postgres(options))).pipe(
+  Command.withDescription("Log clients of PostgreSQL in, and answer a handful of queries such as select 1"),
+  Command.withExamples([
+    {
+      command: "PGPASSWORD=… effect-handshake serve postgres --user ann",
+      description: "For psql \"host=127.0.0.1 user=ann\""
+    }
+  ])
+)
+
+const any = Command.make("any", {
+  ...Listen.flags(12345),
+  ...Users.flags("trust"),
+  ...TlsFlags.serverFlags
+}, (options) => loaded((servers) => servers.any(options))).pipe(
+  Command.withDescription("All of them on one port: lines, HTTP/2, PostgreSQL, and with --tls-cert each inside TLS"),
+  Command.withExamples([
+    {
+      command: "effect-handshake serve any --tls-cert cert.pem --tls-key key.pem",
+      description: "Serve on 127.0.0.1:12345"
+    }
+  ])
+)
 
 export const serve = Command.make("serve").pipe(
   Command.withDescription("Serve a protocol until SIGTERM or SIGINT, then drain"),
-  Command.withSubcommands([line, tlsLine])
+  Command.withSubcommands([line, tlsLine, http2, postgres, any])
 )

@@ -10,6 +10,8 @@ import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import type * as PlatformError from "effect/PlatformError"
 import * as Redacted from "effect/Redacted"
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto"
+import { createSecureContext } from "node:tls"
 import type * as Tls from "../protocols/Tls.ts"
 import type * as Transport from "../Transport.ts"
 import * as Flags from "./flags.ts"
@@ -75,27 +77,57 @@ export const read = (path: string): Effect.Effect<string, Flags.Exited, FileSyst
     (fs) => Effect.catchTag(fs.readFileString(path), "PlatformError", cannotRead(path))
   )
 
-const readOptional = (path: Option.Option<string>) =>
-  Option.isSome(path) ? Effect.asSome(read(path.value)) : Effect.succeedNone
+/** What Node makes of a file; it says why not, and no more of the file than that. */
+const taking = <A>(take: () => A, otherwise: (why: string, code: unknown) => string): Effect.Effect<A, Flags.Exited> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(take())
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException
+      return Flags.failing(otherwise(message.replace(/^error:[0-9a-f]*:/i, ""), code), 66)
+    }
+  })
 
+const certificateIn = (path: string, pem: string) =>
+  taking(() => new X509Certificate(pem), (why) => `${path} has no certificate in PEM in it: ${why}`)
+
+const keyIn = (path: string, pem: string): Effect.Effect<KeyObject, Flags.Exited> =>
+  taking(() => createPrivateKey(pem), (why, code) =>
+    code === "ERR_MISSING_PASSPHRASE"
+      ? `the key in ${path} has a passphrase; openssl pkey -in ${path} -out FILE writes it without one`
+      : `${path} has no private key in PEM in it: ${why}`)
+
+const authorities = Effect.fnUntraced(function*(path: Option.Option<string>) {
+  if (Option.isNone(path)) return Option.none<string>()
+  const pem = yield* read(path.value)
+  yield* certificateIn(path.value, pem)
+  return Option.some(pem)
+})
+
+// What is wrong with the files is said now, and not to the first who connects.
 const certificate = Effect.fnUntraced(function*(
   flags: { readonly tlsCert: Option.Option<string>; readonly tlsKey: Option.Option<string> }
 ): Effect.fn.Return<Option.Option<Transport.TlsCertificate>, Flags.Exited, FileSystem.FileSystem> {
-  const cert = yield* readOptional(flags.tlsCert)
-  const key = yield* readOptional(flags.tlsKey)
-  if (Option.isSome(cert) !== Option.isSome(key)) {
+  const { tlsCert, tlsKey } = flags
+  if (Option.isNone(tlsCert) && Option.isNone(tlsKey)) return Option.none()
+  if (Option.isNone(tlsCert) || Option.isNone(tlsKey)) {
     return yield* Flags.failing("--tls-cert and --tls-key go together", Flags.usage)
   }
-  return Option.isSome(cert) && Option.isSome(key)
-    ? Option.some({ cert: cert.value, key: Redacted.make(key.value) })
-    : Option.none()
+  const cert = yield* read(tlsCert.value)
+  const key = yield* read(tlsKey.value)
+  const x509 = yield* certificateIn(tlsCert.value, cert)
+  if (!x509.checkPrivateKey(yield* keyIn(tlsKey.value, key))) {
+    return yield* Flags.failing(`${tlsKey.value} is not the key of the certificate in ${tlsCert.value}`, 66)
+  }
+  yield* taking(() => createSecureContext({ cert, key }), (why) => `cannot use ${tlsCert.value}: ${why}`)
+  return Option.some({ cert, key: Redacted.make(key) })
 })
 
 const serverOptions = Effect.fnUntraced(function*(
   flags: ServerFlags
 ): Effect.fn.Return<Option.Option<Tls.ServerOptions>, Flags.Exited, FileSystem.FileSystem> {
   const own = yield* certificate(flags)
-  const ca = yield* readOptional(flags.tlsClientCa)
+  const ca = yield* authorities(flags.tlsClientCa)
   if (Option.isSome(ca) && Option.isNone(own)) {
     return yield* Flags.failing("--tls-client-ca needs --tls-cert and --tls-key", Flags.usage)
   }
@@ -113,8 +145,8 @@ export const serving = Effect.fnUntraced(function*(flags: ServerFlags) {
   if (Option.isNone(first)) return Option.none<Effect.Effect<Tls.ServerOptions>>()
   let current = first.value
   const again = Effect.matchEffect(serverOptions(flags), {
-    // It was said why, and what there is goes on.
-    onFailure: () => Effect.void,
+    // It was said why.
+    onFailure: () => Console.error("the certificate stays what it was"),
     onSuccess: (options) => {
       if (Option.isSome(options)) current = options.value
       return Console.log("certificate read again")
@@ -144,7 +176,7 @@ export const clientOptions = Effect.fnUntraced(function*(
   host: string
 ): Effect.fn.Return<Tls.ClientOptions, Flags.Exited, FileSystem.FileSystem> {
   const own = yield* certificate(flags)
-  const ca = yield* readOptional(flags.tlsCa)
+  const ca = yield* authorities(flags.tlsCa)
   return {
     servername: Option.getOrElse(flags.tlsName, () => host),
     verify: flags.tlsVerify,

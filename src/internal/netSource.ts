@@ -37,7 +37,7 @@ function onDrain(this: Sourced): void {
   this[SourceKey]?.drained(Effect.void)
 }
 // It listens from the beginning: an error that nobody hears ends the process.
-export function onError(this: Sourced, error: Error): void {
+function onError(this: Sourced, error: Error): void {
   this[SourceKey]?.onError(error)
 }
 function onClose(this: Sourced): void {
@@ -47,6 +47,11 @@ function onClose(this: Sourced): void {
 function onTlsError(this: Sourced, error: Error): void {
   this[SourceKey]?.onError(error)
   this.destroy()
+}
+
+/** Each socket needs it from its beginning, before there is a source. */
+export const hearErrors = (conn: NodeNet.Socket): void => {
+  conn.on("error", onError)
 }
 
 const listen = (conn: NodeNet.Socket): void => {
@@ -130,12 +135,17 @@ export class NetSource implements Source {
   }
 
   attach(to: SourceEvents): void {
-    const { broken, conn } = this
+    if (this.events === undefined) listen(this.conn)
     this.events = to
-    listen(conn)
-    // It broke between its birth and now.
-    if (broken !== undefined) this.onEnd(socketError(new Socket.SocketReadError({ cause: broken })))
-    else if (conn.destroyed) this.onEnd(undefined)
+    this.noticeEnd()
+  }
+
+  /** It may have ended or broken before anybody listened. */
+  private noticeEnd(): void {
+    const { broken, conn } = this
+    if (broken !== undefined) this.onError(broken)
+    else if (conn.errored !== null) this.onError(conn.errored)
+    else if (conn.destroyed || conn.readableEnded) this.onEnd(undefined)
   }
 
   onData(chunk: Uint8Array): void {
@@ -246,6 +256,7 @@ export class NetSource implements Source {
       return Effect.map(NodeTls.secure(conn, options), ({ socket, tls }) => {
         this.encrypt(socket, options.role)
         listen(socket)
+        this.noticeEnd()
         return tls
       })
     })

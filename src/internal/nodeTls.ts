@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import type { X509Certificate } from "node:crypto"
+import { X509Certificate } from "node:crypto"
 import * as NodeNet from "node:net"
 import type { Duplex } from "node:stream"
 import * as NodeTls from "node:tls"
@@ -61,6 +61,8 @@ const verifyErrors: Record<string, TlsFailureKind> = {
   PATH_LENGTH_EXCEEDED: "bad-certificate",
   INVALID_PURPOSE: "bad-certificate",
   CERT_REJECTED: "bad-certificate",
+  // Such as a key that is too short, or a digest that is too weak.
+  UNSPECIFIED: "bad-certificate",
   ERR_TLS_DH_PARAM_SIZE: "no-shared-cipher"
 }
 
@@ -92,6 +94,8 @@ const found: Record<string, TlsFailureKind> = {
   NO_SUITABLE_SIGNATURE_ALGORITHM: "no-shared-cipher",
   NO_APPLICATION_PROTOCOL: "no-shared-alpn",
   PEER_DID_NOT_RETURN_A_CERTIFICATE: "certificate-required",
+  DECRYPTION_FAILED_OR_BAD_RECORD_MAC: "bad-record",
+  CIPHER_OPERATION_FAILED: "bad-record",
   UNEXPECTED_EOF_WHILE_READING: "cut"
 }
 
@@ -105,12 +109,18 @@ const unusable: ReadonlySet<string> = new Set([
 
 const brokenRecords: ReadonlySet<string> = new Set([
   "DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
+  // So says TLS 1.2 with AES-GCM.
+  "CIPHER_OPERATION_FAILED",
   "BAD_RECORD_TYPE",
   "WRONG_VERSION_NUMBER",
   "PACKET_LENGTH_TOO_LONG",
   "DATA_LENGTH_TOO_LONG",
   "BAD_LENGTH"
 ])
+
+/** It may quote names in a certificate; and Node adds advice for whoever starts it. */
+const told = (error: TlsError): string =>
+  Excerpt.ofText((error.reason ?? error.message).replace(/; if the root CA is installed locally.*$/, ""))
 
 /**
  * What an error of Node's TLS means, or `undefined` where it is none of TLS.
@@ -120,12 +130,12 @@ const brokenRecords: ReadonlySet<string> = new Set([
 export const failureOf = (error: TlsError, progress: Progress): TlsFailure | undefined => {
   const { code } = error
   if (code === undefined) return undefined
-  // It may quote names in a certificate.
-  const detail = Excerpt.ofText(error.reason ?? error.message)
+  const detail = told(error)
   const failure = (kind: TlsFailureKind, fault: "peer" | "local" = "peer") => new TlsFailure({ kind, detail, fault })
   const verify = verifyErrors[code]
   if (verify !== undefined) return failure(verify)
-  const problem = /^ERR_SSL_(.*)$/.exec(code)?.[1]
+  if (code === "ERR_TLS_RENEGOTIATION_DISABLED") return failure("protocol")
+  const problem = /^ERR_O?SSL_(.*)$/.exec(code)?.[1]
   if (problem === undefined) return undefined
   const alert = /(?:^|_)ALERT_(.*)$/.exec(problem)?.[1]
   const asked = progress.role === "client" ? "local" : "peer"
@@ -162,26 +172,35 @@ export const failureOf = (error: TlsError, progress: Progress): TlsFailure | und
 
 const bufferOf = (pem: string | Uint8Array) => typeof pem === "string" ? pem : Buffer.from(pem)
 
-// A context is dear to make, and one is enough for all the connections that are told the same.
-const contexts = new WeakMap<object, NodeTls.SecureContext>()
+// A context is dear to make, and one is enough for all the connections that are told the same. A certificate that stands
+// in the options of several servers has one in each: what else they say is in it too.
+const contexts = new WeakMap<Options, WeakMap<object, NodeTls.SecureContext>>()
 
 const contextOf = (options: Options, certificate: Transport.TlsCertificate | undefined): NodeTls.SecureContext => {
-  const key = certificate === undefined || certificate === options.certificate ? options : certificate
-  const known = contexts.get(key)
+  let prepared = contexts.get(options)
+  if (prepared === undefined) contexts.set(options, prepared = new WeakMap())
+  const known = prepared.get(certificate ?? options)
   if (known !== undefined) return known
-  const { ca } = options
+  const ca = options.ca === undefined
+    ? undefined
+    : (Array.isArray(options.ca) ? options.ca : [options.ca]).map(bufferOf)
+  // Node passes over those that are none, and then no peer can be verified.
+  for (const authority of ca ?? []) void new X509Certificate(authority)
   const context = NodeTls.createSecureContext({
     minVersion: options.minVersion ?? "TLSv1.2",
     maxVersion: options.maxVersion ?? "TLSv1.3",
+    // Without one, a client that comes back with its session is refused where clients show certificates. Its ticket is
+    // worth nothing to another context.
+    ...options.role === "server" && { sessionIdContext: "effect-handshake" },
     ...options.ciphers !== undefined && { ciphers: options.ciphers },
-    ...ca !== undefined && { ca: (Array.isArray(ca) ? ca : [ca]).map(bufferOf) },
+    ...ca !== undefined && { ca },
     ...certificate !== undefined && {
       cert: bufferOf(certificate.cert),
       key: bufferOf(Redacted.value(certificate.key)),
       ...certificate.passphrase !== undefined && { passphrase: Redacted.value(certificate.passphrase) }
     }
   })
-  contexts.set(key, context)
+  prepared.set(certificate ?? options, context)
   return context
 }
 
@@ -197,7 +216,16 @@ export const certificateFor = (
 
 class UnknownName extends Error {}
 
+class BadCertificate extends Error {}
+
+// What Node does not tell the client: fatal alerts in clear, where the server has said nothing else yet (RFC 8446 6).
+const alert = (description: number) => Uint8Array.of(21, 3, 3, 0, 2, 2, description)
+const internalError = alert(80)
+const unrecognizedName = alert(112)
+
 const begin = (stream: Duplex, options: Options): NodeTls.TLSSocket => {
+  // Node would take the name of the host instead, or localhost.
+  if (options.role === "client" && options.servername === "") throw new Error("the server has no name")
   const common = {
     secureContext: contextOf(options, options.certificate),
     ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] }
@@ -222,9 +250,19 @@ const begin = (stream: Duplex, options: Options): NodeTls.TLSSocket => {
     ...(options.names !== undefined || unknownName === "refuse") && {
       SNICallback: (servername, done) => {
         const certificate = certificateFor(options, servername)
-        if (certificate !== undefined) return done(null, contextOf(options, certificate))
-        if (unknownName !== "refuse") return done(null)
-        done(new UnknownName(`there is no certificate for ${Excerpt.ofString(servername)}`))
+        if (certificate === undefined) {
+          if (unknownName !== "refuse") return done(null)
+          stream.write(unrecognizedName)
+          return done(new UnknownName(`there is no certificate for ${Excerpt.ofString(servername)}`))
+        }
+        let context: NodeTls.SecureContext
+        try {
+          context = contextOf(options, certificate)
+        } catch (cause) {
+          stream.write(internalError)
+          return done(new BadCertificate(messageOf(cause)))
+        }
+        done(null, context)
       }
     }
   })
@@ -281,24 +319,23 @@ const refusalOf = (socket: NodeTls.TLSSocket, options: Transport.TlsServerOption
       ? undefined
       : new TlsFailure({ kind: "certificate-required", detail: "the client has shown none", fault: "peer" })
   }
-  return error ? new TlsFailure({ kind: "certificate-refused", detail: error.message, fault: "peer" }) : undefined
+  return error ? new TlsFailure({ kind: "certificate-refused", detail: told(error), fault: "peer" }) : undefined
 }
 
+const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+
 const badConfiguration = (cause: unknown) =>
-  new TlsFailure({
-    kind: "bad-configuration",
-    detail: cause instanceof Error ? cause.message : String(cause),
-    fault: "local"
-  })
+  new TlsFailure({ kind: "bad-configuration", detail: Excerpt.ofText(messageOf(cause)), fault: "local" })
 
 const cut = (cause: Error | undefined) =>
   new TlsFailure({
     kind: "cut",
-    detail: cause?.message ?? "the peer ended the connection before TLS was there",
+    detail: cause === undefined ? "the peer ended the connection before TLS was there" : Excerpt.ofText(cause.message),
     fault: cause === undefined ? "peer" : "network"
   })
 
-const hasEnded = (error: Error): boolean => "code" in error && error.code === "ECONNRESET"
+// Node says of an orderly end that it was a reset; that of the system comes from a call.
+const hasEnded = (error: Error): boolean => "code" in error && error.code === "ECONNRESET" && !("syscall" in error)
 
 /**
  * Shakes hands over a stream that nobody else reads or writes any more. Interrupted, or failed, it has destroyed it.
@@ -316,19 +353,22 @@ export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured,
     try {
       socket = begin(stream, options)
     } catch (cause) {
+      if (role === "server") stream.write(internalError)
       stream.destroy()
       return resume(Effect.fail(badConfiguration(cause)))
     }
+    // An error that comes when nobody listens ends the process.
+    socket.on("error", ignore)
     socket.pause()
     const ready = role === "client" ? "secureConnect" : "secure"
     const off = () => {
       socket.off(ready, onReady)
       socket.off("error", onError)
+      socket.off("end", onClose)
       socket.off("close", onClose)
     }
     const fail = (failure: TlsFailure) => {
       off()
-      socket.on("error", ignore)
       socket.destroy()
       resume(Effect.fail(failure))
     }
@@ -340,6 +380,8 @@ export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured,
         : socket.getPeerX509Certificate() !== undefined
       const tls = describe(socket, options, verified)
       off()
+      // The peer has proved who it is, once and for all.
+      socket.disableRenegotiation()
       resume(Effect.succeed({ socket, tls }))
     }
     const onError = (error: Error) => {
@@ -347,6 +389,8 @@ export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured,
       fail(
         error instanceof UnknownName
           ? new TlsFailure({ kind: "unknown-name", detail: error.message, fault: "peer" })
+          : error instanceof BadCertificate
+          ? badConfiguration(error)
           : failureOf(error, { role, secure: false, sawCertificate }) ??
             cut(hasEnded(error) ? streamError : error)
       )
@@ -354,10 +398,11 @@ export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured,
     const onClose = () => fail(cut(streamError))
     socket.on(ready, onReady)
     socket.on("error", onError)
+    // A half-open socket of a server does not close by itself.
+    socket.on("end", onClose)
     socket.on("close", onClose)
     return Effect.sync(() => {
       off()
-      socket.on("error", ignore)
       socket.destroy()
     })
   })

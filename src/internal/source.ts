@@ -31,7 +31,9 @@ export type TlsOptions = Transport.TlsClientOptions | Transport.TlsServerOptions
 export interface Source {
   /** It may be found out only when it is asked for, and not any more when the source is destroyed. */
   readonly peer: Peer.Peer
-  /** Says where the bytes go; called once, before any other method. The source is paused. */
+  /**
+   * Says where the bytes go; called before any other method, and once more where TLS comes between. The source is paused.
+   */
   attach(events: SourceEvents): void
   /** Lets bytes come, until `pause`. One more chunk may come after that. */
   resume(): void

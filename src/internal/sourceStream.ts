@@ -16,13 +16,16 @@ type Done = (error?: Error | null) => void
 
 type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 
+/** How much waits here at most in each direction, above what the source itself keeps. One record of TLS has as much. */
+const highWaterMark = 16 * 1024
+
 /** It owns the source: destroyed, it gives it up. */
 export class SourceStream extends Duplex implements SourceEvents {
   private readonly source: Source
   private readonly fork: Fork
 
   constructor(source: Source, fork: Fork) {
-    super({ allowHalfOpen: true })
+    super({ allowHalfOpen: true, highWaterMark })
     this.source = source
     this.fork = fork
     source.attach(this)

@@ -19,7 +19,7 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as NodeNet from "node:net"
-import { NetSource, onError } from "../internal/netSource.ts"
+import { hearErrors, NetSource } from "../internal/netSource.ts"
 import { AcceptTypeId, type DirectServer, type Source, type SourceSocket, SourceTypeId } from "../internal/source.ts"
 
 const socketError = (reason: Socket.SocketErrorReason) => new Socket.SocketError({ reason })
@@ -126,7 +126,7 @@ const dial = (
       conn.once("connect", () => {
         conn.off("error", refused)
         conn.pause()
-        conn.on("error", onError)
+        hearErrors(conn)
         resume(Effect.succeed(conn))
       })
       return Effect.sync(() => {
@@ -218,7 +218,7 @@ export const makeServer = Effect.fnUntraced(function*(
   const server = NodeNet.createServer(
     { noDelay: true, allowHalfOpen: true, ...options, pauseOnConnect: true },
     (conn) => {
-      conn.on("error", onError)
+      hearErrors(conn)
       if (accept !== undefined) return accept(conn)
       parked.add(conn)
       conn.once("close", () => parked.delete(conn))

@@ -322,17 +322,20 @@ export const format = (frame: Frame): string => Frames.describe(frame)
  * **Example** (One port, two protocols)
  *
  * ```ts
- * import { Handshake } from "effect-handshake"
+ * import { Handshake, Transport } from "effect-handshake"
  * import * as Http2 from "effect-handshake/protocols/Http2"
  * import * as Line from "effect-handshake/protocols/Line"
  * import { Effect } from "effect"
  *
- * const line = Line.server.pipe(Effect.map((transport) => ({ protocol: "line" as const, transport })))
- * const h2 = Http2.server().pipe(Effect.map((transport) => ({ protocol: "h2" as const, transport })))
+ * const line = Effect.map(Line.server, Transport.extend({ protocol: "line" }))
  *
  * const server = Handshake.firstOf([
- *   { name: "HTTP/2", accepts: Http2.isPreface, handshake: Effect.map(h2, (it) => it as typeof it | Effect.Success<typeof line>) }
+ *   { name: "HTTP/2", accepts: Http2.isPreface, handshake: Http2.server() },
+ *   { name: "line", accepts: () => true, handshake: line }
  * ])
+ *
+ * console.log(Http2.isPreface(new TextEncoder().encode("PRI * HTTP"))) // => undefined
+ * console.log(Http2.isPreface(new TextEncoder().encode("You ready?"))) // => false
  * ```
  *
  * @category guards
@@ -433,7 +436,7 @@ export interface Session {
  * SETTINGS, which were acknowledged already and come so that their place among other frames is known. PING, the
  * acknowledgement of SETTINGS and unknown frames are handled below it.
  *
- * All of these may be sent but SETTINGS: see {@link changeSettings}.
+ * All of these may be sent but SETTINGS: those are changed with {@link changeSettings} and acknowledged by themselves.
  *
  * @category models
  * @since 0.1.0
@@ -584,42 +587,41 @@ const acknowledged = Effect.fnUntraced(
     })
 )
 
-const start = (role: Role, options: Resolved) =>
-  Effect.gen(function*() {
-    const clock = yield* Clock.Clock
-    const connection = new Internal.Connection({
-      role,
-      limits: options.limits,
-      calm: options.calm,
-      now: () => clock.currentTimeMillisUnsafe()
-    })
-    const opened = yield* Transport.framed(connection.codec, { describe: Internal.describe })
-    const settings = connection.announce(options.settings)
-    if (role === "client") {
-      yield* Handshake.send(opened, { _tag: "Start", settings }, { name: "send preface and SETTINGS" })
-    } else {
-      // Before the preface is there: a client may wait for it.
-      yield* Handshake.send(opened, settings, { name: "send SETTINGS" })
-      yield* receive(
-        opened,
-        connection,
-        "preface",
-        "the connection preface \"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n\"",
-        (frame) => frame._tag === "Preface" ? frame : undefined
-      )
-    }
-    const theirs = yield* receive(
+const start = Effect.fnUntraced(function*(role: Role, options: Resolved) {
+  const clock = yield* Clock.Clock
+  const connection = new Internal.Connection({
+    role,
+    limits: options.limits,
+    calm: options.calm,
+    now: () => clock.currentTimeMillisUnsafe()
+  })
+  const opened = yield* Transport.framed(connection.codec, { describe: Internal.describe })
+  const settings = connection.announce(options.settings)
+  if (role === "client") {
+    yield* Handshake.send(opened, { _tag: "Start", settings }, { name: "send preface and SETTINGS" })
+  } else {
+    // Before the preface is there: a client may wait for it.
+    yield* Handshake.send(opened, settings, { name: "send SETTINGS" })
+    yield* receive(
       opened,
       connection,
-      "SETTINGS",
-      "SETTINGS as the first frame",
-      (frame) => frame._tag === "Settings" ? frame : frame._tag === "GoAway" ? rejection(frame) : undefined
+      "preface",
+      "the connection preface \"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n\"",
+      (frame) => frame._tag === "Preface" ? frame : undefined
     )
-    connection.acknowledges(theirs)
-    yield* acknowledge(opened)
-    if (options.awaitAcknowledgement) yield* acknowledged(opened, connection, options.settingsTimeout)
-    return yield* keep(opened, connection, options)
-  })
+  }
+  const theirs = yield* receive(
+    opened,
+    connection,
+    "SETTINGS",
+    "SETTINGS as the first frame",
+    (frame) => frame._tag === "Settings" ? frame : frame._tag === "GoAway" ? rejection(frame) : undefined
+  )
+  connection.acknowledges(theirs)
+  yield* acknowledge(opened)
+  if (options.awaitAcknowledgement) yield* acknowledged(opened, connection, options.settingsTimeout)
+  return yield* keep(opened, connection, options)
+})
 
 /** What belongs to a transport behind its handshake. */
 interface Kept {

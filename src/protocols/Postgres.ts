@@ -586,15 +586,15 @@ export type ServerOptions = ServerSide.Options
  * import * as Net from "effect-handshake/node/Net"
  * import * as Postgres from "effect-handshake/protocols/Postgres"
  * import { NodeCrypto } from "@effect/platform-node"
- * import { Effect, Layer, Redacted } from "effect"
+ * import { Effect, Layer, Redacted, Stream } from "effect"
  *
  * const layer = Server.layer({
  *   handshake: Postgres.server(),
  *   serve: (transport) =>
- *     Effect.forever(Effect.flatMap(transport.receive, (message) =>
+ *     Stream.runForEach(transport.incoming, (message) =>
  *       message._tag === "Query"
  *         ? transport.sendAll([{ _tag: "EmptyQueryResponse" }, { _tag: "ReadyForQuery", status: "idle" }])
- *         : Effect.void))
+ *         : Effect.void)
  * }).pipe(
  *   Layer.provide(Net.layerServer({ host: "127.0.0.1", port: 5432 })),
  *   Layer.provide(Postgres.layerUsers([{ user: "ann", password: Redacted.make("correct horse") }])),

@@ -1,20 +1,29 @@
 /**
- * The command as a process of its own.
+ * The command: as a process of its own, which takes a second to start, and in this one.
  */
+import * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import * as Command from "../../src/cli/command.ts"
+import { Exited } from "../../src/cli/flags.ts"
 import { Heard } from "./tcp.ts"
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
 
-/** Runs the command until the scope closes. */
-export const run = (...args: ReadonlyArray<string>) =>
+// What whoever runs the tests has there is none of theirs.
+const { PGPASSWORD: _, ...withoutPassword } = process.env
+
+/** Runs the command with these variables besides those of this process, until the scope closes. */
+export const runIn = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const child = spawn(process.execPath, [main, ...args], {
         stdio: ["ignore", "pipe", "pipe"],
-        env: { ...process.env, NO_COLOR: "1" }
+        env: { ...withoutPassword, NO_COLOR: "1", ...env }
       })
       let exit: number | NodeJS.Signals | undefined
       const stdout = new Heard(() => exit !== undefined)
@@ -40,6 +49,9 @@ export const run = (...args: ReadonlyArray<string>) =>
           stdout.until("the process to end", () => exit !== undefined),
           () => exit
         ),
+        /** Waits until it has said this, on standard output or on standard error. */
+        says: (text: string) => stdout.until(JSON.stringify(text), () => stdout.text.includes(text)),
+        complains: (text: string) => stderr.until(JSON.stringify(text), () => stderr.text.includes(text)),
         firstLine: Effect.map(
           stdout.until("a line", () => exit !== undefined || stdout.text.includes("\n")),
           () => stdout.text.split("\n")[0]
@@ -49,11 +61,73 @@ export const run = (...args: ReadonlyArray<string>) =>
     (process) => Effect.andThen(process.kill("SIGKILL"), process.exit)
   )
 
+/** Runs the command until the scope closes. */
+export const run = (...args: ReadonlyArray<string>) => runIn({}, ...args)
+
+const portOf = (line: string, stderr: string): Effect.Effect<number> => {
+  const port = /^listening on (?:127\.0\.0\.1|\[::1\]):(\d+)$/.exec(line)?.[1]
+  return port === undefined
+    ? Effect.die(new Error(`no port in ${JSON.stringify(line)}${stderr}`))
+    : Effect.succeed(Number(port))
+}
+
+/** A server of the command, when it listens. */
+export const serveIn = Effect.fnUntraced(function*(
+  env: Readonly<Record<string, string>>,
+  ...args: ReadonlyArray<string>
+) {
+  const process = yield* runIn(env, "serve", ...args)
+  return { ...process, port: yield* portOf(yield* process.firstLine, process.stderr()) }
+})
+
 /** `serve line` on a free port. */
-export const serve = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
-  const process = yield* run("serve", "line", "--port", "0", ...args)
-  const line = yield* process.firstLine
-  const port = /^listening on 127\.0\.0\.1:(\d+)$/.exec(line)?.[1]
-  if (port === undefined) return yield* Effect.die(new Error(`no port in ${JSON.stringify(line)}${process.stderr()}`))
-  return { ...process, port: Number(port) }
+export const serve = (...args: ReadonlyArray<string>) => serveIn({}, "line", "--port", "0", ...args)
+
+const consoleOf = (stdout: Heard, stderr: Heard): Console.Console => ({
+  ...globalThis.console,
+  log: (...words) => stdout.push(Buffer.from(`${words.join(" ")}\n`)),
+  error: (...words) => stderr.push(Buffer.from(`${words.join(" ")}\n`))
+})
+
+/** Runs the command in this process, until the scope closes; to interrupt it is what a signal does. */
+export const startHere = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
+  let code: number | undefined
+  const stdout = new Heard(() => code !== undefined)
+  const stderr = new Heard(() => code !== undefined)
+  const fiber = yield* Effect.forkScoped(
+    Command.run(args).pipe(
+      Effect.provideService(Console.Console, consoleOf(stdout, stderr)),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+          code = error === undefined ? 0 : error instanceof Exited ? error.code : 1
+          stdout.changed()
+        })
+      )
+    )
+  )
+  return {
+    fiber,
+    stdout: () => stdout.text,
+    stderr: () => stderr.text,
+    firstLine: Effect.map(
+      stdout.until("a line", () => code !== undefined || stdout.text.includes("\n")),
+      () => stdout.text.split("\n")[0]
+    ),
+    exit: Effect.map(Fiber.await(fiber), () => code)
+  }
+})
+
+/** Runs the command in this process to its end. */
+export const here = (...args: ReadonlyArray<string>) =>
+  Effect.scoped(Effect.gen(function*() {
+    const running = yield* startHere(...args)
+    const code = yield* running.exit
+    return { code, stdout: running.stdout(), stderr: running.stderr() }
+  }))
+
+/** A server of the command in this process, when it listens. */
+export const serveHere = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
+  const running = yield* startHere("serve", ...args)
+  return { ...running, port: yield* portOf(yield* running.firstLine, running.stderr()) }
 })

@@ -15,16 +15,18 @@ export interface Bounds {
 export class Calm {
   private readonly bounds: Bounds
   private tokens: number
-  private filledAt = -Infinity
+  private filledAt: number
 
-  constructor(bounds: Bounds) {
+  constructor(bounds: Bounds, now: number) {
     this.bounds = bounds
     this.tokens = bounds.burst
+    this.filledAt = now
   }
 
   /** Takes a token at a time, unless none is left. */
   take(now: number): boolean {
     const { burst, perSecond } = this.bounds
+    // A clock may be set back.
     const since = Math.max(0, now - this.filledAt)
     this.tokens = Math.min(burst, this.tokens + since * perSecond / 1000)
     this.filledAt = Math.max(this.filledAt, now)

@@ -8,7 +8,7 @@ import * as Result from "effect/Result"
 import * as Codec from "../../Codec.ts"
 import { ByteWriter } from "../../internal/bytes.ts"
 import { type Bounds as CalmBounds, Calm } from "./calm.ts"
-import { decodeMany, FrameDecoder, type Limits } from "./decoder.ts"
+import { FrameDecoder, type Limits } from "./decoder.ts"
 import { type Name, unencodable, violation } from "./errorCode.ts"
 import * as Frame from "./frame.ts"
 import * as Preface from "./preface.ts"
@@ -88,14 +88,13 @@ export class Connection implements Codec.Decoder<Received> {
   private phase: "preface" | "first" | "stranger" | "open" | "over"
   // How many of the unread bytes were looked at, so that none is twice.
   private looked = 0
-  private failure: Result.Result<never, Codec.CodecError> | undefined = undefined
-  /** Called once, when the peer breaks the rules. */
+  /** Called when the peer breaks the rules. Nothing is decoded behind that, so it is once. */
   onViolation: ((error: Codec.CodecError) => void) | undefined = undefined
 
   constructor({ calm, limits, now, role }: Options) {
     this.role = role
     this.now = now
-    this.calm = new Calm(calm)
+    this.calm = new Calm(calm, now())
     this.frames = new FrameDecoder({ ...limits, maxFrameSize: Settings.defaults.maxFrameSize })
     this.phase = role === "server" ? "preface" : "first"
   }
@@ -103,17 +102,9 @@ export class Connection implements Codec.Decoder<Received> {
   // Decoding -----------------------------------------------------------------------------------------------------------
 
   decode(input: Codec.ByteBuffer): Result.Result<Received, Codec.CodecError> | undefined {
-    if (this.failure !== undefined) return this.failure
     const result = this.decodeNext(input)
-    if (result !== undefined && Result.isFailure(result)) {
-      this.failure = Result.fail(result.failure)
-      this.onViolation?.(result.failure)
-    }
+    if (result !== undefined && Result.isFailure(result)) this.onViolation?.(result.failure)
     return result
-  }
-
-  decodeMany(input: Codec.ByteBuffer, max: number): Array<Received> {
-    return decodeMany(this, input, max)
   }
 
   private decodeNext(input: Codec.ByteBuffer): Result.Result<Received, Codec.CodecError> | undefined {
@@ -148,15 +139,14 @@ export class Connection implements Codec.Decoder<Received> {
   private decodeFirst(input: Codec.ByteBuffer): Result.Result<Received, Codec.CodecError> | undefined {
     if (input.length < Frame.headerLength) return undefined
     const header = Frame.headerOf(input)
-    const isSettings = header.type === Frame.Type.SETTINGS && !Frame.isAck(header)
-    if (!isSettings && header.type !== Frame.Type.GOAWAY) {
+    if (header.type !== Frame.Type.SETTINGS && header.type !== Frame.Type.GOAWAY) {
       if (Preface.isText(input, Frame.headerLength)) return this.decodeStranger(input)
       this.phase = "over"
       input.skip(Frame.headerLength)
       return Result.succeed({ _tag: "Stranger", received: Frame.describeHeader(header) })
     }
     const result = this.decodeFrame(input)
-    if (result !== undefined && isSettings) this.phase = "open"
+    if (result !== undefined) this.phase = "open"
     return result
   }
 
@@ -276,6 +266,8 @@ export class Connection implements Codec.Decoder<Received> {
   /** What the peer has announced, with what nobody has acknowledged yet. */
   private heard: Settings.Settings = Settings.defaults
   private readonly unanswered: Array<Frame.SettingsFrame> = []
+  /** How many acknowledgements are to be sent. */
+  private acknowledgementsDue = 0
   private hasHeard = false
 
   /** Whether the peer has acknowledged all that was announced. */
@@ -308,6 +300,7 @@ export class Connection implements Codec.Decoder<Received> {
   acknowledges(frame: Frame.SettingsFrame): boolean {
     if (this.unanswered[0] !== frame) return false
     this.unanswered.shift()
+    this.acknowledgementsDue++
     this.remote = { ...this.remote, ...frame.settings }
     return true
   }
@@ -375,6 +368,8 @@ export class Connection implements Codec.Decoder<Received> {
           ? wrong("PROTOCOL_ERROR", "ENABLE_CONNECT_PROTOCOL is not taken back")
           : undefined
       }
+      case "SettingsAck":
+        return this.acknowledgementsDue > 0 ? undefined : wrong("PROTOCOL_ERROR", "there is nothing to acknowledge")
       case "Data":
         return Frame.flowControlled(frame) > Math.max(0, this.sendWindow)
           ? wrong("FLOW_CONTROL_ERROR", `the peer takes ${this.sendWindow} bytes now`)
@@ -408,6 +403,9 @@ export class Connection implements Codec.Decoder<Received> {
         return
       case "WindowUpdate":
         if (frame.streamId === 0) this.receiveWindow += frame.increment
+        return
+      case "SettingsAck":
+        this.acknowledgementsDue--
         return
       case "Settings":
         this.announcing = undefined

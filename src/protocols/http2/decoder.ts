@@ -17,17 +17,6 @@ export interface Limits {
   readonly maxContinuations: number
 }
 
-/** Frames one after another, up to the first failure, which `decode` finds again. */
-export const decodeMany = <In>(decoder: Codec.Decoder<In>, input: Codec.ByteBuffer, max: number): Array<In> => {
-  const frames: Array<In> = []
-  while (frames.length < max) {
-    const result = decoder.decode(input)
-    if (result === undefined || Result.isFailure(result)) break
-    frames.push(result.success)
-  }
-  return frames
-}
-
 /** A header block of which the end has not come. */
 interface Block {
   readonly streamId: number
@@ -44,21 +33,12 @@ interface Block {
 export class FrameDecoder implements Codec.Decoder<Frame.Frame> {
   limits: Limits
   private block: Block | undefined = undefined
-  // Nothing comes behind it.
-  private failure: Result.Result<never, Codec.CodecError> | undefined = undefined
 
   constructor(limits: Limits) {
     this.limits = limits
   }
 
   decode(input: Codec.ByteBuffer): Result.Result<Frame.Frame, Codec.CodecError> | undefined {
-    if (this.failure !== undefined) return this.failure
-    const result = this.decodeNext(input)
-    if (result !== undefined && Result.isFailure(result)) this.failure = Result.fail(result.failure)
-    return result
-  }
-
-  private decodeNext(input: Codec.ByteBuffer): Result.Result<Frame.Frame, Codec.CodecError> | undefined {
     if (input.length < Frame.headerLength) return undefined
     const header = Frame.headerOf(input)
     const wrong = this.check(header)
@@ -112,9 +92,5 @@ export class FrameDecoder implements Codec.Decoder<Frame.Frame> {
       if (!frame.endHeaders) this.block = { streamId: frame.streamId, length, continuations: 0 }
     }
     return Result.succeed(frame)
-  }
-
-  decodeMany(input: Codec.ByteBuffer, max: number): Array<Frame.Frame> {
-    return decodeMany(this, input, max)
   }
 }

@@ -163,7 +163,7 @@ export const headerOf = (input: Codec.ByteBuffer): Header => ({
 })
 
 /** Whether it is SETTINGS or PING with the flag ACK. */
-export const isAck = ({ flags }: Header): boolean => (flags & ack) !== 0
+const isAck = ({ flags }: Header): boolean => (flags & ack) !== 0
 
 /** A frame by its header, for errors: the payload may hold what nobody else should see. */
 export const describeHeader = ({ flags, length, streamId, type }: Header): string =>

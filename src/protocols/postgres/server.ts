@@ -716,8 +716,8 @@ const converse = Effect.fnUntraced(function*(
   const letIn: ReadonlyArray<Messages.BackendMessage> = [...proof, { _tag: "AuthenticationOk" }]
   if (!(yield* hasDatabase(options.databases, agreed))) {
     // Whether there is a database is told to those who are let in only.
-    yield* Handshake.step(transport.sendAll(letIn), "session")
-    yield* Handshake.step(talk.judged(rejection(Errors.noDatabase(database))), "session")
+    const told = Effect.andThen(transport.sendAll(letIn), talk.judged(rejection(Errors.noDatabase(database))))
+    return yield* Handshake.step(told, "session")
   }
 
   const backendKey = yield* serving.sessions.freshKey(keyLength[agreed.version])

@@ -1,0 +1,491 @@
+/**
+ * What `probe` does: shakes hands with a server as a client and tells how it went.
+ *
+ * @internal
+ */
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+import * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as Codec from "../Codec.ts"
+import * as Handshake from "../Handshake.ts"
+import { HandshakeError } from "../HandshakeError.ts"
+import * as Net from "../node/Net.ts"
+import * as Peer from "../Peer.ts"
+import * as Http2 from "../protocols/Http2.ts"
+import * as Line from "../protocols/Line.ts"
+import * as Postgres from "../protocols/Postgres.ts"
+import * as Tls from "../protocols/Tls.ts"
+import * as Transcript from "../Transcript.ts"
+import * as Transport from "../Transport.ts"
+import type { TransportError } from "../TransportError.ts"
+import { Exited, failing, masked, usage } from "./flags.ts"
+import * as TlsFlags from "./tls.ts"
+import * as Users from "./users.ts"
+
+/** What came of a handshake. */
+interface Ready {
+  readonly peer: Peer.Peer
+  readonly negotiated: Record<string, unknown>
+}
+
+type Client = Effect.Effect<Ready, HandshakeError | TransportError, Socket.Socket | Scope.Scope | Postgres.Crypto>
+
+/** What a command line says besides the URL. */
+export interface Flags extends TlsFlags.ClientFlags {
+  readonly passwordFile: Option.Option<string>
+  readonly timeout: Duration.Duration
+  readonly json: boolean
+  readonly record: Option.Option<string>
+}
+
+/** How a kind of URL is probed. */
+interface Scheme {
+  readonly protocol: string
+  readonly usage: string
+  /** The port where the URL has none. */
+  readonly port?: number
+  /** What its URLs may have besides a host and a port. */
+  readonly parts?: { readonly user: boolean; readonly path: boolean; readonly query: ReadonlyArray<string> }
+  /** The flags that are of use, of those that are not of use to all. */
+  readonly flags: ReadonlyArray<keyof typeof specific>
+  readonly client: (target: Target, flags: Flags) => Effect.Effect<Client, Exited, FileSystem.FileSystem>
+}
+
+/** The flags that are not of use to all, by their names, and whether they are given. */
+const specific = {
+  tlsCa: ["--tls-ca", ({ tlsCa }: Flags) => Option.isSome(tlsCa)],
+  tlsVerify: ["--tls-verify", ({ tlsVerify }: Flags) => tlsVerify !== "full"],
+  tlsName: ["--tls-name", ({ tlsName }: Flags) => Option.isSome(tlsName)],
+  tlsCert: ["--tls-cert", ({ tlsCert }: Flags) => Option.isSome(tlsCert)],
+  tlsKey: ["--tls-key", ({ tlsKey }: Flags) => Option.isSome(tlsKey)],
+  alpn: ["--alpn", ({ alpn }: Flags) => Option.isSome(alpn)],
+  passwordFile: ["--password-file", ({ passwordFile }: Flags) => Option.isSome(passwordFile)]
+} as const
+
+interface Target {
+  readonly scheme: Scheme
+  readonly url: URL
+  readonly host: string
+  readonly port: number
+}
+
+const ready = <T extends Transport.Transport.Any>(
+  transport: T,
+  negotiated: Record<string, unknown> = {}
+): Effect.Effect<Ready> => Effect.map(transport.peer, (peer) => ({ peer, negotiated }))
+
+/** How long a client listens whether the server refuses its certificate, or that it has none: TLS 1.3 says it late. */
+const lateRefusal = Duration.millis(200)
+
+const tls = Effect.fnUntraced(function*({ host }: Target, flags: Flags) {
+  const options = yield* TlsFlags.clientOptions(flags, host)
+  const alpn = Option.getOrUndefined(Option.map(flags.alpn, (list) => list.split(",").map((name) => name.trim())))
+  return Transport.framed(Codec.bytes).pipe(
+    Tls.client({ ...options, alpn }),
+    Effect.tap((transport) =>
+      Handshake.step(
+        // What the server says is none of TLS's business, nor whether it ends.
+        Effect.timeoutOption(
+          Effect.catchIf(transport.receive, ({ reason }) => reason._tag !== "TlsFailure", () => Effect.void),
+          lateRefusal
+        ),
+        "listen for a refusal"
+      )
+    ),
+    Effect.flatMap((transport) => ready(transport))
+  )
+})
+
+// JSON has no Infinity.
+const settingsOf = ({ settings }: Http2.Http2Transport): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(settings.remote).map(([name, value]) => [name, value === Infinity ? "unlimited" : value])
+  )
+
+const h2 = Http2.client({ awaitAcknowledgement: true }).pipe(
+  Effect.tap((transport) => Effect.ignore(Http2.goAway(transport))),
+  Effect.flatMap((transport) => ready(transport, { settings: settingsOf(transport) }))
+)
+
+const h2InsideTls = Effect.fnUntraced(function*({ host }: Target, flags: Flags) {
+  return Tls.client(Tls.alpn({ h2 }), yield* TlsFlags.clientOptions(flags, host))
+})
+
+const method = Schema.Literals(["scram-sha-256", "md5", "password", "trust"])
+
+/** What a URL may say, by the names of libpq (the PostgreSQL manual, 32.1.2). */
+const PostgresQuery = Schema.Struct({
+  sslmode: Schema.optionalKey(Schema.Literals(["disable", "prefer", "require", "verify-ca", "verify-full"])),
+  sslnegotiation: Schema.optionalKey(Schema.Literals(["postgres", "direct"])),
+  channel_binding: Schema.optionalKey(Schema.Literals(["disable", "prefer", "require"])),
+  require_auth: Schema.optionalKey(method),
+  application_name: Schema.optionalKey(Schema.String),
+  sslrootcert: Schema.optionalKey(Schema.String),
+  sslcert: Schema.optionalKey(Schema.String),
+  sslkey: Schema.optionalKey(Schema.String),
+  max_protocol_version: Schema.optionalKey(Schema.Literals(["3.0", "3.2"]))
+})
+
+/** Where a password may be, the first of these: in the URL, in a file, in `PGPASSWORD`. */
+const passwordOf = (url: URL, { passwordFile }: Flags) =>
+  url.password !== ""
+    ? Effect.succeedSome(Redacted.make(decodeURIComponent(url.password)))
+    : Option.isSome(passwordFile)
+    ? Effect.asSome(Effect.map(TlsFlags.read(passwordFile.value), (text) => Redacted.make(text.replace(/\r?\n$/, ""))))
+    : Users.environmentPassword
+
+const postgres = Effect.fnUntraced(function*({ host, url }: Target, flags: Flags) {
+  if (url.username === "") {
+    return yield* failing("a URL of PostgreSQL needs a user, as in postgres://ann@127.0.0.1", usage)
+  }
+  const query = yield* Effect.catch(
+    Schema.decodeUnknownEffect(PostgresQuery)(Object.fromEntries(url.searchParams)),
+    (error) => failing(`the URL cannot be used: ${error.message.replaceAll(/\s*\n\s*/g, " ")}`, usage)
+  )
+  const tls = yield* TlsFlags.clientOptions(
+    {
+      ...flags,
+      tlsCa: Option.orElse(Option.fromUndefinedOr(query.sslrootcert), () => flags.tlsCa),
+      tlsCert: Option.orElse(Option.fromUndefinedOr(query.sslcert), () => flags.tlsCert),
+      tlsKey: Option.orElse(Option.fromUndefinedOr(query.sslkey), () => flags.tlsKey)
+    },
+    host
+  )
+  const password = yield* passwordOf(url, flags)
+  const database = decodeURIComponent(url.pathname.slice(1))
+  const options: Postgres.ClientOptions = {
+    user: decodeURIComponent(url.username),
+    host: tls.servername,
+    ca: tls.ca,
+    certificate: tls.certificate,
+    sslmode: query.sslmode,
+    sslnegotiation: query.sslnegotiation,
+    channelBinding: query.channel_binding,
+    maxProtocolVersion: query.max_protocol_version,
+    applicationName: query.application_name ?? "effect-handshake probe",
+    ...database !== "" && { database },
+    ...Option.isSome(password) && { password: password.value },
+    ...query.require_auth !== undefined && { requireAuth: [query.require_auth] }
+  }
+  // Options that do not go together throw.
+  const client = yield* Effect.try({
+    try: () => Postgres.client(options),
+    catch: (cause) => cause instanceof Error ? cause.message : String(cause)
+  }).pipe(Effect.catch((problem) => failing(`the URL cannot be used: ${problem}`, usage)))
+  return client.pipe(
+    Effect.tap((transport) => Effect.ignore(transport.send({ _tag: "Terminate" }))),
+    Effect.flatMap((transport) => {
+      const { authentication, channelBound, database, parameters, protocolVersion, user } = transport.session
+      return ready(transport, {
+        user,
+        database,
+        authentication,
+        channelBound,
+        protocolVersion,
+        parameters: Object.fromEntries(parameters)
+      })
+    })
+  )
+})
+
+const postgresScheme: Scheme = {
+  protocol: "postgres",
+  usage: "postgres://USER[:PASSWORD]@HOST[:5432][/DATABASE][?sslmode=…]",
+  port: 5432,
+  // Whether the certificate is looked at is up to its sslmode.
+  flags: ["tlsCa", "tlsName", "tlsCert", "tlsKey", "passwordFile"],
+  parts: { user: true, path: true, query: Object.keys(PostgresQuery.fields) },
+  client: postgres
+}
+
+const ofTls = ["tlsCa", "tlsVerify", "tlsName", "tlsCert", "tlsKey"] as const
+
+const schemes: Record<string, Scheme> = {
+  "line:": {
+    protocol: "line",
+    usage: "line://HOST:PORT",
+    flags: [],
+    client: () => Effect.succeed(Effect.flatMap(Line.client, (transport) => ready(transport)))
+  },
+  "tls:": { protocol: "tls", usage: "tls://HOST[:443]", port: 443, flags: [...ofTls, "alpn"], client: tls },
+  "h2:": { protocol: "h2", usage: "h2://HOST[:443]", port: 443, flags: ofTls, client: h2InsideTls },
+  "h2c:": { protocol: "h2c", usage: "h2c://HOST[:80]", port: 80, flags: [], client: () => Effect.succeed(h2) },
+  "postgres:": postgresScheme,
+  "postgresql:": postgresScheme
+}
+
+const isDecodable = (text: string): boolean => {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const passwordParameter = /^(ssl)?password$/
+
+/** `SCHEME://HOST:PORT`, and nothing else in it that the scheme does not know; or what is wrong. */
+const parseTarget = (text: string): Result.Result<Target, string> => {
+  const known = Object.keys(schemes).map((scheme) => `${scheme}//`).join(", ")
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return Result.fail(`it begins with none of ${known}`)
+  if (!URL.canParse(text)) return Result.fail("it is no URL; a port is a number, and the host is behind the last @")
+  const url = new URL(text)
+  const scheme = schemes[url.protocol]
+  if (scheme === undefined) return Result.fail(`it begins with none of ${known}`)
+  const wanted = (what: string) => Result.fail(`${what}; it looks like ${scheme.usage}`)
+  if (url.hostname === "") return wanted("it has no host")
+  const port = url.port === "" ? scheme.port : Number(url.port)
+  if (port === undefined) return wanted("it has no port")
+  const { path, query, user } = scheme.parts ?? { user: false, path: false, query: [] }
+  if (!user && (url.username !== "" || url.password !== "")) return wanted("it has a user")
+  if (!path && url.pathname !== "" && url.pathname !== "/") return wanted("it has a path")
+  if (url.hash !== "") return wanted("it has a #, which is written %23")
+  if (!isDecodable(url.username + url.password + url.pathname)) return wanted("it has a % that is not written %25")
+  const unknown = [...url.searchParams.keys()].find((key) => !query.includes(key))
+  if (unknown !== undefined) {
+    if (query.length === 0) return wanted("it has parameters")
+    if (passwordParameter.test(unknown)) return wanted("a password is no parameter of it")
+    return Result.fail(`it has a parameter ${JSON.stringify(unknown)}; there are ${query.join(", ")}`)
+  }
+  // The brackets of an IPv6 address belong to the URL.
+  return Result.succeed({ scheme, url, host: url.hostname.replace(/^\[|\]$/g, ""), port })
+}
+
+/** A target and the flags that go with it, or what is wrong. */
+const targetOf = Effect.fnUntraced(function*(text: string, flags: Flags) {
+  const parsed = parseTarget(text)
+  if (Result.isFailure(parsed)) {
+    return yield* failing(`cannot probe ${JSON.stringify(masked(text))}: ${parsed.failure}`, usage)
+  }
+  const { scheme, url } = parsed.success
+  for (const [name, [flag, isGiven]] of Object.entries(specific)) {
+    if (!isGiven(flags) || scheme.flags.some((useful) => useful === name)) continue
+    const instead = name === "tlsVerify" && scheme === postgresScheme ? "; sslmode in the URL is" : ""
+    return yield* failing(`${flag} is of no use with ${url.protocol}//${instead}`, usage)
+  }
+  return parsed.success
+})
+
+type Outcome = "ready" | "rejected" | "invalid" | "timeout" | "unreachable"
+
+const exitCodes: Record<Outcome, number> = { ready: 0, rejected: 2, invalid: 3, timeout: 4, unreachable: 5 }
+
+const outcomeOf = (error: HandshakeError | undefined): Outcome => {
+  switch (error?.reason._tag) {
+    case undefined:
+      return "ready"
+    case "Rejected":
+    case "AuthenticationFailed":
+      return "rejected"
+    case "Timeout":
+      return "timeout"
+    case "ConnectionFailed":
+      return error?.reason.operation === "open" ? "unreachable" : "invalid"
+    default:
+      return "invalid"
+  }
+}
+
+interface Report {
+  readonly protocol: string
+  readonly outcome: Outcome
+  readonly reason:
+    | {
+      readonly tag: string
+      readonly step: string
+      readonly fault: string
+      readonly retryable: boolean
+      readonly message: string
+    }
+    | null
+  readonly steps: ReadonlyArray<Transcript.Drawn>
+  readonly peer: string
+  readonly tls: TlsReport | null
+  readonly negotiated: Record<string, unknown>
+}
+
+/** What TLS has agreed on, and who the peer has proved to be. */
+interface TlsReport {
+  readonly version: string
+  readonly cipher: string
+  readonly alpn: string | null
+  readonly resumed: boolean
+  readonly verified: boolean
+  readonly certificate:
+    | {
+      readonly subject: string
+      readonly issuer: string
+      readonly names: string | null
+      readonly validFrom: string
+      readonly validTo: string
+      readonly fingerprint256: string
+    }
+    | null
+}
+
+const tlsReport = ({ alpn, certificate, cipher, resumed, verified, version }: Peer.Tls): TlsReport => ({
+  version,
+  cipher,
+  alpn: alpn ?? null,
+  resumed,
+  verified,
+  certificate: certificate === undefined ? null : {
+    subject: certificate.subject,
+    issuer: certificate.issuer,
+    names: certificate.subjectAltName ?? null,
+    validFrom: certificate.validFrom.toISOString(),
+    validTo: certificate.validTo.toISOString(),
+    fingerprint256: certificate.fingerprint256
+  }
+})
+
+/** What the user may do about it. */
+const hint = ({ reason }: HandshakeError, { scheme }: Target): string | undefined => {
+  if (reason._tag === "AuthenticationFailed" && reason.fault === "local") {
+    return "passwords come from the URL, --password-file or PGPASSWORD"
+  }
+  if (reason._tag !== "TlsFailure") return undefined
+  const { kind } = reason
+  const unverified = scheme === postgresScheme ? "sslmode=require in the URL" : "--tls-verify none"
+  switch (kind) {
+    case "unknown-authority":
+    case "self-signed":
+      return `--tls-ca FILE names the authorities to trust; with ${unverified} anybody is believed`
+    case "wrong-name":
+      return "--tls-name NAME says for whom the certificate has to be"
+    case "certificate-required":
+      return "--tls-cert FILE and --tls-key FILE show a certificate"
+    default:
+      return undefined
+  }
+}
+
+const run = Effect.fnUntraced(function*(
+  target: Target,
+  client: Client,
+  timeout: Duration.Duration,
+  recorder: Transcript.Recorder
+) {
+  const socket = yield* Net.socket({ host: target.host, port: target.port })
+  const { protocol } = target.scheme
+  // Also of a peer that is not ready in the end.
+  let tls: Peer.Tls | undefined
+  const observer: Transport.Observer = (event) => {
+    if (event._tag === "Secured") tls = event.tls
+    recorder.observer(event)
+  }
+  const exit = yield* client.pipe(
+    Handshake.deadline(timeout),
+    Handshake.named(protocol),
+    Effect.scoped,
+    Effect.provideService(Socket.Socket, socket),
+    Effect.provideService(Transport.CurrentObserver, observer),
+    Effect.provide(NodeCrypto.layer),
+    Effect.exit
+  )
+  if (Exit.isFailure(exit) && !(Cause.squash(exit.cause) instanceof HandshakeError)) {
+    return yield* Effect.failCause(exit.cause)
+  }
+  const error = Exit.isSuccess(exit) ? undefined : Cause.squash(exit.cause) as HandshakeError
+  const { negotiated, peer }: Ready = Exit.isSuccess(exit) ? exit.value : { peer: Peer.unknown, negotiated: {} }
+  const report: Report = {
+    protocol,
+    outcome: outcomeOf(error),
+    reason: error === undefined ? null : {
+      tag: error.reason._tag,
+      step: error.step,
+      fault: error.fault,
+      retryable: error.retryable,
+      message: error.reason.message
+    },
+    steps: recorder.entries().flatMap(({ atMs, direction, frame }) =>
+      direction === "note" ? [] : [{ atMs, direction, frame }]
+    ),
+    peer: peer.remote === undefined ? `${target.url.hostname}:${target.port}` : Peer.format(peer),
+    tls: tls === undefined ? null : tlsReport(tls),
+    negotiated
+  }
+  return { report, hint: error && hint(error, target) }
+})
+
+/** A value in one line, and one with parts in a line for each. */
+const lines = (name: string, value: unknown): ReadonlyArray<string> =>
+  typeof value === "object" && value !== null
+    ? [`${name}:`, ...Object.entries(value).map(([part, value]) => `  ${part}: ${String(value)}`)]
+    : [`${name}: ${String(value)}`]
+
+const oneLine = (name: string): string => name.replaceAll("\n", ", ")
+
+/** What was negotiated, and who the peer proved to be: one thing a line. */
+const details = ({ negotiated, tls }: Report): ReadonlyArray<string> => {
+  const certificate = tls?.certificate
+  return [
+    ...tls === null ? [] : [`TLS: ${tls.version}, ${tls.cipher}${tls.alpn === null ? "" : `, ALPN ${tls.alpn}`}`],
+    ...tls === null || !certificate ? [] : [
+      `certificate: ${oneLine(certificate.subject)}, ${tls.verified ? "verified" : "NOT verified"}`,
+      ...certificate.names === null ? [] : [`  names: ${certificate.names}`],
+      `  issuer: ${oneLine(certificate.issuer)}`,
+      `  valid: ${certificate.validFrom} to ${certificate.validTo}`,
+      `  SHA-256:`,
+      `    ${certificate.fingerprint256}`
+    ],
+    ...Object.entries(negotiated).flatMap(([name, value]) => lines(name, value))
+  ]
+}
+
+const verdict = (report: Report): string =>
+  report.reason === null
+    ? `ready: ${report.protocol} at ${report.peer}`
+    : `${report.outcome}: ${report.protocol} at ${report.peer}, step ${report.reason.step}: ${report.reason.message}`
+
+// sysexits.h: EX_CANTCREAT
+const cannotCreate = 73
+
+/** Stores the session, or says on stderr why not. */
+const store = Effect.fnUntraced(function*(file: string, transcript: Transcript.Transcript) {
+  const fs = yield* FileSystem.FileSystem
+  yield* Effect.catch(
+    fs.writeFileString(file, Transcript.format(transcript, { self: "client", peer: "server" })),
+    (error) =>
+      Effect.andThen(
+        Console.error(`cannot write ${file}: ${error.cause instanceof Error ? error.cause.message : error.message}`),
+        Effect.fail(new Exited({ code: cannotCreate }))
+      )
+  )
+})
+
+/** Probes a URL, tells how it went, and ends with the exit code for it. */
+export const probe = Effect.fnUntraced(function*(url: Redacted.Redacted<string>, flags: Flags) {
+  const { json, record, timeout } = flags
+  const target = yield* targetOf(Redacted.value(url), flags)
+  const client = yield* target.scheme.client(target, flags)
+  const recorder = yield* Transcript.recorder
+  const stored = Effect.suspend(() => Option.isSome(record) ? store(record.value, recorder.entries()) : Effect.void)
+  // Who gives up on a server that hangs wants to see what it has said.
+  const { hint, report } = yield* Effect.onError(run(target, client, timeout, recorder), () => Effect.ignore(stored))
+  const transcript = recorder.entries()
+  recorder.note(verdict(report))
+  if (json) {
+    yield* Console.log(JSON.stringify(report))
+  } else {
+    yield* Console.log(Transcript.diagram(transcript))
+    yield* Console.log("")
+    yield* Console.log(verdict(report))
+    if (hint !== undefined) yield* Console.log(`hint: ${hint}`)
+    for (const line of details(report)) yield* Console.log(line)
+  }
+  yield* stored
+  const code = exitCodes[report.outcome]
+  if (code !== 0) return yield* new Exited({ code })
+})

@@ -1,0 +1,138 @@
+/**
+ * The laws of PostgreSQL's start-up in clear, by each method, on every rung.
+ */
+import { describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+import * as Codec from "../../../src/Codec.ts"
+import * as Postgres from "../../../src/protocols/Postgres.ts"
+import * as Codecs from "../../../src/protocols/postgres/codecs.ts"
+import * as Laws from "../../../src/testing/Laws.ts"
+import * as Rung from "../../../src/testing/Rung.ts"
+import { utf8 } from "../../support/conversation.ts"
+import { rungs } from "../../support/rungs.ts"
+import * as Crypto from "./crypto.ts"
+
+const user = "ann"
+const password = "correct horse"
+
+const authenticators = (method: Postgres.Method): Layer.Layer<Postgres.Authenticator, unknown, Postgres.Crypto> =>
+  method === "trust"
+    ? Postgres.layerTrust
+    // What is stored for `password` is an MD5 hash, which is compared without deriving a key.
+    : Postgres.layerUsers(
+      [{ user, password: Redacted.make(password) }],
+      { method, iterations: 1 }
+    )
+
+/** Built once: the laws give a handshake nothing but a socket. */
+const context = Effect.runSync(Effect.scoped(Layer.build(Crypto.layer)))
+
+const provided = (method: Postgres.Method) =>
+  Effect.runSync(
+    Effect.scoped(Layer.build(Layer.provide(authenticators(method), Layer.succeedContext(context))) as Effect.Effect<
+      Context.Context<Postgres.Authenticator>
+    >)
+  )
+
+const all = <In>(codec: Codec.Codec<In, never>, bytes: Uint8Array): ReadonlyArray<In> | undefined => {
+  try {
+    const frames = Codec.decodeAll(codec, bytes)
+    return frames.length === 0 ? undefined : frames
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether a server can take it for a start-up message, who is let in whatever name it gives. */
+const isStartup = (bytes: Uint8Array): boolean => {
+  const [first, ...rest] = all(Codecs.startup, bytes) ?? []
+  return first?._tag === "StartupMessage" && (first.parameters.get("user") ?? "") !== "" && rest.length === 0
+}
+
+const session: ReadonlyArray<string> = ["ParameterStatus", "BackendKeyData", "ReadyForQuery"]
+
+/**
+ * Whether a client can take it behind its authentication, where another message was due: the server tells what it likes, in
+ * any order. That it has one key only, the other tests see to.
+ */
+const isSession = (said: Uint8Array, due: Uint8Array): boolean => {
+  const [dueFirst] = all(Codecs.backend(), due) ?? []
+  const frames = all(Codecs.backend(), said) ?? []
+  return dueFirst !== undefined && session.includes(dueFirst._tag) && frames.length > 0 &&
+    Codec.encodeAll(Codecs.backend(), frames).length === said.length &&
+    frames.every((frame) => session.includes(frame._tag) && (frame._tag !== "ReadyForQuery" || frame.status === "idle"))
+}
+
+/** Fewer of what there is to say, and so fewer cases. */
+const told = Object.fromEntries(
+  ["server_encoding", "DateStyle", "IntervalStyle", "TimeZone", "integer_datetimes", "application_name"].map((name) => [
+    name,
+    undefined
+  ])
+)
+
+/** All rungs for the one that is over soonest; for the others those where nothing waits. */
+const cases = [
+  { method: "trust", version: "3.0", rungs },
+  { method: "password", version: "3.2", rungs: [Rung.pure, Rung.fast(Rung.simulated())] },
+  { method: "md5", version: "3.0", rungs: [Rung.pure, Rung.fast(Rung.simulated())] },
+  { method: "scram-sha-256", version: "3.2", rungs: [Rung.pure, Rung.simulated(), Rung.fast(Rung.pure)] }
+] as const
+
+for (const { method, rungs, version } of cases) {
+  describe(`${method}, protocol ${version}`, () => {
+    const services = Context.merge(context, provided(method))
+    const { client, refuse, server } = Postgres.make({
+      client: {
+        user,
+        password: Redacted.make(password),
+        sslmode: "disable",
+        requireAuth: [method],
+        minIterations: 1,
+        maxProtocolVersion: version
+      },
+      server: { parameters: told }
+    })
+    Laws.handshake<Postgres.ServerTransport, Postgres.ClientTransport>({
+      name: "postgres",
+      it,
+      rungs,
+      server: Effect.provideContext(server, services) as Effect.Effect<
+        Postgres.ServerTransport,
+        unknown,
+        Socket.Socket | Scope.Scope
+      >,
+      client: Effect.provideContext(client, services),
+      refuse,
+      // Whatever it has to say, it says in an ErrorResponse, and that ends so.
+      refusal: { server: Uint8Array.of(0, 0) },
+      secrets: method === "trust" ? [] : [Redacted.make(password)],
+      fresh: method === "scram-sha-256" ? { server: true, client: true } : method === "md5" ? { server: true } : {},
+      negotiated: {
+        server: ({ session }) => [session.user, session.authentication, session.protocolVersion, session.backendKey],
+        client: ({ session }) => [session.user, session.authentication, session.protocolVersion, session.backendKey]
+      },
+      wrong: {
+        server: [utf8("GET / HTTP/1.1\r\n\r\n"), Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1)],
+        client: [
+          Codec.encodeAll(Codecs.backend(), [{ _tag: "AuthenticationOk" }, {
+            _tag: "ReadyForQuery",
+            status: "failed"
+          }]),
+          Codec.encodeAll(Codecs.backend(), [{
+            _tag: "ErrorResponse",
+            severity: "FATAL",
+            code: "53300",
+            message: "sorry, too many clients already"
+          }])
+        ]
+      },
+      accepts: ({ due, said, side }) => side === "server" ? method === "trust" && isStartup(said) : isSession(said, due)
+    })
+  })
+}
