@@ -62,7 +62,8 @@ try {
   const installed = join(modules, manifest.name)
   const files = readdirSync(installed, { recursive: true, encoding: "utf8" }).map((file) => file.replaceAll("\\", "/"))
   const scripts = files.filter((file) => file.startsWith("dist/") && file.endsWith(".js")).toSorted()
-  const isHidden = (file: string) => /^dist\/(?:internal|cli|testing\/internal)\//.test(file)
+  const isHidden = (file: string) =>
+    /^dist\/(?:internal|cli|protocols\/(?:http2|postgres|scram)|testing\/internal)\//.test(file)
   const entryOf = (file: string) => file.replace(/^dist/, ".").replace(/(?:\/index)?\.js$/, "")
   const specifierOf = (file: string) => posix.join(manifest.name, entryOf(file))
   const open = scripts.filter((file) => !isHidden(file))

@@ -6,6 +6,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { CliError, Command } from "effect/cli"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { readFileSync } from "node:fs"
 import { demo } from "./demo.ts"
 import * as Flags from "./flags.ts"
@@ -30,6 +31,5 @@ export const run = (args: ReadonlyArray<string>) =>
       (error) => CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length > 0,
       () => Effect.fail(new Flags.Exited({ code: Flags.usage }))
     ),
-    Effect.provide(Help.layer),
-    Effect.provide(NodeServices.layer)
+    Effect.provide(Layer.provideMerge(Help.layer, NodeServices.layer))
   )

@@ -466,6 +466,53 @@ describe("authentication", () => {
       }
     }))
 
+  it.effect.each(
+    [
+      ["password", 65_535],
+      ["md5", 65_535],
+      ["scram-sha-256", 1024]
+    ] as const
+  )("by %s takes an answer of %i bytes, and not of one more", ([method, limit]) =>
+    Effect.gen(function*() {
+      const header = (length: number) => {
+        const bytes = Uint8Array.of(0x70, 0, 0, 0, 0)
+        new DataView(bytes.buffer).setUint32(1, length)
+        return bytes
+      }
+      const says = (length: number) =>
+        meets((there) =>
+          Effect.gen(function*() {
+            yield* there.start(startup())
+            yield* there.hear
+            yield* there.sayBytes(header(length))
+            if (length > limit) return yield* there.rest
+            // As many bytes as were promised, which are no answer.
+            yield* there.sayBytes(new Uint8Array(length - 4).fill(0x78))
+            return yield* there.rest
+          }), { layer: users(method) })
+      const tooLong = yield* says(limit + 1)
+      expect(tooLong.ended).toMatchObject({ step: "authentication", _tag: "FrameTooLarge", limit })
+      expect(tooLong.found).toEqual([fatal("08P01")])
+      expect((yield* says(limit)).ended).toMatchObject({ step: "authentication", _tag: "MalformedFrame" })
+    }))
+
+  it.effect("shows nothing of a password at the byte limit of the whole handshake", () =>
+    Effect.gen(function*() {
+      const start = Codec.encodeAll(Codecs.startup, [startup()])
+      const { exit } = yield* withClient(
+        Postgres.server().pipe(Handshake.byteLimit(start.length + 12)),
+        (there) =>
+          Effect.gen(function*() {
+            yield* there.sayBytes(start)
+            yield* there.hear
+            yield* there.answer({ _tag: "PasswordMessage", password: Redacted.make("secret horse") })
+            return yield* there.rest
+          })
+      )
+      expect(ended(exit)).toMatchObject({ _tag: "FrameTooLarge", excerpt: "<redacted>" })
+      expect(JSON.stringify(ended(exit))).not.toContain("secret")
+    }).pipe(Effect.provide([users("password"), Crypto.layer])))
+
   it.effect("by SCRAM is not begun with anything else than what was offered", () =>
     Effect.gen(function*() {
       for (

@@ -200,6 +200,19 @@ describe("TLS from the first byte", () => {
       })
     })))
 
+  it.live.each(["SSLRequest", "GSSENCRequest"] as const)(
+    "is not asked for once more inside it: %s",
+    (_tag) =>
+      Effect.scoped(Effect.gen(function*() {
+        const { ended, port } = yield* listening(Postgres.server({ tls }))
+        const there = yield* clientEnd(port, ["postgresql"])
+        const inside = yield* there.encrypted
+        yield* inside.sayBytes(Codec.encodeAll(Codecs.startup, [{ _tag }]))
+        expect(yield* inside.rest).toMatchObject([{ _tag: "ErrorResponse", code: "08P01" }])
+        expect(yield* ended).toMatchObject({ step: "startup packet", _tag: "InvalidGreeting" })
+      }))
+  )
+
   it.live("of another protocol comes to nothing", () =>
     Effect.scoped(Effect.gen(function*() {
       const { ended, port } = yield* listening(Postgres.server({ tls }))
@@ -220,14 +233,14 @@ describe("TLS from the first byte", () => {
 })
 
 /** A client that a test plays, on this port, in clear at first. */
-const clientEnd = Effect.fnUntraced(function*(port: number) {
+const clientEnd = Effect.fnUntraced(function*(port: number, alpn?: ReadonlyArray<string>) {
   const socket = yield* Net.socket({ host: "127.0.0.1", port })
   const { asked, codec } = saidByServers()
   const transport = yield* Transport.framed(codec).pipe(Effect.provideService(Socket.Socket, socket))
   return {
     clear: new ClientEnd(transport, asked),
     encrypted: Effect.map(
-      Transport.startTls(transport, { role: "client", servername: "localhost", ca: Certificates.root }),
+      Transport.startTls(transport, { role: "client", servername: "localhost", ca: Certificates.root, alpn }),
       (transport) => new ClientEnd(transport, asked)
     )
   }
