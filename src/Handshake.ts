@@ -595,6 +595,8 @@ export interface Branch<A, E, R> {
   readonly name: string
   readonly accepts: (bytes: Uint8Array) => boolean | undefined
   readonly handshake: Effect.Effect<A, E, R>
+  /** How a peer is turned away that has asked for this one. Default: the refusal of the handshake's own protocol. */
+  readonly refuse?: Origin.Origin["refuse"]
 }
 
 /**
@@ -628,19 +630,49 @@ export interface Branch<A, E, R> {
  * @category constructors
  * @since 0.1.0
  */
-export const firstOf: <const B extends ReadonlyArray<Branch<any, any, any>>>(
+export const firstOf = <const B extends ReadonlyArray<Branch<any, any, any>>>(
   branches: B,
   options?: { readonly maxLength?: number | undefined }
-) => Effect.Effect<
+): Effect.Effect<
   Effect.Success<B[number]["handshake"]>,
   Effect.Error<B[number]["handshake"]> | HandshakeError,
   Effect.Services<B[number]["handshake"]> | Socket.Socket | Scope.Scope
-> = Effect.fnUntraced(function*<A, E, R>(
-  branches: ReadonlyArray<Branch<A, E, R>>,
-  options?: { readonly maxLength?: number | undefined }
-): Effect.fn.Return<A, E | HandshakeError, R | Socket.Socket | Scope.Scope> {
+> => {
+  type Chosen = Branch<
+    Effect.Success<B[number]["handshake"]>,
+    Effect.Error<B[number]["handshake"]>,
+    Effect.Services<B[number]["handshake"]>
+  >
   const maxLength = options?.maxLength ?? 1024
-  const connection = yield* step(Connection.open(yield* Socket.Socket), "connect")
+  // Who is cut off is told so by the branch that it has.
+  const chosen = new WeakMap<Connection.Connection, Chosen>()
+  const handshake = Effect.gen(function*() {
+    const connection = yield* step(Connection.open(yield* Socket.Socket), "connect")
+    const branch = yield* step(choose<Chosen>(connection, branches, maxLength), "first bytes")
+    chosen.set(connection, branch)
+    return yield* Effect.provideService(branch.handshake, Socket.Socket, connection.socket)
+  })
+  const refuse: Origin.Origin["refuse"] = (why) =>
+    Effect.gen(function*() {
+      const connection = yield* step(Connection.open(yield* Socket.Socket), "connect")
+      const known = chosen.get(connection)
+      if (known === undefined && why === "deadline") return yield* step(Effect.fail(wordless), "refuse")
+      const branch = known ?? (yield* step(choose<Chosen>(connection, branches, maxLength), "first bytes"))
+      const refusal = branch.refuse ?? Origin.of(branch.handshake)?.refuse
+      if (refusal === undefined) return yield* step(Effect.fail(wordless), "refuse")
+      return yield* Effect.provideService(refusal(why), Socket.Socket, connection.socket)
+    })
+  return Origin.set(handshake, { name: "unnamed", refuse })
+}
+
+/** Nobody has words for a peer that has not said what it wants. */
+const wordless = new Rejected({ by: "local", said: "nothing", retryable: true })
+
+const choose = <B extends Branch<any, any, any>>(
+  connection: Connection.Connection,
+  branches: ReadonlyArray<B>,
+  maxLength: number
+): Effect.Effect<B, TransportError | Reason> => {
   const { inbox } = connection
   let seen = 0
   const nobody = (bytes: Uint8Array) =>
@@ -648,7 +680,7 @@ export const firstOf: <const B extends ReadonlyArray<Branch<any, any, any>>>(
       expected: `the first bytes of ${branches.map((branch) => branch.name).join(" or ")}`,
       received: Excerpt.ofBytes(bytes)
     })
-  const choose: Effect.Effect<Branch<A, E, R>, TransportError | Reason> = Effect.suspend(() => {
+  const look: Effect.Effect<B, TransportError | Reason> = Effect.suspend(() => {
     const available = Math.min(inbox.unread.length, maxLength)
     // Byte for byte, so that the choice does not depend on how many came at once.
     for (let length = seen + 1; length <= available; length++) {
@@ -662,14 +694,11 @@ export const firstOf: <const B extends ReadonlyArray<Branch<any, any, any>>>(
       seen = length
       if (!undecided || length === maxLength) return Effect.fail(nobody(bytes))
     }
-    if (inbox.end === undefined) return Effect.andThen(connection.readable, choose)
-    return Effect.fail(
-      seen > 0 ? nobody(inbox.unread.peek(0, seen)) : reasonOf(inbox.end)
-    )
+    if (inbox.end === undefined) return Effect.andThen(connection.readable, look)
+    return Effect.fail(seen > 0 ? nobody(inbox.unread.peek(0, seen)) : reasonOf(inbox.end))
   })
-  const branch = yield* step(choose, "first bytes")
-  return yield* Effect.provideService(branch.handshake, Socket.Socket, connection.socket)
-})
+  return look
+}
 
 /**
  * Gives the whole handshake its protocol's name, which its errors, logs, spans and metrics carry.
@@ -703,7 +732,7 @@ export const named: {
         progress.protocol = protocol
         return failingAt(effect, progress, () => progress.step())
       }),
-      { name: protocol }
+      { name: protocol, refuse: Origin.of(self)?.refuse }
     )
 )
 

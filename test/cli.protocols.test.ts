@@ -204,7 +204,7 @@ describe.concurrent("serve postgres", () => {
       const silent = yield* Tcp.dial(port)
       const slow = yield* Tcp.dial(port)
       // A StartupMessage of 3.0; the password never comes.
-      yield* slow.say(Buffer.from("\0\0\0\x13\0\x03\0\0user\0ann\0\0\0", "latin1"))
+      yield* slow.say(Buffer.from("\0\0\0\x12\0\x03\0\0user\0ann\0\0\0", "latin1"))
       yield* silent.over
       yield* slow.over
       expect(slow.heard()).toContain("C57014\0")

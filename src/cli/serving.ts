@@ -102,7 +102,7 @@ const anyHandshake = (tls: Option.Option<Effect.Effect<Tls.ServerOptions>>) => {
   const clear = [
     { name: "HTTP/2", accepts: Http2.isPreface, handshake: http2Server },
     { name: "PostgreSQL", accepts: Postgres.isStartup, handshake: postgres },
-    { name: "line", accepts: () => true, handshake: line }
+    { name: "line", accepts: () => true, handshake: line, refuse: Line.protocol.refuse }
   ] as const
   if (Option.isNone(tls)) return Handshake.firstOf(clear)
   const inside = Tls.alpn({ h2: http2Server, postgresql: postgres }, { otherwise: Handshake.firstOf(clear) })

@@ -7,7 +7,7 @@
 import type * as Protocol from "../Protocol.ts"
 
 export interface Origin {
-  readonly name: string
+  readonly name?: string | undefined
   readonly refuse?: Protocol.Refuse | undefined
 }
 

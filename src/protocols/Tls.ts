@@ -13,8 +13,10 @@ import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Codec from "../Codec.ts"
 import * as Handshake from "../Handshake.ts"
-import type { HandshakeError } from "../HandshakeError.ts"
+import { type HandshakeError, Rejected } from "../HandshakeError.ts"
+import * as Origin from "../internal/origin.ts"
 import { implOf } from "../internal/transport.ts"
+import type * as Protocol from "../Protocol.ts"
 import * as Transport from "../Transport.ts"
 import { TlsFailure, type TransportError } from "../TransportError.ts"
 
@@ -52,6 +54,12 @@ const clear = Transport.framed(Codec.bytes)
 
 type Clear = Transport.Transport<Uint8Array, Uint8Array>
 
+/** A peer to which there is nothing to say. */
+const wordless = Handshake.step(
+  Effect.fail(new Rejected({ by: "local", said: "nothing", retryable: true })),
+  "refuse"
+)
+
 const inside = <A, E, R, O extends object, E2, R2>(
   handshake: Effect.Effect<A, E, R>,
   options: O | Effect.Effect<O, E2, R2>,
@@ -64,7 +72,7 @@ const inside = <A, E, R, O extends object, E2, R2>(
   Effect.flatMap(
     Handshake.startTls(
       clear,
-      Effect.map(Effect.isEffect(options) ? options : Effect.succeed(options), completing(complete))
+      Effect.map(Effect.isEffect(options) ? options : Effect.succeed(options), complete)
     ),
     (transport) => Effect.provideService(handshake, Socket.Socket, implOf(transport).connection.socket)
   )
@@ -127,7 +135,23 @@ export const server: {
     options: ServerOptions | Effect.Effect<ServerOptions, E2, R2>
   ) => {
     const alpn = offers.get(handshake)
-    return inside(handshake, options, (options) => ({ alpn, ...options, role: "server", unread: "feed" }))
+    const complete = completing((options: ServerOptions) =>
+      ({ alpn, ...options, role: "server", unread: "feed" }) as const
+    )
+    const secured = inside(handshake, options, complete)
+    const origin = Origin.of(handshake)
+    if (origin?.refuse === undefined) return secured
+    const refuse: Protocol.Refuse = (why) =>
+      Effect.flatMap(Handshake.step(clear, "refuse"), (transport) =>
+        Effect.flatMap(transport.peer, ({ tls }) =>
+          // Who was cut off may be inside already. Else there is nothing to be said without TLS, which takes time again.
+          tls !== undefined
+            ? origin.refuse!(why)
+            : why === "deadline"
+            ? wordless
+            // What the options need, the handshake needs too, and the server that refuses has it.
+            : inside(origin.refuse!(why), options, complete) as ReturnType<Protocol.Refuse>))
+    return Origin.set(secured, { name: origin.name, refuse })
   }
 )
 
@@ -192,7 +216,10 @@ export const client: {
     options: ClientOptions | Effect.Effect<ClientOptions, E2, R2>
   ) => {
     const alpn = offers.get(handshake)
-    return inside(handshake, options, (options) => ({ alpn, ...options, role: "client", unread: "feed" }))
+    const complete = completing((options: ClientOptions) =>
+      ({ alpn, ...options, role: "client", unread: "feed" }) as const
+    )
+    return inside(handshake, options, complete)
   }
 )
 
@@ -271,6 +298,9 @@ export const alpn = <
       })
   ).pipe(Handshake.step("choose by ALPN"))
   const handshake = Effect.flatMap(choose, (branch) => branch)
+  const refuse: Protocol.Refuse = (why) =>
+    Effect.flatMap(choose, (branch) => Origin.of(branch)?.refuse?.(why) ?? wordless)
+  Origin.set(handshake, { name: "unnamed", refuse })
   offers.set(handshake, names)
   return handshake
 }
