@@ -4,7 +4,7 @@
  */
 import { NodeCrypto } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
-import { Client, Handshake, Server, Transport } from "effect-handshake"
+import { Client, Handshake, type HandshakeError, Server, Transport } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"
 import * as Http2 from "effect-handshake/protocols/Http2"
 import * as Line from "effect-handshake/protocols/Line"
@@ -23,7 +23,8 @@ const postgres = Postgres.server({ tls: { certificate } })
 const clear = Handshake.firstOf([
   { name: "HTTP/2", accepts: Http2.isPreface, handshake: h2 },
   { name: "PostgreSQL", accepts: Postgres.isStartup, handshake: postgres },
-  { name: "line", accepts: () => true, handshake: line }
+  // What is made of a handshake does not know any more how its protocol turns somebody away.
+  { name: "line", accepts: () => true, handshake: line, refuse: Line.protocol.refuse }
 ])
 
 const inTls = Tls.alpn({ h2, postgresql: postgres }, { otherwise: clear }).pipe(Tls.server({ certificate }))
@@ -48,10 +49,11 @@ const serve = (transport: Effect.Success<typeof any>) => {
   })
 }
 
-const EveryProtocol = Server.layer({ handshake: any, serve }).pipe(
-  Layer.provide(Net.layerServer({ host: "127.0.0.1", port: 0 })),
-  Layer.provide(Postgres.layerTrust)
-)
+const everyProtocol = (limits: Server.Limits) =>
+  Server.layer({ handshake: any, serve, ...limits }).pipe(
+    Layer.provide(Net.layerServer({ host: "127.0.0.1", port: 0 })),
+    Layer.provide(Postgres.layerTrust)
+  )
 
 const program = Effect.gen(function*() {
   const { address } = yield* Server.Server
@@ -83,4 +85,27 @@ const program = Effect.gen(function*() {
   console.log(yield* told(Postgres.client({ ...ann, sslnegotiation: "direct" }), ofPostgres)) // => postgres TLSv1.3
 })
 
-await Effect.runPromise(Effect.provide(program, Layer.provideMerge(EveryProtocol, NodeCrypto.layer)))
+await Effect.runPromise(Effect.provide(program, Layer.provideMerge(everyProtocol({}), NodeCrypto.layer)))
+
+// Without room for anybody, whoever comes hears so in the words of its protocol.
+const turnedAway = Effect.gen(function*() {
+  const { address } = yield* Server.Server
+  const hears = <T extends Transport.Transport.Any, R>(handshake: Effect.Effect<T, HandshakeError.HandshakeError, R>) =>
+    Client.connect({ handshake, sockets: [Net.socket(address)], client: Effect.succeed }).pipe(
+      Effect.as("let in"),
+      Effect.catchReason("HandshakeError", "Rejected", ({ said }) => Effect.succeed(said)),
+      Effect.scoped
+    )
+  const tls = { servername: "localhost", ca: Certificates.root }
+
+  console.log(yield* hears(Line.client)) // => "No! Go away!"
+  console.log(yield* hears(Tls.client(Line.client, tls))) // => "No! Go away!"
+  console.log(yield* hears(Http2.client({ awaitAcknowledgement: true })))
+  // => GOAWAY NO_ERROR after stream 0 "at capacity"
+  console.log(yield* hears(Postgres.client({ user: "ann", host: "localhost", ca: Certificates.root })))
+  // => sorry, too many clients already
+})
+
+await Effect.runPromise(
+  Effect.provide(turnedAway, Layer.provideMerge(everyProtocol({ maxConnections: 0 }), NodeCrypto.layer))
+)

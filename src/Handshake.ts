@@ -609,6 +609,8 @@ export interface Branch<A, E, R> {
  * default, before one accepts, it fails as `InvalidGreeting`. The result is that of any of them: give each something to tell
  * them apart, with `Transport.extend`.
  *
+ * A server that turns a peer away does so in the words of the protocol that the peer has asked for.
+ *
  * **Example** (Two line protocols on one port)
  *
  * ```ts

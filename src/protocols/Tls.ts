@@ -92,6 +92,8 @@ const inside = <A, E, R, O extends object, E2, R2>(
  *
  * A handshake of {@link alpn} offers its protocols by itself; any other one offers those of the option `alpn`.
  *
+ * A protocol's own handshake brings its refusal along: a server without room says no inside TLS.
+ *
  * **Example** (The line protocol inside TLS, with certificates that can be replaced)
  *
  * ```ts
@@ -297,10 +299,9 @@ export const alpn = <
         )
       })
   ).pipe(Handshake.step("choose by ALPN"))
-  const handshake = Effect.flatMap(choose, (branch) => branch)
   const refuse: Protocol.Refuse = (why) =>
     Effect.flatMap(choose, (branch) => Origin.of(branch)?.refuse?.(why) ?? wordless)
-  Origin.set(handshake, { name: "unnamed", refuse })
+  const handshake = Origin.set(Effect.flatMap(choose, (branch) => branch), { name: "unnamed", refuse })
   offers.set(handshake, names)
   return handshake
 }
