@@ -4,7 +4,7 @@
  */
 import { NodeCrypto } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
-import { Client, Handshake, type HandshakeError, Server, Transport } from "effect-handshake"
+import { Client, Handshake, type HandshakeError, Server, type Transport } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"
 import * as Http2 from "effect-handshake/protocols/Http2"
 import * as Line from "effect-handshake/protocols/Line"
@@ -16,15 +16,14 @@ import * as Certificates from "../test/support/certificates/index.ts"
 const certificate = Certificates.server
 
 // Each transport says which protocol it is of: those of HTTP/2 and PostgreSQL do so by themselves.
-const line = Effect.map(Line.server, Transport.extend({ protocol: "line" }))
+const line = Line.server.pipe(Handshake.extend({ protocol: "line" }))
 const h2 = Http2.server()
 const postgres = Postgres.server({ tls: { certificate } })
 
 const clear = Handshake.firstOf([
   { name: "HTTP/2", accepts: Http2.isPreface, handshake: h2 },
   { name: "PostgreSQL", accepts: Postgres.isStartup, handshake: postgres },
-  // What is made of a handshake does not know any more how its protocol turns somebody away.
-  { name: "line", accepts: () => true, handshake: line, refuse: Line.protocol.refuse }
+  { name: "line", accepts: () => true, handshake: line }
 ])
 
 const inTls = Tls.alpn({ h2, postgresql: postgres }, { otherwise: clear }).pipe(Tls.server({ certificate }))

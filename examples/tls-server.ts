@@ -15,12 +15,12 @@ const lines = Transport.framed(Codec.lines())
 const chat = lines.pipe(
   Handshake.expect("CHAT", { orReply: "NO" }),
   Handshake.send("TALK"),
-  Effect.map(Transport.extend({ protocol: "chat" }))
+  Handshake.extend({ protocol: "chat" })
 )
 const mail = lines.pipe(
   Handshake.expect("MAIL", { orReply: "NO" }),
   Handshake.send("WRITE"),
-  Effect.map(Transport.extend({ protocol: "mail" }))
+  Handshake.extend({ protocol: "mail" })
 )
 
 const first: Tls.ServerOptions = {

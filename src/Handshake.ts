@@ -607,7 +607,7 @@ export interface Branch<A, E, R> {
  * The first branch in order that accepts has the connection, once every branch before it has declined. It gets all of
  * the bytes, those that were looked at too. Where all decline, or the peer ends or has sent `maxLength` bytes, 1024 by
  * default, before one accepts, it fails as `InvalidGreeting`. The result is that of any of them: give each something to tell
- * them apart, with `Transport.extend`.
+ * them apart, with `extend`.
  *
  * A server that turns a peer away does so in the words of the protocol that the peer has asked for.
  *
@@ -767,20 +767,23 @@ export const deadline: {
 } = dual(
   2,
   <A, E, R>(self: Effect.Effect<A, E, R>, duration: Duration.Input): Effect.Effect<A, E | HandshakeError, R> =>
-    withProgress(self, (effect, progress) =>
-      Effect.timeoutOrElse(effect, {
-        duration,
-        orElse: () =>
-          Effect.suspend(() =>
-            Effect.fail(
-              new HandshakeError({
-                protocol: progress.protocol,
-                step: progress.step(),
-                reason: new Timeout({ deadline: Duration.fromInputUnsafe(duration) })
-              })
+    Origin.keep(
+      self,
+      withProgress(self, (effect, progress) =>
+        Effect.timeoutOrElse(effect, {
+          duration,
+          orElse: () =>
+            Effect.suspend(() =>
+              Effect.fail(
+                new HandshakeError({
+                  protocol: progress.protocol,
+                  step: progress.step(),
+                  reason: new Timeout({ deadline: Duration.fromInputUnsafe(duration) })
+                })
+              )
             )
-          )
-      }))
+        }))
+    )
 )
 
 /**
@@ -800,11 +803,58 @@ export const byteLimit: {
 } = dual(
   2,
   <T extends Any, E, R>(self: Effect.Effect<T, E, R>, bytes: number): Effect.Effect<T, E, R> =>
-    Effect.provideService(self, CurrentByteLimit, bytes).pipe(
-      Effect.tap((transport) =>
-        Effect.sync(() => {
-          implOf(transport).connection.inbox.byteLimit = Infinity
-        })
+    Origin.keep(
+      self,
+      Effect.provideService(self, CurrentByteLimit, bytes).pipe(
+        Effect.tap((transport) =>
+          Effect.sync(() => {
+            implOf(transport).connection.inbox.byteLimit = Infinity
+          })
+        )
       )
     )
+)
+
+/**
+ * Ends with the same transport and what the handshake has learnt, or what it is, at hand.
+ *
+ * **When to use**
+ *
+ * Use to tell the transports of several handshakes apart, behind `firstOf` or `Tls.alpn`.
+ *
+ * **Details**
+ *
+ * It is `Transport.extend` of what the handshake ends with. The handshake is still that of its protocol, whose refusal it
+ * keeps.
+ *
+ * **Example** (Two protocols on one port)
+ *
+ * ```ts
+ * import { Handshake } from "effect-handshake"
+ * import * as Http2 from "effect-handshake/protocols/Http2"
+ * import * as Line from "effect-handshake/protocols/Line"
+ *
+ * const server = Handshake.firstOf([
+ *   { name: "HTTP/2", accepts: Http2.isPreface, handshake: Http2.server() },
+ *   { name: "line", accepts: () => true, handshake: Handshake.extend(Line.server, { protocol: "line" }) }
+ * ])
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const extend: {
+  <const P extends object>(
+    properties: P
+  ): <T extends Any, E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T & Readonly<P>, E, R>
+  <T extends Any, E, R, const P extends object>(
+    self: Effect.Effect<T, E, R>,
+    properties: P
+  ): Effect.Effect<T & Readonly<P>, E, R>
+} = dual(
+  2,
+  <T extends Any, E, R, const P extends object>(
+    self: Effect.Effect<T, E, R>,
+    properties: P
+  ): Effect.Effect<T & Readonly<P>, E, R> => Origin.keep(self, Effect.map(self, Transport.extend(properties)))
 )

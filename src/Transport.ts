@@ -459,8 +459,8 @@ export type StartTlsOptions<T extends Transport.Any> =
  * The socket has to know TLS: those of `node/Net` do, and `node/Tls` provides it for any other. How long TLS may take is up
  * to the handshake's deadline. Interrupted, or failed, the connection is of no use any more.
  *
- * With TLS 1.3 a client is done before the server has looked at its certificate. That the server refuses it is the failure
- * of what the client does next. Why one that was shown is refused, Node's servers do not say, and neither do its clients of
+ * With TLS 1.3 a client is done before the server has looked at its certificate. That the server refuses it may be the
+ * failure of what the client does next. Why one that was shown is refused, Node's servers do not say, and neither do its clients of
  * a server's: the peer sees the connection end.
  *
  * Node does not tell an end that TLS has announced (`close_notify`) from one that somebody on the way has forged. A protocol

@@ -213,7 +213,7 @@ export type TlsFailureKind = typeof TlsFailureKind.Type
  *
  * **Gotchas**
  *
- * With TLS 1.3 a client is done before the server has looked at its certificate: that the server refuses it is the
+ * With TLS 1.3 a client is done before the server has looked at its certificate: that the server refuses it may be the
  * failure of what the client does next.
  *
  * @category errors

@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import * as Codec from "../src/Codec.ts"
+import * as Handshake from "../src/Handshake.ts"
 import * as Pipeline from "../src/Pipeline.ts"
 import type * as Protocol from "../src/Protocol.ts"
 import * as Line from "../src/protocols/Line.ts"
@@ -234,6 +235,66 @@ describe("the limits", () => {
         expect(peer.heard()).toBe(heard)
         yield* Effect.andThen(peer.end, peer.closed)
       }
+    }))
+
+  it.effect.each(
+    [
+      ["named", Handshake.named(Line.server, "other")],
+      ["with a deadline", Handshake.deadline(Line.server, "1 second")],
+      ["with a byte limit", Handshake.byteLimit(Line.server, 100)],
+      ["extended", Handshake.extend(Line.server, { protocol: "line" })]
+    ] as const
+  )("a handshake that is %s keeps the refusal of its protocol", ([, handshake]) =>
+    Effect.gen(function*() {
+      const network = yield* MemorySocket.network()
+      yield* Server.make({ handshake, serve: echo, maxConnections: 0 }).pipe(
+        Effect.provideService(SocketServer.SocketServer, network.server)
+      )
+      const peer = yield* saying(network, "")
+      expect(peer.heard()).toBe("No! Go away!\n")
+      yield* Effect.andThen(peer.end, peer.closed)
+    }))
+
+  it.effect("of many protocols, the one that was asked for says no, by its own words or those of the branch", () =>
+    Effect.gen(function*() {
+      const network = yield* MemorySocket.network()
+      const lines = Transport.framed(Codec.lines())
+      const begins = (letter: string) => (bytes: Uint8Array) => bytes[0] === letter.charCodeAt(0)
+      const handshake = Handshake.firstOf([
+        { name: "line", accepts: begins("Y"), handshake: Line.server },
+        {
+          name: "mail",
+          accepts: begins("M"),
+          handshake: lines.pipe(Handshake.expect("MAIL")),
+          refuse: () => Handshake.named(Handshake.refuse(lines, "FULL"), "mail")
+        },
+        { name: "mute", accepts: () => true, handshake: lines }
+      ])
+      yield* Server.make({ handshake, serve: echo, maxConnections: 0 }).pipe(
+        Effect.provideService(SocketServer.SocketServer, network.server)
+      )
+      for (const [said, heard] of [["You ready?\n", "No! Go away!\n"], ["MAIL\n", "FULL\n"], ["?\n", ""]] as const) {
+        const peer = yield* saying(network, said)
+        expect(peer.heard()).toBe(heard)
+        yield* Effect.andThen(peer.end, peer.closed)
+      }
+    }))
+
+  it.effect("of many protocols, the one that was chosen says that it took too long, and who chose none hears nothing", () =>
+    Effect.gen(function*() {
+      const network = yield* MemorySocket.network()
+      const handshake = Handshake.firstOf([
+        { name: "line", accepts: (bytes) => bytes[0] === 89, handshake: Line.server },
+        { name: "other", accepts: (bytes) => bytes.length < 4 ? undefined : true, handshake: Line.server }
+      ])
+      yield* Server.make({ handshake, serve: echo, handshakeTimeout: "1 second" }).pipe(
+        Effect.provideService(SocketServer.SocketServer, network.server)
+      )
+      const chosen = yield* saying(network, "Y")
+      const undecided = yield* saying(network, "?")
+      yield* TestClock.adjust("1 second")
+      expect([chosen.heard(), undecided.heard()]).toEqual(["No! Go away!\n", ""])
+      yield* undecided.closed
     }))
 
   it.effect("maxPendingHandshakes: counts those that are not ready, and only those", () =>

@@ -16,7 +16,6 @@ import * as Line from "../protocols/Line.ts"
 import * as Postgres from "../protocols/Postgres.ts"
 import * as Tls from "../protocols/Tls.ts"
 import * as Server from "../Server.ts"
-import * as Transport from "../Transport.ts"
 import * as Authenticator from "./authenticator.ts"
 import * as Flags from "./flags.ts"
 import * as Http2Answer from "./http2.ts"
@@ -97,12 +96,12 @@ export const postgres = (options: PostgresOptions) =>
 
 /** What the port of `serve any` speaks. */
 const anyHandshake = (tls: Option.Option<Effect.Effect<Tls.ServerOptions>>) => {
-  const line = Effect.map(Line.server, Transport.extend({ protocol: "line" }))
+  const line = Handshake.extend(Line.server, { protocol: "line" })
   const postgres = postgresServer(tls)
   const clear = [
     { name: "HTTP/2", accepts: Http2.isPreface, handshake: http2Server },
     { name: "PostgreSQL", accepts: Postgres.isStartup, handshake: postgres },
-    { name: "line", accepts: () => true, handshake: line, refuse: Line.protocol.refuse }
+    { name: "line", accepts: () => true, handshake: line }
   ] as const
   if (Option.isNone(tls)) return Handshake.firstOf(clear)
   const inside = Tls.alpn({ h2: http2Server, postgresql: postgres }, { otherwise: Handshake.firstOf(clear) })

@@ -379,10 +379,18 @@ export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured,
         ? options.verify !== "none" && socket.authorized
         : socket.getPeerX509Certificate() !== undefined
       const tls = describe(socket, options, verified)
-      off()
       // The peer has proved who it is, once and for all.
       socket.disableRenegotiation()
-      resume(Effect.succeed({ socket, tls }))
+      const done = () => {
+        off()
+        resume(Effect.succeed({ socket, tls }))
+      }
+      if (role === "server" || tls.version !== "TLSv1.3") return done()
+      // The server may be about to refuse the client's certificate, and to reset the connection. Whoever wrote at once would
+      // be told of the reset, and not why: what is here already is heard first.
+      socket.off("end", onClose)
+      socket.off("close", onClose)
+      setImmediate(() => setImmediate(done))
     }
     const onError = (error: Error) => {
       const sawCertificate = socket.getPeerX509Certificate() !== undefined

@@ -19,3 +19,9 @@ export const set = <A extends object>(handshake: A, origin: Origin): A => {
 }
 
 export const of = (handshake: object): Origin | undefined => origins.get(handshake)
+
+/** What is made of a handshake is still of its protocol. */
+export const keep = <A extends object>(from: object, to: A): A => {
+  const origin = origins.get(from)
+  return origin === undefined ? to : set(to, origin)
+}

@@ -169,8 +169,8 @@ export const server: {
  *
  * **Gotchas**
  *
- * With TLS 1.3 this side is done before the server has looked at its certificate. That the server refuses it is the failure
- * of what the handshake receives first.
+ * With TLS 1.3 this side is done before the server has looked at its certificate. That the server refuses it may be the
+ * failure of what the handshake receives first.
  *
  * **Example** (The line protocol inside TLS)
  *
@@ -233,7 +233,7 @@ export const client: {
  * Given to {@link server} or {@link client} it offers its protocols, the first one first: a server takes the first of its own
  * that the client has too, and refuses a client that has none of them. `otherwise` is for a peer that does not negotiate;
  * without it such a peer fails as `TlsFailure` of the kind `no-shared-alpn`. The result is that of either handshake: give
- * each something to tell them apart, with `Transport.extend`.
+ * each something to tell them apart, with `Handshake.extend`.
  *
  * **Gotchas**
  *
@@ -245,15 +245,14 @@ export const client: {
  * ```ts
  * import { Codec, Handshake, Transport } from "effect-handshake"
  * import * as Tls from "effect-handshake/protocols/Tls"
- * import { Effect } from "effect"
  *
  * const greeting = (words: string) =>
  *   Transport.framed(Codec.lines()).pipe(Handshake.expect(words))
  *
  * const server = (certificate: Transport.TlsCertificate) =>
  *   Tls.alpn({
- *     chat: Effect.map(greeting("CHAT"), Transport.extend({ protocol: "chat" })),
- *     mail: Effect.map(greeting("MAIL"), Transport.extend({ protocol: "mail" }))
+ *     chat: greeting("CHAT").pipe(Handshake.extend({ protocol: "chat" })),
+ *     mail: greeting("MAIL").pipe(Handshake.extend({ protocol: "mail" }))
  *   }).pipe(Tls.server({ certificate }))
  * ```
  *

@@ -55,7 +55,7 @@ export interface Outcome {
   readonly rest: string
 }
 
-type Shaking = Effect.Effect<Transport.Transport<unknown, never>, unknown, Socket.Socket | Scope.Scope>
+type Shaking<R> = Effect.Effect<Transport.Transport<unknown, never>, unknown, Socket.Socket | Scope.Scope | R>
 
 const describe = (exit: Exit.Exit<unknown, unknown>): unknown => {
   if (Exit.isSuccess(exit)) return "ready"
@@ -66,7 +66,7 @@ const describe = (exit: Exit.Exit<unknown, unknown>): unknown => {
 /**
  * Says `bytes`, ends its side, and tells how the handshake took it and what it left.
  */
-export const outcomeOf = (handshake: Shaking, bytes: Uint8Array, options?: MemorySocket.Options) =>
+export const outcomeOf = <R = never>(handshake: Shaking<R>, bytes: Uint8Array, options?: MemorySocket.Options) =>
   Effect.scoped(Effect.gen(function*() {
     const [here, there] = yield* MemorySocket.pair(options)
     const peer = yield* rawPeer(there)
