@@ -664,7 +664,7 @@ export const firstOf = <const B extends ReadonlyArray<Branch<any, any, any>>>(
       if (refusal === undefined) return yield* step(Effect.fail(wordless), "refuse")
       return yield* Effect.provideService(refusal(why), Socket.Socket, connection.socket)
     })
-  return Origin.set(handshake, { name: "unnamed", refuse })
+  return Origin.set(handshake, { refuse })
 }
 
 /** Nobody has words for a peer that has not said what it wants. */

@@ -67,7 +67,7 @@ export const answerTo = (sql: string, parameters: ReadonlyMap<string, string>): 
   const words = /^select '([^']*)'(?: as "?(\w+)"?)?$/i.exec(query)
   if (words !== null) return row(words[2] ?? "?column?", text, words[1])
   if (/^select version\(\)(?: as "?version"?)?$/i.test(query)) {
-    return row("version", text, `PostgreSQL ${parameters.get("server_version")} (effect-handshake)`)
+    return row("version", text, `PostgreSQL ${parameters.get("server_version")}`)
   }
   if (/^select (?:current_)?user$/i.test(query)) {
     return row("current_user", text, parameters.get("session_authorization") ?? "")

@@ -300,7 +300,7 @@ export const alpn = <
   ).pipe(Handshake.step("choose by ALPN"))
   const refuse: Protocol.Refuse = (why) =>
     Effect.flatMap(choose, (branch) => Origin.of(branch)?.refuse?.(why) ?? wordless)
-  const handshake = Origin.set(Effect.flatMap(choose, (branch) => branch), { name: "unnamed", refuse })
+  const handshake = Origin.set(Effect.flatMap(choose, (branch) => branch), { refuse })
   offers.set(handshake, names)
   return handshake
 }

@@ -55,7 +55,7 @@ describe("a simple query", () => {
     ["SELECT 42 AS answer;", ["answer 23 text", "42", "SELECT 1", idle]],
     ["select 1 + 1 as result", ["result 23 text", "2", "SELECT 1", idle]],
     ["select 'Hello' as word", ["word 25 text", "Hello", "SELECT 1", idle]],
-    ["select version()", ["version 25 text", "PostgreSQL 18.0 (effect-handshake)", "SELECT 1", idle]],
+    ["select version()", ["version 25 text", "PostgreSQL 18.0", "SELECT 1", idle]],
     ["show server_version", ["server_version 25 text", "18.0", "SELECT 1", idle]],
     ["SHOW timezone", ["TimeZone 25 text", "UTC", "SELECT 1", idle]],
     ["select 'a;b'; select 1", ["?column? 25 text", "a;b", "SELECT 1", "?column? 23 text", "1", "SELECT 1", idle]],
