@@ -667,7 +667,7 @@ describe("frames that cost their sender nothing", () => {
   const floods: ReadonlyArray<readonly [name: string, frame: Uint8Array]> = [
     ["PING (CVE-2019-9512)", bytesOf(ping("01234567"))],
     ["SETTINGS (CVE-2019-9515)", noSettings],
-    ["RST_STREAM (CVE-2019-9514)", bytesOf(rstStream(1))],
+    ["RST_STREAM (CVE-2019-9514, CVE-2023-44487)", bytesOf(rstStream(1))],
     ["empty DATA (CVE-2019-9518)", bytesOf(data(1, nothing))],
     ["padded DATA without data", bytesOf(data(1, nothing, { padLength: 0 }))],
     ["PRIORITY", raw(2, 0, 1, new Uint8Array(5))],
