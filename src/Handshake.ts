@@ -697,7 +697,8 @@ const choose = <B extends Branch<any, any, any>>(
       if (!undecided || length === maxLength) return Effect.fail(nobody(bytes))
     }
     if (inbox.end === undefined) return Effect.andThen(connection.readable, look)
-    return Effect.fail(seen > 0 ? nobody(inbox.unread.peek(0, seen)) : reasonOf(inbox.end))
+    const hasSaid = seen > 0 && inbox.end.reason._tag === "ConnectionClosed"
+    return Effect.fail(hasSaid ? nobody(inbox.unread.peek(0, seen)) : reasonOf(inbox.end))
   })
   return look
 }

@@ -57,7 +57,7 @@ export interface Tls {
  * @since 0.1.0
  */
 export interface Certificate {
-  /** The distinguished name, such as `CN=example.com`, one attribute a line. */
+  /** The distinguished name, such as `CN=example.com`, one attribute a line. Empty where the names are the alternative ones. */
   readonly subject: string
   readonly issuer: string
   /** The subject's alternative names, such as `DNS:example.com, IP Address:127.0.0.1`. */
@@ -104,6 +104,9 @@ export const format = (self: Peer): string =>
     ? NetAddress.formatUnixPath(self.remote)
     : NetAddress.formatInet(self.remote)
 
+const nameOf = ({ subject, subjectAltName }: Certificate): string =>
+  subject !== "" ? subject : subjectAltName ?? "without a name"
+
 const oneLine = (name: string): string => Excerpt.ofText(name.replaceAll("\n", ", "))
 
 /**
@@ -118,5 +121,5 @@ export const formatTls = (self: Tls): string =>
     ...self.alpn === undefined ? [] : [`ALPN ${oneLine(self.alpn)}`],
     ...self.certificate === undefined
       ? []
-      : [`peer ${oneLine(self.certificate.subject)} (${self.verified ? "verified" : "not verified"})`]
+      : [`peer ${oneLine(nameOf(self.certificate))} (${self.verified ? "verified" : "not verified"})`]
   ].join(", ")

@@ -5,6 +5,7 @@
  */
 import { NodeCrypto } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -29,6 +30,8 @@ import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
 import * as Certificates from "./support/certificates/index.ts"
 import { cutInto, join, outcomeOf, rawPeer, utf8 } from "./support/conversation.ts"
+import * as Tcp from "./support/tcp.ts"
+import * as Peers from "./support/tlsPeers.ts"
 
 const { root, server: certificate } = Certificates
 
@@ -221,6 +224,26 @@ describe("the first bytes", () => {
         reason: { _tag: "UnexpectedEnd" }
       })
     }).pipe(Effect.provide(layer)))
+
+  it.live("whose peer is torn away have said nothing wrong", () =>
+    Effect.gen(function*() {
+      const seen = yield* Deferred.make<void>()
+      const undecided = (bytes: Uint8Array) => {
+        if (bytes.length === 3) Deferred.doneUnsafe(seen, Effect.void)
+        return undefined
+      }
+      const { outcome, port } = yield* Peers.accepting(
+        Handshake.firstOf([{ name: "line", accepts: undecided, handshake: Line.server }])
+      )
+      const peer = yield* Tcp.dial(port)
+      yield* peer.say("You")
+      yield* Deferred.await(seen)
+      yield* peer.reset
+      expect(yield* Fiber.join(outcome)).toMatchObject({
+        step: "first bytes",
+        reason: { _tag: "ConnectionFailed", fault: "network" }
+      })
+    }))
 
   const refused: Record<string, readonly [bytes: Uint8Array, tag: string, heard: string]> = {
     "a line that is no greeting": [utf8("Who are you?\n"), "InvalidGreeting", "No! Go away!\n"],

@@ -268,9 +268,15 @@ const begin = (stream: Duplex, options: Options): NodeTls.TLSSocket => {
   })
 }
 
-const certificateOf = (x509: X509Certificate): Peer.Certificate => ({
-  subject: x509.subject,
-  issuer: x509.issuer,
+// Node has no text for a name that is empty, as it may be where there are alternative names (RFC 5280 4.1.2.6).
+interface Names {
+  readonly subject: string | undefined
+  readonly issuer: string | undefined
+}
+
+const certificateOf = (x509: Omit<X509Certificate, keyof Names> & Names): Peer.Certificate => ({
+  subject: x509.subject ?? "",
+  issuer: x509.issuer ?? "",
   subjectAltName: x509.subjectAltName,
   validFrom: new Date(x509.validFrom),
   validTo: new Date(x509.validTo),

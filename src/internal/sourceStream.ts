@@ -23,6 +23,7 @@ const highWaterMark = 16 * 1024
 export class SourceStream extends Duplex implements SourceEvents {
   private readonly source: Source
   private readonly fork: Fork
+  private writing: Fiber.Fiber<void, Socket.SocketError> | undefined = undefined
 
   constructor(source: Source, fork: Fork) {
     super({ allowHalfOpen: true, highWaterMark })
@@ -56,13 +57,17 @@ export class SourceStream extends Duplex implements SourceEvents {
 
   override _destroy(error: Error | null, done: Done): void {
     this.source.pause()
+    // Nobody else would end a write that the peer does not take.
+    this.writing?.interruptUnsafe()
     this.source.endWrite()
     this.source.destroy?.()
     done(error)
   }
 
   private running(effect: Effect.Effect<void, Socket.SocketError>, done: Done): void {
-    this.fork(effect).addObserver((exit) => {
+    const fiber = this.writing = this.fork(effect)
+    fiber.addObserver((exit) => {
+      this.writing = undefined
       const error = Exit.isSuccess(exit) ? undefined : Cause.squash(exit.cause)
       done(error instanceof Error ? error : undefined)
     })

@@ -207,7 +207,8 @@ export const errorCodeName = (code: number): string => Errors.nameOf(code)
  * @category errors
  * @since 0.1.0
  */
-export const errorCodeOf = ({ reason }: HandshakeError | TransportError): string | undefined => {
+export const errorCodeOf = (error: HandshakeError | TransportError): string | undefined => {
+  const { reason } = error
   switch (reason._tag) {
     case "MalformedFrame":
     case "Rejected":
@@ -219,6 +220,9 @@ export const errorCodeOf = ({ reason }: HandshakeError | TransportError): string
       return "PROTOCOL_ERROR"
     case "TimedOut":
       return reason.waitedFor === "acknowledgement" ? "SETTINGS_TIMEOUT" : undefined
+    case "Timeout":
+      // At a deadline a client has said nothing, and this one is only a client's.
+      return !isTransportError(error) && error.step === awaitedStep ? "SETTINGS_TIMEOUT" : undefined
     default:
       return undefined
   }
@@ -322,12 +326,11 @@ export const format = (frame: Frame): string => Frames.describe(frame)
  * **Example** (One port, two protocols)
  *
  * ```ts
- * import { Handshake, Transport } from "effect-handshake"
+ * import { Handshake } from "effect-handshake"
  * import * as Http2 from "effect-handshake/protocols/Http2"
  * import * as Line from "effect-handshake/protocols/Line"
- * import { Effect } from "effect"
  *
- * const line = Effect.map(Line.server, Transport.extend({ protocol: "line" }))
+ * const line = Handshake.extend(Line.server, { protocol: "line" })
  *
  * const server = Handshake.firstOf([
  *   { name: "HTTP/2", accepts: Http2.isPreface, handshake: Http2.server() },
@@ -629,6 +632,13 @@ interface Kept {
   readonly middleware: Middleware.Middleware<Internal.Received, Internal.Sent>
   /** Who waits for the answer to the PING of a shutdown. */
   readonly roundTrips: Set<() => void>
+  readonly draining: Draining
+}
+
+/** Who waits for the drain, and whether it has begun. */
+interface Draining {
+  hasBegun: boolean
+  readonly waiters: Set<() => void>
 }
 
 const kept = new WeakMap<Transport.Transport.Any, Kept>()
@@ -646,8 +656,9 @@ const isShutdownPong = ({ data }: Frames.Pong): boolean => data.every((byte, i) 
 /** The connection level behind the handshake, for as long as the scope is open. */
 const keep = (opened: Opened, connection: Internal.Connection, options: Resolved) => {
   const roundTrips = new Set<() => void>()
+  const draining: Draining = { hasBegun: false, waiters: new Set() }
   const make = (middleware: Kept["middleware"]): Middleware.Part<Internal.Received, Internal.Sent> => {
-    kept.set(opened, { connection, middleware, roundTrips })
+    kept.set(opened, { connection, middleware, roundTrips, draining })
     // The last word of this side. It waits for the peer to hear it, as a refusal does.
     const farewell = (code: number, debug: string) => {
       implOf(opened).connection.lingers = true
@@ -819,7 +830,8 @@ type Shaking = Effect.Effect<Http2Transport, HandshakeError, Socket.Socket | Sco
  * Send a header block of several frames with one `sendAll`. Between its parts nothing else can be encoded; an answer to the
  * peer waits until it is all sent.
  *
- * A frame that cannot be encoded takes its batch with it, but DATA before it in the batch counts as sent.
+ * A frame that cannot be encoded takes its batch with it, but what is before it in the batch counts as sent: DATA in the
+ * windows, and the beginning of a header block whose end was not encoded. Behind that one the connection is of no use.
  *
  * When the peer changes `initialWindowSize`, the windows of all streams change by the difference (RFC 9113 6.9.2), which is
  * up to whoever has streams.
@@ -978,14 +990,17 @@ export const shutdown = Effect.fnUntraced(function*(
 export const whenDraining = (self: Http2Transport): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     const { connection } = implOf(self)
-    if (connection.inbox.closed) return resume(Effect.void)
-    const before = connection.onCloseToRequests
-    const told = () => {
-      before?.()
-      resume(Effect.void)
+    const { draining } = keptOf(self)
+    if (draining.hasBegun || connection.inbox.closed) return resume(Effect.void)
+    const done = () => resume(Effect.void)
+    draining.waiters.add(done)
+    connection.onCloseToRequests = () => {
+      draining.hasBegun = true
+      for (const done of draining.waiters) done()
     }
-    connection.onCloseToRequests = told
     return Effect.sync(() => {
-      if (connection.onCloseToRequests === told) connection.onCloseToRequests = before
+      draining.waiters.delete(done)
+      // A drain closes a connection for which nobody waits any more.
+      if (draining.waiters.size === 0) connection.onCloseToRequests = undefined
     })
   })

@@ -138,11 +138,11 @@ export const server: {
   ) => {
     const alpn = offers.get(handshake)
     const complete = completing((options: ServerOptions) =>
-      ({ alpn, ...options, role: "server", unread: "feed" }) as const
+      ({ ...options, alpn: options.alpn ?? alpn, role: "server", unread: "feed" }) as const
     )
     const secured = inside(handshake, options, complete)
     const origin = Origin.of(handshake)
-    if (origin?.refuse === undefined) return secured
+    if (origin?.refuse === undefined) return Origin.keep(handshake, secured)
     const refuse: Protocol.Refuse = (why) =>
       Effect.flatMap(Handshake.step(clear, "refuse"), (transport) =>
         Effect.flatMap(transport.peer, ({ tls }) =>
@@ -219,9 +219,9 @@ export const client: {
   ) => {
     const alpn = offers.get(handshake)
     const complete = completing((options: ClientOptions) =>
-      ({ alpn, ...options, role: "client", unread: "feed" }) as const
+      ({ ...options, alpn: options.alpn ?? alpn, role: "client", unread: "feed" }) as const
     )
-    return inside(handshake, options, complete)
+    return Origin.keep(handshake, inside(handshake, options, complete))
   }
 )
 

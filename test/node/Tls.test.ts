@@ -131,6 +131,27 @@ describe("a handshake over any socket", () => {
   }
 })
 
+describe("interrupted", () => {
+  it.live("it leaves no write behind that the peer does not take", () =>
+    Effect.gen(function*() {
+      const begun = yield* Deferred.make<void>()
+      const given = yield* Deferred.make<void>()
+      const stuck = Effect.onInterrupt(
+        Effect.andThen(Deferred.succeed(begun, undefined), Effect.never),
+        () => Deferred.succeed(given, undefined)
+      )
+      const deaf: Socket.Socket = {
+        [Socket.TypeId]: Socket.TypeId,
+        reader: Effect.succeed({ pull: Effect.never, upgrade: Socket.SocketUpgradeError.unsupported }),
+        writer: Effect.succeed({ write: () => stuck, writeAll: () => stuck })
+      }
+      const fiber = yield* Effect.forkChild(Peers.ending(client, deaf))
+      yield* Deferred.await(begun)
+      yield* Fiber.interrupt(fiber)
+      yield* Deferred.await(given)
+    }))
+})
+
 describe("its deadline, on a clock that stands still", () => {
   /** Lets real work be done, such as that of TLS, while the clock stands. */
   const turns = (times: number) => Effect.forEach(Array(times), () => Tcp.turn, { discard: true })

@@ -262,6 +262,16 @@ describe("a client that waits to be acknowledged", () => {
       yield* peer.end
       const error = yield* Effect.flip(Fiber.join(fiber))
       expect(error).toMatchObject({ step: "SETTINGS ACK", reason: { _tag: "Timeout" } })
+      expect(Http2.errorCodeOf(error)).toBe("SETTINGS_TIMEOUT")
+    }))
+
+  it.effect("has told the peer nothing when its deadline strikes before", () =>
+    Effect.gen(function*() {
+      const { fiber } = yield* beginning(Handshake.deadline(waiting, "2 seconds"))
+      yield* TestClock.adjust("2 seconds")
+      const error = yield* Effect.flip(Fiber.join(fiber))
+      expect(error).toMatchObject({ step: "SETTINGS", reason: { _tag: "Timeout" } })
+      expect(Http2.errorCodeOf(error)).toBeUndefined()
     }))
 })
 
@@ -765,6 +775,20 @@ describe("what is sent", () => {
       expect(transport.windows.send).toBe(0)
     }))
 
+  it.effect("is no WINDOW_UPDATE that makes the window of the connection longer than there is", () =>
+    Effect.gen(function*() {
+      const { transport } = yield* serverOf()
+      const most = 2 ** 31 - 1 - 65_535
+      expect(yield* refusal(transport, windowUpdate(0, most + 1))).toEqual([
+        "MalformedFrame",
+        "local",
+        "FLOW_CONTROL_ERROR"
+      ])
+      yield* transport.send(windowUpdate(0, most))
+      expect(transport.windows.receive).toBe(2 ** 31 - 1)
+      expect(yield* refusal(transport, windowUpdate(0, 1))).toEqual(["MalformedFrame", "local", "FLOW_CONTROL_ERROR"])
+    }))
+
   it.effect("a WINDOW_UPDATE lets the peer send more", () =>
     Effect.gen(function*() {
       const server = yield* serverOf()
@@ -878,6 +902,35 @@ describe("leaving", () => {
       const { transport } = yield* serverOf()
       implOf(transport).connection.closeToRequests()
       yield* Http2.whenDraining(transport)
+    }))
+
+  it.effect("and so do those who wait when it begins, and who comes after them", () =>
+    Effect.gen(function*() {
+      const { transport } = yield* serverOf()
+      const { connection } = implOf(transport)
+      const waiting = yield* Effect.forkScoped(Effect.all(
+        [Http2.whenDraining(transport), Http2.whenDraining(transport)],
+        { concurrency: "unbounded", discard: true }
+      ))
+      yield* settled
+      expect(waiting.pollUnsafe()).toBeUndefined()
+      connection.closeToRequests()
+      yield* Fiber.join(waiting)
+      expect(connection.inbox.closed).toBe(false)
+      yield* Http2.whenDraining(transport)
+    }))
+
+  it.effect("a drain for which nobody waits any more takes no further request", () =>
+    Effect.gen(function*() {
+      const { transport } = yield* serverOf()
+      const { connection } = implOf(transport)
+      const first = yield* Effect.forkScoped(Http2.whenDraining(transport))
+      const second = yield* Effect.forkScoped(Http2.whenDraining(transport))
+      yield* settled
+      yield* Fiber.interrupt(first)
+      yield* Fiber.interrupt(second)
+      connection.closeToRequests()
+      expect(connection.inbox.closed).toBe(true)
     }))
 
   it.effect("shutdown waits for a second at most", () =>

@@ -11,9 +11,11 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
+import * as Tracer from "effect/Tracer"
 import { X509Certificate } from "node:crypto"
 import { syncBuiltinESMExports } from "node:module"
 import tls, * as NodeTls from "node:tls"
+import * as Client from "../../src/Client.ts"
 import * as Codec from "../../src/Codec.ts"
 import * as Handshake from "../../src/Handshake.ts"
 import * as Net from "../../src/node/Net.ts"
@@ -26,6 +28,7 @@ import * as MemorySocket from "../../src/testing/MemorySocket.ts"
 import * as Transport from "../../src/Transport.ts"
 import * as Certificates from "../support/certificates/index.ts"
 import * as Programs from "../support/peers.ts"
+import { recording } from "../support/spans.ts"
 import * as Tcp from "../support/tcp.ts"
 import * as Peers from "../support/tlsPeers.ts"
 
@@ -523,6 +526,12 @@ describe("what was agreed on", () => {
       })
     }))
 
+  it.live("a certificate without a subject and an issuer is one whose names are empty", () =>
+    Effect.gen(function*() {
+      const { client } = yield* agreed({ verify: "none" }, { certificate: Certificates.nameless })
+      expect(client.certificate).toMatchObject({ subject: "", issuer: "", subjectAltName: "DNS:localhost" })
+    }))
+
   it.live("a client that is not asked for a certificate shows none, and is not verified", () =>
     Effect.gen(function*() {
       const { server } = yield* agreed({ certificate: Certificates.client }, {})
@@ -798,6 +807,33 @@ describe("which handshake runs inside", () => {
       const { protocol, server } = yield* chosen(handshake, { alpn: ["toString"] }, { alpn: ["toString"] })
       expect(protocol).toBeUndefined()
       expect(server).toMatchObject(failed("no-shared-alpn", "peer", "choose by ALPN"))
+    }))
+
+  it.live("an option without a value does not take back what it offers", () =>
+    Effect.gen(function*() {
+      expect(yield* chosen(served, { alpn: ["mail"] }, { alpn: undefined })).toMatchObject({ protocol: "mail" })
+      const { port } = yield* Peers.nodeServer({ ALPNProtocols: ["mail"] })
+      const socket = yield* Net.socket({ host: "127.0.0.1", port })
+      const transport = yield* served.pipe(
+        Tls.client({ servername: "localhost", ca: Certificates.root, alpn: undefined }),
+        Effect.provideService(Socket.Socket, socket)
+      )
+      expect(transport.protocol).toBe("mail")
+    }))
+
+  it.effect("in a span that has the name of its protocol", () =>
+    Effect.gen(function*() {
+      const { spans, tracer } = recording()
+      const refusing = Handshake.named(Transport.framed(Codec.lines()), "chat").pipe(
+        Tls.client({ servername: "localhost" })
+      )
+      const [here] = yield* MemorySocket.pair()
+      yield* Client.connect({ handshake: refusing }).pipe(
+        Effect.provideService(Socket.Socket, here),
+        Effect.provideService(Tracer.Tracer, tracer),
+        Effect.flip
+      )
+      expect(spans.map((span) => span.name)).toEqual(["chat handshake"])
     }))
 
   it.live("a client's handshake is chosen by what the server has chosen", () =>

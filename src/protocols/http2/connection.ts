@@ -374,6 +374,10 @@ export class Connection implements Codec.Decoder<Received> {
         return Frame.flowControlled(frame) > Math.max(0, this.sendWindow)
           ? wrong("FLOW_CONTROL_ERROR", `the peer takes ${this.sendWindow} bytes now`)
           : undefined
+      case "WindowUpdate":
+        return frame.streamId === 0 && this.receiveWindow + frame.increment > Settings.largestWindow
+          ? wrong("FLOW_CONTROL_ERROR", "the window of the connection would exceed 2^31-1")
+          : undefined
       case "PushPromise":
         return this.role === "client"
           ? wrong("PROTOCOL_ERROR", "a client promises nothing")

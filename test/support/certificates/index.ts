@@ -40,6 +40,7 @@ export const notYetValid: Certificate = certificate("not-yet-valid")
 export const wrongName: Certificate = certificate("wrong-name")
 export const selfSigned: Certificate = certificate("self-signed")
 export const unknownAuthority: Certificate = certificate("unknown-authority")
+export const nameless: Certificate = certificate("nameless")
 
 export const sha384: Certificate = certificate("sha384")
 export const sha512Rsa: Certificate = certificate("sha512-rsa")

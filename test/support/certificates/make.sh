@@ -22,7 +22,7 @@ policy = any
 copy_extensions = none
 default_md = sha256
 [any]
-commonName = supplied
+commonName = optional
 [req]
 distinguished_name = name
 [name]
@@ -37,7 +37,7 @@ sign() {
   local name=$1 subject=$2 extensions=$3 issuer=$4
   shift 4
   : > index.txt
-  openssl req -new -config ca.cnf -key "$name.key" -subj "/CN=$subject" -out request.pem
+  openssl req -new -config ca.cnf -key "$name.key" -subj "/${subject:+CN=$subject}" -out request.pem
   printf '%b' "$extensions" > extensions.cnf
   local by=(-cert "$issuer.crt" -keyfile "$issuer.key")
   if [ "$name" = "$issuer" ]; then by=(-selfsign -keyfile "$name.key"); fi
@@ -74,6 +74,7 @@ ec expired && leaf expired localhost "$(for_server "$here_names")" intermediate-
 ec not-yet-valid && leaf not-yet-valid localhost "$(for_server "$here_names")" intermediate-ec -startdate 20990101000000Z
 ec wrong-name && leaf wrong-name elsewhere.test "$(for_server DNS:elsewhere.test)" intermediate-ec
 ec self-signed && leaf self-signed localhost "$(for_server "$here_names")" self-signed
+ec nameless && leaf nameless '' 'basicConstraints=CA:FALSE\nsubjectAltName=critical,DNS:localhost\n' nameless
 ec unknown-authority && leaf unknown-authority localhost "$(for_server "$here_names")" unknown-root
 
 # What a channel binding is made of depends on the signature (RFC 5929 4.1).
