@@ -9,8 +9,8 @@
 import * as Exit from "effect/Exit"
 import { isDeepStrictEqual } from "node:util"
 import * as Codec from "../src/Codec.ts"
-import { ByteWriter } from "../src/internal/bytes.ts"
-import { Frames, Inbox } from "../src/internal/inbox.ts"
+import { ByteWriter } from "../src/internal/bytes/bytes.ts"
+import { Frames, Inbox } from "../src/internal/connection/inbox.ts"
 
 const maxLength = 8 * 1024 * 1024
 

@@ -20,8 +20,8 @@ import {
   isContinuation,
   putUint,
   utf8Length
-} from "./internal/bytes.ts"
-import * as Excerpt from "./internal/excerpt.ts"
+} from "./internal/bytes/bytes.ts"
+import * as Excerpt from "./internal/text/excerpt.ts"
 
 /**
  * Whose mistake an error reports.

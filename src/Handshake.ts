@@ -26,11 +26,11 @@ import {
   Rejected,
   Timeout
 } from "./HandshakeError.ts"
-import * as Connection from "./internal/connection.ts"
-import * as Excerpt from "./internal/excerpt.ts"
-import * as Origin from "./internal/origin.ts"
-import * as Progress from "./internal/progress.ts"
-import { CurrentByteLimit, implOf } from "./internal/transport.ts"
+import * as Connection from "./internal/connection/connection.ts"
+import { CurrentByteLimit, implOf } from "./internal/connection/transport.ts"
+import * as Origin from "./internal/handshake/origin.ts"
+import * as Progress from "./internal/handshake/progress.ts"
+import * as Excerpt from "./internal/text/excerpt.ts"
 import * as Transport from "./Transport.ts"
 import { isTransportError, type TransportError } from "./TransportError.ts"
 

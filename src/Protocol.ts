@@ -8,7 +8,7 @@ import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Handshake from "./Handshake.ts"
 import type { HandshakeError } from "./HandshakeError.ts"
-import * as Origin from "./internal/origin.ts"
+import * as Origin from "./internal/handshake/origin.ts"
 import type * as Transport from "./Transport.ts"
 
 /**

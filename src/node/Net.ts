@@ -19,8 +19,14 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as NodeNet from "node:net"
-import { hearErrors, NetSource } from "../internal/netSource.ts"
-import { AcceptTypeId, type DirectServer, type Source, type SourceSocket, SourceTypeId } from "../internal/source.ts"
+import {
+  AcceptTypeId,
+  type DirectServer,
+  type Source,
+  type SourceSocket,
+  SourceTypeId
+} from "../internal/connection/source.ts"
+import { hearErrors, NetSource } from "../internal/node/netSource.ts"
 
 const socketError = (reason: Socket.SocketErrorReason) => new Socket.SocketError({ reason })
 

@@ -6,10 +6,10 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { NetSource } from "../internal/netSource.ts"
-import * as NodeTls from "../internal/nodeTls.ts"
-import { CurrentEncrypt, type Encrypt } from "../internal/source.ts"
-import { SourceStream } from "../internal/sourceStream.ts"
+import { CurrentEncrypt, type Encrypt } from "../internal/connection/source.ts"
+import { NetSource } from "../internal/node/netSource.ts"
+import * as NodeTls from "../internal/node/nodeTls.ts"
+import { SourceStream } from "../internal/node/sourceStream.ts"
 
 const encrypt: Encrypt = (source, options, unread) =>
   Effect.contextWith((context: Context.Context<never>) => {

@@ -24,7 +24,7 @@ import {
   isHandshakeError,
   type MalformedFrame
 } from "../HandshakeError.ts"
-import * as Origin from "../internal/origin.ts"
+import * as Origin from "../internal/handshake/origin.ts"
 import * as Protocol from "../Protocol.ts"
 import * as Auth from "./postgres/authenticator.ts"
 import * as ClientSide from "./postgres/client.ts"

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as HandshakeError from "../../HandshakeError.ts"
-import { implOf } from "../../internal/transport.ts"
+import { implOf } from "../../internal/connection/transport.ts"
 import type * as Transport from "../../Transport.ts"
 import { describe, type Message } from "./messages.ts"
 

@@ -5,8 +5,8 @@
  */
 import * as Result from "effect/Result"
 import type * as Codec from "../../Codec.ts"
-import { ByteWriter, concat } from "../../internal/bytes.ts"
-import * as Excerpt from "../../internal/excerpt.ts"
+import { ByteWriter, concat } from "../../internal/bytes/bytes.ts"
+import * as Excerpt from "../../internal/text/excerpt.ts"
 import * as Cases from "./codecCases.ts"
 import { type Check, cycle, isDecoded, type Limit, type Subject } from "./codecSubject.ts"
 import { plural, shownBytes, shownEnd, shownFrame, shownFrames, shownOutcome, shownResult } from "./codecWords.ts"

@@ -7,7 +7,7 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Codec from "../../Codec.ts"
-import { ByteWriter, concat } from "../../internal/bytes.ts"
+import { ByteWriter, concat } from "../../internal/bytes/bytes.ts"
 
 /** One case of every law, so that the token of a failure means the same in each of them. */
 export interface Case<Out> {

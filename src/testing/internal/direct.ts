@@ -5,8 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
-import type { Source, SourceEvents, SourceSocket } from "../../internal/source.ts"
-import { SourceTypeId } from "../../internal/source.ts"
+import type { Source, SourceEvents, SourceSocket } from "../../internal/connection/source.ts"
+import { SourceTypeId } from "../../internal/connection/source.ts"
 import * as Peer from "../../Peer.ts"
 
 const encoder = new TextEncoder()

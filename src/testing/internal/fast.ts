@@ -14,7 +14,7 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
-import * as PullSource from "../../internal/pullSource.ts"
+import * as PullSource from "../../internal/connection/pullSource.ts"
 import {
   AcceptTypeId,
   type Chunks,
@@ -24,7 +24,7 @@ import {
   type SourceEvents,
   type SourceSocket,
   SourceTypeId
-} from "../../internal/source.ts"
+} from "../../internal/connection/source.ts"
 import type * as Protocol from "../../Protocol.ts"
 import * as Server from "../../Server.ts"
 import type * as Transport from "../../Transport.ts"

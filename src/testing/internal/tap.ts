@@ -9,8 +9,14 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type * as Codec from "../../Codec.ts"
-import * as PullSource from "../../internal/pullSource.ts"
-import { type Chunks, isSourceSocket, type Source, type SourceSocket, SourceTypeId } from "../../internal/source.ts"
+import * as PullSource from "../../internal/connection/pullSource.ts"
+import {
+  type Chunks,
+  isSourceSocket,
+  type Source,
+  type SourceSocket,
+  SourceTypeId
+} from "../../internal/connection/source.ts"
 
 const encoder = new TextEncoder()
 

@@ -12,7 +12,7 @@ import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { HandshakeError } from "../../HandshakeError.ts"
-import * as Excerpt from "../../internal/excerpt.ts"
+import * as Excerpt from "../../internal/text/excerpt.ts"
 import * as Transcript from "../../Transcript.ts"
 import type { Talk } from "./conversation.ts"
 

@@ -1,0 +1,459 @@
+/**
+ * The two byte containers that codecs work on. No Effect, no sockets.
+ *
+ * @internal
+ */
+import type * as Codec from "../../Codec.ts"
+
+const empty = new Uint8Array(0)
+
+// A connection that is idle has none of all this, and there are thousands of those. It is never changed.
+const none: ReadonlyArray<never> = []
+
+const encoder = new TextEncoder()
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Searching bytes, and bytes as text. What every platform has is several times slower than what Node has.
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Primitives {
+  /** The index of the first such byte at or after `from`, or -1. */
+  readonly indexOf: (bytes: Uint8Array, byte: number, from: number) => number
+  /** The index of the last such byte, or -1. */
+  readonly lastIndexOf: (bytes: Uint8Array, byte: number) => number
+  /** The bytes in `[from, to)` as text; undefined where they are not UTF-8, or too many for a string. */
+  readonly decodeUtf8: (bytes: Uint8Array, from: number, to: number) => string | undefined
+  /** How many bytes a text takes in UTF-8. */
+  readonly utf8Length: (text: string) => number
+}
+
+/** What every platform has. */
+export const portable: Primitives = {
+  indexOf: (bytes, byte, from) => bytes.indexOf(byte, from),
+  lastIndexOf: (bytes, byte) => bytes.lastIndexOf(byte),
+  decodeUtf8: (bytes, from, to) => {
+    try {
+      return strictUtf8.decode(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to))
+    } catch {
+      return undefined
+    }
+  },
+  utf8Length: (text) => encoder.encode(text).length
+}
+
+/** The part of Node's `Buffer` that is used here. Its methods serve any Uint8Array. */
+export interface NodeBuffer {
+  readonly byteLength: (text: string) => number
+  readonly prototype: {
+    readonly indexOf: (this: Uint8Array, byte: number, from: number) => number
+    readonly lastIndexOf: (this: Uint8Array, byte: number) => number
+    readonly utf8Slice: (this: Uint8Array, from: number, to: number) => string
+  }
+}
+
+const onNode = ({ byteLength, prototype: { indexOf, lastIndexOf, utf8Slice } }: NodeBuffer): Primitives => ({
+  indexOf: (bytes, byte, from) => indexOf.call(bytes, byte, from),
+  lastIndexOf: (bytes, byte) => lastIndexOf.call(bytes, byte),
+  decodeUtf8: (bytes, from, to) => {
+    try {
+      const text = utf8Slice.call(bytes, from, to)
+      // It replaces what is not UTF-8 by U+FFFD, which the bytes may have said themselves.
+      return text.includes("\ufffd") ? portable.decodeUtf8(bytes, from, to) : text
+    } catch {
+      return undefined
+    }
+  },
+  utf8Length: byteLength
+})
+
+/** Whether these do as the portable ones, for a plain Uint8Array that is a part of something larger. */
+const areSound = ({ decodeUtf8, indexOf, lastIndexOf, utf8Length }: Primitives): boolean => {
+  try {
+    const bytes = Uint8Array.of(0, 0xef, 0xbb, 0xbf, 0x61, 0x61, 0xc3, 0xa9, 0).subarray(1, 8)
+    return indexOf(bytes, 0x61, 4) === 4 && indexOf(bytes, 0, 0) === -1 &&
+      lastIndexOf(bytes, 0x61) === 4 && lastIndexOf(bytes, 0) === -1 &&
+      decodeUtf8(bytes, 0, 7) === "\ufeffaa\u00e9" && decodeUtf8(bytes, 4, 6) === undefined &&
+      utf8Length("\u00e9\u99ac") === 5
+  } catch {
+    return false
+  }
+}
+
+/** What Node has, where it is there and does what is expected of it. */
+export const choose = ({ Buffer }: { readonly Buffer?: NodeBuffer }): Primitives => {
+  if (Buffer === undefined) return portable
+  const native = onNode(Buffer)
+  return areSound(native) ? native : portable
+}
+
+// This module knows of no platform by its types.
+export const { decodeUtf8, indexOf, lastIndexOf, utf8Length } = choose(globalThis as { readonly Buffer?: NodeBuffer })
+
+/** So few bytes are searched faster here than by a call. */
+const near = 16
+
+/** The index of the first such byte in `[from, to)`, or -1. */
+const findFirst = (bytes: Uint8Array, byte: number, from: number, to: number): number => {
+  if (from >= to) return -1
+  // Bounded by the window: the storage behind it is spare room, and to search it again for every small piece that
+  // arrives would make long frames quadratic.
+  return indexOf(to === bytes.length ? bytes : bytes.subarray(0, to), byte, from)
+}
+
+/** The index of the last such byte in `[from, to)`, or -1. */
+const findLast = (bytes: Uint8Array, byte: number, from: number, to: number): number => {
+  const far = Math.max(from, to - near)
+  for (let at = to - 1; at >= far; at--) if (bytes[at] === byte) return at
+  if (far === from) return -1
+  if (from === 0 && to === bytes.length) return lastIndexOf(bytes, byte)
+  const found = lastIndexOf(bytes.subarray(from, far), byte)
+  return found === -1 ? -1 : from + found
+}
+
+export const isContinuation = (byte: number): boolean => (byte & 0xc0) === 0x80
+
+/** How many bytes a UTF-8 sequence has that begins with this one. */
+const sequenceLength = (lead: number): number => lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1
+
+/** How many bytes in front of `to` begin a UTF-8 sequence and do not finish it. */
+const unfinished = (bytes: Uint8Array, from: number, to: number): number => {
+  let at = to - 1
+  while (at > from && at > to - 3 && isContinuation(bytes[at])) at--
+  return at >= from && sequenceLength(bytes[at]) > to - at ? to - at : 0
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What was received
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** So many chunks that are no longer than this on average are merged. */
+const manyChunks = 64
+const smallChunk = 1024
+
+/**
+ * The bytes that were received and not yet taken: a contiguous front, and behind it the chunks that came since.
+ *
+ * | operation | on bytes of the front or of one chunk | on bytes that span chunks |
+ * |---|---|---|
+ * | `at`, `indexOf`, `lastIndexOf` | looks there | looks in each |
+ * | `text` | decodes them | decodes each, and joins strings: no byte is copied |
+ * | `take`, `skip` | hands out a view, or forgets | puts together just what is taken |
+ * | `peek` | hands out a view | merges the chunks into the front |
+ *
+ * So a long frame that is searched as it comes and taken when it is there is copied once. Merging costs an amortized
+ * constant per byte, for the front grows by doubling. Bytes that were handed out are never written again, so a frame may
+ * keep the view that `take` gave it.
+ */
+export class ByteBuffer implements Codec.ByteBuffer {
+  private store: Uint8Array = empty
+  private start = 0
+  private end = 0
+  private chunks: ReadonlyArray<Uint8Array> = none
+  private behind = 0
+  /** How many bytes were taken or skipped so far. */
+  consumed = 0
+
+  get length(): number {
+    return this.end - this.start + this.behind
+  }
+
+  push(chunk: Uint8Array): void {
+    if (chunk.length === 0) return
+    if (this.start === this.end) {
+      this.store = chunk
+      this.start = 0
+      this.end = chunk.length
+      return
+    }
+    if (this.chunks.length === 0) this.chunks = [chunk]
+    else (this.chunks as Array<Uint8Array>).push(chunk) // made in the line above
+    this.behind += chunk.length
+    // Small pieces cost more to keep than to copy.
+    if (this.chunks.length >= manyChunks && this.behind < manyChunks * smallChunk) this.merge()
+  }
+
+  /** Puts bytes that were taken back to the front. */
+  unshift(bytes: Uint8Array): void {
+    this.merge()
+    const rest = this.store.subarray(this.start, this.end)
+    this.consumed -= bytes.length
+    this.store = rest.length === 0 ? bytes : concat([bytes, rest])
+    this.start = 0
+    this.end = this.store.length
+  }
+
+  /** Makes one piece of all. */
+  private merge(): void {
+    if (this.behind === 0) return
+    const front = this.end - this.start
+    // A front that was adopted has no room behind its end, so that only storage that was made here is written to.
+    if (this.store.length - this.end < this.behind) {
+      const grown = new Uint8Array(Math.max(64, 2 * (front + this.behind)))
+      grown.set(this.store.subarray(this.start, this.end))
+      this.store = grown
+      this.start = 0
+      this.end = front
+    }
+    for (const chunk of this.chunks) {
+      this.store.set(chunk, this.end)
+      this.end += chunk.length
+    }
+    this.chunks = none
+    this.behind = 0
+  }
+
+  at(index: number): number {
+    if (index < this.end - this.start) return this.store[this.start + index]
+    // Whoever searches on looks at what came last.
+    let i = this.chunks.length - 1
+    let begin = this.length - this.chunks[i].length
+    while (begin > index) begin -= this.chunks[--i].length
+    return this.chunks[i][index - begin]
+  }
+
+  indexOf(byte: number, from: number): number {
+    const front = this.end - this.start
+    if (from < front) {
+      const found = findFirst(this.store, byte, this.start + from, this.end)
+      if (found !== -1) return found - this.start
+    }
+    let first = this.chunks.length
+    let begin = this.length
+    while (first > 0 && begin > from) begin -= this.chunks[--first].length
+    for (; first < this.chunks.length; first++) {
+      const chunk = this.chunks[first]
+      const found = findFirst(chunk, byte, Math.max(0, from - begin), chunk.length)
+      if (found !== -1) return begin + found
+      begin += chunk.length
+    }
+    return -1
+  }
+
+  lastIndexOf(byte: number, from: number, to: number): number {
+    let begin = this.length
+    for (let i = this.chunks.length - 1; i >= 0 && begin > from; i--) {
+      const chunk = this.chunks[i]
+      begin -= chunk.length
+      const found = findLast(chunk, byte, Math.max(0, from - begin), Math.min(chunk.length, to - begin))
+      if (found !== -1) return begin + found
+    }
+    const found = findLast(this.store, byte, this.start + from, Math.min(this.end, this.start + to))
+    return found === -1 ? -1 : found - this.start
+  }
+
+  text(from: number, to: number): string | undefined {
+    const front = this.end - this.start
+    if (to <= front) return decodeUtf8(this.store, this.start + from, this.start + to)
+    const text = new TextPieces()
+    if (from < front) text.add(this.store, this.start + from, this.end)
+    let begin = front
+    for (const chunk of this.chunks) {
+      if (begin >= to) break
+      const end = begin + chunk.length
+      if (end > from) text.add(chunk, Math.max(0, from - begin), Math.min(chunk.length, to - begin))
+      begin = end
+    }
+    return text.finish()
+  }
+
+  peek(from: number, to: number): Uint8Array {
+    const front = this.end - this.start
+    if (to > front && this.behind > 0) {
+      const last = this.chunks[this.chunks.length - 1]
+      const begin = this.length - last.length
+      if (from >= begin) return last.subarray(from - begin, to - begin)
+      this.merge()
+    }
+    return this.store.subarray(this.start + from, Math.min(this.start + to, this.end))
+  }
+
+  take(length: number): Uint8Array {
+    const front = this.end - this.start
+    if (length <= front) {
+      const bytes = this.store.subarray(this.start, this.start + length)
+      this.skip(length)
+      return bytes
+    }
+    const bytes = new Uint8Array(length)
+    bytes.set(this.store.subarray(this.start, this.end))
+    let at = front
+    for (const chunk of this.chunks) {
+      const part = Math.min(chunk.length, length - at)
+      bytes.set(part === chunk.length ? chunk : chunk.subarray(0, part), at)
+      at += part
+      if (at === length) break
+    }
+    this.skip(length)
+    return bytes
+  }
+
+  skip(length: number): void {
+    this.consumed += length
+    const front = this.end - this.start
+    if (length < front) {
+      this.start += length
+      return
+    }
+    // What is left of the chunk in which it ends is the front now.
+    let left = length - front
+    let passed = 0
+    while (passed < this.chunks.length && left >= this.chunks[passed].length) left -= this.chunks[passed++].length
+    if (passed === this.chunks.length) {
+      this.store = empty
+      this.start = this.end = 0
+      this.chunks = none
+      this.behind = 0
+      return
+    }
+    this.store = this.chunks[passed]
+    this.start = left
+    this.end = this.store.length
+    this.chunks = passed + 1 === this.chunks.length ? none : this.chunks.slice(passed + 1)
+    this.behind -= length - front - left + this.store.length
+  }
+}
+
+/** Text whose bytes come in pieces, which may be cut within a character. */
+class TextPieces {
+  private text: string | undefined = ""
+  // The bytes of a character of which some are still to come.
+  private readonly begun = new Uint8Array(4)
+  private count = 0
+
+  add(bytes: Uint8Array, from: number, to: number): void {
+    let at = from
+    if (this.count > 0) {
+      const needed = sequenceLength(this.begun[0])
+      while (this.count < needed && at < to) this.begun[this.count++] = bytes[at++]
+      if (this.count < needed) return
+      this.count = 0
+      this.append(this.begun, 0, needed)
+    }
+    const end = to - unfinished(bytes, at, to)
+    this.append(bytes, at, end)
+    for (at = end; at < to; at++) this.begun[this.count++] = bytes[at]
+  }
+
+  private append(bytes: Uint8Array, from: number, to: number): void {
+    if (from === to || this.text === undefined) return
+    const text = decodeUtf8(bytes, from, to)
+    try {
+      this.text = text === undefined ? undefined : this.text + text
+    } catch {
+      // A string that is too long.
+      this.text = undefined
+    }
+  }
+
+  finish(): string | undefined {
+    return this.count === 0 ? this.text : undefined
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is to be sent
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * What encoders write to. Text stays text for as long as nothing but text was written, because handing one string to
+ * the socket is cheaper than encoding it first; and its pieces are joined at the end, because a string that was put
+ * together piece by piece has to be taken apart again to be written.
+ */
+export class ByteWriter implements Codec.ByteWriter {
+  private parts: Array<string | Uint8Array> | undefined = undefined
+  private texts: Array<string> = []
+  private markedParts = 0
+  private markedTexts = this.texts
+  private markedCount = 0
+
+  string(text: string): void {
+    this.texts.push(text)
+  }
+
+  bytes(bytes: Uint8Array): void {
+    if (bytes.length === 0) return
+    this.flushText()
+    this.append(bytes)
+  }
+
+  uint(value: number, width: number, endian: "big" | "little"): void {
+    const bytes = new Uint8Array(width)
+    putUint(bytes, 0, value, width, endian)
+    this.bytes(bytes)
+  }
+
+  private flushText(): void {
+    if (this.texts.length === 0) return
+    const text = this.texts.length === 1 ? this.texts[0] : this.texts.join("")
+    this.texts = []
+    if (text !== "") this.append(text)
+  }
+
+  private append(part: string | Uint8Array): void {
+    if (this.parts === undefined) this.parts = [part]
+    else this.parts.push(part)
+  }
+
+  /** A point to return to, by `reset`, when the frame that is being written turns out to be unencodable. */
+  mark(): void {
+    this.markedParts = this.parts?.length ?? 0
+    this.markedTexts = this.texts
+    this.markedCount = this.texts.length
+  }
+
+  reset(): void {
+    // Text that was flushed since the mark went into the parts that are dropped here.
+    if (this.parts !== undefined) this.parts.length = this.markedParts
+    this.texts = this.markedTexts
+    this.texts.length = this.markedCount
+  }
+
+  /** What was written, in order, for one write; empties the writer. */
+  finish(): Array<string | Uint8Array> {
+    // One text is the common case.
+    if (this.parts === undefined && this.texts.length === 1) {
+      const text = this.texts.pop()!
+      return text === "" ? [] : [text]
+    }
+    this.flushText()
+    const parts = this.parts
+    this.parts = undefined
+    // It would keep what was said.
+    this.markedTexts = this.texts
+    return parts ?? []
+  }
+
+  /** What was written, as one array of bytes; empties the writer. */
+  finishBytes(): Uint8Array {
+    return concat(this.finish().map((part) => typeof part === "string" ? encoder.encode(part) : part))
+  }
+}
+
+/** Puts an unsigned integer of `width` bytes. */
+export const putUint = (
+  into: Uint8Array,
+  at: number,
+  value: number,
+  width: number,
+  endian: "big" | "little"
+): void => {
+  let rest = value
+  for (let i = 0; i < width; i++) {
+    into[at + (endian === "big" ? width - 1 - i : i)] = rest % 256
+    rest = Math.floor(rest / 256)
+  }
+}
+
+export const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
+  if (chunks.length === 1) return chunks[0]
+  let length = 0
+  for (const chunk of chunks) length += chunk.length
+  const out = new Uint8Array(length)
+  let at = 0
+  for (const chunk of chunks) {
+    out.set(chunk, at)
+    at += chunk.length
+  }
+  return out
+}

@@ -1,0 +1,482 @@
+/**
+ * One live connection: its inbox, and the source that fills it and takes what is written.
+ *
+ * @internal
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Socket from "effect/socket/Socket"
+import type * as Peer from "../../Peer.ts"
+import { ConnectionFailed, isTransportError, TlsFailure, TransportError, UnreadBytes } from "../../TransportError.ts"
+import * as Excerpt from "../text/excerpt.ts"
+import { closedByPeer, closedHere, Inbox } from "./inbox.ts"
+import * as PullSource from "./pullSource.ts"
+import {
+  type Chunks,
+  type Encrypt,
+  isSourceSocket,
+  type Source,
+  type SourceEvents,
+  SourceTypeId,
+  type TlsOptions
+} from "./source.ts"
+
+/** A socket that stands for a connection that is open already. */
+export const ConnectionTypeId = "~effect-handshake/Connection"
+export interface ConnectionSocket extends Socket.Socket {
+  readonly [ConnectionTypeId]: Connection
+}
+export const isConnectionSocket = (socket: Socket.Socket): socket is ConnectionSocket => ConnectionTypeId in socket
+
+/** How long a closing connection waits for its peer to take the last words. */
+const lingerTime = Duration.seconds(1)
+
+export const failed = (operation: "open" | "read" | "write") => (cause: unknown): TransportError =>
+  new TransportError({ reason: ConnectionFailed.from(operation, cause) })
+
+const broken = (error: Socket.SocketError | TlsFailure): TransportError =>
+  error._tag === "TlsFailure" ? new TransportError({ reason: error }) : failed("read")(error)
+
+const noTls = new TlsFailure({
+  kind: "unsupported",
+  detail: "this socket has no TLS to switch to; those of node/Net have, and node/Tls gives it to any other",
+  fault: "local"
+})
+
+const tlsGivenUp = new TlsFailure({ kind: "cut", detail: "this side has not waited for it", fault: "local" })
+
+/** Somebody to whom bytes keep coming. */
+export class Reader {
+  isReading = false
+  readonly onReadable: () => void
+  private readonly connection: Connection
+
+  constructor(connection: Connection, onReadable: () => void) {
+    this.connection = connection
+    this.onReadable = onReadable
+  }
+
+  resume(): void {
+    if (this.isReading) return
+    this.isReading = true
+    this.connection.flow()
+  }
+
+  pause(): void {
+    if (!this.isReading) return
+    this.isReading = false
+    this.connection.flow()
+  }
+
+  stop(): void {
+    this.isReading = false
+    this.connection.forget(this)
+  }
+}
+
+type Waiter = () => void
+
+// What most connections have of readers and waiters for most of their time.
+const none: ReadonlyArray<never> = []
+
+/** An idle connection is what a server has thousands of: it has no more than it needs, and no function of its own. */
+export class Connection implements SourceEvents {
+  readonly inbox: Inbox
+  /**
+   * Whether closing waits for the peer's end, discarding what it still sends. To close with unread bytes resets the
+   * connection, and a reset can overtake the last words and destroy them at the peer.
+   */
+  lingers = false
+  /** Whether an observer was told of it: it may be framed more than once, inside TLS again. */
+  wasTold = false
+  /** Whether the peer was told why it is turned away, so that nobody says it twice. */
+  refused = false
+  /** Called before each write. */
+  onWrite: (() => void) | undefined = undefined
+  /**
+   * Whoever reads on while no further request is taken, because a request that was taken is not all there, and calls
+   * `stopRequests` when it is.
+   */
+  onCloseToRequests: (() => void) | undefined = undefined
+  private source: Source
+  private knownPeer: Peer.Peer | undefined
+  private discards = false
+  private writing: Semaphore.Semaphore | undefined = undefined
+  private writers = 0
+  // Neither array is changed, so that whoever goes through it sees all that were there.
+  private waiters: ReadonlyArray<Waiter> = none
+  private readers: ReadonlyArray<Reader> = none
+  private flowing = false
+  private held = false
+  // While TLS shakes hands, and for ever if that comes to nothing.
+  private encrypting = false
+  // Bytes or the end have come while nobody waited, because a reader lets them come.
+  private missed = false
+  private givenUp: TransportError | undefined = undefined
+
+  constructor(source: Source, peer?: Peer.Peer) {
+    this.source = source
+    this.knownPeer = peer
+    this.inbox = new Inbox(source.view && ((unread) => source.view!(unread)))
+    source.attach(this)
+  }
+
+  get peer(): Peer.Peer {
+    return this.knownPeer ?? this.source.peer
+  }
+
+  onBytes(chunk: Uint8Array): void {
+    if (this.discards) return
+    this.inbox.push(chunk)
+    this.notify()
+  }
+
+  onEnd(error: Socket.SocketError | TlsFailure | undefined): void {
+    this.inbox.finish(error === undefined ? closedByPeer : broken(error))
+    this.notify()
+  }
+
+  /**
+   * Calls back once, when bytes or the end have come since. Any number may wait; each looks again when it is called, and
+   * takes what it finds then.
+   */
+  onReadable(waiter: Waiter): () => void {
+    this.waiters = this.waiters.length === 0 ? [waiter] : [...this.waiters, waiter]
+    if (this.missed) this.notify()
+    else this.flow()
+    return () => {
+      if (!this.waiters.includes(waiter)) return
+      this.waiters = this.waiters.filter((other) => other !== waiter)
+      this.flow()
+    }
+  }
+
+  /**
+   * Calls back each time that bytes or the end have come. For whoever takes all there is: while it is not paused, bytes
+   * keep coming without being asked for. It begins paused.
+   */
+  reader(onReadable: () => void): Reader {
+    const reader = new Reader(this, onReadable)
+    this.readers = this.readers.length === 0 ? [reader] : [...this.readers, reader]
+    return reader
+  }
+
+  /** @see Reader.stop */
+  forget(reader: Reader): void {
+    this.readers = this.readers.length === 1 && this.readers[0] === reader
+      ? none
+      : this.readers.filter((other) => other !== reader)
+    this.flow()
+  }
+
+  /**
+   * Lets bytes come where somebody wants them. Nobody reads ahead of what is asked for: whoever comes next may be a TLS
+   * handshake with a claim to these bytes.
+   */
+  flow(): void {
+    let wanted = this.waiters.length > 0
+    for (const reader of this.readers) wanted ||= reader.isReading
+    wanted &&= !this.held && !this.encrypting
+    if (wanted === this.flowing) return
+    this.flowing = wanted
+    if (wanted) this.source.resume()
+    else this.source.pause()
+  }
+
+  /** Waits for `onReadable`. Interrupted before or after it was called, it has taken nothing. */
+  get readable(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      const cancel = this.onReadable(() => resume(Effect.void))
+      return Effect.sync(cancel)
+    })
+  }
+
+  /** Nothing more is read, whoever wants it, until `proceed`, which tells all of them to look again. */
+  hold(): void {
+    this.held = true
+    this.flow()
+  }
+
+  proceed(): void {
+    if (!this.held) return
+    this.held = false
+    this.flow()
+    this.notify()
+  }
+
+  /**
+   * Gives the connection up: whoever receives fails with this error, and so does whoever waits to write. To a peer that is
+   * not `gone` a last word can be said.
+   */
+  giveUp(error: TransportError, gone: boolean): void {
+    this.inbox.finish(error)
+    this.held = false
+    if (gone || this.writers > 0) {
+      this.givenUp = error
+      this.source.abort?.(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1006 }) }))
+    }
+    this.notify()
+  }
+
+  private failedToWrite<A>(write: Effect.Effect<A, unknown>): Effect.Effect<A, TransportError> {
+    return Effect.mapError(
+      write,
+      (cause) => this.givenUp ?? this.tlsFailure ?? (isTransportError(cause) ? cause : failed("write")(cause))
+    )
+  }
+
+  /** That the peer has refused TLS, or broken it, may be why nothing can be written any more. */
+  get tlsFailure(): TransportError | undefined {
+    const { end } = this.inbox
+    return end?.reason._tag === "TlsFailure" ? end : undefined
+  }
+
+  /** Fails where more has come than was taken. `early`: also where the socket has not handed it over yet. */
+  refuseUnread(early: boolean): TransportError | undefined {
+    if (early) this.source.takeBuffered?.()
+    const { unread } = this.inbox
+    if (unread.length === 0) return undefined
+    const excerpt = Excerpt.ofBytes(unread.peek(0, Excerpt.maxExcerpt + 1))
+    return new TransportError({ reason: new UnreadBytes({ bytes: unread.length, excerpt }) })
+  }
+
+  /**
+   * Encrypts what follows. The unread bytes, and those that are on their way, are the beginning of TLS.
+   *
+   * Nobody reads or writes meanwhile, and if it does not come about nobody does any more.
+   */
+  startTls(options: TlsOptions, encrypt: Encrypt | undefined): Effect.Effect<Peer.Tls, TransportError> {
+    return Effect.suspend(() => {
+      const { inbox } = this
+      const begun = Effect.suspend((): Effect.Effect<Peer.Tls, TransportError> => {
+        if (inbox.closed) return Effect.fail(closedHere)
+        if (inbox.end !== undefined) return Effect.fail(inbox.end)
+        this.encrypting = true
+        this.flow()
+        const unread = inbox.unread.take(inbox.unread.length)
+        // The addresses cannot be had any more from a socket that has failed.
+        const clear = this.knownPeer = this.peer
+        const encrypted = this.encryptedWith(options, encrypt, unread)
+        return Effect.matchEffect(Effect.onInterrupt(encrypted, () => Effect.sync(() => this.onEnd(tlsGivenUp))), {
+          onSuccess: ({ source, tls }) => {
+            this.knownPeer = { ...clear, tls }
+            if (source !== this.source) {
+              this.source = source
+              source.attach(this)
+            }
+            this.encrypting = false
+            this.flow()
+            return Effect.succeed(tls)
+          },
+          onFailure: (failure) => {
+            this.onEnd(failure)
+            return Effect.fail(inbox.end!)
+          }
+        })
+      })
+      return this.onlyWriter(begun)
+    })
+  }
+
+  private encryptedWith(
+    options: TlsOptions,
+    encrypt: Encrypt | undefined,
+    unread: Uint8Array
+  ): Effect.Effect<{ readonly source: Source; readonly tls: Peer.Tls }, TlsFailure> {
+    const { source } = this
+    if (source.startTls !== undefined) return Effect.map(source.startTls(options, unread), (tls) => ({ source, tls }))
+    return encrypt === undefined ? Effect.fail(noTls) : encrypt(source, options, unread)
+  }
+
+  /** Tells whoever waits, and every reader, to look again. */
+  notify(): void {
+    const { waiters } = this
+    this.missed = waiters.length === 0
+    if (waiters.length > 0) {
+      this.waiters = none
+      for (const waiter of waiters) waiter()
+      // Whoever goes on at once may want more: to stop for that and begin again would be dear.
+      this.flow()
+    }
+    for (const reader of this.readers) reader.onReadable()
+  }
+
+  write(chunks: Chunks): Effect.Effect<void, TransportError> {
+    this.onWrite?.()
+    return Effect.suspend(() => this.begin(chunks) ?? Effect.void)
+  }
+
+  /** A write that needs no fiber where it need not wait: `undefined` when it is done, else what is left of it to do. */
+  writeNow(chunks: Chunks): Effect.Effect<void, TransportError> | undefined {
+    this.onWrite?.()
+    return this.begin(chunks)
+  }
+
+  private begin(chunks: Chunks): Effect.Effect<void, TransportError> | undefined {
+    // Whoever is in the middle of a write comes first.
+    if (this.source.writeNow === undefined || this.writers > 0) {
+      return this.onlyWriter(Effect.suspend(() => this.source.write(chunks)))
+    }
+    const waiting = this.source.writeNow(chunks)
+    return waiting && this.onlyWriter(waiting)
+  }
+
+  // Nobody else writes while the last writer waits for room.
+  private onlyWriter<A>(waiting: Effect.Effect<A, unknown>): Effect.Effect<A, TransportError> {
+    this.writers++
+    return Effect.ensuring(
+      this.oneAtATime(this.failedToWrite(waiting)),
+      Effect.sync(() => {
+        this.writers--
+      })
+    )
+  }
+
+  private oneAtATime<A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    this.writing ??= Semaphore.makeUnsafe(1)
+    return this.writing.withPermit(write)
+  }
+
+  /** No further request is given out; what was given out can still be answered. */
+  closeToRequests(): void {
+    if (this.onCloseToRequests === undefined) return this.stopRequests()
+    this.onCloseToRequests()
+    this.notify()
+  }
+
+  /** No further frame is given out. */
+  stopRequests(): void {
+    this.inbox.closed = true
+    this.notify()
+  }
+
+  private awaitEnd(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.inbox.end !== undefined ? Effect.void : Effect.andThen(this.readable, this.awaitEnd())
+    )
+  }
+
+  /** Says and hears the last words, and gives the socket up; `undefined` where there is nothing to wait for. */
+  close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+    this.inbox.closed = true
+    this.discards = true
+    this.notify()
+    // Whoever asks what has failed also asks with whom, when the socket cannot tell any more.
+    if (Exit.isFailure(exit)) void this.peer
+    const flushed = this.source.endWrite()
+    // Nobody is there to hear more. Else the end goes out before the connection is given up, which is a reset where
+    // bytes are unread.
+    if (flushed && this.inbox.end !== undefined) {
+      this.source.destroy?.()
+      return undefined
+    }
+    const lingers = this.lingers && this.inbox.end === undefined && !Exit.hasInterrupts(exit)
+    const ended = lingers ? Effect.andThen(this.source.flushed, this.awaitEnd()) : this.source.flushed
+    return Effect.asVoid(
+      Effect.ensuring(
+        Effect.timeoutOption(Effect.interruptible(ended), lingerTime),
+        Effect.sync(() => this.source.destroy?.())
+      )
+    )
+  }
+
+  /** The connection as a `Socket`, so that a handshake that asks for one gets this one. */
+  get socket(): ConnectionSocket {
+    return new OpenSocket(this)
+  }
+
+  writeRaw(chunk: Uint8Array | string | Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> {
+    return Socket.isCloseEvent(chunk)
+      ? Effect.suspend(() => this.source.endWrite() ? Effect.void : this.source.flushed)
+      : this.writeAllRaw([chunk])
+  }
+
+  writeAllRaw(chunks: Chunks): Effect.Effect<void, Socket.SocketError> {
+    return Effect.suspend(() => this.oneAtATime(this.source.write(chunks)))
+  }
+
+  pull(): Effect.Effect<readonly [Uint8Array], Socket.SocketError> {
+    return Effect.suspend(() => {
+      const { end, unread } = this.inbox
+      if (unread.length > 0) return Effect.succeed([unread.take(unread.length)] as const)
+      if (end === undefined) return Effect.andThen(this.readable, this.pull())
+      const reason = end.reason
+      return Effect.fail(
+        reason._tag === "ConnectionFailed" && reason.cause instanceof Socket.SocketError
+          ? reason.cause
+          : new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1000 }) })
+      )
+    })
+  }
+}
+
+class OpenSocket implements ConnectionSocket {
+  readonly [ConnectionTypeId]: Connection
+
+  constructor(connection: Connection) {
+    this[ConnectionTypeId] = connection
+  }
+
+  get [Socket.TypeId](): typeof Socket.TypeId {
+    return Socket.TypeId
+  }
+
+  get reader(): Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> {
+    const connection = this[ConnectionTypeId]
+    return Effect.map(Effect.scope, () => ({
+      pull: Effect.suspend(() => connection.pull()),
+      upgrade: Socket.SocketUpgradeError.unsupported
+    }))
+  }
+
+  get writer(): Effect.Effect<Socket.Writer, never, Scope.Scope> {
+    const connection = this[ConnectionTypeId]
+    return Effect.succeed({
+      write: (chunk) => connection.writeRaw(chunk),
+      writeAll: (chunks) => connection.writeAllRaw(chunks)
+    })
+  }
+}
+
+/** How a connection is opened. */
+export interface Options {
+  readonly peer?: Peer.Peer | undefined
+  readonly lingers?: boolean | undefined
+}
+
+const make = (source: Source, options: Options | undefined): Connection => {
+  const connection = new Connection(source, options?.peer)
+  connection.lingers = options?.lingers ?? false
+  return connection
+}
+
+/** The connection of a socket that is connected already. Whoever has it closes it. */
+export const accepted = (socket: Socket.Socket, options?: Options): Connection | undefined => {
+  if (!isSourceSocket(socket)) return undefined
+  const source = socket[SourceTypeId]
+  return Exit.isExit(source) && Exit.isSuccess(source) ? make(source.value as Source, options) : undefined
+}
+
+const closedBy = (scope: Scope.Scope, connection: Connection): Effect.Effect<Connection> =>
+  Effect.as(Scope.addFinalizerExit(scope, (exit) => connection.close(exit) ?? Effect.void), connection)
+
+/**
+ * Opens the connection of a socket, or finds the one that it stands for. The scope closes what was opened here.
+ */
+export const open = (
+  socket: Socket.Socket,
+  options?: Options
+): Effect.Effect<Connection, TransportError, Scope.Scope> => {
+  if (isConnectionSocket(socket)) return Effect.succeed(socket[ConnectionTypeId])
+  return Effect.flatMap(Effect.scope, (scope) => {
+    const connection = accepted(socket, options)
+    if (connection !== undefined) return closedBy(scope, connection)
+    return Effect.flatMap(
+      Effect.mapError(isSourceSocket(socket) ? socket[SourceTypeId] : PullSource.make(socket), failed("open")),
+      (source) => closedBy(scope, make(source, options))
+    )
+  })
+}

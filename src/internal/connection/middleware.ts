@@ -1,0 +1,383 @@
+/**
+ * What the middleware of one transport shares: what it does with frames, what it still has to send, and one timer.
+ *
+ * @internal
+ */
+import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type * as Transport from "../../Transport.ts"
+import type { TransportError } from "../../TransportError.ts"
+import { ByteWriter } from "../bytes/bytes.ts"
+import type { Connection, Reader } from "./connection.ts"
+import { implOf, type Interceptor, type TransportImpl } from "./transport.ts"
+
+/** What to answer a frame with, which goes no further then; `undefined` lets it pass. */
+export type Rule<In, Out> = (frame: In) => ReadonlyArray<Out> | undefined
+
+/** Looks at the time, does what is due, and says when to look again. */
+export type Watch = (now: number) => number
+
+/** One middleware. Of several the smallest bounds hold. */
+export interface Part<In, Out> {
+  readonly rule?: Rule<In, Out> | undefined
+  readonly watch?: Watch | undefined
+  readonly maxUnsent?: number | undefined
+  readonly readAhead?: number | undefined
+}
+
+/** How many frames are answered with what is not written yet, unless told otherwise. */
+export const defaultMaxUnsent = 64
+
+/** How many frames are read ahead of the service, unless told otherwise. */
+export const defaultReadAhead = 16
+
+/** How long the end of the scope waits for answers to go out. */
+const lastAnswers = Duration.seconds(1)
+
+/**
+ * It has a reader of its own, so that it hears the peer while nobody else reads, and looks at each chunk after everybody
+ * else has: what the service takes at once costs it nothing more.
+ *
+ * | | frames that wait for the service | answers not written | reads |
+ * |---|---|---|---|
+ * | listening | fewer than `readAhead` | fewer than `maxUnsent` | yes |
+ * | full, because the service does not take | `readAhead` | any | as the service does |
+ * | held, because the peer does not read | any | `maxUnsent` | nobody does |
+ */
+export class Middleware<In, Out> implements Interceptor<In> {
+  readonly connection: Connection
+  private readonly impl: TransportImpl<In, Out>
+  private readonly clock: Clock.Clock
+  private readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  private readonly reader: Reader
+  private readonly parts = new Set<Part<In, Out>>()
+  private maxUnsent = defaultMaxUnsent
+  private readAhead = defaultReadAhead
+  private isOver = false
+
+  private readonly outbox = new ByteWriter()
+  /** How many frames were answered with what is not written yet. */
+  private unsent = 0
+  /** How many of them wait to be handed over. */
+  private unflushed = 0
+  private readonly flushing = new Set<Fiber.Fiber<void, TransportError>>()
+  private willFlush = false
+  private writesOwn = false
+  private willLookAhead = false
+  private timer: Fiber.Fiber<void> | undefined = undefined
+
+  /** When bytes have come last, or this side has begun to listen again. In milliseconds of the clock, as all times here. */
+  heardAt: number
+  /** Changes whenever `heardAt` is set, also where the clock stands still. */
+  heardCount = 0
+  /** When a frame has come last that goes on to the service. */
+  passedAt: number
+  /** When any frame has come last. */
+  takenAt: number
+  /** When something was sent last that is not the middleware's own. */
+  sentAt: number
+
+  constructor(
+    impl: TransportImpl<In, Out>,
+    clock: Clock.Clock,
+    fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+  ) {
+    this.impl = impl
+    this.connection = impl.connection
+    this.clock = clock
+    this.fork = fork
+    this.heardAt =
+      this.passedAt =
+      this.takenAt =
+      this.sentAt =
+        clock.currentTimeMillisUnsafe()
+    this.reader = this.connection.reader(() => this.hear())
+    this.connection.onWrite = () => {
+      if (this.writesOwn) return
+      this.sentAt = this.clock.currentTimeMillisUnsafe()
+      // The answer to a frame that came first goes out first.
+      this.flush("now")
+    }
+    impl.interceptor = this
+  }
+
+  /** Whether bytes would be heard if some came, as far as this side is concerned. */
+  isListening = true
+
+  get hasEnded(): boolean {
+    return this.connection.inbox.end !== undefined
+  }
+
+  /** Whether the service has not taken what came for it. */
+  get hasWaiting(): boolean {
+    return this.impl.frames.waiting > 0
+  }
+
+  add(part: Part<In, Out>): void {
+    this.parts.add(part)
+    this.changed()
+  }
+
+  remove(part: Part<In, Out>): Effect.Effect<void> {
+    this.parts.delete(part)
+    if (this.parts.size > 0) {
+      this.changed()
+      return Effect.void
+    }
+    this.end()
+    return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(this.flushed), lastAnswers))
+  }
+
+  private changed(): void {
+    this.maxUnsent = smallest(this.parts, (part) => part.maxUnsent) ?? defaultMaxUnsent
+    this.readAhead = smallest(this.parts, (part) => part.readAhead) ?? defaultReadAhead
+    this.arm()
+    this.lookAheadSoon()
+  }
+
+  end(): void {
+    if (this.isOver) return
+    this.isOver = true
+    this.reader.stop()
+    if (this.impl.interceptor === this) this.impl.interceptor = undefined
+    this.connection.onWrite = undefined
+    this.arm()
+    this.flush("now")
+    this.connection.proceed()
+  }
+
+  private readonly flushed: Effect.Effect<void> = Effect.suspend(() =>
+    this.flushing.size === 0 ? Effect.void : Effect.andThen(Fiber.awaitAll(Array.from(this.flushing)), this.flushed)
+  )
+
+  // Frames -------------------------------------------------------------------------------------------------------------
+
+  admit(max: number): number {
+    const room = this.maxUnsent - this.unsent
+    if (room > 0) return Math.min(max, room)
+    this.connection.hold()
+    return 0
+  }
+
+  intercepts(frame: In): boolean {
+    const handled = this.handles(frame)
+    if (!this.isListening) this.lookAheadSoon()
+    return handled
+  }
+
+  private handles(frame: In): boolean {
+    this.takenAt = this.clock.currentTimeMillisUnsafe()
+    try {
+      for (const { rule } of this.parts) {
+        const answers = rule?.(frame)
+        if (answers === undefined) continue
+        if (answers.length > 0) this.answer(answers)
+        return true
+      }
+    } catch (defect) {
+      this.die(defect)
+      return true
+    }
+    this.passedAt = this.takenAt
+    return false
+  }
+
+  private hear(): void {
+    // One chunk at a time, as a source may have the next one at once.
+    this.reader.pause()
+    this.heardAt = this.clock.currentTimeMillisUnsafe()
+    this.heardCount++
+    this.lookAheadSoon()
+  }
+
+  private lookAheadSoon(): void {
+    if (this.willLookAhead) return
+    this.willLookAhead = true
+    // Whoever waits for frames takes them first.
+    queueMicrotask(() => {
+      this.willLookAhead = false
+      if (!this.isOver) this.lookAhead()
+    })
+  }
+
+  private lookAhead(): void {
+    const { frames } = this.impl
+    while (frames.waiting < this.readAhead && this.admit(1) > 0) {
+      const exit = frames.nextAhead()
+      if (exit === undefined) break
+      // Nothing comes behind that, and it is for whoever runs into it.
+      if (Exit.isFailure(exit)) return this.listen(false)
+      this.impl.observeReceived(exit.value)
+      if (this.handles(exit.value.frame)) frames.useUp(exit.value)
+      else frames.keep(exit.value)
+    }
+    this.listen(frames.waiting < this.readAhead)
+  }
+
+  private listen(on: boolean): void {
+    if (on && !this.isListening) {
+      this.heardAt = this.clock.currentTimeMillisUnsafe()
+      this.heardCount++
+    }
+    this.isListening = on
+    if (on) this.reader.resume()
+    else this.reader.pause()
+  }
+
+  // Sending ------------------------------------------------------------------------------------------------------------
+
+  /** Sends what a frame is answered with, within `maxUnsent`. */
+  answer(frames: ReadonlyArray<Out>): void {
+    // What is not sent must not count as waiting: who waits for it would not see that the connection is over.
+    if (!this.encode(frames)) return
+    this.unsent++
+    this.unflushed++
+    if (this.willFlush) return
+    this.willFlush = true
+    // The answers to what came together travel together.
+    queueMicrotask(() => {
+      this.willFlush = false
+      this.flush()
+    })
+  }
+
+  /** Sends a frame of the middleware's own accord. */
+  say(frame: Out): void {
+    if (this.encode([frame])) this.flush()
+  }
+
+  private encode(frames: ReadonlyArray<Out>): boolean {
+    try {
+      for (const frame of frames) {
+        const unencodable = this.impl.encode(frame, this.outbox)
+        if (unencodable === undefined) continue
+        this.giveUp(unencodable, false)
+        return false
+      }
+      return true
+    } catch (defect) {
+      this.outbox.reset()
+      this.die(defect)
+      return false
+    }
+  }
+
+  // Behind a write that waits, others can join what is to be written, unless somebody else is about to get behind it.
+  private flush(when: "next" | "now" = "next"): void {
+    if (this.flushing.size > 0 && when === "next") return
+    const unsent = this.unflushed
+    this.unflushed = 0
+    const chunks = this.outbox.finish()
+    const left = chunks.length === 0 ? undefined : this.write(chunks)
+    const exit = left === undefined ? Exit.void : this.run(left, unsent)
+    if (exit !== undefined) this.written(exit, unsent)
+  }
+
+  private write(chunks: ReadonlyArray<Uint8Array | string>): Effect.Effect<void, TransportError> | undefined {
+    this.writesOwn = true
+    const left = this.connection.writeNow(chunks)
+    this.writesOwn = false
+    return left
+  }
+
+  private run(left: Effect.Effect<void, TransportError>, unsent: number): Exit.Exit<void, TransportError> | undefined {
+    const fiber = this.fork(left)
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return exit
+    this.flushing.add(fiber)
+    fiber.addObserver((exit) => {
+      this.flushing.delete(fiber)
+      this.written(exit, unsent)
+      // What was said meanwhile.
+      this.flush()
+    })
+    return undefined
+  }
+
+  private written(exit: Exit.Exit<void, TransportError>, unsent: number): void {
+    this.unsent -= unsent
+    const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+    // A peer that cannot be answered is gone, or as good as that.
+    if (error !== undefined) this.giveUp(error, true)
+    this.connection.proceed()
+  }
+
+  /** Ends the connection for whoever uses it; to a peer that is not `gone` a last word can be said. */
+  giveUp(error: TransportError, gone: boolean): void {
+    this.connection.giveUp(error, gone)
+  }
+
+  /** As with a decoder that throws, only its own connection dies. */
+  private die(defect: unknown): void {
+    this.impl.frames.die(defect)
+    this.connection.notify()
+  }
+
+  // Time ---------------------------------------------------------------------------------------------------------------
+
+  /** One timer for all that is watched. It is not moved with each frame: when it strikes, it looks at what has come. */
+  arm(): void {
+    const { timer } = this
+    this.timer = undefined
+    timer?.interruptUnsafe()
+    if (this.isOver) return
+    const now = this.clock.currentTimeMillisUnsafe()
+    let at = Infinity
+    for (const { watch } of this.parts) {
+      if (watch !== undefined) at = Math.min(at, watch(now))
+    }
+    if (at === Infinity) return
+    const next = this.fork(Effect.sleep(Duration.millis(at - now)))
+    this.timer = next
+    next.addObserver(() => {
+      if (this.timer === next) this.arm()
+    })
+  }
+}
+
+const smallest = <A>(parts: Iterable<A>, bound: (part: A) => number | undefined): number | undefined => {
+  let least: number | undefined
+  for (const part of parts) {
+    const given = bound(part)
+    if (given !== undefined) least = Math.min(least ?? Infinity, Math.max(1, given))
+  }
+  return least
+}
+
+const of = <In, Out>(transport: Transport.Transport<In, Out>): Effect.Effect<Middleware<In, Out>> =>
+  Effect.contextWith((context: Context.Context<never>) =>
+    Effect.clockWith((clock) =>
+      Effect.sync(() => {
+        const impl = implOf(transport)
+        return impl.interceptor instanceof Middleware
+          ? impl.interceptor as Middleware<In, Out> // nothing else installs itself on a transport
+          : new Middleware(impl, clock, Effect.runForkWith(context))
+      })
+    )
+  )
+
+/** Adds a part to the middleware of a transport, until the scope closes or the transport gets another codec. */
+export const install = <T extends Transport.Transport.Any>(
+  transport: T,
+  make: (middleware: Middleware<Transport.Transport.In<T>, Transport.Transport.Out<T>>) => Part<
+    Transport.Transport.In<T>,
+    Transport.Transport.Out<T>
+  >
+): Effect.Effect<T, never, Scope.Scope> =>
+  Effect.as(
+    Effect.acquireRelease(
+      Effect.map(of(transport), (middleware) => {
+        const part = make(middleware)
+        middleware.add(part)
+        return { middleware, part }
+      }),
+      ({ middleware, part }) => middleware.remove(part)
+    ),
+    transport
+  )

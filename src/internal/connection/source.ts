@@ -1,0 +1,102 @@
+/**
+ * What fills the inbox of a connection and takes what is written to it.
+ *
+ * @internal
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+import type * as Codec from "../../Codec.ts"
+import type * as Peer from "../../Peer.ts"
+import type * as Transport from "../../Transport.ts"
+import type { TlsFailure } from "../../TransportError.ts"
+
+export type Chunks = ReadonlyArray<Uint8Array | string>
+
+export interface SourceEvents {
+  onBytes(chunk: Uint8Array): void
+  /** The peer will send no more: it ended in order, or the connection broke. */
+  onEnd(error: Socket.SocketError | TlsFailure | undefined): void
+}
+
+export type TlsOptions = Transport.TlsClientOptions | Transport.TlsServerOptions
+
+/**
+ * What moves the bytes of a connection. The scope that acquired it destroys it, or the connection does where it has a
+ * `destroy`.
+ *
+ * All of it are methods, so that a connection costs no function of its own for each of them.
+ */
+export interface Source {
+  /** It may be found out only when it is asked for, and not any more when the source is destroyed. */
+  readonly peer: Peer.Peer
+  /**
+   * Says where the bytes go; called before any other method, and once more where TLS comes between. The source is paused.
+   */
+  attach(events: SourceEvents): void
+  /** Lets bytes come, until `pause`. One more chunk may come after that. */
+  resume(): void
+  pause(): void
+  /** Hands the chunks over at once, in one go, and succeeds when more may be written. Never called concurrently. */
+  write(chunks: Chunks): Effect.Effect<void, Socket.SocketError>
+  /**
+   * The same without a fiber, where the socket can: `undefined` when more may be written, else what to wait for, or why it
+   * failed.
+   */
+  writeNow?(chunks: Chunks): Effect.Effect<void, Socket.SocketError> | undefined
+  /** Ends the writing side. Returns whether all that was written has left this process, where the socket can tell. */
+  endWrite(): boolean
+  /** Waits until it has. */
+  readonly flushed: Effect.Effect<void>
+  /** Fails the write that waits, and later ones. A source whose writes never wait has none. */
+  abort?(error: Socket.SocketError): void
+  /** Gives the socket up. The last thing that is called. */
+  destroy?(): void
+  /** Hands over the bytes that have come before `pause` and were kept back, where the socket keeps any. */
+  takeBuffered?(): void
+  /**
+   * Everything from here on is encrypted: `unread`, which came already, and what follows goes to TLS. It is paused, nobody
+   * writes, and it stays paused. Failed or interrupted, the socket is of no use any more.
+   */
+  startTls?(options: TlsOptions, unread: Uint8Array): Effect.Effect<Peer.Tls, TlsFailure>
+  /** What decoders are given in the place of the unread bytes, for a test that counts what they do with them. */
+  view?(unread: Codec.ByteBuffer): Codec.ByteBuffer
+}
+
+export const SourceTypeId = "~effect-handshake/Source"
+
+/** A socket that offers a source of its own, for which no fiber has to wait for each chunk. */
+export interface SourceSocket extends Socket.Socket {
+  readonly [SourceTypeId]: Effect.Effect<Source, Socket.SocketError, Scope.Scope>
+}
+
+export const isSourceSocket = (socket: Socket.Socket): socket is SourceSocket => SourceTypeId in socket
+
+export const AcceptTypeId = "~effect-handshake/Accept"
+
+/**
+ * A socket server that hands over each connection as it comes, without a fiber, and can stop to listen while its
+ * connections live on.
+ */
+export interface DirectServer {
+  /** Interrupted, it hands over no more. Whoever was given a connection gives it up. */
+  readonly [AcceptTypeId]: (take: (socket: SourceSocket) => void) => Effect.Effect<never>
+  readonly stop: Effect.Effect<void>
+}
+
+export const isDirect = (server: object): server is DirectServer => AcceptTypeId in server
+
+/**
+ * TLS over a source that has none: takes the place of the source, which nobody else uses any more.
+ */
+export type Encrypt = (
+  source: Source,
+  options: TlsOptions,
+  unread: Uint8Array
+) => Effect.Effect<{ readonly source: Source; readonly tls: Peer.Tls }, TlsFailure>
+
+export const CurrentEncrypt: Context.Reference<Encrypt | undefined> = Context.Reference<Encrypt | undefined>(
+  "effect-handshake/internal/CurrentEncrypt",
+  { defaultValue: () => undefined }
+)

@@ -1,0 +1,347 @@
+/**
+ * The one implementation of `Transport`.
+ *
+ * @internal
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { pipeArguments } from "effect/Pipeable"
+import type * as Pull from "effect/Pull"
+import * as Result from "effect/Result"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
+import type * as Codec from "../../Codec.ts"
+import type * as Peer from "../../Peer.ts"
+import type * as Transport from "../../Transport.ts"
+import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
+import { ByteWriter } from "../bytes/bytes.ts"
+import * as Excerpt from "../text/excerpt.ts"
+import * as Redaction from "../text/redaction.ts"
+import type { Connection } from "./connection.ts"
+import { errorOf, Frames, redactReason, type Taken } from "./inbox.ts"
+
+/** The limit that `Handshake.byteLimit` sets for the connections that are opened inside it. */
+export const CurrentByteLimit: Context.Reference<number> = Context.Reference<number>(
+  "effect-handshake/internal/CurrentByteLimit",
+  { defaultValue: () => Infinity }
+)
+
+export const TypeId = "~effect-handshake/Transport"
+
+/** How many of the frames that a sink has taken can still be given to another codec when it gives them back. */
+const recallable = 8
+
+/**
+ * What stands between the frames of a transport and whoever takes them, in whatever way they are taken.
+ *
+ * Its methods must not throw. They are methods and no functions, so that a transport stays covariant in what it receives.
+ */
+export interface Interceptor<in In> {
+  /** How many frames may be taken now, at most `max`. Once there were none, it notifies the connection when there are. */
+  admit(max: number): number
+  /** Whether a frame that was taken goes no further. */
+  intercepts(frame: In): boolean
+  /** Hands over what it still has to send, and lets every frame pass from now on. */
+  end(): void
+}
+
+export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
+  readonly [TypeId]: typeof TypeId = TypeId
+  readonly connection: Connection
+  readonly codec: Codec.Codec<In, Out>
+  readonly frames: Frames<In>
+  observer: Transport.Observer | undefined
+  interceptor: Interceptor<In> | undefined = undefined
+  readonly describe: (frame: In | Out) => string
+  // Whoever asks again behind the end is told of it again, and the observer is not.
+  private endObserved = false
+
+  constructor(
+    connection: Connection,
+    codec: Codec.Codec<In, Out>,
+    observer: Transport.Observer | undefined,
+    describe: ((frame: In | Out) => string) | undefined
+  ) {
+    this.connection = connection
+    this.codec = codec
+    this.frames = new Frames(connection.inbox, codec.decoder())
+    this.observer = observer
+    this.describe = describe ?? Excerpt.ofFrame
+  }
+
+  /** A frame as errors and transcripts show it. */
+  show(frame: In | Out): string {
+    return this.frames.secret ? Excerpt.redacted : this.describe(frame)
+  }
+
+  private observed(frame: In | Out, bytes: Uint8Array): Transport.Observed {
+    const shown = this.show(frame)
+    // Not `slice`: that of a Node Buffer is no copy.
+    const copy = this.hides(frame, shown) ? undefined : new Uint8Array(bytes)
+    return { frame: shown, bytes: copy, length: bytes.length }
+  }
+
+  /** Whether the bytes of a frame would tell what its description does not. */
+  private hides(frame: In | Out, shown: string): boolean {
+    if (this.frames.secret) return true
+    // Texts and bytes that show as they are hide nothing, whatever they say.
+    const plain = typeof frame === "string" || frame instanceof Uint8Array
+    if (plain && this.describe === Excerpt.ofFrame) return false
+    return Redaction.showsRedacted(shown) || Redaction.holdsRedacted(frame)
+  }
+
+  observeReceived(taken: Taken<In>): void {
+    const { bytes, frame, start } = taken
+    // One that a sink gives back was seen when the sink took it.
+    if (this.observer === undefined || bytes === undefined || start === undefined) return
+    const { inbox } = this.connection
+    const end = start + bytes.length
+    if (end <= inbox.observed && bytes.length > 0) return
+    const news = bytes.subarray(Math.max(0, inbox.observed - start))
+    inbox.observed = end
+    this.observer({ _tag: "Received", ...this.observed(frame, news) })
+  }
+
+  private observeEnd(error: TransportError | undefined): void {
+    if (error === undefined || this.observer === undefined || this.endObserved) return
+    this.endObserved = true
+    this.observer({ _tag: "Ended", message: error.message, how: howItEnded(error) })
+  }
+
+  // Waits outside and takes inside the same step, so that whoever is interrupted while it waits has taken nothing.
+  private takeWith<A>(next: () => Exit.Exit<A, TransportError> | undefined): Effect.Effect<A, TransportError> {
+    const take: Effect.Effect<A, TransportError> = Effect.suspend(() =>
+      next() ?? Effect.andThen(this.connection.readable, take)
+    )
+    return take
+  }
+
+  // Which bytes a frame was made of costs something, and is asked for an observer or a sink only.
+  private nextTaken(): Exit.Exit<Taken<In>, TransportError> | undefined {
+    const { interceptor } = this
+    if (interceptor === undefined) return this.nextObserved()
+    while (interceptor.admit(1) > 0) {
+      const exit = this.nextObserved()
+      if (exit === undefined || Exit.isFailure(exit) || !interceptor.intercepts(exit.value.frame)) return exit
+      this.frames.useUp(exit.value)
+    }
+    return undefined
+  }
+
+  private nextObserved(): Exit.Exit<Taken<In>, TransportError> | undefined {
+    const exit = this.frames.nextTaken()
+    if (exit === undefined || this.observer === undefined) return exit
+    if (Exit.isSuccess(exit)) this.observeReceived(exit.value)
+    else this.observeEnd(errorOf(Exit.failCause(exit.cause)))
+    return exit
+  }
+
+  /** Leaves the connection to whoever takes its place, or says which frame stands in the way. */
+  leave(what: string): TransportError | undefined {
+    const lost = this.frames.release()
+    if (lost !== undefined) {
+      return new TransportError({
+        reason: new UnexpectedFrame({
+          expected: `nothing of the codec before ${what}`,
+          excerpt: this.show(lost.frame)
+        })
+      })
+    }
+    this.interceptor?.end()
+    return undefined
+  }
+
+  /** Whether a frame comes before the end. It is not taken. */
+  get hasFrame(): Effect.Effect<boolean> {
+    const look: Effect.Effect<boolean> = Effect.suspend(() => {
+      const exit = this.interceptor === undefined ? this.frames.nextTaken() : this.nextTaken()
+      if (exit === undefined) return Effect.andThen(this.connection.readable, look)
+      if (Exit.isSuccess(exit)) this.frames.giveBack([exit.value])
+      return Effect.succeed(Exit.isSuccess(exit))
+    })
+    return look
+  }
+
+  /** Every complete frame, at most `max` of them, or why there will be none. */
+  takeAll(max: number): ReadonlyArray<In> | Exit.Exit<never, TransportError> {
+    const { interceptor } = this
+    if (interceptor === undefined) return this.nextAll(max)
+    for (let admitted = interceptor.admit(max); admitted > 0; admitted = interceptor.admit(max)) {
+      const frames = this.nextAll(admitted)
+      if (Exit.isExit(frames) || frames.length === 0) return frames
+      const passed = frames.filter((frame) => !interceptor.intercepts(frame))
+      if (passed.length > 0) return passed
+    }
+    return []
+  }
+
+  private nextAll(max: number): ReadonlyArray<In> | Exit.Exit<never, TransportError> {
+    if (this.observer === undefined) return this.frames.nextAll(max)
+    const frames: Array<In> = []
+    while (frames.length < max) {
+      const exit = this.frames.nextTaken()
+      if (exit === undefined) break
+      if (Exit.isFailure(exit)) {
+        // A failure stays, and is found again by the next call.
+        if (frames.length > 0) break
+        const failure = Exit.failCause(exit.cause)
+        this.observeEnd(errorOf(failure))
+        return failure
+      }
+      this.observeReceived(exit.value)
+      frames.push(exit.value.frame)
+    }
+    return frames
+  }
+
+  get receive(): Effect.Effect<In, TransportError> {
+    return this.takeWith(() => {
+      if (this.observer === undefined && this.interceptor === undefined) return this.frames.next()
+      const exit = this.nextTaken()
+      return exit && Exit.map(exit, (taken) => taken.frame)
+    })
+  }
+
+  get incoming(): Stream.Stream<In, TransportError> {
+    const pull: Pull.Pull<NonEmptyReadonlyArray<In>, TransportError> = Effect.suspend(() => {
+      const frames = this.takeAll(Infinity)
+      if (Exit.isExit(frames)) return this.endOf(frames)
+      if (frames.length === 0) return Effect.andThen(this.connection.readable, pull)
+      return Effect.succeed(frames as unknown as NonEmptyReadonlyArray<In>) // its length was checked two lines above
+    })
+    return Stream.fromPull(Effect.succeed(pull))
+  }
+
+  /** An end between two frames is how a stream ends; any other is how it fails. */
+  private endOf(exit: Exit.Exit<never, TransportError>): Effect.Effect<never, TransportError | Cause.Done> {
+    return Effect.catch(
+      exit,
+      (error): Effect.Effect<never, TransportError | Cause.Done> =>
+        error.reason._tag === "ConnectionClosed" ? Cause.done() : Effect.fail(error)
+    )
+  }
+
+  run<A, L extends In, E, R>(sink: Sink.Sink<A, In, L, E, R>): Effect.Effect<A, E | TransportError, R> {
+    const recent: Array<Taken<In>> = []
+    const receive = this.takeWith(() => this.nextTaken())
+    const pull: Pull.Pull<NonEmptyReadonlyArray<In>, TransportError> = Effect.matchEffect(receive, {
+      onSuccess: (taken) => {
+        if (recent.push(taken) > recallable) recent.shift()
+        return Effect.succeed([taken.frame] as const)
+      },
+      onFailure: (error): Effect.Effect<never, TransportError | Cause.Done> =>
+        error.reason._tag === "ConnectionClosed" ? Cause.done() : Effect.fail(error)
+    })
+    return Effect.scopedWith((scope) =>
+      Effect.map(
+        // A sink's upstream cannot fail by its type, but sinks pass a failure on untouched: this is how `Stream.run`
+        // feeds them too. `run` has the error in its own type instead.
+        sink.transform(pull as Pull.Pull<NonEmptyReadonlyArray<In>>, scope) as Effect.Effect<
+          Sink.End<A, L>,
+          E | TransportError,
+          R
+        >,
+        ([value, leftover]) => {
+          if (leftover !== undefined) {
+            const known = recent.slice(-leftover.length)
+            this.frames.giveBack(leftover.map((frame, i) => {
+              const taken = known[i - leftover.length + known.length]
+              return taken !== undefined && taken.frame === frame ? taken : { frame, bytes: undefined }
+            }))
+          }
+          return value
+        }
+      )
+    )
+  }
+
+  /** Appends a frame to what will be written, or returns why it cannot and leaves that as it was. */
+  encode(frame: Out, into: ByteWriter, observer = this.observer): TransportError | undefined {
+    into.mark()
+    // What is observed is written on its own, to be seen on its own.
+    const own = observer === undefined ? into : new ByteWriter()
+    const result = this.codec.encode(frame, own)
+    if (result !== undefined && Result.isFailure(result)) {
+      into.reset()
+      return new TransportError({ reason: this.frames.secret ? redactReason(result.failure) : result.failure })
+    }
+    if (observer !== undefined) {
+      const bytes = own.finishBytes()
+      into.bytes(bytes)
+      observer({ _tag: "Sent", ...this.observed(frame, bytes) })
+    }
+    return undefined
+  }
+
+  /** Appends frames to what will be written, up to the first one that cannot be encoded, and returns why it cannot. */
+  encodeAll(frames: ReadonlyArray<Out>, into: ByteWriter): TransportError | undefined {
+    if (this.observer === undefined && this.codec.encodeMany?.(frames, into) === true) return undefined
+    for (const frame of frames) {
+      const error = this.encode(frame, into)
+      if (error !== undefined) return error
+    }
+    return undefined
+  }
+
+  sendAll(frames: Iterable<Out>): Effect.Effect<void, TransportError> {
+    return Effect.suspend(() => {
+      const { observer } = this
+      const into = new ByteWriter()
+      // Nothing is sent where one of them cannot be encoded, and nothing was seen then.
+      const sent: Array<Transport.Event> | undefined = observer && []
+      for (const frame of frames) {
+        const error = this.encode(frame, into, sent && ((event) => sent.push(event)))
+        if (error !== undefined) return Effect.fail(error)
+      }
+      sent?.forEach((event) => observer?.(event))
+      const chunks = into.finish()
+      return chunks.length === 0 ? Effect.void : this.connection.write(chunks)
+    })
+  }
+
+  send(frame: Out): Effect.Effect<void, TransportError> {
+    return Effect.suspend(() => this.sendNow(frame) ?? Effect.void)
+  }
+
+  /** Sends at once: `undefined` when it is done, else what is left of it to do, or why it cannot be. */
+  sendNow(frame: Out): Effect.Effect<void, TransportError> | undefined {
+    const into = new ByteWriter()
+    const unencodable = this.encode(frame, into)
+    if (unencodable !== undefined) return Effect.fail(unencodable)
+    const chunks = into.finish()
+    return chunks.length === 0 ? undefined : this.connection.writeNow(chunks)
+  }
+
+  get outgoing(): Sink.Sink<void, Out, never, TransportError> {
+    return Sink.forEachArray((frames) => this.sendAll(frames))
+  }
+
+  get peer(): Effect.Effect<Peer.Peer> {
+    return Effect.succeed(this.connection.peer)
+  }
+
+  pipe() {
+    return pipeArguments(this, arguments)
+  }
+}
+
+/** How a connection has ended that can be received from no more, where it was not this side that gave it up. */
+export const howItEnded = ({ reason }: TransportError): "closed" | "broken" | undefined => {
+  switch (reason._tag) {
+    case "ConnectionClosed":
+      return reason.by === "peer" ? "closed" : undefined
+    case "Truncated":
+      return "closed"
+    case "ConnectionFailed":
+      return "broken"
+    default:
+      return undefined
+  }
+}
+
+/** Every `Transport` is one of these: the interface is sealed by its type id. */
+export const implOf = <In, Out>(transport: Transport.Transport<In, Out>): TransportImpl<In, Out> =>
+  transport as TransportImpl<In, Out>

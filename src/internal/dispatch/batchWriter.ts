@@ -1,0 +1,107 @@
+/**
+ * Writes frames in batches, one write after the other. A write that need not wait costs no fiber.
+ *
+ * @internal
+ */
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { TransportError } from "../../TransportError.ts"
+import { ByteWriter } from "../bytes/bytes.ts"
+import type { TransportImpl } from "../connection/transport.ts"
+
+type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+
+// What a batch is written to is needed from its first frame to its write, and nearly every connection is between two.
+let spare: ByteWriter | undefined
+
+/** The sending half of a transport. */
+type Sender<Out> = Pick<TransportImpl<unknown, Out>, "connection" | "encode" | "encodeAll">
+
+export class BatchWriter<Out> {
+  /** How many frames the next write will have. */
+  size = 0
+  /** Why no more can be written. */
+  failure: Exit.Exit<never, TransportError> | undefined = undefined
+  private readonly impl: Sender<Out>
+  private readonly fork: Fork
+  /** Called when a write that had to wait is over, one way or the other. */
+  private readonly onWritten: () => void
+  private begun: ByteWriter | undefined = undefined
+  private writing: Fiber.Fiber<void, TransportError> | undefined = undefined
+
+  constructor(impl: Sender<Out>, fork: Fork, onWritten: () => void) {
+    this.impl = impl
+    this.fork = fork
+    this.onWritten = onWritten
+  }
+
+  /** Whether a write waits for its peer. Nothing more can be written meanwhile. */
+  get isWaiting(): boolean {
+    return this.writing !== undefined
+  }
+
+  private get batch(): ByteWriter {
+    if (this.begun === undefined) {
+      this.begun = spare ?? new ByteWriter()
+      spare = undefined
+    }
+    return this.begun
+  }
+
+  /** Adds a frame to the batch, or returns why it is none. Throws what its codec throws, and adds nothing then. */
+  add(frame: Out): TransportError | undefined {
+    const { batch } = this
+    try {
+      const unencodable = this.impl.encode(frame, batch)
+      if (unencodable === undefined) this.size++
+      return unencodable
+    } catch (defect) {
+      batch.reset()
+      throw defect
+    }
+  }
+
+  /** Adds frames, all at once where the codec can, up to the first one that is none, and returns or throws why. */
+  addAll(frames: ReadonlyArray<Out>): TransportError | undefined {
+    const { batch } = this
+    this.size += frames.length
+    batch.mark()
+    try {
+      return this.impl.encodeAll(frames, batch)
+    } catch (defect) {
+      batch.reset()
+      throw defect
+    }
+  }
+
+  /** Writes the batch. */
+  write(): void {
+    this.size = 0
+    const batch = this.begun
+    if (batch === undefined) return
+    const chunks = batch.finish()
+    this.begun = undefined
+    spare = batch
+    const left = chunks.length === 0 ? undefined : this.impl.connection.writeNow(chunks)
+    if (left === undefined) return
+    const writing = this.fork(left)
+    const exit = writing.pollUnsafe()
+    if (exit !== undefined) return this.written(exit)
+    this.writing = writing
+    writing.addObserver((exit) => {
+      this.writing = undefined
+      this.written(exit)
+      this.onWritten()
+    })
+  }
+
+  private written(exit: Exit.Exit<void, TransportError>): void {
+    if (Exit.isFailure(exit)) this.failure ??= Exit.failCause(exit.cause)
+  }
+
+  /** Gives up the write that waits. */
+  stop(): void {
+    this.writing?.interruptUnsafe()
+  }
+}

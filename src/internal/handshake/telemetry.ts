@@ -1,0 +1,174 @@
+/**
+ * The metrics and the span of a handshake, the same for both roles.
+ *
+ * | metric | kind | attributes |
+ * |---|---|---|
+ * | `handshake_connections` | gauge: open connections | `role` |
+ * | `handshake_pending` | gauge: handshakes under way | `role` |
+ * | `handshake_outcomes_total` | counter | `role`, `protocol`, `outcome`: `ready` or the reason's tag |
+ * | `handshake_duration_ms` | histogram, of the handshakes that became ready | `role`, `protocol` |
+ *
+ * @internal
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Tracer from "effect/Tracer"
+import { isHandshakeError } from "../../HandshakeError.ts"
+import type * as Peer from "../../Peer.ts"
+import * as Progress from "./progress.ts"
+
+type Role = "server" | "client"
+
+const connections = Metric.gauge("handshake_connections", { description: "Open connections" })
+const pending = Metric.gauge("handshake_pending", { description: "Handshakes under way" })
+const outcomes = Metric.counter("handshake_outcomes_total", {
+  description: "Handshakes that have ended, by outcome",
+  incremental: true
+})
+const duration = Metric.histogram("handshake_duration_ms", {
+  description: "Time from the accepted or dialled connection to ready, in milliseconds",
+  boundaries: [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]
+})
+
+/** How a handshake has ended, in one word: `ready`, the reason's tag, `interrupted`, or `error`. */
+export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
+  if (Exit.isSuccess(exit)) return "ready"
+  const error = Cause.squash(exit.cause)
+  if (isHandshakeError(error)) return error.reason._tag
+  return Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "error"
+}
+
+const peerAttributes = (peer: Peer.Peer): Record<string, unknown> => {
+  const { remote } = peer
+  if (remote === undefined) return {}
+  return remote._tag === "UnixPathAddress"
+    ? { "network.transport": "unix", "network.peer.address": remote.path }
+    : { "network.peer.address": NetAddress.formatIp(remote.address), "network.peer.port": remote.port }
+}
+
+/** Tells the span of a handshake who the peer is. */
+export const annotatePeer = (peer: Peer.Peer): Effect.Effect<void> => Effect.annotateCurrentSpan(peerAttributes(peer))
+
+/** Tells the span what TLS has agreed on, in the names of OpenTelemetry. */
+export const annotateTls = (tls: Peer.Tls, role: Role): Effect.Effect<void> =>
+  Effect.annotateCurrentSpan({
+    "tls.established": true,
+    "tls.protocol.name": "tls",
+    "tls.protocol.version": tls.version.replace(/^TLSv/, ""),
+    "tls.cipher": tls.cipher,
+    "tls.resumed": tls.resumed,
+    ...tls.alpn !== undefined && { "tls.next_protocol": tls.alpn },
+    ...tls.servername !== undefined && { "tls.client.server_name": tls.servername },
+    ...tls.certificate !== undefined && {
+      [role === "client" ? "tls.server.subject" : "tls.client.subject"]: tls.certificate.subject,
+      [role === "client" ? "tls.server.hash.sha256" : "tls.client.hash.sha256"]: tls.certificate.fingerprint256
+    }
+  })
+
+/** A handshake that is under way, and the span that it has where it is traced. */
+export interface Observed {
+  readonly progress: Progress.Progress
+  span: Tracer.Span | undefined
+}
+
+/** Updates the metrics of one role, in the registry of the context: without an Effect for each. */
+export const make = (role: Role, context: Context.Context<never>) => {
+  const open = Metric.withAttributes(connections, { role })
+  const underWay = Metric.withAttributes(pending, { role })
+  // Few protocols and few outcomes; to name them anew for each connection would cost more than to count it.
+  const counters = new Map<string, Metric.Counter<number>>()
+  const histograms = new Map<string, Metric.Histogram<number>>()
+  const counter = (protocol: string, outcome: string) => {
+    const key = `${protocol} ${outcome}`
+    let known = counters.get(key)
+    if (known === undefined) {
+      known = Metric.withAttributes(outcomes, { role, protocol, outcome })
+      counters.set(key, known)
+    }
+    return known
+  }
+  const histogram = (protocol: string) => {
+    let known = histograms.get(protocol)
+    if (known === undefined) {
+      known = Metric.withAttributes(duration, { role, protocol })
+      histograms.set(protocol, known)
+    }
+    return known
+  }
+
+  const count = (protocol: string, outcome: string, millis: number): void => {
+    counter(protocol, outcome).updateUnsafe(1, context)
+    if (outcome === "ready") histogram(protocol).updateUnsafe(millis, context)
+  }
+  const clock = Context.get(context, Clock.Clock)
+  // The native one shows its spans to nobody.
+  const isTraced = Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer
+
+  return {
+    connections: (by: 1 | -1): void => open.modifyUnsafe(by, context),
+    pending: (by: 1 | -1): void => underWay.modifyUnsafe(by, context),
+
+    /** Runs a handshake in a span, where somebody sees it. `ended` ends it. */
+    spanned: <A, E, R>(
+      state: Observed,
+      connection: { readonly peer: Peer.Peer },
+      handshake: Effect.Effect<A, E, R>
+    ): Effect.Effect<A, E, R> =>
+      !isTraced ? handshake : Effect.flatMap(
+        Effect.makeSpan(`${state.progress.protocol} handshake`, {
+          kind: role,
+          attributes: { "handshake.role": role, ...peerAttributes(connection.peer) }
+        }),
+        (span) => {
+          state.span = span
+          return Effect.withParentSpan(handshake, span)
+        }
+      ),
+
+    /** Counts a handshake that has ended, and ends its span. */
+    ended: ({ progress, span }: Observed, millis: number, exit: Exit.Exit<unknown, unknown>): void => {
+      const { protocol } = progress
+      const outcome = outcomeOf(exit)
+      count(protocol, outcome, millis)
+      if (span === undefined) return
+      span.attribute("handshake.protocol", protocol)
+      span.attribute("handshake.outcome", outcome)
+      if (Exit.isFailure(exit)) span.attribute("handshake.step", progress.step())
+      span.end(clock.currentTimeNanosUnsafe(), exit)
+    },
+
+    /** One handshake with its span, its outcome and its duration; how it ended is the result. */
+    observed: <A, E, R>(
+      handshake: Effect.Effect<A, E, R>,
+      progress: Progress.Progress
+    ): Effect.Effect<Exit.Exit<A, E>, never, R> =>
+      Effect.flatMap(Clock.Clock, (clock) => {
+        const start = clock.currentTimeNanosUnsafe()
+        const ended = (exit: Exit.Exit<A, E>) => {
+          const outcome = outcomeOf(exit)
+          const { protocol } = progress
+          count(protocol, outcome, Number(clock.currentTimeNanosUnsafe() - start) / 1e6)
+          return Effect.annotateCurrentSpan({
+            "handshake.protocol": protocol,
+            "handshake.outcome": outcome,
+            ...(Exit.isSuccess(exit) ? undefined : { "handshake.step": progress.step() })
+          })
+        }
+        return Effect.exit(
+          Effect.onExit(Effect.provideService(handshake, Progress.CurrentProgress, progress), ended).pipe(
+            Effect.withSpan(
+              `${progress.protocol} handshake`,
+              { kind: role, attributes: { "handshake.role": role } },
+              // It would name the same place for each of thousands of connections.
+              { captureStackTrace: false }
+            )
+          )
+        )
+      })
+  }
+}

@@ -1,0 +1,301 @@
+/**
+ * The source of a connected Node socket, and how its short writes leave together.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Socket from "effect/socket/Socket"
+import type * as NodeNet from "node:net"
+import type { TLSSocket } from "node:tls"
+import type * as Peer from "../../Peer.ts"
+import type { TlsFailure } from "../../TransportError.ts"
+import { peerOf } from "../connection/netSocket.ts"
+import type { Chunks, Source, SourceEvents } from "../connection/source.ts"
+import * as NodeTls from "./nodeTls.ts"
+
+const socketError = (reason: Socket.SocketErrorReason) => new Socket.SocketError({ reason })
+
+const writeError = (cause: unknown) => socketError(new Socket.SocketWriteError({ cause }))
+
+const closedError = () => new Error("the connection is closed")
+
+/** Where the events of a Node socket go. */
+const SourceKey = Symbol("effect-handshake/NetSource")
+
+interface Sourced extends NodeNet.Socket {
+  [SourceKey]?: NetSource | undefined
+}
+
+// One function for all connections; Node calls them with the socket as `this`.
+function onData(this: Sourced, chunk: Uint8Array): void {
+  this[SourceKey]?.onData(chunk)
+}
+function onEnd(this: Sourced): void {
+  this[SourceKey]?.onEnd(undefined)
+}
+function onDrain(this: Sourced): void {
+  this[SourceKey]?.drained(Effect.void)
+}
+// It listens from the beginning: an error that nobody hears ends the process.
+function onError(this: Sourced, error: Error): void {
+  this[SourceKey]?.onError(error)
+}
+function onClose(this: Sourced): void {
+  this[SourceKey]?.onClose()
+}
+
+function onTlsError(this: Sourced, error: Error): void {
+  this[SourceKey]?.onError(error)
+  this.destroy()
+}
+
+/** Each socket needs it from its beginning, before there is a source. */
+export const hearErrors = (conn: NodeNet.Socket): void => {
+  conn.on("error", onError)
+}
+
+const listen = (conn: NodeNet.Socket): void => {
+  conn.on("data", onData)
+  conn.on("end", onEnd)
+  conn.on("drain", onDrain)
+  conn.on("close", onClose)
+}
+
+/** Its errors are still listened to, and go nowhere. */
+const ignore = (conn: Sourced): void => {
+  conn.off("data", onData)
+  conn.off("end", onEnd)
+  conn.off("drain", onDrain)
+  conn.off("close", onClose)
+  conn[SourceKey] = undefined
+}
+
+/** So many sockets at most have a write that is held back, and no write that is longer than this. */
+const maxHeld = 16
+const maxHeldLength = 16 * 1024
+
+let holding: Array<NetSource> = []
+
+const letGo = (): void => {
+  const sources = holding
+  holding = []
+  for (const source of sources) source.letGo()
+}
+
+/**
+ * Short writes leave together, when what has come in this turn of the event loop was dealt with and before anything is
+ * waited for: the code that deals with it and the code that sends it push each other out of the processor's caches, and a
+ * peer that is woken for one answer finds more. Few at a time, so that no answer waits for long behind the work for others.
+ */
+const hold = (source: NetSource): void => {
+  if (holding.length === 0) setImmediate(letGo)
+  holding.push(source)
+  if (holding.length >= maxHeld) letGo()
+}
+
+/**
+ * The source of a connected Node socket.
+ *
+ * | event | inbox | a write that waits |
+ * |---|---|---|
+ * | `data` | the bytes | |
+ * | `end` | ended in order | goes on: the connection is half-closed |
+ * | `drain` | | succeeds |
+ * | `error` | broken | `close` follows |
+ * | `close` | ended, where neither of the two came before | fails |
+ */
+export class NetSource implements Source {
+  private conn: NodeNet.Socket
+  private events: SourceEvents | undefined = undefined
+  private broken: Error | undefined
+  private knownPeer: Peer.Peer | undefined = undefined
+  // The last write, if it has not left yet.
+  private held: Uint8Array | string | undefined = undefined
+  private resumeWriter: ((result: Effect.Effect<void, Socket.SocketError>) => void) | undefined = undefined
+
+  // Set from the moment on at which TLS is there.
+  private role: "client" | "server" | undefined = undefined
+
+  constructor(conn: NodeNet.Socket) {
+    this.conn = conn
+    this.broken = conn.errored ?? undefined
+    ;(conn as Sourced)[SourceKey] = this
+  }
+
+  /** The source of a socket that has shaken hands already. */
+  static secured(socket: TLSSocket, role: "client" | "server"): NetSource {
+    const source = new NetSource(socket)
+    source.encrypt(socket, role)
+    return source
+  }
+
+  /** Asking the operating system and reading its answer is dear, and most never ask. */
+  get peer(): Peer.Peer {
+    return this.knownPeer ??= peerOf(this.conn)
+  }
+
+  attach(to: SourceEvents): void {
+    if (this.events === undefined) listen(this.conn)
+    this.events = to
+    this.noticeEnd()
+  }
+
+  /** It may have ended or broken before anybody listened. */
+  private noticeEnd(): void {
+    const { broken, conn } = this
+    if (broken !== undefined) this.onError(broken)
+    else if (conn.errored !== null) this.onError(conn.errored)
+    else if (conn.destroyed || conn.readableEnded) this.onEnd(undefined)
+  }
+
+  onData(chunk: Uint8Array): void {
+    this.events?.onBytes(chunk)
+  }
+
+  onEnd(error: Socket.SocketError | TlsFailure | undefined): void {
+    this.events?.onEnd(error)
+  }
+
+  onError(error: Error): void {
+    this.broken = error
+    const { role } = this
+    const failure = role && NodeTls.failureOf(error, { role, secure: true, sawCertificate: true })
+    this.onEnd(failure ?? socketError(new Socket.SocketReadError({ cause: error })))
+  }
+
+  onClose(): void {
+    this.onEnd(undefined)
+    if (this.resumeWriter !== undefined) this.drained(Effect.fail(writeError(this.broken ?? closedError())))
+  }
+
+  drained(result: Effect.Effect<void, Socket.SocketError>): void {
+    const resume = this.resumeWriter
+    this.resumeWriter = undefined
+    resume?.(result)
+  }
+
+  resume(): void {
+    this.conn.resume()
+  }
+
+  pause(): void {
+    this.conn.pause()
+  }
+
+  write(chunks: Chunks): Effect.Effect<void, Socket.SocketError> {
+    return Effect.suspend(() => this.writeNow(chunks) ?? Effect.void)
+  }
+
+  writeNow(chunks: Chunks): Effect.Effect<void, Socket.SocketError> | undefined {
+    const { broken, conn } = this
+    if (broken !== undefined) return Effect.fail(writeError(broken))
+    if (!conn.writable) return Effect.fail(writeError(closedError()))
+    // Whoever waited for this was interrupted; what it wrote still fills the buffer.
+    if (conn.writableNeedDrain) return Effect.andThen(this.awaitDrain, this.write(chunks))
+    if (this.held !== undefined || chunks.length > 1 || chunks[0].length > maxHeldLength) {
+      this.letGo()
+      this.hand(chunks)
+      return conn.writableNeedDrain ? this.awaitDrain : undefined
+    }
+    this.held = chunks[0]
+    hold(this)
+    return undefined
+  }
+
+  private hand(chunks: Chunks): void {
+    const { conn } = this
+    if (chunks.length === 1) {
+      conn.write(chunks[0])
+      return
+    }
+    conn.cork()
+    for (const chunk of chunks) conn.write(chunk)
+    conn.uncork()
+  }
+
+  /** Hands over what was held back. */
+  letGo(): void {
+    const { conn, held } = this
+    if (held === undefined) return
+    this.held = undefined
+    if (conn.writable) conn.write(held)
+  }
+
+  private get awaitDrain(): Effect.Effect<void, Socket.SocketError> {
+    return Effect.callback((resume) => {
+      if (this.conn.destroyed) return resume(Effect.fail(writeError(this.broken ?? closedError())))
+      if (!this.conn.writableNeedDrain) return resume(Effect.void)
+      this.resumeWriter = resume
+      return Effect.sync(() => {
+        this.resumeWriter = undefined
+      })
+    })
+  }
+
+  endWrite(): boolean {
+    const { conn } = this
+    this.letGo()
+    if (!conn.writableEnded) conn.end()
+    return conn.destroyed || conn.writableLength === 0
+  }
+
+  takeBuffered(): void {
+    // In paused mode it also comes as `data`.
+    this.conn.read()
+  }
+
+  startTls(options: NodeTls.Options, unread: Uint8Array): Effect.Effect<Peer.Tls, TlsFailure> {
+    return Effect.suspend(() => {
+      const { conn } = this
+      // The last word in clear may wait to leave with others.
+      this.letGo()
+      // The addresses cannot be had any more from one that has failed.
+      void this.peer
+      ignore(conn)
+      if (unread.length > 0) conn.unshift(unread)
+      return Effect.map(NodeTls.secure(conn, options), ({ socket, tls }) => {
+        this.encrypt(socket, options.role)
+        listen(socket)
+        this.noticeEnd()
+        return tls
+      })
+    })
+  }
+
+  private encrypt(socket: TLSSocket, role: "client" | "server"): void {
+    const sourced: Sourced = socket
+    sourced[SourceKey] = this
+    this.conn = socket
+    this.role = role
+    sourced.on("error", onError)
+    // A server's socket that was made by hand tells its errors by this name only, and goes on as if nothing were.
+    if (role === "server") sourced.on("_tlsError", onTlsError)
+  }
+
+  /** `close` follows, and fails the write. */
+  abort(): void {
+    this.conn.destroy()
+  }
+
+  destroy(): void {
+    this.conn.destroy()
+  }
+
+  get flushed(): Effect.Effect<void> {
+    const { conn } = this
+    return Effect.callback((resume) => {
+      if (conn.destroyed || conn.writableFinished) return resume(Effect.void)
+      const off = () => {
+        conn.off("finish", done)
+        conn.off("close", done)
+      }
+      const done = () => {
+        off()
+        resume(Effect.void)
+      }
+      conn.once("finish", done)
+      conn.once("close", done)
+      return Effect.sync(off)
+    })
+  }
+}

@@ -1,0 +1,424 @@
+/**
+ * TLS by Node: a handshake over a connected stream, who the peer proved to be, and what a failure means.
+ *
+ * Only what is under `src/node` uses it.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { X509Certificate } from "node:crypto"
+import * as NodeNet from "node:net"
+import type { Duplex } from "node:stream"
+import * as NodeTls from "node:tls"
+import type * as Peer from "../../Peer.ts"
+import type * as Transport from "../../Transport.ts"
+import { TlsFailure, type TlsFailureKind } from "../../TransportError.ts"
+import * as Excerpt from "../text/excerpt.ts"
+
+export type Options = Transport.TlsClientOptions | Transport.TlsServerOptions
+
+export interface Secured {
+  readonly socket: NodeTls.TLSSocket
+  readonly tls: Peer.Tls
+}
+
+/** What Node's errors of TLS have. */
+interface TlsError extends Error {
+  readonly code?: string
+  readonly reason?: string
+}
+
+/** How far a handshake had come when it failed. */
+export interface Progress {
+  readonly role: "client" | "server"
+  readonly secure: boolean
+  /** Whether the peer's certificate was seen. */
+  readonly sawCertificate: boolean
+}
+
+// The names that OpenSSL has for what is wrong with a certificate (X509_V_ERR_…), and Node for a name that is not in it.
+const verifyErrors: Record<string, TlsFailureKind> = {
+  CERT_HAS_EXPIRED: "expired",
+  CERT_NOT_YET_VALID: "not-yet-valid",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "self-signed",
+  SELF_SIGNED_CERT_IN_CHAIN: "unknown-authority",
+  UNABLE_TO_GET_ISSUER_CERT: "unknown-authority",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "unknown-authority",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "unknown-authority",
+  CERT_UNTRUSTED: "unknown-authority",
+  CERT_REVOKED: "revoked",
+  ERR_TLS_CERT_ALTNAME_INVALID: "wrong-name",
+  ERR_TLS_CERT_ALTNAME_FORMAT: "bad-certificate",
+  HOSTNAME_MISMATCH: "wrong-name",
+  UNABLE_TO_DECRYPT_CERT_SIGNATURE: "bad-certificate",
+  UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY: "bad-certificate",
+  ERROR_IN_CERT_NOT_BEFORE_FIELD: "bad-certificate",
+  ERROR_IN_CERT_NOT_AFTER_FIELD: "bad-certificate",
+  CERT_SIGNATURE_FAILURE: "bad-certificate",
+  CERT_CHAIN_TOO_LONG: "bad-certificate",
+  INVALID_CA: "bad-certificate",
+  PATH_LENGTH_EXCEEDED: "bad-certificate",
+  INVALID_PURPOSE: "bad-certificate",
+  CERT_REJECTED: "bad-certificate",
+  // Such as a key that is too short, or a digest that is too weak.
+  UNSPECIFIED: "bad-certificate",
+  ERR_TLS_DH_PARAM_SIZE: "no-shared-cipher"
+}
+
+// The alerts of RFC 8446 6.2 by which a peer says what is wrong with the certificate that it was shown.
+const certificateAlerts: Record<string, TlsFailureKind> = {
+  BAD_CERTIFICATE: "bad-certificate",
+  UNSUPPORTED_CERTIFICATE: "bad-certificate",
+  CERTIFICATE_REVOKED: "revoked",
+  CERTIFICATE_EXPIRED: "expired",
+  CERTIFICATE_UNKNOWN: "bad-certificate",
+  UNKNOWN_CA: "unknown-authority",
+  ACCESS_DENIED: "bad-certificate"
+}
+
+// What this side finds before TLS is there.
+const found: Record<string, TlsFailureKind> = {
+  WRONG_VERSION_NUMBER: "not-tls",
+  HTTP_REQUEST: "not-tls",
+  HTTPS_PROXY_REQUEST: "not-tls",
+  PACKET_LENGTH_TOO_LONG: "not-tls",
+  DATA_LENGTH_TOO_LONG: "not-tls",
+  BAD_RECORD_TYPE: "not-tls",
+  UNSUPPORTED_PROTOCOL: "no-shared-version",
+  UNKNOWN_PROTOCOL: "not-tls",
+  VERSION_TOO_LOW: "no-shared-version",
+  NO_SHARED_CIPHER: "no-shared-cipher",
+  NO_SUITABLE_KEY_SHARE: "no-shared-cipher",
+  NO_SHARED_GROUPS: "no-shared-cipher",
+  NO_SUITABLE_SIGNATURE_ALGORITHM: "no-shared-cipher",
+  NO_APPLICATION_PROTOCOL: "no-shared-alpn",
+  PEER_DID_NOT_RETURN_A_CERTIFICATE: "certificate-required",
+  DECRYPTION_FAILED_OR_BAD_RECORD_MAC: "bad-record",
+  CIPHER_OPERATION_FAILED: "bad-record",
+  UNEXPECTED_EOF_WHILE_READING: "cut"
+}
+
+// What no negotiation can be made of because of how this side was set up.
+const unusable: ReadonlySet<string> = new Set([
+  "NO_PROTOCOLS_AVAILABLE",
+  "NO_CIPHERS_AVAILABLE",
+  "NO_CIPHER_MATCH",
+  "KEY_VALUES_MISMATCH"
+])
+
+const brokenRecords: ReadonlySet<string> = new Set([
+  "DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
+  // So says TLS 1.2 with AES-GCM.
+  "CIPHER_OPERATION_FAILED",
+  "BAD_RECORD_TYPE",
+  "WRONG_VERSION_NUMBER",
+  "PACKET_LENGTH_TOO_LONG",
+  "DATA_LENGTH_TOO_LONG",
+  "BAD_LENGTH"
+])
+
+/** It may quote names in a certificate; and Node adds advice for whoever starts it. */
+const told = (error: TlsError): string =>
+  Excerpt.ofText((error.reason ?? error.message).replace(/; if the root CA is installed locally.*$/, ""))
+
+/**
+ * What an error of Node's TLS means, or `undefined` where it is none of TLS.
+ *
+ * The peer's alerts come as errors too: `ALERT` is in their name, and the fault is the other way round.
+ */
+export const failureOf = (error: TlsError, progress: Progress): TlsFailure | undefined => {
+  const { code } = error
+  if (code === undefined) return undefined
+  const detail = told(error)
+  const failure = (kind: TlsFailureKind, fault: "peer" | "local" = "peer") => new TlsFailure({ kind, detail, fault })
+  const verify = verifyErrors[code]
+  if (verify !== undefined) return failure(verify)
+  if (code === "ERR_TLS_RENEGOTIATION_DISABLED") return failure("protocol")
+  const problem = /^ERR_O?SSL_(.*)$/.exec(code)?.[1]
+  if (problem === undefined) return undefined
+  const alert = /(?:^|_)ALERT_(.*)$/.exec(problem)?.[1]
+  const asked = progress.role === "client" ? "local" : "peer"
+  if (alert === undefined) {
+    if (progress.secure && brokenRecords.has(problem)) return failure("bad-record")
+    if (unusable.has(problem)) return failure("bad-configuration", "local")
+    const kind = found[problem] ?? (problem.endsWith("UNRECOGNIZED_NAME") ? "unknown-name" : "protocol")
+    return failure(kind, kind.startsWith("no-shared") || kind === "unknown-name" ? asked : "peer")
+  }
+  if (progress.role === "client") {
+    if (alert === "CERTIFICATE_REQUIRED") return failure("certificate-required", "local")
+    // TLS 1.2 has no alert of its own for that, but whoever sends a certificate has agreed on a cipher.
+    if (alert === "HANDSHAKE_FAILURE" && progress.sawCertificate) return failure("certificate-required", "local")
+    if (alert in certificateAlerts) return failure("certificate-refused", "local")
+  }
+  if (alert in certificateAlerts) return failure(certificateAlerts[alert], "local")
+  switch (alert) {
+    case "PROTOCOL_VERSION":
+      return failure("no-shared-version", asked)
+    case "HANDSHAKE_FAILURE":
+    case "INSUFFICIENT_SECURITY":
+      return failure("no-shared-cipher", asked)
+    case "NO_APPLICATION_PROTOCOL":
+      return failure("no-shared-alpn", asked)
+    case "UNRECOGNIZED_NAME":
+      return failure("unknown-name", asked)
+    case "BAD_RECORD_MAC":
+    case "DECRYPT_ERROR":
+      return failure("bad-record", "local")
+    default:
+      return failure("protocol", "local")
+  }
+}
+
+const bufferOf = (pem: string | Uint8Array) => typeof pem === "string" ? pem : Buffer.from(pem)
+
+// A context is dear to make, and one is enough for all the connections that are told the same. A certificate that stands
+// in the options of several servers has one in each: what else they say is in it too.
+const contexts = new WeakMap<Options, WeakMap<object, NodeTls.SecureContext>>()
+
+const contextOf = (options: Options, certificate: Transport.TlsCertificate | undefined): NodeTls.SecureContext => {
+  let prepared = contexts.get(options)
+  if (prepared === undefined) contexts.set(options, prepared = new WeakMap())
+  const known = prepared.get(certificate ?? options)
+  if (known !== undefined) return known
+  const ca = options.ca === undefined
+    ? undefined
+    : (Array.isArray(options.ca) ? options.ca : [options.ca]).map(bufferOf)
+  // Node passes over those that are none, and then no peer can be verified.
+  for (const authority of ca ?? []) void new X509Certificate(authority)
+  const context = NodeTls.createSecureContext({
+    minVersion: options.minVersion ?? "TLSv1.2",
+    maxVersion: options.maxVersion ?? "TLSv1.3",
+    // Without one, a client that comes back with its session is refused where clients show certificates. Its ticket is
+    // worth nothing to another context.
+    ...options.role === "server" && { sessionIdContext: "effect-handshake" },
+    ...options.ciphers !== undefined && { ciphers: options.ciphers },
+    ...ca !== undefined && { ca },
+    ...certificate !== undefined && {
+      cert: bufferOf(certificate.cert),
+      key: bufferOf(Redacted.value(certificate.key)),
+      ...certificate.passphrase !== undefined && { passphrase: Redacted.value(certificate.passphrase) }
+    }
+  })
+  prepared.set(certificate ?? options, context)
+  return context
+}
+
+/** The certificate for a name: that of the name itself, else of the wildcard that stands for its first label. */
+export const certificateFor = (
+  { names }: Transport.TlsServerOptions,
+  servername: string
+): Transport.TlsCertificate | undefined => {
+  const name = servername.toLowerCase()
+  const find = (wanted: string) => Object.entries(names ?? {}).find(([key]) => key.toLowerCase() === wanted)?.[1]
+  return find(name) ?? find(name.replace(/^[^.]+/, "*"))
+}
+
+class UnknownName extends Error {}
+
+class BadCertificate extends Error {}
+
+// What Node does not tell the client: fatal alerts in clear, where the server has said nothing else yet (RFC 8446 6).
+const alert = (description: number) => Uint8Array.of(21, 3, 3, 0, 2, 2, description)
+const internalError = alert(80)
+const unrecognizedName = alert(112)
+
+const begin = (stream: Duplex, options: Options): NodeTls.TLSSocket => {
+  // Node would take the name of the host instead, or localhost.
+  if (options.role === "client" && options.servername === "") throw new Error("the server has no name")
+  const common = {
+    secureContext: contextOf(options, options.certificate),
+    ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] }
+  }
+  if (options.role === "client") {
+    const { servername, verify } = options
+    return NodeTls.connect({
+      ...common,
+      socket: stream,
+      // An IP address is checked, and never asked for (RFC 6066 3).
+      ...NodeNet.isIP(servername) === 0 ? { servername } : { host: servername },
+      rejectUnauthorized: verify !== "none",
+      ...verify === "authority" && { checkServerIdentity: () => undefined }
+    })
+  }
+  const { clientCertificate = "none", unknownName } = options
+  return new NodeTls.TLSSocket(stream, {
+    ...common,
+    isServer: true,
+    requestCert: clientCertificate !== "none",
+    rejectUnauthorized: clientCertificate === "require",
+    ...(options.names !== undefined || unknownName === "refuse") && {
+      SNICallback: (servername, done) => {
+        const certificate = certificateFor(options, servername)
+        if (certificate === undefined) {
+          if (unknownName !== "refuse") return done(null)
+          stream.write(unrecognizedName)
+          return done(new UnknownName(`there is no certificate for ${Excerpt.ofString(servername)}`))
+        }
+        let context: NodeTls.SecureContext
+        try {
+          context = contextOf(options, certificate)
+        } catch (cause) {
+          stream.write(internalError)
+          return done(new BadCertificate(messageOf(cause)))
+        }
+        done(null, context)
+      }
+    }
+  })
+}
+
+// Node has no text for a name that is empty, as it may be where there are alternative names (RFC 5280 4.1.2.6).
+interface Names {
+  readonly subject: string | undefined
+  readonly issuer: string | undefined
+}
+
+const certificateOf = (x509: Omit<X509Certificate, keyof Names> & Names): Peer.Certificate => ({
+  subject: x509.subject ?? "",
+  issuer: x509.issuer ?? "",
+  subjectAltName: x509.subjectAltName,
+  validFrom: new Date(x509.validFrom),
+  validTo: new Date(x509.validTo),
+  serialNumber: x509.serialNumber,
+  fingerprint256: x509.fingerprint256,
+  raw: new Uint8Array(x509.raw)
+})
+
+// Node tells who the client of a hand-made server socket is by this name alone, which `tls.Server` uses itself.
+interface Verifying {
+  readonly ssl: { readonly verifyError: () => TlsError | null | undefined }
+}
+
+const describe = (socket: NodeTls.TLSSocket, options: Options, verified: boolean): Peer.Tls => {
+  const certificate = socket.getPeerX509Certificate()
+  const { servername } = socket as { readonly servername?: string | false | null }
+  return {
+    version: socket.getProtocol() ?? "unknown",
+    cipher: socket.getCipher().standardName,
+    alpn: typeof socket.alpnProtocol === "string" ? socket.alpnProtocol : undefined,
+    servername: options.role === "client"
+      ? NodeNet.isIP(options.servername) === 0 ? options.servername : undefined
+      : typeof servername === "string"
+      ? servername
+      : undefined,
+    resumed: socket.isSessionReused(),
+    verified,
+    certificate: certificate && certificateOf(certificate),
+    localCertificate: localCertificateOf(socket)
+  }
+}
+
+const localCertificateOf = (socket: NodeTls.TLSSocket): Uint8Array | undefined => {
+  const own = socket.getX509Certificate()
+  return own && new Uint8Array(own.raw)
+}
+
+/** Why a server does not take the client whose TLS handshake is done. */
+const refusalOf = (socket: NodeTls.TLSSocket, options: Transport.TlsServerOptions): TlsFailure | undefined => {
+  const { clientCertificate = "none" } = options
+  if (clientCertificate === "none") return undefined
+  const error = (socket as unknown as Verifying).ssl.verifyError()
+  // A session that is resumed may have no certificate, and nothing to object to then.
+  if (socket.getPeerX509Certificate() === undefined) {
+    return clientCertificate === "request"
+      ? undefined
+      : new TlsFailure({ kind: "certificate-required", detail: "the client has shown none", fault: "peer" })
+  }
+  return error ? new TlsFailure({ kind: "certificate-refused", detail: told(error), fault: "peer" }) : undefined
+}
+
+const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+
+const badConfiguration = (cause: unknown) =>
+  new TlsFailure({ kind: "bad-configuration", detail: Excerpt.ofText(messageOf(cause)), fault: "local" })
+
+const cut = (cause: Error | undefined) =>
+  new TlsFailure({
+    kind: "cut",
+    detail: cause === undefined ? "the peer ended the connection before TLS was there" : Excerpt.ofText(cause.message),
+    fault: cause === undefined ? "peer" : "network"
+  })
+
+// Node says of an orderly end that it was a reset; that of the system comes from a call.
+const hasEnded = (error: Error): boolean => "code" in error && error.code === "ECONNRESET" && !("syscall" in error)
+
+/**
+ * Shakes hands over a stream that nobody else reads or writes any more. Interrupted, or failed, it has destroyed it.
+ */
+export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured, TlsFailure> =>
+  Effect.callback((resume) => {
+    const { role } = options
+    let socket: NodeTls.TLSSocket
+    // What happens to the stream itself is told to nobody else while a server shakes hands.
+    let streamError: Error | undefined
+    const onStreamError = (error: Error) => {
+      streamError ??= error
+    }
+    stream.on("error", onStreamError)
+    try {
+      socket = begin(stream, options)
+    } catch (cause) {
+      if (role === "server") stream.write(internalError)
+      stream.destroy()
+      return resume(Effect.fail(badConfiguration(cause)))
+    }
+    // An error that comes when nobody listens ends the process.
+    socket.on("error", ignore)
+    socket.pause()
+    const ready = role === "client" ? "secureConnect" : "secure"
+    const off = () => {
+      socket.off(ready, onReady)
+      socket.off("error", onError)
+      socket.off("end", onClose)
+      socket.off("close", onClose)
+    }
+    const fail = (failure: TlsFailure) => {
+      off()
+      socket.destroy()
+      resume(Effect.fail(failure))
+    }
+    const onReady = () => {
+      const refusal = options.role === "server" ? refusalOf(socket, options) : undefined
+      if (refusal !== undefined) return fail(refusal)
+      const verified = role === "client"
+        ? options.verify !== "none" && socket.authorized
+        : socket.getPeerX509Certificate() !== undefined
+      const tls = describe(socket, options, verified)
+      // The peer has proved who it is, once and for all.
+      socket.disableRenegotiation()
+      const done = () => {
+        off()
+        resume(Effect.succeed({ socket, tls }))
+      }
+      if (role === "server" || tls.version !== "TLSv1.3") return done()
+      // The server may be about to refuse the client's certificate, and to reset the connection. Whoever wrote at once would
+      // be told of the reset, and not why: what is here already is heard first.
+      socket.off("end", onClose)
+      socket.off("close", onClose)
+      setImmediate(() => setImmediate(done))
+    }
+    const onError = (error: Error) => {
+      const sawCertificate = socket.getPeerX509Certificate() !== undefined
+      fail(
+        error instanceof UnknownName
+          ? new TlsFailure({ kind: "unknown-name", detail: error.message, fault: "peer" })
+          : error instanceof BadCertificate
+          ? badConfiguration(error)
+          : failureOf(error, { role, secure: false, sawCertificate }) ??
+            cut(hasEnded(error) ? streamError : error)
+      )
+    }
+    const onClose = () => fail(cut(streamError))
+    socket.on(ready, onReady)
+    socket.on("error", onError)
+    // A half-open socket of a server does not close by itself.
+    socket.on("end", onClose)
+    socket.on("close", onClose)
+    return Effect.sync(() => {
+      off()
+      socket.destroy()
+    })
+  })
+
+const ignore = () => {}

@@ -1,0 +1,175 @@
+/**
+ * What Node's errors of TLS mean: those that no peer of the other tests brings about, and what must not be mixed up.
+ */
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { Duplex } from "node:stream"
+import * as NodeTls from "../../../src/internal/node/nodeTls.ts"
+import * as Certificates from "../../support/certificates/index.ts"
+import * as Tcp from "../../support/tcp.ts"
+
+const before = { secure: false, sawCertificate: false }
+const behind = { secure: true, sawCertificate: true }
+
+type Progress = typeof before
+
+const means = (code: string, role: "client" | "server", progress: Progress = before) => {
+  const failure = NodeTls.failureOf(Object.assign(new Error("what OpenSSL says"), { code }), { ...progress, role })
+  return failure === undefined ? undefined : `${failure.kind}, ${failure.fault}`
+}
+
+describe("an error", () => {
+  const cases: ReadonlyArray<readonly [code: string, role: "client" | "server", progress: Progress, means: string]> = [
+    // A certificate that was looked at here.
+    ["CERT_REVOKED", "client", before, "revoked, peer"],
+    ["CERT_SIGNATURE_FAILURE", "client", before, "bad-certificate, peer"],
+    ["UNSPECIFIED", "client", before, "bad-certificate, peer"],
+    ["SELF_SIGNED_CERT_IN_CHAIN", "client", before, "unknown-authority, peer"],
+    // The peer's alerts about that of this side.
+    ["ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED", "server", before, "expired, local"],
+    ["ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", "server", before, "unknown-authority, local"],
+    ["ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED", "server", before, "revoked, local"],
+    ["ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN", "server", behind, "bad-certificate, local"],
+    ["ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED", "client", behind, "certificate-refused, local"],
+    ["ERR_SSL_TLSV1_ALERT_ACCESS_DENIED", "client", behind, "certificate-refused, local"],
+    ["ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED", "client", behind, "certificate-required, local"],
+    // TLS 1.2 says no more than this, and what it means depends on whether a certificate was shown before.
+    [
+      "ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE",
+      "client",
+      { secure: false, sawCertificate: true },
+      "certificate-required, local"
+    ],
+    ["ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE", "client", before, "no-shared-cipher, local"],
+    ["ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE", "server", before, "no-shared-cipher, peer"],
+    ["ERR_SSL_TLSV1_ALERT_INSUFFICIENT_SECURITY", "client", before, "no-shared-cipher, local"],
+    ["ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION", "client", before, "no-shared-version, local"],
+    ["ERR_SSL_TLSV1_ALERT_UNRECOGNIZED_NAME", "client", before, "unknown-name, local"],
+    ["ERR_SSL_TLSV1_UNRECOGNIZED_NAME", "client", before, "unknown-name, local"],
+    // Records that make no sense: before there are keys it is no TLS, with them they were altered.
+    ["ERR_SSL_WRONG_VERSION_NUMBER", "client", before, "not-tls, peer"],
+    ["ERR_SSL_WRONG_VERSION_NUMBER", "client", behind, "bad-record, peer"],
+    ["ERR_SSL_BAD_RECORD_TYPE", "server", before, "not-tls, peer"],
+    ["ERR_SSL_BAD_RECORD_TYPE", "server", behind, "bad-record, peer"],
+    ["ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC", "client", behind, "bad-record, peer"],
+    ["ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC", "client", before, "bad-record, peer"],
+    ["ERR_SSL_SSL/TLS_ALERT_BAD_RECORD_MAC", "server", behind, "bad-record, local"],
+    // Set up in a way that cannot work.
+    ["ERR_SSL_NO_PROTOCOLS_AVAILABLE", "client", before, "bad-configuration, local"],
+    ["ERR_SSL_NO_CIPHERS_AVAILABLE", "client", before, "bad-configuration, local"],
+    ["ERR_SSL_UNEXPECTED_EOF_WHILE_READING", "server", before, "cut, peer"],
+    // Anything else has the words of OpenSSL.
+    ["ERR_SSL_SOMETHING_NEW", "server", before, "protocol, peer"],
+    ["ERR_OSSL_ASN1_WRONG_TAG", "client", before, "protocol, peer"],
+    ["ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR", "client", before, "protocol, local"]
+  ]
+
+  for (const [code, role, progress, meaning] of cases) {
+    const when = progress.secure ? "behind the handshake" : progress.sawCertificate ? "once it saw one" : "before it"
+    it(`${code} of a ${role}, ${when}, means ${meaning}`, () => {
+      expect(means(code, role, progress)).toBe(meaning)
+    })
+  }
+
+  for (const code of ["ECONNRESET", "EPIPE", "ERR_STREAM_DESTROYED"]) {
+    it(`${code} is none of TLS`, () => {
+      expect(means(code, "client")).toBeUndefined()
+    })
+  }
+
+  it("without a code is none of TLS", () => {
+    expect(NodeTls.failureOf(new Error("nothing"), { ...before, role: "client" })).toBeUndefined()
+  })
+
+  it("is told on one line, within bounds, and without Node's advice", () => {
+    const tell = (message: string) =>
+      NodeTls.failureOf(Object.assign(new Error(message), { code: "ERR_TLS_CERT_ALTNAME_INVALID" }), {
+        ...before,
+        role: "client"
+      })!.detail
+    const names = tell(`DNS:\u001b[2J\n${"x".repeat(10_000)}`)
+    expect(names.length).toBeLessThanOrEqual(300)
+    expect(names).not.toMatch(/[\u001b\n]/)
+    expect(tell("nobody knows it; if the root CA is installed locally, try running Node.js with --use-system-ca")).toBe(
+      "nobody knows it"
+    )
+  })
+})
+
+describe("the certificate for a name", () => {
+  const options = {
+    role: "server",
+    certificate: Certificates.server,
+    names: { "a.test": Certificates.other, "*.a.test": Certificates.wild }
+  } as const
+
+  for (
+    const [name, certificate] of [
+      ["a.test", Certificates.other],
+      ["A.TEST", Certificates.other],
+      ["b.a.test", Certificates.wild],
+      ["c.b.a.test", undefined],
+      [".a.test", undefined],
+      ["toString", undefined],
+      ["", undefined]
+    ] as const
+  ) {
+    it(`"${name}" is ${certificate === undefined ? "none" : "the one that is named so"}`, () => {
+      expect(NodeTls.certificateFor(options, name)).toBe(certificate)
+    })
+  }
+})
+
+describe("a stream that shakes hands", () => {
+  /** A stream that takes everything and says nothing of its own. */
+  const silent = () => {
+    let destroyed = 0
+    const stream = new Duplex({
+      read: () => {},
+      write: (_chunk, _encoding, done) => done(),
+      destroy: (error, done) => {
+        destroyed++
+        done(error)
+      }
+    })
+    return { stream, destroyed: () => destroyed }
+  }
+
+  for (
+    const options of [
+      { role: "client", servername: "localhost" },
+      { role: "server", certificate: Certificates.server }
+    ] as const
+  ) {
+    it.live(`as a ${options.role} is destroyed once when it is interrupted`, () =>
+      Effect.gen(function*() {
+        const { destroyed, stream } = silent()
+        const fiber = yield* Effect.forkChild(NodeTls.secure(stream, options), { startImmediately: true })
+        yield* Tcp.turn
+        yield* Fiber.interrupt(fiber)
+        for (let i = 0; i < 5; i++) yield* Tcp.turn
+        expect(destroyed()).toBe(1)
+        expect(Exit.hasInterrupts(yield* Fiber.await(fiber))).toBe(true)
+      }))
+
+    it.live(`as a ${options.role} tells its own error as a cut by the network`, () =>
+      Effect.gen(function*() {
+        const { stream } = silent()
+        const fiber = yield* Effect.forkChild(Effect.flip(NodeTls.secure(stream, options)), { startImmediately: true })
+        yield* Tcp.turn
+        stream.destroy(new Error("the cable"))
+        expect(yield* Fiber.join(fiber)).toMatchObject({ kind: "cut", fault: "network", detail: "the cable" })
+      }))
+
+    it.live(`as a ${options.role} whose peer ends tells that as a cut by the peer`, () =>
+      Effect.gen(function*() {
+        const { stream } = silent()
+        const fiber = yield* Effect.forkChild(Effect.flip(NodeTls.secure(stream, options)), { startImmediately: true })
+        yield* Tcp.turn
+        stream.push(null)
+        expect(yield* Fiber.join(fiber)).toMatchObject({ kind: "cut", fault: "peer" })
+      }))
+  }
+})
