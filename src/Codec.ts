@@ -12,15 +12,9 @@ import { dual } from "effect/Function"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import {
-  ByteBuffer as ByteBufferImpl,
-  ByteWriter as ByteWriterImpl,
-  concat,
-  indexOf,
-  isContinuation,
-  putUint,
-  utf8Length
-} from "./internal/bytes/bytes.ts"
+import { ByteBuffer as ByteBufferImpl } from "./internal/bytes/buffer.ts"
+import { concat, indexOf, isContinuation, putUint, utf8Length } from "./internal/bytes/primitives.ts"
+import { ByteWriter as ByteWriterImpl } from "./internal/bytes/writer.ts"
 import * as Excerpt from "./internal/text/excerpt.ts"
 
 /**
@@ -1028,6 +1022,7 @@ export const duplex = <In, Out>(decoderOf: Codec<In, never>, encoderOf: Codec<un
  * @since 0.1.0
  */
 export const decodeAll = <In>(codec: Codec<In, never>, bytes: Uint8Array): Array<In> => {
+  // What connections decode from is a `ByteBuffer`, and what they encode to a `ByteWriter`: the types say so here.
   const input = new ByteBufferImpl()
   input.push(bytes)
   const decoder = codec.decoder()

@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Codec from "../../Codec.ts"
 import { ConnectionClosed, type Reason, TransportError, Truncated } from "../../TransportError.ts"
-import { ByteBuffer } from "../bytes/bytes.ts"
+import { ByteBuffer } from "../bytes/buffer.ts"
 import * as Excerpt from "../text/excerpt.ts"
 
 /**

@@ -5,7 +5,8 @@
  */
 import * as Result from "effect/Result"
 import type * as Codec from "../../Codec.ts"
-import { ByteWriter, concat } from "../../internal/bytes/bytes.ts"
+import { concat } from "../../internal/bytes/primitives.ts"
+import { ByteWriter } from "../../internal/bytes/writer.ts"
 import * as Excerpt from "../../internal/text/excerpt.ts"
 import * as Cases from "./codecCases.ts"
 import { type Check, cycle, isDecoded, type Limit, type Subject } from "./codecSubject.ts"

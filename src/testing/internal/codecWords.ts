@@ -5,7 +5,7 @@
  */
 import * as Formatter from "effect/Formatter"
 import * as Result from "effect/Result"
-import { concat } from "../../internal/bytes/bytes.ts"
+import { concat } from "../../internal/bytes/primitives.ts"
 import * as Excerpt from "../../internal/text/excerpt.ts"
 import { type Decoded, type End, isCodecError, Thrown } from "./countingBuffer.ts"
 

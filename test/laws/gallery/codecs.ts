@@ -7,7 +7,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../../src/Codec.ts"
-import { ByteWriter } from "../../../src/internal/bytes/bytes.ts"
+import { ByteWriter } from "../../../src/internal/bytes/writer.ts"
 import * as Excerpt from "../../../src/internal/text/excerpt.ts"
 import * as Laws from "../../../src/testing/Laws.ts"
 
