@@ -12,10 +12,10 @@ import { dual } from "effect/Function"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Excerpt from "./Excerpt.ts"
 import { ByteBuffer as ByteBufferImpl } from "./internal/bytes/buffer.ts"
 import { concat, indexOf, isContinuation, putUint, utf8Length } from "./internal/bytes/primitives.ts"
 import { ByteWriter as ByteWriterImpl } from "./internal/bytes/writer.ts"
-import * as Excerpt from "./internal/text/excerpt.ts"
 
 /**
  * Whose mistake an error reports.

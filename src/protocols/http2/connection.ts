@@ -5,8 +5,8 @@
  * @internal
  */
 import * as Result from "effect/Result"
+import { ByteWriter } from "../../Bytes.ts"
 import * as Codec from "../../Codec.ts"
-import { ByteWriter } from "../../internal/bytes/writer.ts"
 import { type Bounds as CalmBounds, Calm } from "./calm.ts"
 import { FrameDecoder, type Limits } from "./decoder.ts"
 import { type Name, unencodable, violation } from "./errorCode.ts"

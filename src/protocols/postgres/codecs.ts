@@ -7,7 +7,7 @@
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Codec from "../../Codec.ts"
-import * as Excerpt from "../../internal/text/excerpt.ts"
+import * as Excerpt from "../../Excerpt.ts"
 import { BodyReader, BodyWriter } from "./bytes.ts"
 import type * as Messages from "./messages.ts"
 import { describe, optionalFields } from "./messages.ts"

@@ -7,8 +7,8 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../../src/Codec.ts"
+import * as Excerpt from "../../../src/Excerpt.ts"
 import { ByteWriter } from "../../../src/internal/bytes/writer.ts"
-import * as Excerpt from "../../../src/internal/text/excerpt.ts"
 import * as Laws from "../../../src/testing/Laws.ts"
 
 interface Specimen {
