@@ -15,12 +15,20 @@ import * as Schema from "effect/Schema"
 import * as Excerpt from "./Excerpt.ts"
 import { ByteBuffer as ByteBufferImpl } from "./internal/bytes/buffer.ts"
 import { ByteWriter as ByteWriterImpl } from "./internal/bytes/writer.ts"
+import { bounded } from "./internal/codec/bounded.ts"
 import * as Delimited from "./internal/codec/delimited.ts"
 import { unencodable } from "./internal/codec/failures.ts"
 import * as Fixed from "./internal/codec/fixed.ts"
 import * as LengthPrefixed from "./internal/codec/lengthPrefixed.ts"
 import * as Lines from "./internal/codec/lines.ts"
-import { type ByteWriter, type CodecError, type Decoder, MalformedFrame } from "./internal/codec/model.ts"
+import {
+  type ByteWriter,
+  type CodecError,
+  type Decoder,
+  defaultMaxLength,
+  MalformedFrame,
+  type Parts
+} from "./internal/codec/model.ts"
 
 export {
   type ByteBuffer,
@@ -75,6 +83,14 @@ export interface Codec<out In, in Out> extends Pipeable {
 /**
  * Makes a codec of a decoder and an encoder.
  *
+ * **Details**
+ *
+ * `maxLength` is how many bytes a frame may have on the wire, with all that the decoder takes for it; the default is 64 KiB. A
+ * decoder that has that many and asks for more fails as `FrameTooLarge`. It never sees more of them at once, so the bound is
+ * exact however the bytes are cut. `Infinity` is for a decoder with bounds of its own.
+ *
+ * What is sent is not measured: how long a frame of `encode` may be is what the peer's decoder takes.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -82,7 +98,12 @@ export const make = <In, Out = In>(options: {
   readonly decoder: () => Decoder<In>
   readonly encode: (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
   readonly encodeMany?: ((frames: ReadonlyArray<Out>, into: ByteWriter) => boolean) | undefined
-}): Codec<In, Out> => ({
+  readonly maxLength?: number | undefined
+}): Codec<In, Out> =>
+  fromParts({ ...options, decoder: bounded(options.decoder, options.maxLength ?? defaultMaxLength) })
+
+/** For decoders that are bounded already. */
+const fromParts = <In, Out>(options: Parts<In, Out>): Codec<In, Out> => ({
   decoder: options.decoder,
   encode: options.encode,
   encodeMany: options.encodeMany,
@@ -114,7 +135,7 @@ export const make = <In, Out = In>(options: {
  */
 export const delimited = (ending: Uint8Array, options?: {
   readonly maxLength?: number | undefined
-}): Codec<Uint8Array, Uint8Array> => make(Delimited.make(ending, options))
+}): Codec<Uint8Array, Uint8Array> => fromParts(Delimited.make(ending, options))
 
 /**
  * Lines of UTF-8 text, each ended by `ending`, which is not part of the line.
@@ -145,7 +166,7 @@ export const delimited = (ending: Uint8Array, options?: {
 export const lines = (options?: {
   readonly maxLength?: number | undefined
   readonly ending?: string | undefined
-}): Codec<string, string> => make(Lines.make(options))
+}): Codec<string, string> => fromParts(Lines.make(options))
 
 /**
  * Frames of bytes that are preceded by their length.
@@ -184,7 +205,7 @@ export const lengthPrefixed = (options?: {
   readonly offset?: number | undefined
   readonly adjustment?: number | undefined
   readonly maxLength?: number | undefined
-}): Codec<Uint8Array, Uint8Array> => make(LengthPrefixed.make(options))
+}): Codec<Uint8Array, Uint8Array> => fromParts(LengthPrefixed.make(options))
 
 /**
  * Frames of exactly `length` bytes.
@@ -192,7 +213,7 @@ export const lengthPrefixed = (options?: {
  * @category constructors
  * @since 0.1.0
  */
-export const fixed = (length: number): Codec<Uint8Array, Uint8Array> => make(Fixed.make(length))
+export const fixed = (length: number): Codec<Uint8Array, Uint8Array> => fromParts(Fixed.make(length))
 
 /**
  * Bytes as they come: a frame is whatever has arrived, and never empty.
@@ -205,7 +226,7 @@ export const fixed = (length: number): Codec<Uint8Array, Uint8Array> => make(Fix
  * @category constructors
  * @since 0.1.0
  */
-export const bytes: Codec<Uint8Array, Uint8Array> = make<Uint8Array>({
+export const bytes: Codec<Uint8Array, Uint8Array> = fromParts<Uint8Array, Uint8Array>({
   decoder: () => ({
     decode: (input) => input.length === 0 ? undefined : Result.succeed(input.take(input.length))
   }),
@@ -252,7 +273,7 @@ export const mapOrFail: {
   readonly decode: (frame: In) => Result.Result<In2, string>
   readonly encode: (frame: Out2) => Result.Result<Out, string>
 }): Codec<In2, Out2> =>
-  make<In2, Out2>({
+  fromParts<In2, Out2>({
     decoder: () => {
       const decoder = self.decoder()
       return {
@@ -306,7 +327,7 @@ export const map: {
   readonly decode: (frame: In) => In2
   readonly encode: (frame: Out2) => Out
 }): Codec<In2, Out2> =>
-  make<In2, Out2>({
+  fromParts<In2, Out2>({
     decoder: () => {
       const decoder = self.decoder()
       return {
@@ -371,7 +392,7 @@ export const schema: {
  * @since 0.1.0
  */
 export const duplex = <In, Out>(decoderOf: Codec<In, never>, encoderOf: Codec<unknown, Out>): Codec<In, Out> =>
-  make<In, Out>({ decoder: decoderOf.decoder, encode: encoderOf.encode, encodeMany: encoderOf.encodeMany })
+  fromParts<In, Out>({ decoder: decoderOf.decoder, encode: encoderOf.encode, encodeMany: encoderOf.encodeMany })
 
 /**
  * Decodes every complete frame of some bytes with a fresh decoder; throws the `CodecError` where there is one.

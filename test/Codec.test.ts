@@ -720,6 +720,147 @@ describe("bytes", () => {
   })
 })
 
+/** Lines whose decoder knows no limit. */
+const endlessLines = (): Codec.Decoder<string> & {
+  readonly decodeMany: NonNullable<Codec.Decoder<string>["decodeMany"]>
+} => {
+  let searched = 0
+  const decode = (input: Codec.ByteBuffer): string | undefined => {
+    const at = input.indexOf(10, searched)
+    searched = at === -1 ? input.length : 0
+    if (at === -1) return undefined
+    const line = Buffer.from(input.take(at)).toString("latin1")
+    input.skip(1)
+    return line
+  }
+  return {
+    decode: (input) => {
+      const line = decode(input)
+      return line === undefined ? undefined : Result.succeed(line)
+    },
+    decodeMany: (input, max) => {
+      const lines: Array<string> = []
+      while (lines.length < max) {
+        const line = decode(input)
+        if (line === undefined) break
+        lines.push(line)
+      }
+      return lines
+    }
+  }
+}
+
+const boundedLines = (maxLength: number | undefined, decodesMany: boolean): Codec.Codec<string, string> =>
+  Codec.make<string>({
+    maxLength,
+    decoder: () => decodesMany ? endlessLines() : { decode: endlessLines().decode },
+    encode: (line, into) => {
+      if (maxLength !== undefined && line.length + 1 > maxLength) {
+        return Result.fail(new Codec.FrameTooLarge({ limit: maxLength, excerpt: "", fault: "local" }))
+      }
+      into.bytes(Buffer.from(`${line}\n`, "latin1"))
+    }
+  })
+
+for (const decodesMany of [false, true]) {
+  limited(`a codec of one's own${decodesMany ? " that decodes many at once" : ""}`, {
+    codec: (maxLength) => boundedLines(maxLength, decodesMany),
+    frames: textOf(["a", "b", "é", "\u0000"]),
+    garbage: bytesOf([0x61, 0x0a, 0xe9]),
+    // The limit counts the line feed.
+    ofLength: (bytes) => ascii(bytes - 1)
+  })
+}
+
+describe("make", () => {
+  const refused = (limit: number, excerpt: string) => new Codec.FrameTooLarge({ limit, excerpt, fault: "peer" })
+
+  it("a frame may have 64 KiB on the wire unless told otherwise, and not one byte more", () => {
+    const codec = boundedLines(undefined, false)
+    const longest = utf8(`${ascii(65_535)}\n`)
+    const longer = utf8(`${ascii(65_536)}\n`)
+    for (const cut of [1, 65_535, 65_536]) {
+      expect(decodePieces(codec, [longest.subarray(0, cut), longest.subarray(cut)]).frames).toEqual([ascii(65_535)])
+      expect(decodePieces(codec, [longer.subarray(0, cut), longer.subarray(cut)]).error).toEqual(
+        refused(65_536, `"${ascii(64)}"…`)
+      )
+    }
+    expect(decodePieces(codec, [longest.subarray(0, 65_535)]).end).toBe(undefined)
+    expect(decodePieces(codec, [longer.subarray(0, 65_536)]).end?._tag).toBe("Failed")
+  })
+
+  it("what comes behind the limit makes a frame inside it neither longer nor wrong", () => {
+    for (const decodesMany of [false, true]) {
+      const feed = new Feed(boundedLines(4, decodesMany))
+      feed.input.push(utf8("abc\n\nde\nfgh\nijkl\nm\n"))
+      feed.drain(() => decodesMany ? 3 : 0)
+      expect(feed.frames).toEqual(["abc", "", "de", "fgh"])
+      expect(feed.end).toEqual({ _tag: "Failed", error: refused(4, "\"ijkl\"…") })
+    }
+  })
+
+  it("a decoder never sees more than the limit, so that a frame behind it is not found early", () => {
+    const seen = new Set<number>()
+    const codec = Codec.make<Uint8Array, never>({
+      maxLength: 3,
+      decoder: () => ({
+        decode: (input) => {
+          seen.add(input.length)
+          return input.length === 0 ? undefined : Result.succeed(input.take(input.length))
+        }
+      }),
+      encode: () => {}
+    })
+    expect(decodePieces(codec, [utf8("abcdefgh")]).frames.map(text)).toEqual(["abc", "def", "gh"])
+    expect([...seen]).toEqual([3, 2, 0])
+  })
+
+  it("what is a secret is not shown when it is too long", () => {
+    const codec = Codec.make<string, never>({
+      maxLength: 3,
+      decoder: () => ({ decode: endlessLines().decode, isSecret: (input) => input.at(0) === 0x21 }),
+      encode: () => {}
+    })
+    expect(decodePieces(codec, [utf8("abc")]).error).toEqual(refused(3, "\"abc\"…"))
+    expect(decodePieces(codec, [utf8("!bcd")]).error).toEqual(refused(3, "<redacted>"))
+  })
+
+  it("the limit holds for what is made of the codec", () => {
+    const lines = boundedLines(3, true)
+    const same = { decode: (line: string) => line, encode: (line: string) => line }
+    const made = [
+      Codec.map(lines, same),
+      Codec.mapOrFail(lines, {
+        decode: (line) => Result.succeed(line),
+        encode: (line: string) => Result.succeed(line)
+      }),
+      Codec.schema(lines, Schema.String),
+      Codec.duplex(lines, Codec.lines())
+    ]
+    for (const codec of made) {
+      expect(decodePieces(codec, [utf8("ab\n")]).frames).toEqual(["ab"])
+      expect(decodePieces(codec, [utf8("abc\n")]).error).toEqual(refused(3, "\"abc\"…"))
+    }
+  })
+
+  it("what is made of a codec with a higher limit than the default keeps that", () => {
+    const same = { decode: (line: string) => line, encode: (line: string) => line }
+    const codec = Codec.map(boundedLines(100_001, false), same)
+    expect(decodePieces(codec, [utf8(`${ascii(100_000)}\n`)]).frames).toEqual([ascii(100_000)])
+  })
+
+  it("a limit is a positive number", () => {
+    expect(() => boundedLines(0, false)).toThrow(RangeError)
+    expect(() => boundedLines(NaN, false)).toThrow(RangeError)
+    expect(decodePieces(boundedLines(1, false), [utf8("\n")]).frames).toEqual([""])
+  })
+
+  it("Infinity leaves the decoder as it is", () => {
+    const decoder = endlessLines()
+    expect(Codec.make({ maxLength: Infinity, decoder: () => decoder, encode: () => {} }).decoder()).toBe(decoder)
+  })
+})
+
 describe("mapping", () => {
   const numbers = Codec.mapOrFail(Codec.lines(), {
     decode: (line) => /^\d+$/.test(line) ? Result.succeed(Number(line)) : Result.fail("not a number"),

@@ -287,6 +287,7 @@ export const codec = (options?: {
   }
   const peerMaxFrameSize = options?.peerMaxFrameSize ?? defaultSettings.maxFrameSize
   return Codec.make<Frame>({
+    maxLength: Infinity, // the decoder has its limits
     decoder: () => new FrameDecoder(limits),
     encode: (frame, into) => Frames.encode(frame, peerMaxFrameSize, into)
   })

@@ -33,7 +33,8 @@ export type Fault = typeof Fault.Type
  *
  * **Details**
  *
- * `limit` is in bytes and does not count the frame's delimiter or length field. `excerpt` shows how the frame begins.
+ * `limit` is in bytes, as the codec counts them: most do not count a frame's delimiter or length field, and `Codec.make` and
+ * what is made like it count all that is on the wire. `excerpt` shows how the frame begins.
  * The `fault` is `peer` for a frame that was received and `local` for one that was to be sent.
  *
  * @category errors

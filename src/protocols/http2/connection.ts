@@ -322,6 +322,7 @@ export class Connection implements Codec.Decoder<Received> {
 
   get codec(): Codec.Codec<Received, Sent> {
     return Codec.make<Received, Sent>({
+      maxLength: Infinity, // the decoder has its limits
       decoder: () => this,
       encode: (frame, into) => {
         if (frame._tag !== "Start") return this.encode(frame, into)
