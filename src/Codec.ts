@@ -19,6 +19,8 @@ import { bounded } from "./internal/codec/bounded.ts"
 import * as Delimited from "./internal/codec/delimited.ts"
 import { unencodable } from "./internal/codec/failures.ts"
 import * as Fixed from "./internal/codec/fixed.ts"
+import type { Reader, Reading } from "./internal/codec/gen.ts"
+import * as Gen from "./internal/codec/gen.ts"
 import * as LengthPrefixed from "./internal/codec/lengthPrefixed.ts"
 import * as Lines from "./internal/codec/lines.ts"
 import {
@@ -30,6 +32,7 @@ import {
   type Parts
 } from "./internal/codec/model.ts"
 
+export { type Pause, type Reader, type Reading } from "./internal/codec/gen.ts"
 export {
   type ByteBuffer,
   type ByteWriter,
@@ -111,6 +114,73 @@ const fromParts = <In, Out>(options: Parts<In, Out>): Codec<In, Out> => ({
     return pipeArguments(this, arguments)
   }
 })
+
+/**
+ * Makes a codec whose decoder is written from top to bottom: a generator that reads a frame, and waits wherever bytes are
+ * still to come.
+ *
+ * **When to use**
+ *
+ * Use for frames whose parts tell what comes next, and for those that may stand inside each other. What it costs for each part
+ * is more than that of a decoder for {@link make}, and the same for each, however small the pieces.
+ *
+ * **Details**
+ *
+ * | option | meaning | default |
+ * |---|---|---|
+ * | `decode` | reads one frame with a {@link Reader}, from its first byte; what it returns is the frame | |
+ * | `encode`, `encodeMany` | as for {@link make} | |
+ * | `ending` | what ends the lines of `read.line` | `"\n"` |
+ * | `maxLength` | of a frame on the wire, in bytes | 64 KiB |
+ * | `maxDepth` | how deep `read.nested` may go | 128 |
+ *
+ * The generator is begun anew for each frame and each connection, and nothing of it is kept behind the frame. It must read one
+ * byte at least. It fails with `return yield* read.fail(problem)`; what it throws is a defect, which only its own connection
+ * dies of.
+ *
+ * **Gotchas**
+ *
+ * A generator that calls itself does so by `yield* read.nested(itself(read))`. By `yield* itself(read)` it would be as deep on the
+ * stack as a peer likes.
+ *
+ * **Example** (A list of texts, each behind its length)
+ *
+ * ```ts
+ * import { Codec } from "effect-handshake"
+ *
+ * const lists = Codec.gen<ReadonlyArray<string>>({
+ *   decode: function*(read) {
+ *     const texts: Array<string> = []
+ *     for (let count = yield* read.byte; count > 0; count--) {
+ *       const length = yield* read.uint(2)
+ *       if (length === 0) return yield* read.fail("a text is not empty")
+ *       texts.push(yield* read.text(length))
+ *     }
+ *     return texts
+ *   },
+ *   encode: (texts, into) => {
+ *     into.uint(texts.length, 1, "big")
+ *     for (const text of texts) {
+ *       into.uint(text.length, 2, "big")
+ *       into.string(text)
+ *     }
+ *   }
+ * })
+ *
+ * console.log(Codec.decodeAll(lists, Codec.encodeAll(lists, [["You", "ready?"], []]))) // => [ [ 'You', 'ready?' ], [] ]
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const gen = <In, Out = In>(options: {
+  readonly decode: (read: Reader) => Reading<In>
+  readonly encode: (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
+  readonly encodeMany?: ((frames: ReadonlyArray<Out>, into: ByteWriter) => boolean) | undefined
+  readonly ending?: string | undefined
+  readonly maxLength?: number | undefined
+  readonly maxDepth?: number | undefined
+}): Codec<In, Out> => fromParts(Gen.make(options))
 
 /**
  * Frames of bytes that each end with the same delimiter, which is not part of the frame.

@@ -9,6 +9,7 @@
  */
 import * as Result from "effect/Result"
 import * as Excerpt from "../../Excerpt.ts"
+import { beginning } from "./failures.ts"
 import { type ByteBuffer, type CodecError, type Decoder, FrameTooLarge } from "./model.ts"
 
 /** The first unread bytes, as if there were no others. */
@@ -52,12 +53,6 @@ class Front implements ByteBuffer {
     this.input.skip(length)
   }
 }
-
-/** How a frame begins of which the first `length` bytes are there, and more are needed. */
-const beginning = (input: ByteBuffer, length: number): string =>
-  length > Excerpt.maxExcerpt
-    ? Excerpt.ofBytes(input.peek(0, Excerpt.maxExcerpt + 1))
-    : `${Excerpt.ofBytes(input.peek(0, length))}…`
 
 class BoundedDecoder<out In> implements Decoder<In> {
   protected readonly inner: Decoder<In>

@@ -6,6 +6,12 @@
 import * as Excerpt from "../../Excerpt.ts"
 import { type ByteBuffer, FrameTooLarge, MalformedFrame } from "./model.ts"
 
+/** How a frame begins of which the first `length` bytes are there, and more are needed. */
+export const beginning = (input: ByteBuffer, length: number): string =>
+  length > Excerpt.maxExcerpt
+    ? Excerpt.ofBytes(input.peek(0, Excerpt.maxExcerpt + 1))
+    : `${Excerpt.ofBytes(input.peek(0, length))}…`
+
 /** The frame in front is longer than that. */
 export const tooLarge = (input: ByteBuffer, limit: number): FrameTooLarge => {
   // The excerpt must not depend on how much more has arrived already.

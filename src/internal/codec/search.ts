@@ -26,6 +26,22 @@ export const overlapsItself = (delimiter: Uint8Array): boolean => {
   return false
 }
 
+/** Where the first delimiter begins at or after `from`; else the complement of where one may begin that is not there yet. */
+export const seek = (input: ByteBuffer, delimiter: Uint8Array, from: number): number => {
+  for (let searched = from; searched < input.length;) {
+    const at = input.indexOf(delimiter[0], searched)
+    if (at === -1) break
+    let matched = 1
+    while (
+      matched < delimiter.length && at + matched < input.length && input.at(at + matched) === delimiter[matched]
+    ) matched++
+    if (matched === delimiter.length) return at
+    if (at + matched === input.length) return ~at
+    searched = at + 1
+  }
+  return ~input.length
+}
+
 /**
  * Finds where frames end that end with a delimiter.
  *
@@ -44,25 +60,11 @@ export class DelimiterSearch {
 
   /** The length of the first frame, why there will be none, or `undefined` while more bytes are needed. */
   first(input: ByteBuffer): number | Result.Result<never, FrameTooLarge> | undefined {
-    const { delimiter, maxLength } = this
-    for (;;) {
-      const at = this.searched === input.length ? -1 : input.indexOf(delimiter[0], this.searched)
-      if (at === -1) {
-        this.searched = input.length
-        return this.searched > maxLength ? Result.fail(tooLarge(input, maxLength)) : undefined
-      }
-      if (at > maxLength) return Result.fail(tooLarge(input, maxLength))
-      let matched = 1
-      while (
-        matched < delimiter.length && at + matched < input.length && input.at(at + matched) === delimiter[matched]
-      ) matched++
-      if (matched === delimiter.length) return at
-      if (at + matched === input.length) {
-        this.searched = at
-        return undefined
-      }
-      this.searched = at + 1
-    }
+    const { maxLength } = this
+    const at = seek(input, this.delimiter, this.searched)
+    this.searched = at < 0 ? ~at : at
+    if (this.searched > maxLength) return Result.fail(tooLarge(input, maxLength))
+    return at < 0 ? undefined : at
   }
 
   /** Where the last delimiter begins, or -1. It must be one that does not overlap itself. */
