@@ -248,13 +248,20 @@ export const lines = (options?: {
  *
  * | option | meaning | default |
  * |---|---|---|
- * | `bytes` | width of the length field, 1 to 6 | 4 |
- * | `endian` | its byte order | `"big"` |
+ * | `bytes` | width of the length field, 1 to 6, or `"varint"` | 4 |
+ * | `endian` | its byte order, where it has a width | `"big"` |
+ * | `maxBytes` | how many bytes a varint may have, 1 to 7 | 5 |
+ * | `overlong` | whether a varint may have more bytes than its value needs | `false` |
  * | `offset` | how many bytes of the frame stand before it | 0 |
  * | `adjustment` | added to its value to get the number of bytes behind it; `-bytes` where it counts itself | 0 |
  * | `maxLength` | of the decoded frame, in bytes | 64 KiB |
  *
  * A length that exceeds the maximum fails as soon as the length field has arrived.
+ *
+ * A varint is unsigned LEB128, as in Protocol Buffers and MQTT: seven bits in each byte, the lowest first, and the eighth bit
+ * set where another byte follows. What has more than `maxBytes` or is not in its shortest form is a `MalformedFrame`; the
+ * parsers of Protocol Buffers themselves take the latter, MQTT forbids it and has a `maxBytes` of 4. What is sent is always
+ * the shortest.
  *
  * **Example** (A type byte, then a length that counts itself, as in PostgreSQL)
  *
@@ -266,12 +273,25 @@ export const lines = (options?: {
  * console.log(Codec.encodeAll(messages, [Uint8Array.of(0x5a, 0x49)])) // => Uint8Array(6) [ 90, 0, 0, 0, 5, 73 ]
  * ```
  *
+ * **Example** (The control packets of MQTT: a type byte, then a varint)
+ *
+ * ```ts
+ * import { Codec } from "effect-handshake"
+ *
+ * const packets = Codec.lengthPrefixed({ offset: 1, bytes: "varint", maxBytes: 4, maxLength: 256 * 1024 })
+ *
+ * console.log(Codec.encodeAll(packets, [Uint8Array.of(0xc0)])) // => Uint8Array(2) [ 192, 0 ]
+ * console.log(Codec.encodeAll(packets, [new Uint8Array(322)]).subarray(0, 4)) // => Uint8Array(4) [ 0, 193, 2, 0 ]
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
 export const lengthPrefixed = (options?: {
-  readonly bytes?: 1 | 2 | 3 | 4 | 5 | 6 | undefined
+  readonly bytes?: 1 | 2 | 3 | 4 | 5 | 6 | "varint" | undefined
   readonly endian?: "big" | "little" | undefined
+  readonly maxBytes?: 1 | 2 | 3 | 4 | 5 | 6 | 7 | undefined
+  readonly overlong?: boolean | undefined
   readonly offset?: number | undefined
   readonly adjustment?: number | undefined
   readonly maxLength?: number | undefined

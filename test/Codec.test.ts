@@ -122,6 +122,13 @@ limited("lengthPrefixed with 4 bytes in little endian", prefixed({ endian: "litt
 limited("lengthPrefixed behind a type, with a length that counts itself", prefixed({ offset: 1, adjustment: -4 }))
 limited("lengthPrefixed with 2 bytes at offset 3", prefixed({ bytes: 2, offset: 3 }))
 limited("lengthPrefixed with a length that is 2 short", prefixed({ bytes: 2, adjustment: 2 }))
+limited("lengthPrefixed with a varint", { ...prefixed({ bytes: "varint" }), garbage: bytesOf([0, 1, 2, 0x80, 0x81]) })
+limited("lengthPrefixed with a varint, at a limit that takes two bytes", prefixed({ bytes: "varint" }), 130)
+limited("lengthPrefixed with a varint behind a type", prefixed({ bytes: "varint", maxBytes: 4, offset: 1 }))
+limited("lengthPrefixed with a varint that may be overlong", {
+  ...prefixed({ bytes: "varint", overlong: true, adjustment: -1 }),
+  garbage: bytesOf([0, 1, 2, 0x80, 0x81])
+})
 limited("lengthPrefixed with 1 byte", {
   ...prefixed({ bytes: 1 }),
   // One byte counts to 255 only.
@@ -221,6 +228,10 @@ describe("encodeMany", () => {
     "lengthPrefixed with 2 bytes in little endian at offset 3, 2 short": [
       Codec.lengthPrefixed({ bytes: 2, offset: 3, adjustment: 2, endian: "little" }),
       bytesOf(anyByte, 9, 2)
+    ],
+    "lengthPrefixed with a varint at offset 1": [
+      Codec.lengthPrefixed({ bytes: "varint", offset: 1, maxLength: 300 }),
+      Arbitrary.map(picks, (n) => new Uint8Array(n + 60).fill(n))
     ],
     "fixed": [Codec.fixed(2), bytesOf(anyByte, 3, 1)],
     "mapped": [
@@ -695,6 +706,75 @@ describe("lengthPrefixed", () => {
     const codec = Codec.lengthPrefixed({ bytes: 6, adjustment: -(2 ** 47 + 1) })
     expect(Codec.encodeAll(codec, [Uint8Array.of(7)])).toEqual(Uint8Array.of(0x80, 0, 0, 0, 0, 2, 7))
     expect(decodePieces(codec, [Uint8Array.of(0x80, 0, 0, 0, 0, 2, 7)]).frames).toEqual([Uint8Array.of(7)])
+  })
+})
+
+describe("varints", () => {
+  const packets = (
+    options?: { readonly maxBytes?: 1 | 4 | 7; readonly overlong?: boolean; readonly maxLength?: number }
+  ) => Codec.lengthPrefixed({ bytes: "varint", ...options })
+  const everyWay = (codec: Codec.Codec<Uint8Array, never>, bytes: Uint8Array) => {
+    const whole = decodePieces(codec, [bytes])
+    for (const pieces of splits(bytes)) expect(decodePieces(codec, pieces)).toEqual(whole)
+    return whole
+  }
+
+  // MQTT 5.0, table 1-1: the smallest and the largest value of each size.
+  const sizes = [
+    [0, [0]],
+    [127, [0x7f]],
+    [128, [0x80, 0x01]],
+    [16_383, [0xff, 0x7f]],
+    [16_384, [0x80, 0x80, 0x01]],
+    [2_097_151, [0xff, 0xff, 0x7f]],
+    [2_097_152, [0x80, 0x80, 0x80, 0x01]]
+  ] as const
+  for (const [length, varint] of sizes) {
+    it(`${length} has ${varint.length} bytes`, () => {
+      const codec = packets({ maxBytes: 4, maxLength: Infinity })
+      const frame = new Uint8Array(length).fill(7)
+      const bytes = Codec.encodeAll(codec, [frame])
+      expect(bytes.subarray(0, varint.length)).toEqual(Uint8Array.from(varint))
+      expect(bytes.length).toBe(varint.length + length)
+      expect(Codec.decodeAll(codec, bytes)).toEqual([frame])
+    })
+  }
+
+  it("one more byte than it may have is malformed as soon as the last that it may have says so", () => {
+    const bytes = Uint8Array.of(0x80, 0x80, 0x80, 0x80)
+    expect(everyWay(packets({ maxBytes: 4 }), bytes).error).toEqual(
+      new Codec.MalformedFrame({
+        problem: "the length has more than 4 bytes",
+        excerpt: "\"\\x80\\x80\\x80\\x80\"",
+        fault: "peer"
+      })
+    )
+    expect(everyWay(packets(), bytes).end).toBe(undefined)
+    expect(everyWay(packets(), Uint8Array.of(0x80, ...bytes)).error?.message).toContain("more than 5 bytes")
+  })
+
+  it("what is not in its shortest form is malformed, unless it may be", () => {
+    const bytes = Uint8Array.of(0x81, 0x80, 0x00, 7)
+    expect(everyWay(packets(), bytes).error).toEqual(
+      new Codec.MalformedFrame({
+        problem: "the length is not in its shortest form",
+        excerpt: "\"\\x81\\x80\\x00\"",
+        fault: "peer"
+      })
+    )
+    expect(everyWay(packets({ overlong: true }), bytes).frames).toEqual([Uint8Array.of(7)])
+    expect(everyWay(packets(), Uint8Array.of(0)).frames).toEqual([new Uint8Array()])
+  })
+
+  it("a length of 49 bits is refused for what it is", () => {
+    const bytes = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f)
+    expect(everyWay(packets({ maxBytes: 7 }), bytes).error).toMatchObject({ _tag: "FrameTooLarge", limit: 65_536 })
+  })
+
+  it("a frame whose length does not fit is not sent", () => {
+    const codec = packets({ maxBytes: 1 })
+    expect(Codec.encodeAll(codec, [new Uint8Array(127)]).length).toBe(128)
+    expect(() => Codec.encodeAll(codec, [new Uint8Array(128)])).toThrow("128 does not fit into a varint of 1 bytes")
   })
 })
 

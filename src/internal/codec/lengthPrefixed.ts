@@ -5,8 +5,8 @@
  */
 import * as Result from "effect/Result"
 import * as Excerpt from "../../Excerpt.ts"
-import { putUint } from "../bytes/primitives.ts"
 import { unencodable } from "./failures.ts"
+import { uint, varint } from "./lengthField.ts"
 import {
   type ByteBuffer,
   type ByteWriter,
@@ -20,44 +20,39 @@ import {
 import { lengthOf, smallFrame, tinyFrame } from "./smallFrames.ts"
 
 export const make = (options?: {
-  readonly bytes?: 1 | 2 | 3 | 4 | 5 | 6 | undefined
+  readonly bytes?: 1 | 2 | 3 | 4 | 5 | 6 | "varint" | undefined
   readonly endian?: "big" | "little" | undefined
+  readonly maxBytes?: 1 | 2 | 3 | 4 | 5 | 6 | 7 | undefined
+  readonly overlong?: boolean | undefined
   readonly offset?: number | undefined
   readonly adjustment?: number | undefined
   readonly maxLength?: number | undefined
 }): Parts<Uint8Array, Uint8Array> => {
-  const width = options?.bytes ?? 4
-  const endian = options?.endian ?? "big"
+  const bytes = options?.bytes ?? 4
+  const field = bytes === "varint"
+    ? varint(options?.maxBytes ?? 5, options?.overlong ?? false)
+    : uint(bytes, options?.endian ?? "big")
   const offset = options?.offset ?? 0
   const adjustment = options?.adjustment ?? 0
   const maxLength = options?.maxLength ?? defaultMaxLength
-  const header = offset + width
-  const largest = 2 ** (8 * width) - 1
   // How many bytes are behind the length of the first frame, where all of it is there.
   const measure = (input: ByteBuffer): number | Result.Result<never, CodecError> | undefined => {
-    if (input.length < header) return undefined
-    let value = 0
-    for (let i = 0; i < width; i++) {
-      value = value * 256 + input.at(offset + (endian === "big" ? i : width - 1 - i))
-    }
+    const value = field.read(input, offset)
+    if (value === undefined) return undefined
+    if (typeof value === "string") return malformed(input, value)
     const rest = value + adjustment
-    if (rest < 0) {
-      return Result.fail(
-        new MalformedFrame({
-          problem: `the length field ${value} is below its minimum of ${-adjustment}`,
-          excerpt: Excerpt.ofBytes(input.peek(0, header)),
-          fault: "peer"
-        })
-      )
-    }
+    if (rest < 0) return malformed(input, `the length field ${value} is below its minimum of ${-adjustment}`)
     if (offset + rest > maxLength) {
-      return Result.fail(
-        new FrameTooLarge({ limit: maxLength, excerpt: Excerpt.ofBytes(input.peek(0, header)), fault: "peer" })
-      )
+      return Result.fail(new FrameTooLarge({ limit: maxLength, excerpt: headOf(input), fault: "peer" }))
     }
-    return input.length < header + rest ? undefined : rest
+    return input.length < offset + field.widthAt(input, offset) + rest ? undefined : rest
   }
+  const headOf = (input: ByteBuffer): string => Excerpt.ofBytes(input.peek(0, offset + field.widthAt(input, offset)))
+  const malformed = (input: ByteBuffer, problem: string): Result.Result<never, CodecError> =>
+    Result.fail(new MalformedFrame({ problem, excerpt: headOf(input), fault: "peer" }))
   const take = (input: ByteBuffer, rest: number): Uint8Array => {
+    const width = field.widthAt(input, offset)
+    const header = offset + width
     if (offset === 0) {
       input.skip(header)
       return input.take(rest)
@@ -85,19 +80,22 @@ export const make = (options?: {
   }
   const valueOf = (frame: Uint8Array): number => frame.length - offset - adjustment
   const isEncodable = (frame: Uint8Array): boolean =>
-    frame.length >= offset && frame.length <= maxLength && valueOf(frame) >= 0 && valueOf(frame) <= largest
+    frame.length >= offset && frame.length <= maxLength && valueOf(frame) >= 0 && valueOf(frame) <= field.largest
   const putHeader = (frame: Uint8Array, into: Uint8Array, at: number): void => {
     for (let i = 0; i < offset; i++) into[at + i] = frame[i]
-    putUint(into, at + offset, valueOf(frame), width, endian)
+    field.put(into, at + offset, valueOf(frame))
   }
-  const put = (frame: Uint8Array, into: Uint8Array, at: number): void => {
+  const widthFor = (frame: Uint8Array): number => field.widthOf(valueOf(frame))
+  const put = (frame: Uint8Array, into: Uint8Array, at: number): number => {
+    const width = widthFor(frame)
     // The header covers the beginning of the frame, which is in it.
     into.set(frame, at + width)
     putHeader(frame, into, at)
+    return at + width + frame.length
   }
   const write = (frame: Uint8Array, into: ByteWriter): void => {
     const isTiny = frame.length <= tinyFrame
-    const bytes = new Uint8Array(isTiny ? width + frame.length : header)
+    const bytes = new Uint8Array(widthFor(frame) + (isTiny ? frame.length : offset))
     if (isTiny) put(frame, bytes, 0)
     else putHeader(frame, bytes, 0)
     into.bytes(bytes)
@@ -113,7 +111,7 @@ export const make = (options?: {
         return Result.fail(unencodable(`a frame must have at least ${offset} bytes`, frame))
       }
       if (!isEncodable(frame)) {
-        return Result.fail(unencodable(`the length ${valueOf(frame)} does not fit into ${width} bytes`, frame))
+        return Result.fail(unencodable(`the length ${valueOf(frame)} does not fit into ${field.size}`, frame))
       }
       write(frame, into)
     },
@@ -124,12 +122,11 @@ export const make = (options?: {
         for (const frame of frames) write(frame, into)
         return true
       }
-      const sent = new Uint8Array(length + frames.length * width)
+      let widths = 0
+      for (const frame of frames) widths += widthFor(frame)
+      const sent = new Uint8Array(length + widths)
       let at = 0
-      for (const frame of frames) {
-        put(frame, sent, at)
-        at += width + frame.length
-      }
+      for (const frame of frames) at = put(frame, sent, at)
       into.bytes(sent)
       return true
     }
