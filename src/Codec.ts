@@ -8,6 +8,7 @@
  *
  * @since 0.1.0
  */
+import type { NonEmptyReadonlyArray } from "effect/Array"
 import { dual } from "effect/Function"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Result from "effect/Result"
@@ -15,6 +16,7 @@ import * as Schema from "effect/Schema"
 import * as Excerpt from "./Excerpt.ts"
 import { ByteBuffer as ByteBufferImpl } from "./internal/bytes/buffer.ts"
 import { ByteWriter as ByteWriterImpl } from "./internal/bytes/writer.ts"
+import * as Aggregate from "./internal/codec/aggregate.ts"
 import { bounded } from "./internal/codec/bounded.ts"
 import * as Delimited from "./internal/codec/delimited.ts"
 import { unencodable } from "./internal/codec/failures.ts"
@@ -474,6 +476,68 @@ export const schema: {
     encode: (frame: A) => Result.mapError(encode(frame), (error) => error.message)
   })
 })
+
+/**
+ * Makes one frame out of many: those up to the one that is the last.
+ *
+ * **When to use**
+ *
+ * Use for what ends with a frame of its own kind, such as an answer of several lines, or a head with an empty line behind it.
+ *
+ * **Details**
+ *
+ * `isLast` says of a frame, and of its place, which counts from 0, whether it ends the whole; it must be the same for the same
+ * frame. `maxLength` is of the whole on the wire, in bytes; the default is 64 KiB, and the limit of `self` holds for each of the
+ * frames as before. More is a `FrameTooLarge`, received or sent. Frames of which another than the last one ends the whole
+ * cannot be sent. The parts stay unread until the last one is there.
+ *
+ * **Example** (The answers of SMTP: each line but the last has a hyphen behind its code)
+ *
+ * ```ts
+ * import { Codec } from "effect-handshake"
+ *
+ * const replies = Codec.lines({ ending: "\r\n" }).pipe(
+ *   Codec.aggregate({ isLast: (line) => line[3] !== "-" })
+ * )
+ *
+ * const bytes = new TextEncoder().encode("220 ready\r\n250-mail.example\r\n250-SIZE 1000\r\n250 STARTTLS\r\n")
+ *
+ * console.log(Codec.decodeAll(replies, bytes))
+ * // => [
+ * // =>   [ '220 ready' ],
+ * // =>   [ '250-mail.example', '250-SIZE 1000', '250 STARTTLS' ]
+ * // => ]
+ * ```
+ *
+ * **Example** (The heads of HTTP/1.1, each with an empty line behind it)
+ *
+ * ```ts
+ * import { Codec } from "effect-handshake"
+ *
+ * const heads = Codec.lines({ ending: "\r\n", maxLength: 8192 }).pipe(
+ *   Codec.aggregate({ isLast: (line) => line === "", maxLength: 32 * 1024 })
+ * )
+ *
+ * console.log(Codec.decodeAll(heads, new TextEncoder().encode("GET / HTTP/1.1\r\nHost: example\r\n\r\n")))
+ * // => [ [ 'GET / HTTP/1.1', 'Host: example', '' ] ]
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const aggregate: {
+  <In, Out extends In>(options: {
+    readonly isLast: (frame: In, index: number) => boolean
+    readonly maxLength?: number | undefined
+  }): (self: Codec<In, Out>) => Codec<NonEmptyReadonlyArray<In>, NonEmptyReadonlyArray<Out>>
+  <In, Out extends In>(self: Codec<In, Out>, options: {
+    readonly isLast: (frame: In, index: number) => boolean
+    readonly maxLength?: number | undefined
+  }): Codec<NonEmptyReadonlyArray<In>, NonEmptyReadonlyArray<Out>>
+} = dual(2, <In, Out extends In>(self: Codec<In, Out>, options: {
+  readonly isLast: (frame: In, index: number) => boolean
+  readonly maxLength?: number | undefined
+}): Codec<NonEmptyReadonlyArray<In>, NonEmptyReadonlyArray<Out>> => fromParts(Aggregate.make(self, options)))
 
 /**
  * A codec that receives as one codec and sends as another.

@@ -3,6 +3,7 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../src/Codec.ts"
+import { ByteBuffer } from "../src/internal/bytes/buffer.ts"
 import { ByteWriter } from "../src/internal/bytes/writer.ts"
 import { bytewise, decodePieces, Feed, splits } from "../src/testing/internal/countingBuffer.ts"
 import * as Laws from "../src/testing/Laws.ts"
@@ -754,6 +755,7 @@ describe("varints", () => {
   })
 
   it("what is not in its shortest form is malformed, unless it may be", () => {
+    expect(everyWay(packets(), Uint8Array.of(0x80, 0x00)).error?.message).toContain("shortest form")
     const bytes = Uint8Array.of(0x81, 0x80, 0x00, 7)
     expect(everyWay(packets(), bytes).error).toEqual(
       new Codec.MalformedFrame({
@@ -1017,6 +1019,112 @@ describe("duplex", () => {
     const codec = Codec.duplex(Codec.lines(), Codec.lengthPrefixed({ bytes: 1 }))
     expect(decodePieces(codec, [utf8("a\n")]).frames).toEqual(["a"])
     expect(Codec.encodeAll(codec, [Uint8Array.of(7)])).toEqual(Uint8Array.of(1, 7))
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// aggregate
+// ---------------------------------------------------------------------------------------------------------------------
+
+const replyLines = Arbitrary.map(
+  Arbitrary.array(textOf(["a", "-", " ", "é"], 4), { maxLength: 3 }),
+  (texts): readonly [string, ...Array<string>] => {
+    const [first, ...others] = [...texts.map((text) => `250-${text}`), "250 ok"]
+    return [first, ...others]
+  }
+)
+
+const isReplyEnd = (line: string): boolean => line[3] !== "-"
+
+limited<readonly [string, ...Array<string>]>("aggregate, as answers of SMTP", {
+  codec: (maxLength) =>
+    Codec.aggregate(Codec.lines({ ending: "\r\n", maxLength: 2000 }), { isLast: isReplyEnd, maxLength }),
+  frames: replyLines,
+  garbage: bytesOf([...utf8("25-- \r\n\r\n")]),
+  // The limit counts the endings.
+  ofLength: (bytes) => ["250-a", `250 ${ascii(bytes - 13)}`]
+})
+
+laws(
+  "aggregate, of frames behind their length",
+  Codec.aggregate(Codec.lengthPrefixed({ bytes: 2, maxLength: 100 }), { isLast: (_, index) => index === 1 }),
+  Arbitrary.map(bytesOf(anyByte, 6), (bytes) => [bytes, bytes] as const),
+  {}
+)
+
+describe("aggregate", () => {
+  const replies = (maxLength?: number) =>
+    Codec.lines({ ending: "\r\n", maxLength: 12 }).pipe(Codec.aggregate({ isLast: isReplyEnd, maxLength }))
+  const refused = (limit: number, excerpt: string) => new Codec.FrameTooLarge({ limit, excerpt, fault: "peer" })
+
+  it("the parts stay unread until the last one is there", () => {
+    const feed = new Feed(replies())
+    feed.input.push(utf8("250-a\r\n250-b\r\n25"))
+    feed.drain()
+    expect([feed.frames, feed.input.length]).toEqual([[], 16])
+    feed.input.push(utf8("0 c\r\n2"))
+    feed.drain()
+    expect([feed.frames, feed.input.length]).toEqual([[["250-a", "250-b", "250 c"]], 1])
+  })
+
+  it("the whole may have as many bytes as it is told, and not one more", () => {
+    const bytes = utf8("250-a\r\n250 b\r\n")
+    for (const pieces of [...splits(bytes), [bytes]]) {
+      expect(decodePieces(replies(14), pieces).frames).toEqual([["250-a", "250 b"]])
+      expect(decodePieces(replies(13), pieces).error).toEqual(refused(13, "\"250-a\\r\\n250 b\\r\"…"))
+    }
+    expect(Codec.encodeAll(replies(14), [["250-a", "250 b"]])).toEqual(bytes)
+    expect(() => Codec.encodeAll(replies(13), [["250-a", "250 b"]])).toThrow("limit of 13 bytes")
+  })
+
+  it("each part keeps the limit of its codec", () => {
+    const tooLong = utf8(`250-a\r\n250-${ascii(9)}`)
+    for (const pieces of splits(tooLong)) {
+      expect(decodePieces(replies(), pieces).error).toEqual(refused(12, `"250-${ascii(8)}"…`))
+    }
+    expect(decodePieces(replies(), [utf8(`250-a\r\n250 ${ascii(8)}\r\n`)]).frames.length).toBe(1)
+  })
+
+  it("64 KiB are the limit of the whole unless told otherwise", () => {
+    const bytes = (parts: number) => utf8("250-aa\r\n".repeat(parts) + "250 aa\r\n")
+    expect(decodePieces(replies(), [bytes(8191)]).frames[0].length).toBe(8192)
+    expect(decodePieces(replies(), [bytes(8192)]).error).toMatchObject({ _tag: "FrameTooLarge", limit: 65_536 })
+  })
+
+  it("what the other side would take for something else is not sent", () => {
+    expect(() => Codec.encodeAll(replies(), [["250-a"]])).toThrow("the last frame does not end it")
+    expect(() => Codec.encodeAll(replies(), [["250 a", "250-b", "250 c"]])).toThrow(
+      "frame 0 ends it, and 2 come behind"
+    )
+    expect(() => Codec.encodeAll(replies(), [["250-a", "250 b\r\n"]])).toThrow("a line must not contain its ending")
+  })
+
+  it("is a secret where one of its parts is", () => {
+    const lines = Codec.lines()
+    const codec = Codec.aggregate(
+      Codec.make<string>({
+        decoder: () => {
+          const decoder = lines.decoder()
+          return {
+            decode: (input) => decoder.decode(input),
+            isSecret: (input) => input.length > 0 && input.at(0) === 0x21
+          }
+        },
+        encode: lines.encode
+      }),
+      { isLast: (line) => line === "" }
+    )
+    const decoder = codec.decoder()
+    const input = new ByteBuffer()
+    const secretAfter = (said: string) => {
+      input.push(utf8(said))
+      decoder.decode(input)
+      return decoder.isSecret?.(input)
+    }
+    expect(secretAfter("a\n")).toBe(false)
+    expect(secretAfter("!b")).toBe(true)
+    expect(secretAfter("\nc\n")).toBe(true)
+    expect(secretAfter("\nd\n")).toBe(false)
   })
 })
 
