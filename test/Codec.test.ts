@@ -1093,8 +1093,8 @@ describe("aggregate", () => {
 
   it("what the other side would take for something else is not sent", () => {
     expect(() => Codec.encodeAll(replies(), [["250-a"]])).toThrow("the last frame does not end it")
-    expect(() => Codec.encodeAll(replies(), [["250 a", "250-b", "250 c"]])).toThrow(
-      "frame 0 ends it, and 2 come behind"
+    expect(() => Codec.encodeAll(replies(), [["250-a", "250 b", "250 c"]])).toThrow(
+      "frame 1 ends it, and 1 come behind"
     )
     expect(() => Codec.encodeAll(replies(), [["250-a", "250 b\r\n"]])).toThrow("a line must not contain its ending")
   })

@@ -55,6 +55,41 @@ Codec.schema(Codec.bytes, Order)
 const both = Codec.duplex(Codec.lines(), Codec.bytes)
 same<typeof both, Codec.Codec<string, Uint8Array>>()
 
+const replies = lines.pipe(
+  Codec.aggregate({
+    isLast: (line, index) => {
+      same<typeof line, string>()
+      return line === "" || index === 9
+    }
+  })
+)
+same<
+  typeof replies,
+  Codec.Codec<readonly [string, ...Array<string>], readonly [string, ...Array<string>]>
+>()
+// @ts-expect-error: what is sent is not what is received, so it cannot be told which one is the last
+Codec.aggregate(both, { isLast: () => true })
+
+const pairs = Codec.gen<readonly [number, string], never>({
+  decode: function*(read) {
+    const length = yield* read.byte
+    same<typeof length, number>()
+    if (length === 0) return yield* read.fail("it is empty")
+    return [length, yield* read.text(length)] as const
+  },
+  encode: () => {}
+})
+same<typeof pairs, Codec.Codec<readonly [number, string], never>>()
+
+Codec.gen<number, never>({
+  // @ts-expect-error: `yield*`, and not `yield`
+  decode: function*(read) {
+    yield read.byte
+    return 1
+  },
+  encode: () => {}
+})
+
 const decoded = Codec.decodeAll(both, new Uint8Array())
 same<typeof decoded, Array<string>>()
 
