@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import { dual } from "effect/Function"
+import { dual, identity } from "effect/Function"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -171,6 +171,26 @@ export interface Decoder<out In> {
 }
 
 /**
+ * Puts the frames of one connection into bytes, and remembers what it has said: sequence numbers, windows, tables.
+ *
+ * **Details**
+ *
+ * It is for codecs with a memory. Frames are encoded in the order in which they are written, and what is encoded is sent
+ * unless it is undone. `checkpoint` returns what takes the encoder back to where it is now; that is called at most once, when
+ * what was encoded since will not be sent: because a frame of the same batch cannot be encoded, because `encode` has thrown, or
+ * because whoever wanted to send it has gone. It undoes what encoding has changed and nothing else: frames may have been
+ * received meanwhile.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Encoder<in Out> {
+  /** As `encode` of a {@link Codec}. What it has changed before it failed is undone. */
+  encode(frame: Out, into: ByteWriter): Result.Result<void, CodecError> | void
+  checkpoint(): () => void
+}
+
+/**
  * How the frames of a protocol are put into bytes: `In` is what is received, `Out` is what is sent.
  *
  * **Example** (A codec of your own)
@@ -194,16 +214,57 @@ export interface Decoder<out In> {
  * console.log(Codec.decodeAll(pairs, Uint8Array.of(1, 2, 3, 4))) // => [ [ 1, 2 ], [ 3, 4 ] ]
  * ```
  *
+ * **Example** (A codec with a memory: each byte has its number before it)
+ *
+ * ```ts
+ * import { Codec } from "effect-handshake"
+ * import { Result } from "effect"
+ *
+ * const numbered = Codec.make<number>({
+ *   decoder: () => {
+ *     let due = 0
+ *     return {
+ *       decode: (input) => {
+ *         if (input.length < 2) return undefined
+ *         const [number, value] = input.take(2)
+ *         return number === due++ % 256
+ *           ? Result.succeed(value)
+ *           : Result.fail(new Codec.MalformedFrame({ problem: "one is missing", excerpt: `${number}`, fault: "peer" }))
+ *       }
+ *     }
+ *   },
+ *   encoder: () => {
+ *     let next = 0
+ *     return {
+ *       encode: (value, into) => into.bytes(Uint8Array.of(next++ % 256, value)),
+ *       checkpoint: () => {
+ *         const before = next
+ *         return () => {
+ *           next = before
+ *         }
+ *       }
+ *     }
+ *   }
+ * })
+ *
+ * console.log(Codec.encodeAll(numbered, [7, 7])) // => Uint8Array(4) [ 0, 7, 1, 7 ]
+ * ```
+ *
  * @category models
  * @since 0.1.0
  */
 export interface Codec<out In, in Out> extends Pipeable {
   /** Makes the decoder of one connection. */
   readonly decoder: () => Decoder<In>
-  /** Appends a frame to `into`, or returns why it cannot. What it wrote before it failed is not sent. */
+  /** For a codec with a memory: makes the encoder of one connection. */
+  readonly encoder?: (() => Encoder<Out>) | undefined
+  /**
+   * Appends a frame to `into`, or returns why it cannot. What it wrote before it failed is not sent. That of a codec with a
+   * memory encodes a frame as if it were the first of a connection.
+   */
   readonly encode: (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
   /**
-   * For codecs that encode many frames faster than one by one: appends all of them and returns true, or appends none and
+   * For codecs without a memory that encode many frames faster than one by one: appends all of them and returns true, or appends none and
    * returns false where one of them may not be encodable, and `encode` says which.
    */
   readonly encodeMany?: ((frames: ReadonlyArray<Out>, into: ByteWriter) => boolean) | undefined
@@ -217,24 +278,71 @@ export interface Codec<out In, in Out> extends Pipeable {
  */
 export const defaultMaxLength = 64 * 1024
 
+type Encode<in Out> = (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
+type EncodeMany<in Out> = (frames: ReadonlyArray<Out>, into: ByteWriter) => boolean
+
+/** How frames are sent, without a memory or with one. */
+type Encoding<Out> =
+  & {
+    readonly encode?: Encode<Out> | undefined
+    readonly encodeMany?: EncodeMany<Out> | undefined
+    readonly encoder?: (() => Encoder<Out>) | undefined
+  }
+  & ({ readonly encode: Encode<Out> } | { readonly encoder: () => Encoder<Out> })
+
 /**
  * Makes a codec of a decoder and an encoder.
+ *
+ * **Details**
+ *
+ * A codec without a memory has an `encode`, and an `encodeMany` where it can; one with a memory has an `encoder`, which makes
+ * an {@link Encoder} for each connection.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = <In, Out = In>(options: {
-  readonly decoder: () => Decoder<In>
-  readonly encode: (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
-  readonly encodeMany?: ((frames: ReadonlyArray<Out>, into: ByteWriter) => boolean) | undefined
-}): Codec<In, Out> => ({
+export const make = <In, Out = In>(
+  options: { readonly decoder: () => Decoder<In> } & Encoding<Out>
+): Codec<In, Out> => ({
   decoder: options.decoder,
-  encode: options.encode,
+  encoder: options.encoder,
+  encode: options.encode ?? ((frame, into) => options.encoder!().encode(frame, into)), // one of the two is there
   encodeMany: options.encodeMany,
   pipe() {
     return pipeArguments(this, arguments)
   }
 })
+
+const memoryless = () => () => {}
+
+/**
+ * The encoder of one connection, of a codec with a memory or without.
+ *
+ * **When to use**
+ *
+ * Use in tests and in combinators. A connection encodes through `Transport`.
+ *
+ * @category testing
+ * @since 0.1.0
+ */
+export const encoderOf = <Out>(codec: Codec<unknown, Out>): Encoder<Out> =>
+  codec.encoder === undefined ? { encode: codec.encode, checkpoint: memoryless } : codec.encoder()
+
+/** How a codec sends frames that become its own, with the memory that it has. */
+const encoding = <Out, Out2>(
+  self: Codec<unknown, Out>,
+  as: (encode: Encode<Out>) => Encode<Out2>,
+  asMany: (encodeMany: EncodeMany<Out>) => EncodeMany<Out2>
+): Encoding<Out2> => {
+  const { encodeMany, encoder } = self
+  if (encoder === undefined) return { encode: as(self.encode), encodeMany: encodeMany && asMany(encodeMany) }
+  return {
+    encoder: () => {
+      const inner = encoder()
+      return { encode: as((frame, into) => inner.encode(frame, into)), checkpoint: () => inner.checkpoint() }
+    }
+  }
+}
 
 const encoder = new TextEncoder()
 
@@ -917,16 +1025,19 @@ export const mapOrFail: {
         ...(decoder.isSecret && { isSecret: (input) => decoder.isSecret!(input) })
       }
     },
-    encode: (frame, into) => {
-      const result = options.encode(frame)
-      return Result.isSuccess(result)
-        ? self.encode(result.success, into)
-        : Result.fail(unencodable(result.failure, frame))
-    },
-    encodeMany: self.encodeMany && ((frames, into) => {
-      const results = frames.map((frame) => options.encode(frame))
-      return results.every(Result.isSuccess) && self.encodeMany!(results.map(({ success }) => success), into)
-    })
+    ...encoding<Out, Out2>(
+      self,
+      (encode) => (frame, into) => {
+        const result = options.encode(frame)
+        return Result.isSuccess(result)
+          ? encode(result.success, into)
+          : Result.fail(unencodable(result.failure, frame))
+      },
+      (encodeMany) => (frames, into) => {
+        const results = frames.map((frame) => options.encode(frame))
+        return results.every(Result.isSuccess) && encodeMany(results.map(({ success }) => success), into)
+      }
+    )
   }))
 
 /**
@@ -964,9 +1075,11 @@ export const map: {
         ...(decoder.isSecret && { isSecret: (input) => decoder.isSecret!(input) })
       }
     },
-    encode: (frame, into) => self.encode(options.encode(frame), into),
-    encodeMany: self.encodeMany &&
-      ((frames, into) => self.encodeMany!(frames.map((frame) => options.encode(frame)), into))
+    ...encoding<Out, Out2>(
+      self,
+      (encode) => (frame, into) => encode(options.encode(frame), into),
+      (encodeMany) => (frames, into) => encodeMany(frames.map((frame) => options.encode(frame)), into)
+    )
   }))
 
 /**
@@ -1015,7 +1128,7 @@ export const schema: {
  * @since 0.1.0
  */
 export const duplex = <In, Out>(decoderOf: Codec<In, never>, encoderOf: Codec<unknown, Out>): Codec<In, Out> =>
-  make<In, Out>({ decoder: decoderOf.decoder, encode: encoderOf.encode, encodeMany: encoderOf.encodeMany })
+  make<In, Out>({ decoder: decoderOf.decoder, ...encoding<Out, Out>(encoderOf, identity, identity) })
 
 /**
  * Decodes every complete frame of some bytes with a fresh decoder; throws the `CodecError` where there is one.
@@ -1051,8 +1164,9 @@ export const decodeAll = <In>(codec: Codec<In, never>, bytes: Uint8Array): Array
  */
 export const encodeAll = <Out>(codec: Codec<unknown, Out>, frames: Iterable<Out>): Uint8Array => {
   const into = new ByteWriterImpl()
+  const encoder = encoderOf(codec)
   for (const frame of frames) {
-    const result = codec.encode(frame, into)
+    const result = encoder.encode(frame, into)
     if (result !== undefined) Result.getOrThrow(result)
   }
   return into.finishBytes()

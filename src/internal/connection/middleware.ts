@@ -61,7 +61,7 @@ export class Middleware<In, Out> implements Interceptor<In> {
   private readAhead = defaultReadAhead
   private isOver = false
 
-  private readonly outbox = new ByteWriter()
+  private readonly outbox: ByteWriter
   /** How many frames were answered with what is not written yet. */
   private unsent = 0
   /** How many of them wait to be handed over. */
@@ -90,6 +90,7 @@ export class Middleware<In, Out> implements Interceptor<In> {
   ) {
     this.impl = impl
     this.connection = impl.connection
+    this.outbox = impl.outbox ?? new ByteWriter()
     this.clock = clock
     this.fork = fork
     this.heardAt =
@@ -256,7 +257,10 @@ export class Middleware<In, Out> implements Interceptor<In> {
     try {
       for (const frame of frames) {
         const unencodable = this.impl.encode(frame, this.outbox)
-        if (unencodable === undefined) continue
+        if (unencodable === undefined) {
+          this.impl.outbox?.keep(frame, this)
+          continue
+        }
         this.giveUp(unencodable, false)
         return false
       }
@@ -273,17 +277,26 @@ export class Middleware<In, Out> implements Interceptor<In> {
     if (this.flushing.size > 0 && when === "next") return
     const unsent = this.unflushed
     this.unflushed = 0
-    const chunks = this.outbox.finish()
-    const left = chunks.length === 0 ? undefined : this.write(chunks)
+    const left = this.write(unsent > 0)
     const exit = left === undefined ? Exit.void : this.run(left, unsent)
     if (exit !== undefined) this.written(exit, unsent)
   }
 
-  private write(chunks: ReadonlyArray<Uint8Array | string>): Effect.Effect<void, TransportError> | undefined {
+  private write(hasAnswers: boolean): Effect.Effect<void, TransportError> | undefined {
     this.writesOwn = true
-    const left = this.connection.writeNow(chunks)
+    const left = this.begin(hasAnswers)
     this.writesOwn = false
     return left
+  }
+
+  private begin(hasAnswers: boolean): Effect.Effect<void, TransportError> | undefined {
+    const { outbox } = this.impl
+    if (outbox === undefined) {
+      const chunks = this.outbox.finish()
+      return chunks.length === 0 ? undefined : this.connection.writeNow(chunks)
+    }
+    // Where somebody else has taken the answers along, the peer may not have taken them yet.
+    return hasAnswers || !outbox.isEmpty ? this.impl.writeOutbox(outbox) : undefined
   }
 
   private run(left: Effect.Effect<void, TransportError>, unsent: number): Exit.Exit<void, TransportError> | undefined {
