@@ -97,6 +97,12 @@ const handOver = ({ chunks, undo }: Outgoing, write: (chunks: Chunks) => Writing
 
 type Waiter = () => void
 
+/** Who waits for the drain, and whether it has begun. */
+interface Drain {
+  hasBegun: boolean
+  readonly waiters: Set<Waiter>
+}
+
 /** What is written, made when the turn has come. */
 export interface Outgoing {
   readonly chunks: Chunks
@@ -126,6 +132,7 @@ export class Connection implements SourceEvents {
    * `stopRequests` when it is.
    */
   onCloseToRequests: (() => void) | undefined = undefined
+  private drain: Drain | undefined = undefined
   private source: Source
   private knownPeer: Peer.Peer | undefined
   private discards = false
@@ -393,6 +400,27 @@ export class Connection implements SourceEvents {
   private oneAtATime<A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> {
     this.writing ??= Semaphore.makeUnsafe(1)
     return this.writing.withPermit(write)
+  }
+
+  /**
+   * Waits until no further request is wanted. Whoever does goes on to receive then, and ends the connection in order; once
+   * nobody waits any more, a drain takes no further request.
+   */
+  get draining(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      const drain = this.drain ??= { hasBegun: false, waiters: new Set() }
+      if (drain.hasBegun || this.inbox.closed) return resume(Effect.void)
+      const done = () => resume(Effect.void)
+      drain.waiters.add(done)
+      this.onCloseToRequests = () => {
+        drain.hasBegun = true
+        for (const done of drain.waiters) done()
+      }
+      return Effect.sync(() => {
+        drain.waiters.delete(done)
+        if (drain.waiters.size === 0) this.onCloseToRequests = undefined
+      })
+    })
   }
 
   /** No further request is given out; what was given out can still be answered. */
