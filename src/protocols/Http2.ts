@@ -818,7 +818,8 @@ type Shaking = Effect.Effect<Http2Transport, HandshakeError, Socket.Socket | Sco
  *
  * **Gotchas**
  *
- * Send a header block of several frames with one `sendAll`. Between its parts nothing else can be encoded; an answer to the
+ * Send a header block of several frames with one `sendAll`: it is sent as a whole or, where a frame cannot be encoded, not at
+ * all. Between its parts nothing else can be encoded; an answer to the
  * peer waits until it is all sent.
  *
  * When the peer changes `initialWindowSize`, the windows of all streams change by the difference (RFC 9113 6.9.2), which is
