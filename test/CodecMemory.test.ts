@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
@@ -48,7 +49,10 @@ const numbered: Codec.Codec<string, string> = Codec.make<string>({
       },
       checkpoint: () => {
         const before = next
+        let isUndone = false
         return () => {
+          if (isUndone) throw new Error("undone twice")
+          isUndone = true
           next = before
         }
       }
@@ -193,6 +197,18 @@ for (const [rung, socketOf] of Object.entries(rungs)) {
         expect(yield* Effect.flip(transport.receive)).toMatchObject({ reason: { problem: "it is refused" } })
         yield* transport.send("bye")
         expect(yield* received(1)).toEqual(["bye"])
+      }))
+
+    it.effect("that is undone once, also where nothing can be sent any more", () =>
+      Effect.gen(function*() {
+        const [here, there] = yield* MemorySocket.pair()
+        const gone = yield* Scope.make()
+        yield* Transport.framed(numbered).pipe(Effect.provideService(Socket.Socket, there), Scope.provide(gone))
+        const transport = yield* Effect.provideService(Transport.framed(numbered), Socket.Socket, socketOf(here))
+        const client = yield* Pipeline.client(transport)
+        expect(yield* Effect.flip(client.call("no"))).toMatchObject({ reason: { problem: "it is refused" } })
+        yield* Scope.close(gone, Exit.void)
+        expect(yield* Effect.flip(transport.send("a"))).toMatchObject({ reason: { _tag: "ConnectionFailed" } })
       }))
 
     it.effect("that is sent to a peer that has gone", () =>

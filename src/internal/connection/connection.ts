@@ -412,21 +412,21 @@ export class Connection implements SourceEvents {
       if (drain.hasBegun || this.inbox.closed) return resume(Effect.void)
       const done = () => resume(Effect.void)
       drain.waiters.add(done)
-      this.onCloseToRequests = () => {
-        drain.hasBegun = true
-        for (const done of drain.waiters) done()
-      }
       return Effect.sync(() => {
         drain.waiters.delete(done)
-        if (drain.waiters.size === 0) this.onCloseToRequests = undefined
       })
     })
   }
 
   /** No further request is given out; what was given out can still be answered. */
   closeToRequests(): void {
-    if (this.onCloseToRequests === undefined) return this.stopRequests()
-    this.onCloseToRequests()
+    const { drain } = this
+    if (drain !== undefined && drain.waiters.size > 0) {
+      drain.hasBegun = true
+      for (const done of drain.waiters) done()
+    }
+    if (this.onCloseToRequests === undefined && drain?.hasBegun !== true) return this.stopRequests()
+    this.onCloseToRequests?.()
     this.notify()
   }
 

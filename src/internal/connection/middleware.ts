@@ -138,8 +138,8 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
     this.connection.onWrite = () => {
       if (this.writesOwn) return
       this.sentAt = this.clock.currentTimeMillisUnsafe()
-      // The answer to a frame that came first goes out first.
-      this.flush("now")
+      // The answer to a frame that came first goes out first; what waits in an outbox does so anyway.
+      if (impl.outbox === undefined) this.flush("now")
     }
     impl.interceptor = this
   }

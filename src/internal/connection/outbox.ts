@@ -49,6 +49,7 @@ export class Outbox<in Out> extends ByteWriter {
     super.reset()
     this.undoLast?.()
     this.undoLast = undefined
+    if (this.isEmpty) this.undoAll = undefined
   }
 
   /** What was encoded since the mark stays, until it is taken or its owner has gone. */
