@@ -9,7 +9,7 @@
 import * as Exit from "effect/Exit"
 import { isDeepStrictEqual } from "node:util"
 import * as Codec from "../src/Codec.ts"
-import { ByteWriter } from "../src/internal/bytes/bytes.ts"
+import { ByteWriter } from "../src/internal/bytes/writer.ts"
 import { Frames, Inbox } from "../src/internal/connection/inbox.ts"
 
 const maxLength = 8 * 1024 * 1024

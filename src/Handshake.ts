@@ -17,6 +17,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type * as Codec from "./Codec.ts"
+import * as Excerpt from "./Excerpt.ts"
 import {
   HandshakeError,
   InvalidGreeting,
@@ -30,7 +31,6 @@ import * as Connection from "./internal/connection/connection.ts"
 import { CurrentByteLimit, implOf } from "./internal/connection/transport.ts"
 import * as Origin from "./internal/handshake/origin.ts"
 import * as Progress from "./internal/handshake/progress.ts"
-import * as Excerpt from "./internal/text/excerpt.ts"
 import * as Transport from "./Transport.ts"
 import { isTransportError, type TransportError } from "./TransportError.ts"
 

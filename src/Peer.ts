@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as NetAddress from "effect/net/NetAddress"
-import * as Excerpt from "./internal/text/excerpt.ts"
+import * as Excerpt from "./Excerpt.ts"
 
 /**
  * The two ends of a connection.

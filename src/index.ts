@@ -5,8 +5,10 @@
  */
 
 export * as Body from "./Body.ts"
+export * as Bytes from "./Bytes.ts"
 export * as Client from "./Client.ts"
 export * as Codec from "./Codec.ts"
+export * as Excerpt from "./Excerpt.ts"
 export * as Handshake from "./Handshake.ts"
 export * as HandshakeError from "./HandshakeError.ts"
 export * as Middleware from "./Middleware.ts"

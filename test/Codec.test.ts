@@ -3,7 +3,8 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../src/Codec.ts"
-import { ByteWriter } from "../src/internal/bytes/bytes.ts"
+import { ByteBuffer } from "../src/internal/bytes/buffer.ts"
+import { ByteWriter } from "../src/internal/bytes/writer.ts"
 import { bytewise, decodePieces, Feed, splits } from "../src/testing/internal/countingBuffer.ts"
 import * as Laws from "../src/testing/Laws.ts"
 import { join, text, utf8 } from "./support/conversation.ts"
@@ -122,6 +123,13 @@ limited("lengthPrefixed with 4 bytes in little endian", prefixed({ endian: "litt
 limited("lengthPrefixed behind a type, with a length that counts itself", prefixed({ offset: 1, adjustment: -4 }))
 limited("lengthPrefixed with 2 bytes at offset 3", prefixed({ bytes: 2, offset: 3 }))
 limited("lengthPrefixed with a length that is 2 short", prefixed({ bytes: 2, adjustment: 2 }))
+limited("lengthPrefixed with a varint", { ...prefixed({ bytes: "varint" }), garbage: bytesOf([0, 1, 2, 0x80, 0x81]) })
+limited("lengthPrefixed with a varint, at a limit that takes two bytes", prefixed({ bytes: "varint" }), 130)
+limited("lengthPrefixed with a varint behind a type", prefixed({ bytes: "varint", maxBytes: 4, offset: 1 }))
+limited("lengthPrefixed with a varint that may be overlong", {
+  ...prefixed({ bytes: "varint", overlong: true, adjustment: -1 }),
+  garbage: bytesOf([0, 1, 2, 0x80, 0x81])
+})
 limited("lengthPrefixed with 1 byte", {
   ...prefixed({ bytes: 1 }),
   // One byte counts to 255 only.
@@ -221,6 +229,10 @@ describe("encodeMany", () => {
     "lengthPrefixed with 2 bytes in little endian at offset 3, 2 short": [
       Codec.lengthPrefixed({ bytes: 2, offset: 3, adjustment: 2, endian: "little" }),
       bytesOf(anyByte, 9, 2)
+    ],
+    "lengthPrefixed with a varint at offset 1": [
+      Codec.lengthPrefixed({ bytes: "varint", offset: 1, maxLength: 300 }),
+      Arbitrary.map(picks, (n) => new Uint8Array(n + 60).fill(n))
     ],
     "fixed": [Codec.fixed(2), bytesOf(anyByte, 3, 1)],
     "mapped": [
@@ -698,6 +710,76 @@ describe("lengthPrefixed", () => {
   })
 })
 
+describe("varints", () => {
+  const packets = (
+    options?: { readonly maxBytes?: 1 | 4 | 7; readonly overlong?: boolean; readonly maxLength?: number }
+  ) => Codec.lengthPrefixed({ bytes: "varint", ...options })
+  const everyWay = (codec: Codec.Codec<Uint8Array, never>, bytes: Uint8Array) => {
+    const whole = decodePieces(codec, [bytes])
+    for (const pieces of splits(bytes)) expect(decodePieces(codec, pieces)).toEqual(whole)
+    return whole
+  }
+
+  // MQTT 5.0, table 1-1: the smallest and the largest value of each size.
+  const sizes = [
+    [0, [0]],
+    [127, [0x7f]],
+    [128, [0x80, 0x01]],
+    [16_383, [0xff, 0x7f]],
+    [16_384, [0x80, 0x80, 0x01]],
+    [2_097_151, [0xff, 0xff, 0x7f]],
+    [2_097_152, [0x80, 0x80, 0x80, 0x01]]
+  ] as const
+  for (const [length, varint] of sizes) {
+    it(`${length} has ${varint.length} bytes`, () => {
+      const codec = packets({ maxBytes: 4, maxLength: Infinity })
+      const frame = new Uint8Array(length).fill(7)
+      const bytes = Codec.encodeAll(codec, [frame])
+      expect(bytes.subarray(0, varint.length)).toEqual(Uint8Array.from(varint))
+      expect(bytes.length).toBe(varint.length + length)
+      expect(Codec.decodeAll(codec, bytes)).toEqual([frame])
+    })
+  }
+
+  it("one more byte than it may have is malformed as soon as the last that it may have says so", () => {
+    const bytes = Uint8Array.of(0x80, 0x80, 0x80, 0x80)
+    expect(everyWay(packets({ maxBytes: 4 }), bytes).error).toEqual(
+      new Codec.MalformedFrame({
+        problem: "the length has more than 4 bytes",
+        excerpt: "\"\\x80\\x80\\x80\\x80\"",
+        fault: "peer"
+      })
+    )
+    expect(everyWay(packets(), bytes).end).toBe(undefined)
+    expect(everyWay(packets(), Uint8Array.of(0x80, ...bytes)).error?.message).toContain("more than 5 bytes")
+  })
+
+  it("what is not in its shortest form is malformed, unless it may be", () => {
+    expect(everyWay(packets(), Uint8Array.of(0x80, 0x00)).error?.message).toContain("shortest form")
+    const bytes = Uint8Array.of(0x81, 0x80, 0x00, 7)
+    expect(everyWay(packets(), bytes).error).toEqual(
+      new Codec.MalformedFrame({
+        problem: "the length is not in its shortest form",
+        excerpt: "\"\\x81\\x80\\x00\"",
+        fault: "peer"
+      })
+    )
+    expect(everyWay(packets({ overlong: true }), bytes).frames).toEqual([Uint8Array.of(7)])
+    expect(everyWay(packets(), Uint8Array.of(0)).frames).toEqual([new Uint8Array()])
+  })
+
+  it("a length of 49 bits is refused for what it is", () => {
+    const bytes = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f)
+    expect(everyWay(packets({ maxBytes: 7 }), bytes).error).toMatchObject({ _tag: "FrameTooLarge", limit: 65_536 })
+  })
+
+  it("a frame whose length does not fit is not sent", () => {
+    const codec = packets({ maxBytes: 1 })
+    expect(Codec.encodeAll(codec, [new Uint8Array(127)]).length).toBe(128)
+    expect(() => Codec.encodeAll(codec, [new Uint8Array(128)])).toThrow("128 does not fit into a varint of 1 bytes")
+  })
+})
+
 describe("fixed", () => {
   it("a frame of another length cannot be encoded", () => {
     for (const length of [0, 2, 4]) {
@@ -717,6 +799,147 @@ describe("bytes", () => {
   it("a frame is whatever has arrived, and never empty", () => {
     expect(decodePieces(Codec.bytes, [Uint8Array.of(), Uint8Array.of(1, 2), Uint8Array.of(), Uint8Array.of(3)]).frames)
       .toEqual([Uint8Array.of(1, 2), Uint8Array.of(3)])
+  })
+})
+
+/** Lines whose decoder knows no limit. */
+const endlessLines = (): Codec.Decoder<string> & {
+  readonly decodeMany: NonNullable<Codec.Decoder<string>["decodeMany"]>
+} => {
+  let searched = 0
+  const decode = (input: Codec.ByteBuffer): string | undefined => {
+    const at = input.indexOf(10, searched)
+    searched = at === -1 ? input.length : 0
+    if (at === -1) return undefined
+    const line = Buffer.from(input.take(at)).toString("latin1")
+    input.skip(1)
+    return line
+  }
+  return {
+    decode: (input) => {
+      const line = decode(input)
+      return line === undefined ? undefined : Result.succeed(line)
+    },
+    decodeMany: (input, max) => {
+      const lines: Array<string> = []
+      while (lines.length < max) {
+        const line = decode(input)
+        if (line === undefined) break
+        lines.push(line)
+      }
+      return lines
+    }
+  }
+}
+
+const boundedLines = (maxLength: number | undefined, decodesMany: boolean): Codec.Codec<string, string> =>
+  Codec.make<string>({
+    maxLength,
+    decoder: () => decodesMany ? endlessLines() : { decode: endlessLines().decode },
+    encode: (line, into) => {
+      if (maxLength !== undefined && line.length + 1 > maxLength) {
+        return Result.fail(new Codec.FrameTooLarge({ limit: maxLength, excerpt: "", fault: "local" }))
+      }
+      into.bytes(Buffer.from(`${line}\n`, "latin1"))
+    }
+  })
+
+for (const decodesMany of [false, true]) {
+  limited(`a codec of one's own${decodesMany ? " that decodes many at once" : ""}`, {
+    codec: (maxLength) => boundedLines(maxLength, decodesMany),
+    frames: textOf(["a", "b", "é", "\u0000"]),
+    garbage: bytesOf([0x61, 0x0a, 0xe9]),
+    // The limit counts the line feed.
+    ofLength: (bytes) => ascii(bytes - 1)
+  })
+}
+
+describe("make", () => {
+  const refused = (limit: number, excerpt: string) => new Codec.FrameTooLarge({ limit, excerpt, fault: "peer" })
+
+  it("a frame may have 64 KiB on the wire unless told otherwise, and not one byte more", () => {
+    const codec = boundedLines(undefined, false)
+    const longest = utf8(`${ascii(65_535)}\n`)
+    const longer = utf8(`${ascii(65_536)}\n`)
+    for (const cut of [1, 65_535, 65_536]) {
+      expect(decodePieces(codec, [longest.subarray(0, cut), longest.subarray(cut)]).frames).toEqual([ascii(65_535)])
+      expect(decodePieces(codec, [longer.subarray(0, cut), longer.subarray(cut)]).error).toEqual(
+        refused(65_536, `"${ascii(64)}"…`)
+      )
+    }
+    expect(decodePieces(codec, [longest.subarray(0, 65_535)]).end).toBe(undefined)
+    expect(decodePieces(codec, [longer.subarray(0, 65_536)]).end?._tag).toBe("Failed")
+  })
+
+  it("what comes behind the limit makes a frame inside it neither longer nor wrong", () => {
+    for (const decodesMany of [false, true]) {
+      const feed = new Feed(boundedLines(4, decodesMany))
+      feed.input.push(utf8("abc\n\nde\nfgh\nijkl\nm\n"))
+      feed.drain(() => decodesMany ? 3 : 0)
+      expect(feed.frames).toEqual(["abc", "", "de", "fgh"])
+      expect(feed.end).toEqual({ _tag: "Failed", error: refused(4, "\"ijkl\"…") })
+    }
+  })
+
+  it("a decoder never sees more than the limit, so that a frame behind it is not found early", () => {
+    const seen = new Set<number>()
+    const codec = Codec.make<Uint8Array, never>({
+      maxLength: 3,
+      decoder: () => ({
+        decode: (input) => {
+          seen.add(input.length)
+          return input.length === 0 ? undefined : Result.succeed(input.take(input.length))
+        }
+      }),
+      encode: () => {}
+    })
+    expect(decodePieces(codec, [utf8("abcdefgh")]).frames.map(text)).toEqual(["abc", "def", "gh"])
+    expect([...seen]).toEqual([3, 2, 0])
+  })
+
+  it("what is a secret is not shown when it is too long", () => {
+    const codec = Codec.make<string, never>({
+      maxLength: 3,
+      decoder: () => ({ decode: endlessLines().decode, isSecret: (input) => input.at(0) === 0x21 }),
+      encode: () => {}
+    })
+    expect(decodePieces(codec, [utf8("abc")]).error).toEqual(refused(3, "\"abc\"…"))
+    expect(decodePieces(codec, [utf8("!bcd")]).error).toEqual(refused(3, "<redacted>"))
+  })
+
+  it("the limit holds for what is made of the codec", () => {
+    const lines = boundedLines(3, true)
+    const same = { decode: (line: string) => line, encode: (line: string) => line }
+    const made = [
+      Codec.map(lines, same),
+      Codec.mapOrFail(lines, {
+        decode: (line) => Result.succeed(line),
+        encode: (line: string) => Result.succeed(line)
+      }),
+      Codec.schema(lines, Schema.String),
+      Codec.duplex(lines, Codec.lines())
+    ]
+    for (const codec of made) {
+      expect(decodePieces(codec, [utf8("ab\n")]).frames).toEqual(["ab"])
+      expect(decodePieces(codec, [utf8("abc\n")]).error).toEqual(refused(3, "\"abc\"…"))
+    }
+  })
+
+  it("what is made of a codec with a higher limit than the default keeps that", () => {
+    const same = { decode: (line: string) => line, encode: (line: string) => line }
+    const codec = Codec.map(boundedLines(100_001, false), same)
+    expect(decodePieces(codec, [utf8(`${ascii(100_000)}\n`)]).frames).toEqual([ascii(100_000)])
+  })
+
+  it("a limit is a positive number", () => {
+    expect(() => boundedLines(0, false)).toThrow(RangeError)
+    expect(() => boundedLines(NaN, false)).toThrow(RangeError)
+    expect(decodePieces(boundedLines(1, false), [utf8("\n")]).frames).toEqual([""])
+  })
+
+  it("Infinity leaves the decoder as it is", () => {
+    const decoder = endlessLines()
+    expect(Codec.make({ maxLength: Infinity, decoder: () => decoder, encode: () => {} }).decoder()).toBe(decoder)
   })
 })
 
@@ -796,6 +1019,112 @@ describe("duplex", () => {
     const codec = Codec.duplex(Codec.lines(), Codec.lengthPrefixed({ bytes: 1 }))
     expect(decodePieces(codec, [utf8("a\n")]).frames).toEqual(["a"])
     expect(Codec.encodeAll(codec, [Uint8Array.of(7)])).toEqual(Uint8Array.of(1, 7))
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// aggregate
+// ---------------------------------------------------------------------------------------------------------------------
+
+const replyLines = Arbitrary.map(
+  Arbitrary.array(textOf(["a", "-", " ", "é"], 4), { maxLength: 3 }),
+  (texts): readonly [string, ...Array<string>] => {
+    const [first, ...others] = [...texts.map((text) => `250-${text}`), "250 ok"]
+    return [first, ...others]
+  }
+)
+
+const isReplyEnd = (line: string): boolean => line[3] !== "-"
+
+limited<readonly [string, ...Array<string>]>("aggregate, as answers of SMTP", {
+  codec: (maxLength) =>
+    Codec.aggregate(Codec.lines({ ending: "\r\n", maxLength: 2000 }), { isLast: isReplyEnd, maxLength }),
+  frames: replyLines,
+  garbage: bytesOf([...utf8("25-- \r\n\r\n")]),
+  // The limit counts the endings.
+  ofLength: (bytes) => ["250-a", `250 ${ascii(bytes - 13)}`]
+})
+
+laws(
+  "aggregate, of frames behind their length",
+  Codec.aggregate(Codec.lengthPrefixed({ bytes: 2, maxLength: 100 }), { isLast: (_, index) => index === 1 }),
+  Arbitrary.map(bytesOf(anyByte, 6), (bytes) => [bytes, bytes] as const),
+  {}
+)
+
+describe("aggregate", () => {
+  const replies = (maxLength?: number) =>
+    Codec.lines({ ending: "\r\n", maxLength: 12 }).pipe(Codec.aggregate({ isLast: isReplyEnd, maxLength }))
+  const refused = (limit: number, excerpt: string) => new Codec.FrameTooLarge({ limit, excerpt, fault: "peer" })
+
+  it("the parts stay unread until the last one is there", () => {
+    const feed = new Feed(replies())
+    feed.input.push(utf8("250-a\r\n250-b\r\n25"))
+    feed.drain()
+    expect([feed.frames, feed.input.length]).toEqual([[], 16])
+    feed.input.push(utf8("0 c\r\n2"))
+    feed.drain()
+    expect([feed.frames, feed.input.length]).toEqual([[["250-a", "250-b", "250 c"]], 1])
+  })
+
+  it("the whole may have as many bytes as it is told, and not one more", () => {
+    const bytes = utf8("250-a\r\n250 b\r\n")
+    for (const pieces of [...splits(bytes), [bytes]]) {
+      expect(decodePieces(replies(14), pieces).frames).toEqual([["250-a", "250 b"]])
+      expect(decodePieces(replies(13), pieces).error).toEqual(refused(13, "\"250-a\\r\\n250 b\\r\"…"))
+    }
+    expect(Codec.encodeAll(replies(14), [["250-a", "250 b"]])).toEqual(bytes)
+    expect(() => Codec.encodeAll(replies(13), [["250-a", "250 b"]])).toThrow("limit of 13 bytes")
+  })
+
+  it("each part keeps the limit of its codec", () => {
+    const tooLong = utf8(`250-a\r\n250-${ascii(9)}`)
+    for (const pieces of splits(tooLong)) {
+      expect(decodePieces(replies(), pieces).error).toEqual(refused(12, `"250-${ascii(8)}"…`))
+    }
+    expect(decodePieces(replies(), [utf8(`250-a\r\n250 ${ascii(8)}\r\n`)]).frames.length).toBe(1)
+  })
+
+  it("64 KiB are the limit of the whole unless told otherwise", () => {
+    const bytes = (parts: number) => utf8("250-aa\r\n".repeat(parts) + "250 aa\r\n")
+    expect(decodePieces(replies(), [bytes(8191)]).frames[0].length).toBe(8192)
+    expect(decodePieces(replies(), [bytes(8192)]).error).toMatchObject({ _tag: "FrameTooLarge", limit: 65_536 })
+  })
+
+  it("what the other side would take for something else is not sent", () => {
+    expect(() => Codec.encodeAll(replies(), [["250-a"]])).toThrow("the last frame does not end it")
+    expect(() => Codec.encodeAll(replies(), [["250 a", "250-b", "250 c"]])).toThrow(
+      "frame 0 ends it, and 2 come behind"
+    )
+    expect(() => Codec.encodeAll(replies(), [["250-a", "250 b\r\n"]])).toThrow("a line must not contain its ending")
+  })
+
+  it("is a secret where one of its parts is", () => {
+    const lines = Codec.lines()
+    const codec = Codec.aggregate(
+      Codec.make<string>({
+        decoder: () => {
+          const decoder = lines.decoder()
+          return {
+            decode: (input) => decoder.decode(input),
+            isSecret: (input) => input.length > 0 && input.at(0) === 0x21
+          }
+        },
+        encode: lines.encode
+      }),
+      { isLast: (line) => line === "" }
+    )
+    const decoder = codec.decoder()
+    const input = new ByteBuffer()
+    const secretAfter = (said: string) => {
+      input.push(utf8(said))
+      decoder.decode(input)
+      return decoder.isSecret?.(input)
+    }
+    expect(secretAfter("a\n")).toBe(false)
+    expect(secretAfter("!b")).toBe(true)
+    expect(secretAfter("\nc\n")).toBe(true)
+    expect(secretAfter("\nd\n")).toBe(false)
   })
 })
 

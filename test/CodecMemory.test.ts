@@ -298,6 +298,17 @@ for (const [rung, socketOf] of Object.entries(rungs)) {
   })
 }
 
+it.effect("the memory is there behind Codec.aggregate, also where one of a frame's lines cannot be encoded", () =>
+  Effect.gen(function*() {
+    const [here, there] = yield* MemorySocket.pair()
+    const paragraphs = Transport.framed(Codec.aggregate(numbered, { isLast: (line) => line === "." }))
+    const a = yield* Effect.provideService(paragraphs, Socket.Socket, here)
+    const b = yield* Effect.provideService(paragraphs, Socket.Socket, there)
+    yield* Effect.flip(a.sendAll([["a", "."], ["b", "no", "."]]))
+    yield* a.sendAll([["c", "."], ["d", "e", "."]])
+    expect([yield* b.receive, yield* b.receive]).toEqual([["c", "."], ["d", "e", "."]])
+  }))
+
 it.effect("each connection of a codec has a memory of its own", () =>
   Effect.gen(function*() {
     for (let i = 0; i < 2; i++) {

@@ -14,10 +14,10 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Codec from "../Codec.ts"
+import * as Excerpt from "../Excerpt.ts"
 import * as Handshake from "../Handshake.ts"
 import { type HandshakeError, InvalidGreeting, isReason, type Reason, Rejected, Timeout } from "../HandshakeError.ts"
 import { implOf } from "../internal/connection/transport.ts"
-import * as Excerpt from "../internal/text/excerpt.ts"
 import * as Middleware from "../Middleware.ts"
 import * as Protocol from "../Protocol.ts"
 import * as Transport from "../Transport.ts"
@@ -289,6 +289,7 @@ export const codec = (options?: {
   }
   const peerMaxFrameSize = options?.peerMaxFrameSize ?? defaultSettings.maxFrameSize
   return Codec.make<Frame>({
+    maxLength: Infinity, // the decoder has its limits
     decoder: () => new FrameDecoder(limits),
     encode: (frame, into) => Frames.encode(frame, peerMaxFrameSize, into)
   })

@@ -12,7 +12,7 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
 import type * as SocketServer from "effect/socket/SocketServer"
-import { concat } from "../internal/bytes/bytes.ts"
+import { concat } from "../internal/bytes/primitives.ts"
 import * as NetworkServer from "./internal/networkServer.ts"
 
 /**

@@ -8,9 +8,9 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Codec from "../../Codec.ts"
+import * as Excerpt from "../../Excerpt.ts"
 import { ConnectionClosed, type Reason, TransportError, Truncated } from "../../TransportError.ts"
-import { ByteBuffer } from "../bytes/bytes.ts"
-import * as Excerpt from "../text/excerpt.ts"
+import { ByteBuffer } from "../bytes/buffer.ts"
 
 /**
  * The bytes of one connection. They outlive every decoder, so that a codec switch finds what the last one left.

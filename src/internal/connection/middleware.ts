@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Transport from "../../Transport.ts"
 import type { TransportError } from "../../TransportError.ts"
-import { ByteWriter } from "../bytes/bytes.ts"
+import { ByteWriter } from "../bytes/writer.ts"
 import type { Connection, Reader } from "./connection.ts"
 import { implOf, type Interceptor, type TransportImpl } from "./transport.ts"
 

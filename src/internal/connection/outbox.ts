@@ -15,7 +15,7 @@
  */
 import * as Result from "effect/Result"
 import type * as Codec from "../../Codec.ts"
-import { ByteWriter } from "../bytes/bytes.ts"
+import { ByteWriter } from "../bytes/writer.ts"
 import type { Outgoing } from "./connection.ts"
 
 interface Waiting {

@@ -7,7 +7,7 @@ import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { TransportError } from "../../TransportError.ts"
-import { ByteWriter } from "../bytes/bytes.ts"
+import { ByteWriter } from "../bytes/writer.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 
 type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>

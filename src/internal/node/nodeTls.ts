@@ -11,10 +11,10 @@ import { X509Certificate } from "node:crypto"
 import * as NodeNet from "node:net"
 import type { Duplex } from "node:stream"
 import * as NodeTls from "node:tls"
+import * as Excerpt from "../../Excerpt.ts"
 import type * as Peer from "../../Peer.ts"
 import type * as Transport from "../../Transport.ts"
 import { TlsFailure, type TlsFailureKind } from "../../TransportError.ts"
-import * as Excerpt from "../text/excerpt.ts"
 
 export type Options = Transport.TlsClientOptions | Transport.TlsServerOptions
 

@@ -4,7 +4,7 @@
  * @internal
  */
 import * as Result from "effect/Result"
-import { concat } from "../bytes/bytes.ts"
+import { concat } from "../bytes/primitives.ts"
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 const encoder = new TextEncoder()

@@ -50,7 +50,11 @@ export class Connection {
       return result
     }
     // Made for one connection, as both halves know of each other.
-    this.codec = Codec.make<Received, Sent>({ decoder: () => ({ decode }), encoder: () => this.sending })
+    this.codec = Codec.make<Received, Sent>({
+      maxLength: Infinity, // the decoder has its limits
+      decoder: () => ({ decode }),
+      encoder: () => this.sending
+    })
   }
 
   /** The last stream that the peer has begun. */

@@ -5,7 +5,7 @@
  */
 import * as Result from "effect/Result"
 import * as Codec from "../../Codec.ts"
-import * as Excerpt from "../../internal/text/excerpt.ts"
+import * as Excerpt from "../../Excerpt.ts"
 import { nameOf, unencodable, violation } from "./errorCode.ts"
 import * as Settings from "./settings.ts"
 

@@ -4,7 +4,7 @@
  * @internal
  */
 import type * as Codec from "../../Codec.ts"
-import * as Excerpt from "../../internal/text/excerpt.ts"
+import * as Excerpt from "../../Excerpt.ts"
 
 export const preface = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 

@@ -3,7 +3,7 @@
  *
  * @internal
  */
-import { decodeUtf8, indexOf } from "../../internal/bytes/bytes.ts"
+import { decodeUtf8, indexOf } from "../../Bytes.ts"
 
 const encoder = new TextEncoder()
 

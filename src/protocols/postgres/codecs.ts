@@ -7,7 +7,7 @@
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Codec from "../../Codec.ts"
-import * as Excerpt from "../../internal/text/excerpt.ts"
+import * as Excerpt from "../../Excerpt.ts"
 import { BodyReader, BodyWriter } from "./bytes.ts"
 import type * as Messages from "./messages.ts"
 import { describe, optionalFields } from "./messages.ts"
@@ -161,6 +161,7 @@ const encodeStartup = (
 
 /** What a client says before the first typed message. */
 export const startup: Codec.Codec<Messages.StartupPacket, Messages.StartupPacket> = Codec.make({
+  maxLength: maxStartupLength,
   decoder: () => startupDecoder,
   encode: encodeStartup
 })
@@ -225,6 +226,8 @@ const messages = <In extends Messages.Message, Out extends Messages.Message>(
     isSecret: direction.isSecret
   }
   return Codec.make<In, Out>({
+    // Each type has its own, which its length is checked against.
+    maxLength: Infinity,
     decoder: () => decoder,
     encode: (frame, into) => {
       const writer = new BodyWriter()

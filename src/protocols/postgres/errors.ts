@@ -5,8 +5,8 @@
  * @internal
  */
 import * as Schema from "effect/Schema"
+import * as Excerpt from "../../Excerpt.ts"
 import * as HandshakeError from "../../HandshakeError.ts"
-import * as Excerpt from "../../internal/text/excerpt.ts"
 import type { ErrorFields, ErrorResponse } from "./messages.ts"
 
 /** How much of a field is kept: it may have been said by anybody. */

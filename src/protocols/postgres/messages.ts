@@ -6,7 +6,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import * as Excerpt from "../../internal/text/excerpt.ts"
+import * as Excerpt from "../../Excerpt.ts"
 
 /** The fields of an error or a notice that the manual names (54.8); others are not kept, as it asks for. */
 export interface ErrorFields {

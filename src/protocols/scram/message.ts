@@ -9,8 +9,8 @@
  */
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
-import { concat, decodeUtf8, utf8Length } from "../../internal/bytes/bytes.ts"
-import * as Excerpt from "../../internal/text/excerpt.ts"
+import { concat, decodeUtf8, utf8Length } from "../../Bytes.ts"
+import * as Excerpt from "../../Excerpt.ts"
 
 /** RFC 5802 7, server-error-value, without extensions. */
 export const serverErrorValues = [

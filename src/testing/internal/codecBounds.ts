@@ -5,8 +5,9 @@
  */
 import * as Result from "effect/Result"
 import type * as Codec from "../../Codec.ts"
-import { ByteWriter, concat } from "../../internal/bytes/bytes.ts"
-import * as Excerpt from "../../internal/text/excerpt.ts"
+import * as Excerpt from "../../Excerpt.ts"
+import { concat } from "../../internal/bytes/primitives.ts"
+import { ByteWriter } from "../../internal/bytes/writer.ts"
 import * as Cases from "./codecCases.ts"
 import { type Check, cycle, isDecoded, type Limit, type Subject } from "./codecSubject.ts"
 import { plural, shownBytes, shownEnd, shownFrame, shownFrames, shownOutcome, shownResult } from "./codecWords.ts"

@@ -7,7 +7,8 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../Codec.ts"
-import { ByteWriter, concat } from "../../internal/bytes/bytes.ts"
+import { concat } from "../../internal/bytes/primitives.ts"
+import { ByteWriter } from "../../internal/bytes/writer.ts"
 
 /** One case of every law, so that the token of a failure means the same in each of them. */
 export interface Case<Out> {

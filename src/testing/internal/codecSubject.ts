@@ -5,7 +5,7 @@
  */
 import * as Equal from "effect/Equal"
 import type * as Codec from "../../Codec.ts"
-import { concat } from "../../internal/bytes/bytes.ts"
+import { concat } from "../../internal/bytes/primitives.ts"
 import * as Cases from "./codecCases.ts"
 import { errorText } from "./codecWords.ts"
 import { type Decoded, decodePieces, type Takes } from "./countingBuffer.ts"

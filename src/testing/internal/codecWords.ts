@@ -5,8 +5,8 @@
  */
 import * as Formatter from "effect/Formatter"
 import * as Result from "effect/Result"
-import { concat } from "../../internal/bytes/bytes.ts"
-import * as Excerpt from "../../internal/text/excerpt.ts"
+import * as Excerpt from "../../Excerpt.ts"
+import { concat } from "../../internal/bytes/primitives.ts"
 import { type Decoded, type End, isCodecError, Thrown } from "./countingBuffer.ts"
 
 const most = 48

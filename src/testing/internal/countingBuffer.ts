@@ -6,7 +6,7 @@
 import * as Result from "effect/Result"
 import type * as Codec from "../../Codec.ts"
 import { FrameTooLarge, MalformedFrame } from "../../Codec.ts"
-import { ByteBuffer } from "../../internal/bytes/bytes.ts"
+import { ByteBuffer } from "../../internal/bytes/buffer.ts"
 
 export class CountingBuffer implements Codec.ByteBuffer {
   private readonly inner = new ByteBuffer()

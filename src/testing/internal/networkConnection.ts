@@ -11,7 +11,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import { concat } from "../../internal/bytes/bytes.ts"
+import { concat } from "../../internal/bytes/primitives.ts"
 import { type Arrival, type End, type Failure, Link, type LinkRules } from "./networkLink.ts"
 
 type Pulled = NonEmptyReadonlyArray<Uint8Array>

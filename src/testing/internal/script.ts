@@ -79,6 +79,7 @@ export const draw = (conversation: ReadonlyArray<string>, { actual, column, expe
 /** Takes exactly these bytes, and none of them once one is another. */
 const literal = (expected: Uint8Array): Codec.Codec<Uint8Array, never> =>
   Codec.make<Uint8Array, never>({
+    maxLength: Infinity, // it takes no more than is expected
     decoder: () => {
       let same = 0
       return {

@@ -29,7 +29,7 @@
  *
  * @internal
  */
-import { concat } from "../../internal/bytes/bytes.ts"
+import { concat } from "../../internal/bytes/primitives.ts"
 import { Fifo } from "./networkFifo.ts"
 
 /** What befalls a direction when so many of its bytes have arrived. */

@@ -4,7 +4,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Codec from "../../../src/Codec.ts"
-import { concat } from "../../../src/internal/bytes/bytes.ts"
+import { concat } from "../../../src/internal/bytes/primitives.ts"
 import * as Http2 from "../../../src/protocols/Http2.ts"
 import { raw } from "./frames.ts"
 

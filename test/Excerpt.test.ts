@@ -2,8 +2,8 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as Excerpt from "../../../src/internal/text/excerpt.ts"
-import { join, utf8 } from "../../support/conversation.ts"
+import * as Excerpt from "../src/Excerpt.ts"
+import { join, utf8 } from "./support/conversation.ts"
 
 // Controls, bidi controls, line separators, what has no width, and half a surrogate pair.
 const unprintable = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\p{Cs}\u200b-\u200d\u2060\ufeff]/u

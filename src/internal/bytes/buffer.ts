@@ -1,94 +1,14 @@
 /**
- * The two byte containers that codecs work on. No Effect, no sockets.
+ * What was received and not yet read.
  *
  * @internal
  */
-import type * as Codec from "../../Codec.ts"
+import { concat, decodeUtf8, indexOf, isContinuation, lastIndexOf, sequenceLength } from "./primitives.ts"
 
 const empty = new Uint8Array(0)
 
 // A connection that is idle has none of all this, and there are thousands of those. It is never changed.
 const none: ReadonlyArray<never> = []
-
-const encoder = new TextEncoder()
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Searching bytes, and bytes as text. What every platform has is several times slower than what Node has.
-// ---------------------------------------------------------------------------------------------------------------------
-
-interface Primitives {
-  /** The index of the first such byte at or after `from`, or -1. */
-  readonly indexOf: (bytes: Uint8Array, byte: number, from: number) => number
-  /** The index of the last such byte, or -1. */
-  readonly lastIndexOf: (bytes: Uint8Array, byte: number) => number
-  /** The bytes in `[from, to)` as text; undefined where they are not UTF-8, or too many for a string. */
-  readonly decodeUtf8: (bytes: Uint8Array, from: number, to: number) => string | undefined
-  /** How many bytes a text takes in UTF-8. */
-  readonly utf8Length: (text: string) => number
-}
-
-/** What every platform has. */
-export const portable: Primitives = {
-  indexOf: (bytes, byte, from) => bytes.indexOf(byte, from),
-  lastIndexOf: (bytes, byte) => bytes.lastIndexOf(byte),
-  decodeUtf8: (bytes, from, to) => {
-    try {
-      return strictUtf8.decode(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to))
-    } catch {
-      return undefined
-    }
-  },
-  utf8Length: (text) => encoder.encode(text).length
-}
-
-/** The part of Node's `Buffer` that is used here. Its methods serve any Uint8Array. */
-export interface NodeBuffer {
-  readonly byteLength: (text: string) => number
-  readonly prototype: {
-    readonly indexOf: (this: Uint8Array, byte: number, from: number) => number
-    readonly lastIndexOf: (this: Uint8Array, byte: number) => number
-    readonly utf8Slice: (this: Uint8Array, from: number, to: number) => string
-  }
-}
-
-const onNode = ({ byteLength, prototype: { indexOf, lastIndexOf, utf8Slice } }: NodeBuffer): Primitives => ({
-  indexOf: (bytes, byte, from) => indexOf.call(bytes, byte, from),
-  lastIndexOf: (bytes, byte) => lastIndexOf.call(bytes, byte),
-  decodeUtf8: (bytes, from, to) => {
-    try {
-      const text = utf8Slice.call(bytes, from, to)
-      // It replaces what is not UTF-8 by U+FFFD, which the bytes may have said themselves.
-      return text.includes("\ufffd") ? portable.decodeUtf8(bytes, from, to) : text
-    } catch {
-      return undefined
-    }
-  },
-  utf8Length: byteLength
-})
-
-/** Whether these do as the portable ones, for a plain Uint8Array that is a part of something larger. */
-const areSound = ({ decodeUtf8, indexOf, lastIndexOf, utf8Length }: Primitives): boolean => {
-  try {
-    const bytes = Uint8Array.of(0, 0xef, 0xbb, 0xbf, 0x61, 0x61, 0xc3, 0xa9, 0).subarray(1, 8)
-    return indexOf(bytes, 0x61, 4) === 4 && indexOf(bytes, 0, 0) === -1 &&
-      lastIndexOf(bytes, 0x61) === 4 && lastIndexOf(bytes, 0) === -1 &&
-      decodeUtf8(bytes, 0, 7) === "\ufeffaa\u00e9" && decodeUtf8(bytes, 4, 6) === undefined &&
-      utf8Length("\u00e9\u99ac") === 5
-  } catch {
-    return false
-  }
-}
-
-/** What Node has, where it is there and does what is expected of it. */
-export const choose = ({ Buffer }: { readonly Buffer?: NodeBuffer }): Primitives => {
-  if (Buffer === undefined) return portable
-  const native = onNode(Buffer)
-  return areSound(native) ? native : portable
-}
-
-// This module knows of no platform by its types.
-export const { decodeUtf8, indexOf, lastIndexOf, utf8Length } = choose(globalThis as { readonly Buffer?: NodeBuffer })
 
 /** So few bytes are searched faster here than by a call. */
 const near = 16
@@ -111,21 +31,12 @@ const findLast = (bytes: Uint8Array, byte: number, from: number, to: number): nu
   return found === -1 ? -1 : from + found
 }
 
-export const isContinuation = (byte: number): boolean => (byte & 0xc0) === 0x80
-
-/** How many bytes a UTF-8 sequence has that begins with this one. */
-const sequenceLength = (lead: number): number => lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1
-
 /** How many bytes in front of `to` begin a UTF-8 sequence and do not finish it. */
 const unfinished = (bytes: Uint8Array, from: number, to: number): number => {
   let at = to - 1
   while (at > from && at > to - 3 && isContinuation(bytes[at])) at--
   return at >= from && sequenceLength(bytes[at]) > to - at ? to - at : 0
 }
-
-// ---------------------------------------------------------------------------------------------------------------------
-// What was received
-// ---------------------------------------------------------------------------------------------------------------------
 
 /** So many chunks that are no longer than this on average are merged. */
 const manyChunks = 64
@@ -145,7 +56,7 @@ const smallChunk = 1024
  * constant per byte, for the front grows by doubling. Bytes that were handed out are never written again, so a frame may
  * keep the view that `take` gave it.
  */
-export class ByteBuffer implements Codec.ByteBuffer {
+export class ByteBuffer {
   private store: Uint8Array = empty
   private start = 0
   private end = 0
@@ -349,111 +260,4 @@ class TextPieces {
   finish(): string | undefined {
     return this.count === 0 ? this.text : undefined
   }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// What is to be sent
-// ---------------------------------------------------------------------------------------------------------------------
-
-/**
- * What encoders write to. Text stays text for as long as nothing but text was written, because handing one string to
- * the socket is cheaper than encoding it first; and its pieces are joined at the end, because a string that was put
- * together piece by piece has to be taken apart again to be written.
- */
-export class ByteWriter implements Codec.ByteWriter {
-  private parts: Array<string | Uint8Array> | undefined = undefined
-  private texts: Array<string> = []
-  private markedParts = 0
-  private markedTexts = this.texts
-  private markedCount = 0
-
-  string(text: string): void {
-    this.texts.push(text)
-  }
-
-  bytes(bytes: Uint8Array): void {
-    if (bytes.length === 0) return
-    this.flushText()
-    this.append(bytes)
-  }
-
-  uint(value: number, width: number, endian: "big" | "little"): void {
-    const bytes = new Uint8Array(width)
-    putUint(bytes, 0, value, width, endian)
-    this.bytes(bytes)
-  }
-
-  private flushText(): void {
-    if (this.texts.length === 0) return
-    const text = this.texts.length === 1 ? this.texts[0] : this.texts.join("")
-    this.texts = []
-    if (text !== "") this.append(text)
-  }
-
-  private append(part: string | Uint8Array): void {
-    if (this.parts === undefined) this.parts = [part]
-    else this.parts.push(part)
-  }
-
-  /** A point to return to, by `reset`, when the frame that is being written turns out to be unencodable. */
-  mark(): void {
-    this.markedParts = this.parts?.length ?? 0
-    this.markedTexts = this.texts
-    this.markedCount = this.texts.length
-  }
-
-  reset(): void {
-    // Text that was flushed since the mark went into the parts that are dropped here.
-    if (this.parts !== undefined) this.parts.length = this.markedParts
-    this.texts = this.markedTexts
-    this.texts.length = this.markedCount
-  }
-
-  /** What was written, in order, for one write; empties the writer. */
-  finish(): Array<string | Uint8Array> {
-    // One text is the common case.
-    if (this.parts === undefined && this.texts.length === 1) {
-      const text = this.texts.pop()!
-      return text === "" ? [] : [text]
-    }
-    this.flushText()
-    const parts = this.parts
-    this.parts = undefined
-    // It would keep what was said.
-    this.markedTexts = this.texts
-    return parts ?? []
-  }
-
-  /** What was written, as one array of bytes; empties the writer. */
-  finishBytes(): Uint8Array {
-    return concat(this.finish().map((part) => typeof part === "string" ? encoder.encode(part) : part))
-  }
-}
-
-/** Puts an unsigned integer of `width` bytes. */
-export const putUint = (
-  into: Uint8Array,
-  at: number,
-  value: number,
-  width: number,
-  endian: "big" | "little"
-): void => {
-  let rest = value
-  for (let i = 0; i < width; i++) {
-    into[at + (endian === "big" ? width - 1 - i : i)] = rest % 256
-    rest = Math.floor(rest / 256)
-  }
-}
-
-export const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
-  if (chunks.length === 1) return chunks[0]
-  let length = 0
-  for (const chunk of chunks) length += chunk.length
-  const out = new Uint8Array(length)
-  let at = 0
-  for (const chunk of chunks) {
-    out.set(chunk, at)
-    at += chunk.length
-  }
-  return out
 }

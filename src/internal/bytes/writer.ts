@@ -1,0 +1,83 @@
+/**
+ * What is to be sent.
+ *
+ * @internal
+ */
+import { concat, putUint } from "./primitives.ts"
+
+const encoder = new TextEncoder()
+
+/**
+ * What encoders write to. Text stays text for as long as nothing but text was written, because handing one string to
+ * the socket is cheaper than encoding it first; and its pieces are joined at the end, because a string that was put
+ * together piece by piece has to be taken apart again to be written.
+ */
+export class ByteWriter {
+  private parts: Array<string | Uint8Array> | undefined = undefined
+  private texts: Array<string> = []
+  private markedParts = 0
+  private markedTexts = this.texts
+  private markedCount = 0
+
+  string(text: string): void {
+    this.texts.push(text)
+  }
+
+  bytes(bytes: Uint8Array): void {
+    if (bytes.length === 0) return
+    this.flushText()
+    this.append(bytes)
+  }
+
+  uint(value: number, width: number, endian: "big" | "little"): void {
+    const bytes = new Uint8Array(width)
+    putUint(bytes, 0, value, width, endian)
+    this.bytes(bytes)
+  }
+
+  private flushText(): void {
+    if (this.texts.length === 0) return
+    const text = this.texts.length === 1 ? this.texts[0] : this.texts.join("")
+    this.texts = []
+    if (text !== "") this.append(text)
+  }
+
+  private append(part: string | Uint8Array): void {
+    if (this.parts === undefined) this.parts = [part]
+    else this.parts.push(part)
+  }
+
+  /** A point to return to, by `reset`, when the frame that is being written turns out to be unencodable. */
+  mark(): void {
+    this.markedParts = this.parts?.length ?? 0
+    this.markedTexts = this.texts
+    this.markedCount = this.texts.length
+  }
+
+  reset(): void {
+    // Text that was flushed since the mark went into the parts that are dropped here.
+    if (this.parts !== undefined) this.parts.length = this.markedParts
+    this.texts = this.markedTexts
+    this.texts.length = this.markedCount
+  }
+
+  /** What was written, in order, for one write; empties the writer. */
+  finish(): Array<string | Uint8Array> {
+    // One text is the common case.
+    if (this.parts === undefined && this.texts.length === 1) {
+      const text = this.texts.pop()!
+      return text === "" ? [] : [text]
+    }
+    this.flushText()
+    const parts = this.parts
+    this.parts = undefined
+    // It would keep what was said.
+    this.markedTexts = this.texts
+    return parts ?? []
+  }
+
+  /** What was written, as one array of bytes; empties the writer. */
+  finishBytes(): Uint8Array {
+    return concat(this.finish().map((part) => typeof part === "string" ? encoder.encode(part) : part))
+  }
+}
