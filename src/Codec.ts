@@ -123,8 +123,8 @@ export interface Codec<out In, in Out> extends Pipeable {
    */
   readonly encode: (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
   /**
-   * For codecs without a memory that encode many frames faster than one by one: appends all of them and returns true, or appends none and
-   * returns false where one of them may not be encodable, and `encode` says which.
+   * For codecs without a memory that encode many frames faster than one by one: appends all of them and returns true, or
+   * appends none and returns false where one of them may not be encodable, and `encode` says which.
    */
   readonly encodeMany?: ((frames: ReadonlyArray<Out>, into: ByteWriter) => boolean) | undefined
 }
