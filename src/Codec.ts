@@ -9,7 +9,7 @@
  * @since 0.1.0
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import { dual } from "effect/Function"
+import { dual, identity } from "effect/Function"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -19,6 +19,7 @@ import { ByteWriter as ByteWriterImpl } from "./internal/bytes/writer.ts"
 import * as Aggregate from "./internal/codec/aggregate.ts"
 import { bounded } from "./internal/codec/bounded.ts"
 import * as Delimited from "./internal/codec/delimited.ts"
+import * as Encoding from "./internal/codec/encoding.ts"
 import { unencodable } from "./internal/codec/failures.ts"
 import * as Fixed from "./internal/codec/fixed.ts"
 import type { Reader, Reading } from "./internal/codec/gen.ts"
@@ -30,6 +31,7 @@ import {
   type CodecError,
   type Decoder,
   defaultMaxLength,
+  type Encoder,
   MalformedFrame,
   type Parts
 } from "./internal/codec/model.ts"
@@ -41,6 +43,7 @@ export {
   type CodecError,
   type Decoder,
   defaultMaxLength,
+  type Encoder,
   Fault,
   FrameTooLarge,
   MalformedFrame
@@ -70,17 +73,58 @@ export {
  * console.log(Codec.decodeAll(pairs, Uint8Array.of(1, 2, 3, 4))) // => [ [ 1, 2 ], [ 3, 4 ] ]
  * ```
  *
+ * **Example** (A codec with a memory: each byte has its number before it)
+ *
+ * ```ts
+ * import { Codec } from "effect-handshake"
+ * import { Result } from "effect"
+ *
+ * const numbered = Codec.make<number>({
+ *   decoder: () => {
+ *     let due = 0
+ *     return {
+ *       decode: (input) => {
+ *         if (input.length < 2) return undefined
+ *         const [number, value] = input.take(2)
+ *         return number === due++ % 256
+ *           ? Result.succeed(value)
+ *           : Result.fail(new Codec.MalformedFrame({ problem: "one is missing", excerpt: `${number}`, fault: "peer" }))
+ *       }
+ *     }
+ *   },
+ *   encoder: () => {
+ *     let next = 0
+ *     return {
+ *       encode: (value, into) => into.bytes(Uint8Array.of(next++ % 256, value)),
+ *       checkpoint: () => {
+ *         const before = next
+ *         return () => {
+ *           next = before
+ *         }
+ *       }
+ *     }
+ *   }
+ * })
+ *
+ * console.log(Codec.encodeAll(numbered, [7, 7])) // => Uint8Array(4) [ 0, 7, 1, 7 ]
+ * ```
+ *
  * @category models
  * @since 0.1.0
  */
 export interface Codec<out In, in Out> extends Pipeable {
   /** Makes the decoder of one connection. */
   readonly decoder: () => Decoder<In>
-  /** Appends a frame to `into`, or returns why it cannot. What it wrote before it failed is not sent. */
+  /** For a codec with a memory: makes the encoder of one connection. */
+  readonly encoder?: (() => Encoder<Out>) | undefined
+  /**
+   * Appends a frame to `into`, or returns why it cannot. What it wrote before it failed is not sent. That of a codec with a
+   * memory encodes a frame as if it were the first of a connection.
+   */
   readonly encode: (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
   /**
-   * For codecs that encode many frames faster than one by one: appends all of them and returns true, or appends none and
-   * returns false where one of them may not be encodable, and `encode` says which.
+   * For codecs without a memory that encode many frames faster than one by one: appends all of them and returns true, or
+   * appends none and returns false where one of them may not be encodable, and `encode` says which.
    */
   readonly encodeMany?: ((frames: ReadonlyArray<Out>, into: ByteWriter) => boolean) | undefined
 }
@@ -89,6 +133,9 @@ export interface Codec<out In, in Out> extends Pipeable {
  * Makes a codec of a decoder and an encoder.
  *
  * **Details**
+ *
+ * A codec without a memory has an `encode`, and an `encodeMany` where it can; one with a memory has an `encoder`, which makes
+ * an {@link Encoder} for each connection.
  *
  * `maxLength` is how many bytes a frame may have on the wire, with all that the decoder takes for it; the default is 64 KiB. A
  * decoder that has that many and asks for more fails as `FrameTooLarge`. It never sees more of them at once, so the bound is
@@ -99,23 +146,32 @@ export interface Codec<out In, in Out> extends Pipeable {
  * @category constructors
  * @since 0.1.0
  */
-export const make = <In, Out = In>(options: {
-  readonly decoder: () => Decoder<In>
-  readonly encode: (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
-  readonly encodeMany?: ((frames: ReadonlyArray<Out>, into: ByteWriter) => boolean) | undefined
-  readonly maxLength?: number | undefined
-}): Codec<In, Out> =>
-  fromParts({ ...options, decoder: bounded(options.decoder, options.maxLength ?? defaultMaxLength) })
+export const make = <In, Out = In>(
+  options: Parts<In, Out> & { readonly maxLength?: number | undefined }
+): Codec<In, Out> => fromParts({ ...options, decoder: bounded(options.decoder, options.maxLength ?? defaultMaxLength) })
 
 /** For decoders that are bounded already. */
 const fromParts = <In, Out>(options: Parts<In, Out>): Codec<In, Out> => ({
   decoder: options.decoder,
-  encode: options.encode,
+  encoder: options.encoder,
+  encode: Encoding.first(options),
   encodeMany: options.encodeMany,
   pipe() {
     return pipeArguments(this, arguments)
   }
 })
+
+/**
+ * The encoder of one connection, of a codec with a memory or without.
+ *
+ * **When to use**
+ *
+ * Use in tests and in combinators. A connection encodes through `Transport`.
+ *
+ * @category testing
+ * @since 0.1.0
+ */
+export const encoderOf = <Out>(codec: Codec<unknown, Out>): Encoder<Out> => Encoding.encoderOf(codec)
 
 /**
  * Makes a codec whose decoder is written from top to bottom: a generator that reads a frame, and waits wherever bytes are
@@ -386,16 +442,19 @@ export const mapOrFail: {
         ...(decoder.isSecret && { isSecret: (input) => decoder.isSecret!(input) })
       }
     },
-    encode: (frame, into) => {
-      const result = options.encode(frame)
-      return Result.isSuccess(result)
-        ? self.encode(result.success, into)
-        : Result.fail(unencodable(result.failure, frame))
-    },
-    encodeMany: self.encodeMany && ((frames, into) => {
-      const results = frames.map((frame) => options.encode(frame))
-      return results.every(Result.isSuccess) && self.encodeMany!(results.map(({ success }) => success), into)
-    })
+    ...Encoding.by<Out, Out2>(
+      self,
+      (encode) => (frame, into) => {
+        const result = options.encode(frame)
+        return Result.isSuccess(result)
+          ? encode(result.success, into)
+          : Result.fail(unencodable(result.failure, frame))
+      },
+      (encodeMany) => (frames, into) => {
+        const results = frames.map((frame) => options.encode(frame))
+        return results.every(Result.isSuccess) && encodeMany(results.map(({ success }) => success), into)
+      }
+    )
   }))
 
 /**
@@ -433,9 +492,11 @@ export const map: {
         ...(decoder.isSecret && { isSecret: (input) => decoder.isSecret!(input) })
       }
     },
-    encode: (frame, into) => self.encode(options.encode(frame), into),
-    encodeMany: self.encodeMany &&
-      ((frames, into) => self.encodeMany!(frames.map((frame) => options.encode(frame)), into))
+    ...Encoding.by<Out, Out2>(
+      self,
+      (encode) => (frame, into) => encode(options.encode(frame), into),
+      (encodeMany) => (frames, into) => encodeMany(frames.map((frame) => options.encode(frame)), into)
+    )
   }))
 
 /**
@@ -546,7 +607,7 @@ export const aggregate: {
  * @since 0.1.0
  */
 export const duplex = <In, Out>(decoderOf: Codec<In, never>, encoderOf: Codec<unknown, Out>): Codec<In, Out> =>
-  fromParts<In, Out>({ decoder: decoderOf.decoder, encode: encoderOf.encode, encodeMany: encoderOf.encodeMany })
+  fromParts<In, Out>({ decoder: decoderOf.decoder, ...Encoding.by<Out, Out>(encoderOf, identity, identity) })
 
 /**
  * Decodes every complete frame of some bytes with a fresh decoder; throws the `CodecError` where there is one.
@@ -583,8 +644,9 @@ export const decodeAll = <In>(codec: Codec<In, never>, bytes: Uint8Array): Array
  */
 export const encodeAll = <Out>(codec: Codec<unknown, Out>, frames: Iterable<Out>): Uint8Array => {
   const into = new ByteWriterImpl()
+  const encoder = encoderOf(codec)
   for (const frame of frames) {
-    const result = codec.encode(frame, into)
+    const result = encoder.encode(frame, into)
     if (result !== undefined) Result.getOrThrow(result)
   }
   return into.finishBytes()

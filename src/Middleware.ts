@@ -40,15 +40,101 @@ const isDataFirst = (args: IArguments): boolean => Transport.isTransport(args[0]
  * @category models
  * @since 0.1.0
  */
-export interface Bounds {
-  /**
-   * How many frames are answered with what is not written yet. With that many nothing more is read until the peer has
-   * taken some: one that asks and never reads is slowed down like any other, and costs no memory. Default: 64.
-   */
-  readonly maxUnsent?: number | undefined
-  /** How many frames are read ahead of the service. Default: 16; at least 1. */
-  readonly readAhead?: number | undefined
-}
+export type Bounds = Internal.Bounds
+
+/**
+ * What a middleware of your own does.
+ *
+ * **Details**
+ *
+ * `decide` is asked about each frame as that of {@link intercept} is, and `watch` is called when it begins, at the time that it
+ * has returned last, and after `look`.
+ *
+ * @see {@link make}
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Part<In, Out> = Internal.Part<In, Out>
+
+/**
+ * What a middleware of your own knows of its connection, and can do with it.
+ *
+ * **Details**
+ *
+ * Times are in milliseconds of the clock. None of it waits: what is sent goes out as soon as it can, and one that cannot be
+ * encoded or written ends the connection with that error.
+ *
+ * @see {@link make}
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Link<Out> = Internal.Link<Out>
+
+/**
+ * A middleware of your own: it handles frames, looks at the time, and may say something and end the connection. All others are
+ * made of it.
+ *
+ * **When to use**
+ *
+ * Use for what neither {@link intercept} nor {@link keepAlive} or {@link idleTimeout} can do. What they promise of the order of
+ * answers, of what is bounded and of the end of the scope is true here too.
+ *
+ * **Details**
+ *
+ * It runs on the connection's own events, so nothing in it may throw or wait. There is one timer for each connection, however
+ * many watch it.
+ *
+ * **Example** (Who does not log in)
+ *
+ * ```ts
+ * import { Codec, Middleware, Transport, TransportError } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Duration, Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const loginWithin = (after: Duration.Duration) =>
+ *   Middleware.make<Transport.Transport<string, string>>((link) => {
+ *     const until = link.heardAt + Duration.toMillis(after)
+ *     let isIn = false
+ *     return {
+ *       decide: (line) => {
+ *         isIn ||= line.startsWith("LOGIN ")
+ *         return undefined
+ *       },
+ *       watch: (now) => {
+ *         if (isIn || link.hasEnded) return Infinity
+ *         if (now < until) return until
+ *         link.farewell("BYE too slow")
+ *         const reason = new TransportError.TimedOut({ waitedFor: "frame", after })
+ *         link.giveUp(new TransportError.TransportError({ reason }), false)
+ *         return Infinity
+ *       }
+ *     }
+ *   })
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const lines = Transport.framed(Codec.lines())
+ *   const peer = yield* Effect.provideService(lines, Socket.Socket, there)
+ *   yield* lines.pipe(
+ *     Effect.flatMap(loginWithin(Duration.millis(20))),
+ *     Effect.provideService(Socket.Socket, here)
+ *   )
+ *   return yield* peer.receive
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => BYE too slow
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: {
+  <T extends Any>(make: (link: Link<Out<T>>) => Part<In<T>, Out<T>>): (self: T) => Installed<T>
+  <T extends Any>(self: T, make: (link: Link<Out<T>>) => Part<In<T>, Out<T>>): Installed<T>
+} = dual(2, Internal.install)
 
 /**
  * Handles frames below the service, with a function that decides about each.
@@ -123,8 +209,8 @@ export const intercept: {
     decide: (frame: In<T>) => ReadonlyArray<Out<T>> | undefined,
     options?: Bounds
   ): Installed<T> =>
-    Internal.install(self, () => ({
-      rule: decide,
+    make(self, () => ({
+      decide,
       maxUnsent: options?.maxUnsent ?? Internal.defaultMaxUnsent,
       readAhead: options?.readAhead ?? Internal.defaultReadAhead
     }))
@@ -263,24 +349,24 @@ export const keepAlive: {
   <T extends Any>(self: T, options: KeepAliveOptions<T>): Installed<T> => {
     const interval = Duration.toMillis(Duration.fromInputUnsafe(options.interval ?? "30 seconds"))
     const timeout = Duration.fromInputUnsafe(options.timeout ?? "10 seconds")
-    return Internal.install(self, (middleware) => {
+    return make(self, (link) => {
       // Set while the answer to a ping is awaited: what was heard when it was sent, and until when.
       let asked: { readonly heardCount: number; readonly until: number } | undefined
       return {
-        rule: (frame) => options.isPong(frame) ? [] : undefined,
+        decide: (frame) => options.isPong(frame) ? [] : undefined,
         watch: (now) => {
-          if (middleware.hasEnded) return Infinity
-          if (asked !== undefined && middleware.isListening && middleware.heardCount === asked.heardCount) {
+          if (link.hasEnded) return Infinity
+          if (asked !== undefined && link.isListening && link.heardCount === asked.heardCount) {
             if (now < asked.until) return asked.until
             const reason = new TimedOut({ waitedFor: "pong", after: timeout })
-            middleware.giveUp(new TransportError({ reason }), true)
+            link.giveUp(new TransportError({ reason }), true)
             return Infinity
           }
           asked = undefined
-          const due = (middleware.isListening ? middleware.heardAt : now) + interval
+          const due = (link.isListening ? link.heardAt : now) + interval
           if (now < due) return due
-          asked = { heardCount: middleware.heardCount, until: now + Duration.toMillis(timeout) }
-          middleware.say(options.ping)
+          asked = { heardCount: link.heardCount, until: now + Duration.toMillis(timeout) }
+          link.say(options.ping)
           return asked.until
         }
       }
@@ -350,15 +436,15 @@ export const idleTimeout: {
   <T extends Any>(self: T, duration: Duration.Input, options?: IdleOptions): Installed<T> => {
     const after = Duration.fromInputUnsafe(duration)
     const millis = Duration.toMillis(after)
-    return Internal.install(self, (middleware) => ({
+    return make(self, (link) => ({
       watch: (now) => {
-        if (middleware.hasEnded) return Infinity
-        const received = options?.handled === true ? middleware.takenAt : middleware.passedAt
-        const used = options?.counts === "received" ? received : Math.max(received, middleware.sentAt)
+        if (link.hasEnded) return Infinity
+        const received = options?.handled === true ? link.takenAt : link.passedAt
+        const used = options?.counts === "received" ? received : Math.max(received, link.sentAt)
         // A service that does not take what is there is the one that is slow.
-        const due = (middleware.hasWaiting ? now : used) + millis
+        const due = (link.hasWaiting ? now : used) + millis
         if (now < due) return due
-        middleware.giveUp(new TransportError({ reason: new TimedOut({ waitedFor: "frame", after }) }), false)
+        link.giveUp(new TransportError({ reason: new TimedOut({ waitedFor: "frame", after }) }), false)
         return Infinity
       }
     }))

@@ -269,6 +269,57 @@ export const show = <T extends Transport.Any>(self: T, frame: Transport.In<T> | 
   implOf(self).show(frame)
 
 /**
+ * Waits until the server that has this connection drains, and lets whoever serves it end it in order.
+ *
+ * **When to use**
+ *
+ * Use where a protocol has words for that this side is about to leave: say them then, serve what was begun, and end.
+ *
+ * **Details**
+ *
+ * While somebody waits for it, and behind it, a drain leaves the connection open to receive from, for as long as the
+ * `drainTimeout` of the server. To a service that does not wait, nothing more is given out from then on. Where the
+ * connection is closed to requests already it is over at once; on a connection that no server has it never ends.
+ *
+ * **Example** (A server that says goodbye, and takes what comes until its client has heard that)
+ *
+ * ```ts
+ * import { Client, Codec, Protocol, Server, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Fiber, Scope, Stream } from "effect"
+ * import { Socket, SocketServer } from "effect/socket"
+ *
+ * const lines = Transport.framed(Codec.lines())
+ * const taken: Array<string> = []
+ *
+ * const serve = (transport: Transport.Transport<string, string>) =>
+ *   Effect.raceFirst(
+ *     Stream.runForEach(transport.incoming, (line) => Effect.sync(() => taken.push(line))),
+ *     Effect.andThen(Transport.whenDraining(transport), Effect.andThen(transport.send("BYE"), Effect.never))
+ *   )
+ *
+ * const program = Effect.gen(function*() {
+ *   const network = yield* MemorySocket.network()
+ *   const server = yield* Effect.forkScoped(Effect.scoped(Effect.gen(function*() {
+ *     yield* Server.make({ handshake: lines, serve })
+ *     yield* Effect.sleep("20 millis")
+ *   })).pipe(Effect.provideService(SocketServer.SocketServer, network.server)))
+ *   const client = yield* Effect.provideService(lines, Socket.Socket, network.client)
+ *   console.log(yield* client.receive) // => BYE
+ *   yield* client.send("the last one")
+ *   yield* Effect.sleep("20 millis")
+ *   console.log(taken) // => [ 'the last one' ]
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program))
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const whenDraining = (self: Transport.Any): Effect.Effect<void> => implOf(self).connection.draining
+
+/**
  * Goes on with another codec on the same connection.
  *
  * **Details**

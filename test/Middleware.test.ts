@@ -995,3 +995,74 @@ describe("logFrames", () => {
       )).toEqual([["sent \"You ready?\""], ["received \"Bring it!\""]])
     }))
 })
+
+describe("a middleware of one's own", () => {
+  it.effect("answers a frame that goes on to the service", () =>
+    Effect.gen(function*() {
+      const { peer, say, transport } = yield* connected()
+      yield* Middleware.make(transport, (link) => ({
+        decide: (line) => {
+          if (line.startsWith("SET")) link.answer([`OK ${line}`])
+          return undefined
+        }
+      }))
+      yield* say("SET 1\nGET\n")
+      yield* settled
+      expect(peer.heard()).toBe("OK SET 1\n")
+      expect(yield* transport.receive).toBe("SET 1")
+      expect(yield* transport.receive).toBe("GET")
+    }))
+
+  it.effect("looks at the time when it wants to, and when it asked to", () =>
+    Effect.gen(function*() {
+      const { peer, say, transport } = yield* connected()
+      yield* Middleware.make(transport, (link) => {
+        let due = Infinity
+        return {
+          decide: (line) => {
+            due = link.takenAt + Number(line)
+            link.look()
+            return []
+          },
+          watch: (now) => {
+            if (now < due) return due
+            link.say("now")
+            return due = Infinity
+          }
+        }
+      })
+      yield* TestClock.adjust("1 minute")
+      expect(peer.heard()).toBe("")
+      yield* say("1000\n")
+      yield* TestClock.adjust("999 millis")
+      expect(peer.heard()).toBe("")
+      yield* TestClock.adjust("1 millis")
+      expect(peer.heard()).toBe("now\n")
+      yield* TestClock.adjust("1 minute")
+      expect(peer.heard()).toBe("now\n")
+    }))
+
+  for (const word of ["say", "farewell"] as const) {
+    const waits = word === "farewell"
+    it.effect(`with ${word}, the end of the connection ${waits ? "waits" : "does not wait"} for its peer`, () =>
+      Effect.gen(function*() {
+        const [here, there] = yield* MemorySocket.pair()
+        const peer = yield* rawPeer(there)
+        const scope = yield* Scope.make()
+        yield* Transport.framed(Codec.lines()).pipe(
+          Effect.flatMap(Middleware.make<Lines>((link) => {
+            link[word]("bye")
+            return {}
+          })),
+          Effect.provideService(Socket.Socket, here),
+          Scope.provide(scope)
+        )
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+        yield* settled
+        expect(peer.heard()).toBe("bye\n")
+        expect(closing.pollUnsafe() === undefined).toBe(waits)
+        yield* peer.end
+        yield* Fiber.join(closing)
+      }))
+  }
+})

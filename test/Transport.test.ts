@@ -11,6 +11,7 @@ import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Codec from "../src/Codec.ts"
+import { implOf } from "../src/internal/connection/transport.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
 import { cutInto, rawPeer, readAll, text, utf8 } from "./support/conversation.ts"
@@ -410,5 +411,49 @@ describe("a codec of one's own", () => {
       const error = yield* Effect.flip(transport.receive)
       expect(error.reason).toMatchObject({ _tag: "MalformedFrame", problem: "not ok", fault: "peer" })
       expect(yield* Effect.flip(transport.receive)).toBe(error)
+    }))
+})
+
+describe("whenDraining", () => {
+  const drain = (transport: Transport.Transport.Any) =>
+    Effect.sync(() => implOf(transport).connection.closeToRequests())
+
+  it.effect("ends with the drain, and what comes then is received", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const waiting = yield* Effect.forkChild(Transport.whenDraining(transport))
+      yield* TestClock.adjust("1 hour")
+      expect(waiting.pollUnsafe()).toBeUndefined()
+      yield* drain(transport)
+      yield* Fiber.join(waiting)
+      yield* peer.write(utf8("one\n"))
+      expect(yield* transport.receive).toBe("one")
+      yield* Transport.whenDraining(transport)
+    }))
+
+  it.effect("nobody waits for it any more: nothing more is received", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connected()
+      const waiting = yield* Effect.forkChild(Transport.whenDraining(transport))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(waiting)
+      yield* drain(transport)
+      yield* peer.write(utf8("one\n"))
+      expect((yield* Effect.flip(transport.receive)).reason).toMatchObject({ _tag: "ConnectionClosed", by: "local" })
+      yield* Transport.whenDraining(transport)
+    }))
+
+  it.effect("whoever else is told of a drain is told beside those that wait", () =>
+    Effect.gen(function*() {
+      const { transport } = yield* connected()
+      let told = 0
+      implOf(transport).connection.onCloseToRequests = () => {
+        told++
+      }
+      const waiting = yield* Effect.forkChild(Transport.whenDraining(transport))
+      yield* TestClock.adjust("1 second")
+      yield* drain(transport)
+      yield* Fiber.join(waiting)
+      expect(told).toBe(1)
     }))
 })

@@ -17,8 +17,8 @@ import * as Codec from "../Codec.ts"
 import * as Excerpt from "../Excerpt.ts"
 import * as Handshake from "../Handshake.ts"
 import { type HandshakeError, InvalidGreeting, isReason, type Reason, Rejected, Timeout } from "../HandshakeError.ts"
-import * as Middleware from "../internal/connection/middleware.ts"
 import { implOf } from "../internal/connection/transport.ts"
+import * as Middleware from "../Middleware.ts"
 import * as Protocol from "../Protocol.ts"
 import * as Transport from "../Transport.ts"
 import { isTransportError, TimedOut, TransportError } from "../TransportError.ts"
@@ -27,7 +27,9 @@ import { FrameDecoder } from "./http2/decoder.ts"
 import * as Errors from "./http2/errorCode.ts"
 import * as Frames from "./http2/frame.ts"
 import * as Preface from "./http2/preface.ts"
+import type { Sent } from "./http2/send.ts"
 import * as SettingsOf from "./http2/settings.ts"
+import type { Received } from "./http2/start.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Frames
@@ -454,8 +456,8 @@ interface Resolved {
   readonly settingsTimeout: Duration.Duration
   readonly limits: typeof defaultLimits
   readonly calm: { readonly burst: number; readonly perSecond: number }
-  readonly maxUnsent: number
-  readonly readAhead: number
+  readonly maxUnsent: number | undefined
+  readonly readAhead: number | undefined
   readonly extensions: ReadonlySet<number>
   readonly awaitAcknowledgement: boolean
 }
@@ -480,13 +482,13 @@ const resolve = (role: Role, options: ClientOptions | undefined): Resolved => ({
     maxContinuations: options?.maxContinuations ?? defaultLimits.maxContinuations
   },
   calm: { burst: options?.cheapFrames?.burst ?? 1000, perSecond: options?.cheapFrames?.perSecond ?? 100 },
-  maxUnsent: options?.maxUnsent ?? Middleware.defaultMaxUnsent,
-  readAhead: options?.readAhead ?? Middleware.defaultReadAhead,
+  maxUnsent: options?.maxUnsent,
+  readAhead: options?.readAhead,
   extensions: new Set(options?.extensions),
   awaitAcknowledgement: role === "client" && options?.awaitAcknowledgement === true
 })
 
-type Opened = Transport.Transport<Internal.Received, Internal.Sent>
+type Opened = Transport.Transport<Received, Sent>
 
 const encoder = new TextEncoder()
 
@@ -518,7 +520,7 @@ const receive = <A>(
   connection: Internal.Connection,
   step: string,
   expected: string,
-  pick: (frame: Internal.Received) => A | Reason | undefined
+  pick: (frame: Received) => A | Reason | undefined
 ): Effect.Effect<A, HandshakeError> =>
   opened.receive.pipe(
     Effect.flatMap((frame): Effect.Effect<A, Reason> => {
@@ -600,12 +602,12 @@ const start = Effect.fnUntraced(function*(role: Role, options: Resolved) {
     now: () => clock.currentTimeMillisUnsafe()
   })
   const opened = yield* Transport.framed(connection.codec, { describe: Internal.describe })
-  const settings = connection.announce(options.settings)
+  const { settings } = options
   if (role === "client") {
     yield* Handshake.send(opened, { _tag: "Start", settings }, { name: "send preface and SETTINGS" })
   } else {
     // Before the preface is there: a client may wait for it.
-    yield* Handshake.send(opened, settings, { name: "send SETTINGS" })
+    yield* Handshake.send(opened, { _tag: "Announce", settings }, { name: "send SETTINGS" })
     yield* receive(
       opened,
       connection,
@@ -630,22 +632,15 @@ const start = Effect.fnUntraced(function*(role: Role, options: Resolved) {
 /** What belongs to a transport behind its handshake. */
 interface Kept {
   readonly connection: Internal.Connection
-  readonly middleware: Middleware.Middleware<Internal.Received, Internal.Sent>
   /** Who waits for the answer to the PING of a shutdown. */
   readonly roundTrips: Set<() => void>
-  readonly draining: Draining
 }
 
-/** Who waits for the drain, and whether it has begun. */
-interface Draining {
-  hasBegun: boolean
-  readonly waiters: Set<() => void>
-}
+/** Where a transport has what belongs to it. */
+const KeptTypeId = "~effect-handshake/Http2/Kept"
 
-const kept = new WeakMap<Transport.Transport.Any, Kept>()
-
-const keptOf = (transport: Http2Transport): Kept => {
-  const found = kept.get(transport)
+const keptOf = (transport: Http2Transport & { readonly [KeptTypeId]?: Kept }): Kept => {
+  const found = transport[KeptTypeId]
   if (found === undefined) throw new TypeError("this is not the transport of an HTTP/2 handshake")
   return found
 }
@@ -657,20 +652,16 @@ const isShutdownPong = ({ data }: Frames.Pong): boolean => data.every((byte, i) 
 /** The connection level behind the handshake, for as long as the scope is open. */
 const keep = (opened: Opened, connection: Internal.Connection, options: Resolved) => {
   const roundTrips = new Set<() => void>()
-  const draining: Draining = { hasBegun: false, waiters: new Set() }
-  const make = (middleware: Kept["middleware"]): Middleware.Part<Internal.Received, Internal.Sent> => {
-    kept.set(opened, { connection, middleware, roundTrips, draining })
-    // The last word of this side. It waits for the peer to hear it, as a refusal does.
-    const farewell = (code: number, debug: string) => {
-      implOf(opened).connection.lingers = true
-      middleware.say(goAwayOf(connection, code, debug))
-    }
+  const kept: Kept = { connection, roundTrips }
+  const level = (link: Middleware.Link<Sent>): Middleware.Part<Received, Sent> => {
+    const farewell = (code: number, debug: string) => link.farewell(goAwayOf(connection, code, debug))
+    connection.onAnnounced = () => link.look()
     connection.onViolation = (error) => farewell(Errors.codeOf(error), error.message)
     const timeout = Duration.toMillis(options.settingsTimeout)
     // What a peer says that is not listened to is not its fault.
     let deafUntil = -Infinity
     return {
-      rule: (frame) => {
+      decide: (frame) => {
         switch (frame._tag) {
           case "Ping":
             return [{ _tag: "Pong", data: frame.data }]
@@ -680,7 +671,7 @@ const keep = (opened: Opened, connection: Internal.Connection, options: Resolved
             return []
           case "Settings":
             // It goes on to the user, and may be asked about again.
-            if (connection.acknowledges(frame)) middleware.answer([settingsAck])
+            if (connection.acknowledges(frame)) link.answer([settingsAck])
             return undefined
           case "SettingsAck":
             return []
@@ -692,13 +683,13 @@ const keep = (opened: Opened, connection: Internal.Connection, options: Resolved
       },
       watch: (now) => {
         const since = connection.waitsSince
-        if (since === undefined || middleware.hasEnded) return Infinity
-        if (!middleware.isListening) deafUntil = now
+        if (since === undefined || link.hasEnded) return Infinity
+        if (!link.isListening) deafUntil = now
         const due = Math.max(since, deafUntil) + timeout
         if (now < due) return due
         const reason = new TimedOut({ waitedFor: "acknowledgement", after: options.settingsTimeout })
         farewell(ErrorCode.SETTINGS_TIMEOUT, reason.message)
-        middleware.giveUp(new TransportError({ reason }), false)
+        link.giveUp(new TransportError({ reason }), false)
         return Infinity
       },
       maxUnsent: options.maxUnsent,
@@ -729,9 +720,9 @@ const keep = (opened: Opened, connection: Internal.Connection, options: Resolved
     }
   }
   return Effect.map(
-    Middleware.install(opened, make),
+    Middleware.make(opened, level),
     // What is no frame comes only before the first SETTINGS.
-    () => Transport.extend(opened, session) as unknown as Http2Transport
+    () => Transport.extend(opened, { ...session, [KeptTypeId]: kept }) as unknown as Http2Transport
   )
 }
 
@@ -828,11 +819,9 @@ type Shaking = Effect.Effect<Http2Transport, HandshakeError, Socket.Socket | Sco
  *
  * **Gotchas**
  *
- * Send a header block of several frames with one `sendAll`. Between its parts nothing else can be encoded; an answer to the
+ * Send a header block of several frames with one `sendAll`: it is sent as a whole or, where a frame cannot be encoded, not at
+ * all. Between its parts nothing else can be encoded; an answer to the
  * peer waits until it is all sent.
- *
- * A frame that cannot be encoded takes its batch with it, but what is before it in the batch counts as sent: DATA in the
- * windows, and the beginning of a header block whose end was not encoded. Behind that one the connection is of no use.
  *
  * When the peer changes `initialWindowSize`, the windows of all streams change by the difference (RFC 9113 6.9.2), which is
  * up to whoever has streams.
@@ -905,10 +894,10 @@ export const changeSettings = (
   settings: Partial<Settings>
 ): Effect.Effect<void, TransportError> =>
   Effect.suspend(() => {
-    const { connection, middleware } = keptOf(self)
-    const left = implOf(self).sendNow(connection.announce(settings))
-    middleware.arm()
-    return left ?? Effect.void
+    keptOf(self)
+    // More may be sent than a user may send.
+    const transport: Transport.Transport<unknown, Sent> = self as Transport.Transport.Any
+    return transport.send({ _tag: "Announce", settings })
   })
 
 /**
@@ -988,20 +977,4 @@ export const shutdown = Effect.fnUntraced(function*(
  * @category combinators
  * @since 0.1.0
  */
-export const whenDraining = (self: Http2Transport): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => {
-    const { connection } = implOf(self)
-    const { draining } = keptOf(self)
-    if (draining.hasBegun || connection.inbox.closed) return resume(Effect.void)
-    const done = () => resume(Effect.void)
-    draining.waiters.add(done)
-    connection.onCloseToRequests = () => {
-      draining.hasBegun = true
-      for (const done of draining.waiters) done()
-    }
-    return Effect.sync(() => {
-      draining.waiters.delete(done)
-      // A drain closes a connection for which nobody waits any more.
-      if (draining.waiters.size === 0) connection.onCloseToRequests = undefined
-    })
-  })
+export const whenDraining: (self: Http2Transport) => Effect.Effect<void> = Transport.whenDraining

@@ -203,7 +203,7 @@ export type CodecOptions<In, Out extends In = In> = Codecs.CodecOptions<In, Out>
  *
  * `frames` draws frames, some of which the codec may refuse to encode. A `Schema` also gives awkward ones: with delimiters
  * in them, halves of characters, and of lengths at which length fields change. Laws 1 (chunking), 2 (conservation), 3 (truncation), 4 (oversize), 5
- * (garbage), 8 (linear cost), 10 (isolation) and 12 (what is encoded is decoded again) are checked without any IO. With
+ * (garbage), 7 (what was not sent leaves no trace), 8 (linear cost), 10 (isolation) and 12 (what is encoded is decoded again) are checked without any IO. With
  * `maxLength` and `ofLength` the limit is checked on both of its sides.
  *
  * **Example** (A codec that forgets its limit)

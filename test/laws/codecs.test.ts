@@ -46,7 +46,7 @@ describe("a codec that", () => {
 
 it("each law of a codec has a broken one that it has to catch", () => {
   const caught = new Set(gallery.map(({ law }) => law))
-  expect([...caught].sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 8, 10, 12])
+  expect([...caught].sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 7, 8, 10, 12])
 })
 
 describe("a failure", () => {

@@ -867,6 +867,87 @@ describe("what is sent", () => {
     }))
 })
 
+describe("a batch that is not sent leaves no trace", () => {
+  const tooLong: Http2.Frame = {
+    _tag: "Continuation",
+    streamId: 1,
+    fragment: new Uint8Array(16_385),
+    endHeaders: true
+  }
+  const end: Http2.Frame = { ...tooLong, fragment: nothing }
+  const unencodable = ping("short")
+
+  it.effect("no header block is begun by it", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* serverOf()
+      yield* Effect.flip(transport.sendAll([headers(1, { endHeaders: false }), tooLong]))
+      yield* transport.send(headers(3))
+      yield* Effect.flip(transport.send(end))
+      yield* settled
+      expect(peer.heard().slice(2)).toEqual([headers(3)])
+    }))
+
+  it.effect("no header block is ended by it, and an answer waits for the end", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* serverOf()
+      yield* transport.send(headers(1, { endHeaders: false }))
+      yield* peer.write(bytesOf(ping("01234567")))
+      yield* settled
+      yield* Effect.flip(transport.sendAll([end, unencodable]))
+      yield* transport.send(end)
+      yield* settled
+      expect(tags(peer.heard()).slice(2)).toEqual(["Headers", "Continuation", "Pong"])
+    }))
+
+  it.effect("no window changes", () =>
+    Effect.gen(function*() {
+      const { transport } = yield* serverOf()
+      const part = data(1, new Uint8Array(16_000))
+      yield* Effect.flip(transport.sendAll([part, windowUpdate(0, 1), unencodable]))
+      expect(transport.windows).toMatchObject({ send: 65_535, receive: 65_535 })
+      yield* transport.sendAll([part, windowUpdate(0, 1)])
+      expect(transport.windows).toMatchObject({ send: 65_535 - 16_000, receive: 65_536 })
+    }))
+
+  it.effect("but what has come meanwhile stays", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* serverOf({}, { capacity: 1024 })
+      yield* peer.deafen
+      const writing = yield* Effect.forkScoped(transport.send(data(1, new Uint8Array(2000))))
+      const waiting = yield* Effect.forkScoped(transport.send(data(1, new Uint8Array(3000))))
+      yield* settled
+      yield* peer.write(bytesOf(windowUpdate(0, 10)))
+      yield* settled
+      yield* Fiber.interrupt(waiting)
+      expect(writing.pollUnsafe()).toBeUndefined()
+      expect(transport.windows.send).toBe(65_535 - 2000 + 10)
+    }))
+
+  it.effect("no stream is begun by it", () =>
+    Effect.gen(function*() {
+      const ended = (count: number) => raw(3, 0, count, [0, 0, 0, 8])
+      const never = yield* clientOf()
+      yield* Effect.flip(never.transport.sendAll([headers(1), unencodable]))
+      expect((yield* judged(never, ended(1))).told).toBe("PROTOCOL_ERROR")
+      const begun = yield* clientOf()
+      yield* begun.transport.send(headers(1))
+      expect(tags((yield* judged(begun, ended(1))).frames)).toEqual(["RstStream"])
+    }))
+
+  it.effect("no settings are announced by it", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* serverOf({ settingsTimeout: "5 seconds" }, { capacity: 1024 })
+      yield* peer.deafen
+      yield* Effect.forkScoped(transport.send(data(1, new Uint8Array(2000))))
+      const waiting = yield* Effect.forkScoped(Http2.changeSettings(transport, { maxFrameSize: 20_000 }))
+      yield* settled
+      expect(waiting.pollUnsafe()).toBeUndefined()
+      yield* Fiber.interrupt(waiting)
+      expect(transport.settings.local.maxFrameSize).toBe(16_384)
+      expect(transport.settings.isAcknowledged).toBe(true)
+    }))
+})
+
 describe("leaving", () => {
   it.effect("goAway tells the last stream that the peer has begun", () =>
     Effect.gen(function*() {

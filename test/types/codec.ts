@@ -3,12 +3,13 @@
  */
 // Nothing here runs, and much of it must not compile.
 // @effect-diagnostics floatingEffect:off
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import * as Codec from "../../src/Codec.ts"
+import * as Middleware from "../../src/Middleware.ts"
 import * as Transport from "../../src/Transport.ts"
 import type { TransportError } from "../../src/TransportError.ts"
 import { same } from "./same.ts"
@@ -103,6 +104,19 @@ same<typeof wider, Codec.Codec<string | number, "a">>()
 // @ts-expect-error: it sends no numbers
 const _narrower: Codec.Codec<string, number> = lines
 
+// One with a memory is sent with an encoder of its own for each connection.
+const numbered = Codec.make<string, number>({
+  decoder: lines.decoder,
+  encoder: () => ({ encode: (n, into) => into.uint(n, 1, "big"), checkpoint: () => () => {} })
+})
+same<typeof numbered, Codec.Codec<string, number>>()
+const again = Codec.make({ ...lines, encodeMany: undefined })
+same<typeof again, Codec.Codec<string, string>>()
+// @ts-expect-error: nothing is sent
+Codec.make<string>({ decoder: lines.decoder })
+// @ts-expect-error: what was not sent could not be undone
+Codec.make<string, number>({ decoder: lines.decoder, encoder: () => ({ encode: () => {} }) })
+
 declare const transport: Transport.Transport<string, Uint8Array>
 same<typeof transport.receive, Effect.Effect<string, TransportError>>()
 same<typeof transport.incoming, Stream.Stream<string, TransportError>>()
@@ -124,3 +138,18 @@ const framed = Transport.framed(both, {
   }
 })
 same<Effect.Success<typeof framed>, Transport.Transport<string, Uint8Array>>()
+
+const watched = Effect.flatMap(
+  framed,
+  Middleware.make((link) => {
+    // @ts-expect-error: what is received is not what is sent
+    link.say("a")
+    return {
+      decide: (line) => {
+        same<typeof line, string>()
+        return [Uint8Array.of(1)]
+      }
+    }
+  })
+)
+same<Effect.Success<typeof watched>, Transport.Transport<string, Uint8Array>>()

@@ -9,6 +9,7 @@ import * as Excerpt from "../../Excerpt.ts"
 import { utf8Length } from "../bytes/primitives.ts"
 import { ByteWriter as ByteWriterImpl } from "../bytes/writer.ts"
 import { bounded } from "./bounded.ts"
+import * as Encoding from "./encoding.ts"
 import { unencodable } from "./failures.ts"
 import {
   type ByteBuffer,
@@ -16,6 +17,7 @@ import {
   type CodecError,
   type Decoder,
   defaultMaxLength,
+  type Encode,
   FrameTooLarge,
   type Parts
 } from "./model.ts"
@@ -146,20 +148,24 @@ export const make = <In, Out extends In>(self: Parts<In, Out>, options: {
       : undefined
   }
 
-  const write = (frames: ReadonlyArray<Out>, into: ByteWriter): Result.Result<void, CodecError> | void => {
+  const write = (
+    encode: Encode<Out>,
+    frames: ReadonlyArray<Out>,
+    into: ByteWriter
+  ): Result.Result<void, CodecError> | void => {
     for (const frame of frames) {
-      const result = self.encode(frame, into)
+      const result = encode(frame, into)
       if (result !== undefined && Result.isFailure(result)) return result
     }
   }
 
   return {
     decoder: bounded(() => new AggregateDecoder(self.decoder(), isLast), maxLength),
-    encode: (frames, into) => {
+    ...Encoding.by<Out, NonEmptyReadonlyArray<Out>>(self, (encode) => (frames, into) => {
       const problem = problemOf(frames)
       if (problem !== undefined) return Result.fail(unencodable(problem, frames))
       const aside = new ByteWriterImpl()
-      const failure = write(frames, aside)
+      const failure = write(encode, frames, aside)
       if (failure !== undefined) return failure
       const sent = aside.finish()
       if (lengthOf(sent) > maxLength) {
@@ -169,6 +175,6 @@ export const make = <In, Out extends In>(self: Parts<In, Out>, options: {
         if (typeof part === "string") into.string(part)
         else into.bytes(part)
       }
-    }
+    })
   }
 }

@@ -162,9 +162,37 @@ export interface Decoder<out In> {
  */
 export const defaultMaxLength = 64 * 1024
 
-/** A codec without what all of them have. */
-export interface Parts<out In, in Out> {
-  readonly decoder: () => Decoder<In>
-  readonly encode: (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
-  readonly encodeMany?: ((frames: ReadonlyArray<Out>, into: ByteWriter) => boolean) | undefined
+/**
+ * Puts the frames of one connection into bytes, and remembers what it has said: sequence numbers, windows, tables.
+ *
+ * **Details**
+ *
+ * It is for codecs with a memory. Frames are encoded in the order in which they are written, and what is encoded is sent
+ * unless it is undone. `checkpoint` returns what takes the encoder back to where it is now; that is called at most once, when
+ * what was encoded since will not be sent: because a frame of the same batch cannot be encoded, because `encode` has thrown, or
+ * because whoever wanted to send it has gone. It undoes what encoding has changed and nothing else: frames may have been
+ * received meanwhile.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Encoder<in Out> {
+  /** As `encode` of a `Codec`. What it has changed before it failed is undone. */
+  encode(frame: Out, into: ByteWriter): Result.Result<void, CodecError> | void
+  checkpoint(): () => void
 }
+
+export type Encode<in Out> = (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
+export type EncodeMany<in Out> = (frames: ReadonlyArray<Out>, into: ByteWriter) => boolean
+
+/** How frames are sent, without a memory or with one. */
+export type Encoding<Out> =
+  & {
+    readonly encode?: Encode<Out> | undefined
+    readonly encodeMany?: EncodeMany<Out> | undefined
+    readonly encoder?: (() => Encoder<Out>) | undefined
+  }
+  & ({ readonly encode: Encode<Out> } | { readonly encoder: () => Encoder<Out> })
+
+/** A codec without what all of them have. */
+export type Parts<In, Out> = { readonly decoder: () => Decoder<In> } & Encoding<Out>

@@ -3,9 +3,11 @@
  *
  * @internal
  */
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Socket from "effect/socket/Socket"
@@ -77,7 +79,36 @@ export class Reader {
   }
 }
 
+type Writing = Effect.Effect<void, Socket.SocketError>
+
+/** What is left of a write whose first step is done. */
+const begun = (writing: Fiber.Fiber<void, Socket.SocketError>): Writing | undefined => {
+  const exit = writing.pollUnsafe()
+  if (exit !== undefined) return Exit.isSuccess(exit) ? undefined : exit
+  return Effect.onInterrupt(Fiber.join(writing), () => Effect.sync(() => writing.interruptUnsafe()))
+}
+
+const handOver = ({ chunks, undo }: Outgoing, write: (chunks: Chunks) => Writing | undefined): Writing | undefined => {
+  const waiting = chunks.length === 0 ? undefined : write(chunks)
+  // What has failed at once was handed to nobody.
+  if (waiting !== undefined && Exit.isExit(waiting) && Exit.isFailure(waiting)) undo()
+  return waiting
+}
+
 type Waiter = () => void
+
+/** Who waits for the drain, and whether it has begun. */
+interface Drain {
+  hasBegun: boolean
+  readonly waiters: Set<Waiter>
+}
+
+/** What is written, made when the turn has come. */
+export interface Outgoing {
+  readonly chunks: Chunks
+  /** Called where none of it was handed over. */
+  readonly undo: () => void
+}
 
 // What most connections have of readers and waiters for most of their time.
 const none: ReadonlyArray<never> = []
@@ -101,6 +132,7 @@ export class Connection implements SourceEvents {
    * `stopRequests` when it is.
    */
   onCloseToRequests: (() => void) | undefined = undefined
+  private drain: Drain | undefined = undefined
   private source: Source
   private knownPeer: Peer.Peer | undefined
   private discards = false
@@ -324,6 +356,36 @@ export class Connection implements SourceEvents {
     return waiting && this.onlyWriter(waiting)
   }
 
+  /**
+   * Writes what is made when the turn has come: it is handed over in the same step, so that what is made first is written
+   * first, and whoever is interrupted while it waits for its turn has made nothing. `make` may say why there is nothing.
+   *
+   * Returns as `writeNow` does.
+   */
+  writeInTurn(make: () => Outgoing | TransportError): Effect.Effect<void, TransportError> | undefined {
+    this.onWrite?.()
+    const { source } = this
+    if (source.writeNow !== undefined && this.writers === 0 && source.room === undefined) {
+      const outgoing = make()
+      if (isTransportError(outgoing)) return Effect.fail(outgoing)
+      const waiting = handOver(outgoing, (chunks) => source.writeNow!(chunks)) // it was there two lines above
+      return waiting && this.onlyWriter(waiting)
+    }
+    const turn = Effect.contextWith((
+      context: Context.Context<never>
+    ): Effect.Effect<void, TransportError | Socket.SocketError> => {
+      const { source } = this
+      if (source.room !== undefined) return Effect.andThen(source.room, turn)
+      const outgoing = make()
+      if (isTransportError(outgoing)) return Effect.fail(outgoing)
+      const fork = Effect.runForkWith(context)
+      const write = (chunks: Chunks) =>
+        source.writeNow === undefined ? begun(fork(source.write(chunks))) : source.writeNow(chunks)
+      return handOver(outgoing, write) ?? Effect.void
+    })
+    return this.onlyWriter(turn)
+  }
+
   // Nobody else writes while the last writer waits for room.
   private onlyWriter<A>(waiting: Effect.Effect<A, unknown>): Effect.Effect<A, TransportError> {
     this.writers++
@@ -340,10 +402,31 @@ export class Connection implements SourceEvents {
     return this.writing.withPermit(write)
   }
 
+  /**
+   * Waits until no further request is wanted. Whoever does goes on to receive then, and ends the connection in order; once
+   * nobody waits any more, a drain takes no further request.
+   */
+  get draining(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      const drain = this.drain ??= { hasBegun: false, waiters: new Set() }
+      if (drain.hasBegun || this.inbox.closed) return resume(Effect.void)
+      const done = () => resume(Effect.void)
+      drain.waiters.add(done)
+      return Effect.sync(() => {
+        drain.waiters.delete(done)
+      })
+    })
+  }
+
   /** No further request is given out; what was given out can still be answered. */
   closeToRequests(): void {
-    if (this.onCloseToRequests === undefined) return this.stopRequests()
-    this.onCloseToRequests()
+    const { drain } = this
+    if (drain !== undefined && drain.waiters.size > 0) {
+      drain.hasBegun = true
+      for (const done of drain.waiters) done()
+    }
+    if (this.onCloseToRequests === undefined && drain?.hasBegun !== true) return this.stopRequests()
+    this.onCloseToRequests?.()
     this.notify()
   }
 

@@ -17,18 +17,59 @@ import { ByteWriter } from "../bytes/writer.ts"
 import type { Connection, Reader } from "./connection.ts"
 import { implOf, type Interceptor, type TransportImpl } from "./transport.ts"
 
-/** What to answer a frame with, which goes no further then; `undefined` lets it pass. */
-export type Rule<In, Out> = (frame: In) => ReadonlyArray<Out> | undefined
-
-/** Looks at the time, does what is due, and says when to look again. */
-export type Watch = (now: number) => number
-
-/** One middleware. Of several the smallest bounds hold. */
-export interface Part<In, Out> {
-  readonly rule?: Rule<In, Out> | undefined
-  readonly watch?: Watch | undefined
+/** What several middlewares on one transport share. The smallest hold. */
+export interface Bounds {
+  /**
+   * How many frames are answered with what is not written yet. With that many nothing more is read until the peer has
+   * taken some: one that asks and never reads is slowed down like any other, and costs no memory. Default: 64.
+   */
   readonly maxUnsent?: number | undefined
+  /** How many frames are read ahead of the service. Default: 16; at least 1. */
   readonly readAhead?: number | undefined
+}
+
+/** What one middleware does. */
+export interface Part<in In, out Out> extends Bounds {
+  /** What to answer a frame with, which goes no further then; `undefined` lets it pass. */
+  readonly decide?: ((frame: In) => ReadonlyArray<Out> | undefined) | undefined
+  /**
+   * Looks at the time, in milliseconds of the clock, does what is due, and says when to look again; `Infinity` for not until
+   * `look` is called.
+   */
+  readonly watch?: ((now: number) => number) | undefined
+}
+
+/** What a middleware knows of its connection, and can do with it. Times are in milliseconds of the clock. */
+export interface Link<in Out> {
+  /** When bytes have come last, or this side has begun to listen again. */
+  readonly heardAt: number
+  /** Changes whenever `heardAt` is set, also where the clock stands still. */
+  readonly heardCount: number
+  /** When a frame has come last that goes on to the service. */
+  readonly passedAt: number
+  /** When any frame has come last. */
+  readonly takenAt: number
+  /** When something was sent last that is not the middleware's own. */
+  readonly sentAt: number
+  /** Whether bytes would be heard if some came: not while `readAhead` frames wait for the service. */
+  readonly isListening: boolean
+  /** Whether the service has not taken what came for it. */
+  readonly hasWaiting: boolean
+  /** Whether nothing comes any more. */
+  readonly hasEnded: boolean
+  /** Sends what a frame is answered with that goes on to the service. It counts in `maxUnsent`. */
+  answer(frames: ReadonlyArray<Out>): void
+  /** Sends a frame of its own accord. */
+  say(frame: Out): void
+  /** Sends the last frame. When the connection is closed, that waits until the peer has heard it. */
+  farewell(frame: Out): void
+  /**
+   * Ends the connection with an error, for whoever receives. A peer that is `gone` cannot be written to any more either;
+   * to any other one a last word can be said.
+   */
+  giveUp(error: TransportError, gone: boolean): void
+  /** Calls each `watch` soon: one of them may have another time to look at. */
+  look(): void
 }
 
 /** How many frames are answered with what is not written yet, unless told otherwise. */
@@ -50,7 +91,7 @@ const lastAnswers = Duration.seconds(1)
  * | full, because the service does not take | `readAhead` | any | as the service does |
  * | held, because the peer does not read | any | `maxUnsent` | nobody does |
  */
-export class Middleware<In, Out> implements Interceptor<In> {
+export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
   readonly connection: Connection
   private readonly impl: TransportImpl<In, Out>
   private readonly clock: Clock.Clock
@@ -61,7 +102,7 @@ export class Middleware<In, Out> implements Interceptor<In> {
   private readAhead = defaultReadAhead
   private isOver = false
 
-  private readonly outbox = new ByteWriter()
+  private readonly outbox: ByteWriter
   /** How many frames were answered with what is not written yet. */
   private unsent = 0
   /** How many of them wait to be handed over. */
@@ -72,15 +113,10 @@ export class Middleware<In, Out> implements Interceptor<In> {
   private willLookAhead = false
   private timer: Fiber.Fiber<void> | undefined = undefined
 
-  /** When bytes have come last, or this side has begun to listen again. In milliseconds of the clock, as all times here. */
   heardAt: number
-  /** Changes whenever `heardAt` is set, also where the clock stands still. */
   heardCount = 0
-  /** When a frame has come last that goes on to the service. */
   passedAt: number
-  /** When any frame has come last. */
   takenAt: number
-  /** When something was sent last that is not the middleware's own. */
   sentAt: number
 
   constructor(
@@ -90,6 +126,7 @@ export class Middleware<In, Out> implements Interceptor<In> {
   ) {
     this.impl = impl
     this.connection = impl.connection
+    this.outbox = impl.outbox ?? new ByteWriter()
     this.clock = clock
     this.fork = fork
     this.heardAt =
@@ -101,20 +138,18 @@ export class Middleware<In, Out> implements Interceptor<In> {
     this.connection.onWrite = () => {
       if (this.writesOwn) return
       this.sentAt = this.clock.currentTimeMillisUnsafe()
-      // The answer to a frame that came first goes out first.
-      this.flush("now")
+      // The answer to a frame that came first goes out first; what waits in an outbox does so anyway.
+      if (impl.outbox === undefined) this.flush("now")
     }
     impl.interceptor = this
   }
 
-  /** Whether bytes would be heard if some came, as far as this side is concerned. */
   isListening = true
 
   get hasEnded(): boolean {
     return this.connection.inbox.end !== undefined
   }
 
-  /** Whether the service has not taken what came for it. */
   get hasWaiting(): boolean {
     return this.impl.frames.waiting > 0
   }
@@ -174,8 +209,8 @@ export class Middleware<In, Out> implements Interceptor<In> {
   private handles(frame: In): boolean {
     this.takenAt = this.clock.currentTimeMillisUnsafe()
     try {
-      for (const { rule } of this.parts) {
-        const answers = rule?.(frame)
+      for (const { decide } of this.parts) {
+        const answers = decide?.(frame)
         if (answers === undefined) continue
         if (answers.length > 0) this.answer(answers)
         return true
@@ -232,7 +267,6 @@ export class Middleware<In, Out> implements Interceptor<In> {
 
   // Sending ------------------------------------------------------------------------------------------------------------
 
-  /** Sends what a frame is answered with, within `maxUnsent`. */
   answer(frames: ReadonlyArray<Out>): void {
     // What is not sent must not count as waiting: who waits for it would not see that the connection is over.
     if (!this.encode(frames)) return
@@ -247,16 +281,23 @@ export class Middleware<In, Out> implements Interceptor<In> {
     })
   }
 
-  /** Sends a frame of the middleware's own accord. */
   say(frame: Out): void {
     if (this.encode([frame])) this.flush()
+  }
+
+  farewell(frame: Out): void {
+    this.connection.lingers = true
+    this.say(frame)
   }
 
   private encode(frames: ReadonlyArray<Out>): boolean {
     try {
       for (const frame of frames) {
         const unencodable = this.impl.encode(frame, this.outbox)
-        if (unencodable === undefined) continue
+        if (unencodable === undefined) {
+          this.impl.outbox?.keep(frame, this)
+          continue
+        }
         this.giveUp(unencodable, false)
         return false
       }
@@ -273,17 +314,26 @@ export class Middleware<In, Out> implements Interceptor<In> {
     if (this.flushing.size > 0 && when === "next") return
     const unsent = this.unflushed
     this.unflushed = 0
-    const chunks = this.outbox.finish()
-    const left = chunks.length === 0 ? undefined : this.write(chunks)
+    const left = this.write(unsent > 0)
     const exit = left === undefined ? Exit.void : this.run(left, unsent)
     if (exit !== undefined) this.written(exit, unsent)
   }
 
-  private write(chunks: ReadonlyArray<Uint8Array | string>): Effect.Effect<void, TransportError> | undefined {
+  private write(hasAnswers: boolean): Effect.Effect<void, TransportError> | undefined {
     this.writesOwn = true
-    const left = this.connection.writeNow(chunks)
+    const left = this.begin(hasAnswers)
     this.writesOwn = false
     return left
+  }
+
+  private begin(hasAnswers: boolean): Effect.Effect<void, TransportError> | undefined {
+    const { outbox } = this.impl
+    if (outbox === undefined) {
+      const chunks = this.outbox.finish()
+      return chunks.length === 0 ? undefined : this.connection.writeNow(chunks)
+    }
+    // Where somebody else has taken the answers along, the peer may not have taken them yet.
+    return hasAnswers || !outbox.isEmpty ? this.impl.writeOutbox(outbox) : undefined
   }
 
   private run(left: Effect.Effect<void, TransportError>, unsent: number): Exit.Exit<void, TransportError> | undefined {
@@ -308,7 +358,6 @@ export class Middleware<In, Out> implements Interceptor<In> {
     this.connection.proceed()
   }
 
-  /** Ends the connection for whoever uses it; to a peer that is not `gone` a last word can be said. */
   giveUp(error: TransportError, gone: boolean): void {
     this.connection.giveUp(error, gone)
   }
@@ -321,8 +370,13 @@ export class Middleware<In, Out> implements Interceptor<In> {
 
   // Time ---------------------------------------------------------------------------------------------------------------
 
+  // Later, as this may be in the middle of what the middleware is asked about.
+  look(): void {
+    queueMicrotask(() => this.arm())
+  }
+
   /** One timer for all that is watched. It is not moved with each frame: when it strikes, it looks at what has come. */
-  arm(): void {
+  private arm(): void {
     const { timer } = this
     this.timer = undefined
     timer?.interruptUnsafe()
@@ -365,7 +419,7 @@ const of = <In, Out>(transport: Transport.Transport<In, Out>): Effect.Effect<Mid
 /** Adds a part to the middleware of a transport, until the scope closes or the transport gets another codec. */
 export const install = <T extends Transport.Transport.Any>(
   transport: T,
-  make: (middleware: Middleware<Transport.Transport.In<T>, Transport.Transport.Out<T>>) => Part<
+  make: (link: Link<Transport.Transport.Out<T>>) => Part<
     Transport.Transport.In<T>,
     Transport.Transport.Out<T>
   >

@@ -45,6 +45,8 @@ export interface Source {
    * failed.
    */
   writeNow?(chunks: Chunks): Effect.Effect<void, Socket.SocketError> | undefined
+  /** What to wait for before anything can be handed over: a write that waited was given up, and its bytes are there still. */
+  readonly room?: Effect.Effect<void, Socket.SocketError> | undefined
   /** Ends the writing side. Returns whether all that was written has left this process, where the socket can tell. */
   endWrite(): boolean
   /** Waits until it has. */

@@ -22,6 +22,7 @@ import { ByteWriter } from "../bytes/writer.ts"
 import * as Redaction from "../text/redaction.ts"
 import type { Connection } from "./connection.ts"
 import { errorOf, Frames, redactReason, type Taken } from "./inbox.ts"
+import { Outbox } from "./outbox.ts"
 
 /** The limit that `Handshake.byteLimit` sets for the connections that are opened inside it. */
 export const CurrentByteLimit: Context.Reference<number> = Context.Reference<number>(
@@ -53,6 +54,8 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
   readonly connection: Connection
   readonly codec: Codec.Codec<In, Out>
   readonly frames: Frames<In>
+  /** Of a codec with a memory. */
+  readonly outbox: Outbox<Out> | undefined
   observer: Transport.Observer | undefined
   interceptor: Interceptor<In> | undefined = undefined
   readonly describe: (frame: In | Out) => string
@@ -68,6 +71,7 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
     this.connection = connection
     this.codec = codec
     this.frames = new Frames(connection.inbox, codec.decoder())
+    this.outbox = codec.encoder && new Outbox(codec.encoder())
     this.observer = observer
     this.describe = describe ?? Excerpt.ofFrame
   }
@@ -263,7 +267,7 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
     into.mark()
     // What is observed is written on its own, to be seen on its own.
     const own = observer === undefined ? into : new ByteWriter()
-    const result = this.codec.encode(frame, own)
+    const result = this.outbox === undefined ? this.codec.encode(frame, own) : this.outbox.encoder.encode(frame, own)
     if (result !== undefined && Result.isFailure(result)) {
       into.reset()
       return new TransportError({ reason: this.frames.secret ? redactReason(result.failure) : result.failure })
@@ -286,17 +290,26 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
     return undefined
   }
 
+  /** Appends all of the frames, or returns why one of them cannot be encoded. Nothing was seen then. */
+  private encodeBatch(frames: Iterable<Out>, into: ByteWriter): TransportError | undefined {
+    const { observer } = this
+    const sent: Array<Transport.Event> | undefined = observer && []
+    for (const frame of frames) {
+      const error = this.encode(frame, into, sent && ((event) => sent.push(event)))
+      if (error !== undefined) return error
+    }
+    sent?.forEach((event) => observer?.(event))
+    return undefined
+  }
+
   sendAll(frames: Iterable<Out>): Effect.Effect<void, TransportError> {
     return Effect.suspend(() => {
-      const { observer } = this
+      const { outbox } = this
+      // Whatever makes the frames may send some itself, or take one away before the turn has come.
+      if (outbox !== undefined) return this.sendInTurn(outbox, Array.from(frames)) ?? Effect.void
       const into = new ByteWriter()
-      // Nothing is sent where one of them cannot be encoded, and nothing was seen then.
-      const sent: Array<Transport.Event> | undefined = observer && []
-      for (const frame of frames) {
-        const error = this.encode(frame, into, sent && ((event) => sent.push(event)))
-        if (error !== undefined) return Effect.fail(error)
-      }
-      sent?.forEach((event) => observer?.(event))
+      const unencodable = this.encodeBatch(frames, into)
+      if (unencodable !== undefined) return Effect.fail(unencodable)
       const chunks = into.finish()
       return chunks.length === 0 ? Effect.void : this.connection.write(chunks)
     })
@@ -308,11 +321,47 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
 
   /** Sends at once: `undefined` when it is done, else what is left of it to do, or why it cannot be. */
   sendNow(frame: Out): Effect.Effect<void, TransportError> | undefined {
+    const { outbox } = this
+    if (outbox !== undefined) return this.sendInTurn(outbox, [frame])
     const into = new ByteWriter()
     const unencodable = this.encode(frame, into)
     if (unencodable !== undefined) return Effect.fail(unencodable)
     const chunks = into.finish()
     return chunks.length === 0 ? undefined : this.connection.writeNow(chunks)
+  }
+
+  /** Encodes and writes when its turn has come, behind what was encoded before. */
+  private sendInTurn(
+    outbox: Outbox<Out>,
+    frames: ReadonlyArray<Out>
+  ): Effect.Effect<void, TransportError> | undefined {
+    return this.connection.writeInTurn(() => {
+      const undo = outbox.encoder.checkpoint()
+      const into = new ByteWriter()
+      try {
+        const unencodable = this.encodeBatch(frames, into)
+        if (unencodable !== undefined) {
+          undo()
+          return unencodable
+        }
+      } catch (defect) {
+        undo()
+        throw defect
+      }
+      const before = outbox.take()
+      return {
+        chunks: [...before.chunks, ...into.finish()],
+        undo: () => {
+          undo()
+          before.undo()
+        }
+      }
+    })
+  }
+
+  /** Writes what waits in the outbox when the turn has come. */
+  writeOutbox(outbox: Outbox<Out>): Effect.Effect<void, TransportError> | undefined {
+    return this.connection.writeInTurn(() => outbox.take())
   }
 
   get outgoing(): Sink.Sink<void, Out, never, TransportError> {

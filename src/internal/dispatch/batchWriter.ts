@@ -16,7 +16,7 @@ type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 let spare: ByteWriter | undefined
 
 /** The sending half of a transport. */
-type Sender<Out> = Pick<TransportImpl<unknown, Out>, "connection" | "encode" | "encodeAll">
+type Sender<Out> = Pick<TransportImpl<unknown, Out>, "connection" | "encode" | "encodeAll" | "outbox" | "writeOutbox">
 
 export class BatchWriter<Out> {
   /** How many frames the next write will have. */
@@ -42,6 +42,7 @@ export class BatchWriter<Out> {
   }
 
   private get batch(): ByteWriter {
+    if (this.impl.outbox !== undefined) return this.impl.outbox
     if (this.begun === undefined) {
       this.begun = spare ?? new ByteWriter()
       spare = undefined
@@ -54,8 +55,10 @@ export class BatchWriter<Out> {
     const { batch } = this
     try {
       const unencodable = this.impl.encode(frame, batch)
-      if (unencodable === undefined) this.size++
-      return unencodable
+      if (unencodable !== undefined) return unencodable
+      this.size++
+      this.impl.outbox?.keep(frame, this)
+      return undefined
     } catch (defect) {
       batch.reset()
       throw defect
@@ -64,6 +67,7 @@ export class BatchWriter<Out> {
 
   /** Adds frames, all at once where the codec can, up to the first one that is none, and returns or throws why. */
   addAll(frames: ReadonlyArray<Out>): TransportError | undefined {
+    if (this.impl.outbox !== undefined) return this.addEach(frames)
     const { batch } = this
     this.size += frames.length
     batch.mark()
@@ -75,15 +79,19 @@ export class BatchWriter<Out> {
     }
   }
 
+  // One that is none behind others leaves those in the batch, as above.
+  private addEach(frames: ReadonlyArray<Out>): TransportError | undefined {
+    for (const frame of frames) {
+      const unencodable = this.add(frame)
+      if (unencodable !== undefined) return unencodable
+    }
+    return undefined
+  }
+
   /** Writes the batch. */
   write(): void {
     this.size = 0
-    const batch = this.begun
-    if (batch === undefined) return
-    const chunks = batch.finish()
-    this.begun = undefined
-    spare = batch
-    const left = chunks.length === 0 ? undefined : this.impl.connection.writeNow(chunks)
+    const left = this.begin()
     if (left === undefined) return
     const writing = this.fork(left)
     const exit = writing.pollUnsafe()
@@ -96,12 +104,24 @@ export class BatchWriter<Out> {
     })
   }
 
+  private begin(): Effect.Effect<void, TransportError> | undefined {
+    const { connection, outbox } = this.impl
+    if (outbox !== undefined) return outbox.isEmpty ? undefined : this.impl.writeOutbox(outbox)
+    const batch = this.begun
+    if (batch === undefined) return undefined
+    const chunks = batch.finish()
+    this.begun = undefined
+    spare = batch
+    return chunks.length === 0 ? undefined : connection.writeNow(chunks)
+  }
+
   private written(exit: Exit.Exit<void, TransportError>): void {
     if (Exit.isFailure(exit)) this.failure ??= Exit.failCause(exit.cause)
   }
 
-  /** Gives up the write that waits. */
+  /** Gives up the write that waits, and what was added since. */
   stop(): void {
     this.writing?.interruptUnsafe()
+    this.impl.outbox?.withdraw(this)
   }
 }

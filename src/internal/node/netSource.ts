@@ -190,8 +190,8 @@ export class NetSource implements Source {
     const { broken, conn } = this
     if (broken !== undefined) return Effect.fail(writeError(broken))
     if (!conn.writable) return Effect.fail(writeError(closedError()))
-    // Whoever waited for this was interrupted; what it wrote still fills the buffer.
-    if (conn.writableNeedDrain) return Effect.andThen(this.awaitDrain, this.write(chunks))
+    const { room } = this
+    if (room !== undefined) return Effect.andThen(room, this.write(chunks))
     if (this.held !== undefined || chunks.length > 1 || chunks[0].length > maxHeldLength) {
       this.letGo()
       this.hand(chunks)
@@ -200,6 +200,11 @@ export class NetSource implements Source {
     this.held = chunks[0]
     hold(this)
     return undefined
+  }
+
+  /** Whoever waited for this was interrupted; what it wrote still fills the buffer. */
+  get room(): Effect.Effect<void, Socket.SocketError> | undefined {
+    return this.conn.writableNeedDrain ? this.awaitDrain : undefined
   }
 
   private hand(chunks: Chunks): void {

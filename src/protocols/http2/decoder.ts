@@ -49,6 +49,7 @@ export class FrameDecoder implements Codec.Decoder<Frame.Frame> {
     return Result.isSuccess(result) ? this.follow(header, result.success) : result
   }
 
+  // RFC 9113 4.2: a payload is no longer than this side has announced.
   private check(header: Frame.Header): Codec.CodecError | undefined {
     const { maxFrameSize } = this.limits
     if (header.length > maxFrameSize) {
@@ -57,6 +58,7 @@ export class FrameDecoder implements Codec.Decoder<Frame.Frame> {
     return Frame.checkHeader(header) ?? this.checkPlace(header)
   }
 
+  // 4.3, 6.10: a header block comes in one piece; 10.5.1: how long it may be is up to this side.
   private checkPlace(header: Frame.Header): Codec.CodecError | undefined {
     const { block } = this
     const isContinuation = header.type === Frame.Type.CONTINUATION

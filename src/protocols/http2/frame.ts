@@ -477,7 +477,7 @@ const smallFrame = 2048
 export const encode = (
   frame: Frame,
   maxFrameSize: number,
-  into: Codec.ByteWriter
+  into: { readonly bytes: (bytes: Uint8Array) => void }
 ): Result.Result<void, Codec.CodecError> | undefined => {
   const made = partsOf(frame)
   if (typeof made === "string") return Result.fail(unencodable("PROTOCOL_ERROR", made, describe(frame)))

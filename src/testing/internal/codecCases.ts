@@ -6,7 +6,7 @@
 import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type * as Codec from "../../Codec.ts"
+import * as Codec from "../../Codec.ts"
 import { concat } from "../../internal/bytes/primitives.ts"
 import { ByteWriter } from "../../internal/bytes/writer.ts"
 
@@ -39,7 +39,7 @@ export interface Encoded<Out> {
 }
 
 /** The bytes of a frame, in memory of their own, or nothing where the codec refuses it or fails at it. */
-export const encode = <Out>(codec: Codec.Codec<unknown, Out>, frame: Out): Uint8Array | undefined => {
+export const encode = <Out>(codec: Pick<Codec.Encoder<Out>, "encode">, frame: Out): Uint8Array | undefined => {
   const into = new ByteWriter()
   try {
     const result: unknown = codec.encode(frame, into)
@@ -49,11 +49,18 @@ export const encode = <Out>(codec: Codec.Codec<unknown, Out>, frame: Out): Uint8
   }
 }
 
-export const encodable = <Out>(codec: Codec.Codec<unknown, Out>, frames: ReadonlyArray<Out>): Array<Encoded<Out>> =>
+/** What one connection sends of these frames, in turn, as a transport does: what is refused leaves no trace. */
+export const encodableWith = <Out>(encoder: Codec.Encoder<Out>, frames: ReadonlyArray<Out>): Array<Encoded<Out>> =>
   frames.flatMap((frame) => {
-    const bytes = encode(codec, frame)
-    return bytes === undefined ? [] : [{ frame, bytes }]
+    const undo = encoder.checkpoint()
+    const bytes = encode(encoder, frame)
+    if (bytes !== undefined) return [{ frame, bytes }]
+    undo()
+    return []
   })
+
+export const encodable = <Out>(codec: Codec.Codec<unknown, Out>, frames: ReadonlyArray<Out>): Array<Encoded<Out>> =>
+  encodableWith(Codec.encoderOf(codec), frames)
 
 const pick = Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 })))
 

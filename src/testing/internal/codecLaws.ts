@@ -7,7 +7,7 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
-import type * as Codec from "../../Codec.ts"
+import * as Codec from "../../Codec.ts"
 import * as Excerpt from "../../Excerpt.ts"
 import { concat } from "../../internal/bytes/primitives.ts"
 import { ByteWriter } from "../../internal/bytes/writer.ts"
@@ -260,16 +260,21 @@ const conservationOfSent = <In, Out extends In>(subject: Subject<In, Out>): Chec
   const tooLong = limit === undefined || limit.maxLength > Bounds.plenty ? [] : [limit.ofLength(limit.maxLength + 1)]
   return ({ frames }) => {
     const into = new ByteWriter()
+    const encoder = Codec.encoderOf(codec)
     const sent: Array<Out> = []
     const refused: Array<Out> = []
     for (const frame of [...frames, ...tooLong, frames[0]]) {
       const isSame = remember(frame)
       const before = shownFrame(frame)
       into.mark()
-      const result: unknown = attempt(() => codec.encode(frame, into))
+      const undo = encoder.checkpoint()
+      const result: unknown = attempt(() => encoder.encode(frame, into))
       const failed = result instanceof Thrown || (Result.isResult(result) && Result.isFailure(result))
       // As a transport does.
-      if (failed) into.reset()
+      if (failed) {
+        into.reset()
+        undo()
+      }
       const done = failed ? refused : sent
       done.push(frame)
       if (!isSame()) {
@@ -295,7 +300,8 @@ const conservationOfSent = <In, Out extends In>(subject: Subject<In, Out>): Chec
 
 const inOneWrite = <Out>(codec: Codec.Codec<unknown, Out>, frames: ReadonlyArray<Out>): Uint8Array => {
   const into = new ByteWriter()
-  for (const frame of frames) codec.encode(frame, into)
+  const encoder = Codec.encoderOf(codec)
+  for (const frame of frames) encoder.encode(frame, into)
   return into.finishBytes().slice()
 }
 
@@ -505,11 +511,11 @@ const isolation = <In, Out extends In>(subject: Subject<In, Out>): Check<Out> =>
 const isolationOfSent = <In, Out extends In>(subject: Subject<In, Out>): Check<Out> => ({ frames }) => {
   const { codec } = subject
   const alone = decodePieces(codec, [concat(Cases.encodable(codec, frames).map(({ bytes }) => bytes))])
+  const [mine, theirs] = [Codec.encoderOf(codec), Codec.encoderOf(codec)]
   const sent: Array<Uint8Array> = []
   for (const frame of frames) {
-    sent.push(Cases.encode(codec, frame) ?? new Uint8Array())
-    // For the other connection.
-    Cases.encode(codec, frames[0])
+    sent.push(...Cases.encodableWith(mine, [frame]).map(({ bytes }) => bytes))
+    Cases.encode(theirs, frames[0])
   }
   const mixed = decodePieces(codec, [concat(sent)])
   return difference(subject, alone, mixed) === -1 ? undefined : {
@@ -522,6 +528,50 @@ const isolationOfSent = <In, Out extends In>(subject: Subject<In, Out>): Check<O
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Law 7, interruption
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Whoever is interrupted before its turn, or cannot send all of a batch, has sent nothing. */
+const interruption = <In, Out extends In>(subject: Subject<In, Out>): Check<Out> => ({ frames, takes }) => {
+  const { codec } = subject
+  const alone = Cases.encodable(codec, frames)
+  const encoder = Codec.encoderOf(codec)
+  const take = cycle(takes)
+  const sent: Array<Cases.Encoded<Out>> = []
+  const unsent: Array<Out> = []
+  for (const frame of frames) {
+    const batch = frames.slice(-(1 + take()))
+    unsent.push(...batch)
+    const undo = encoder.checkpoint()
+    for (const other of batch) Cases.encode(encoder, other)
+    undo()
+    sent.push(...Cases.encodableWith(encoder, [frame]))
+  }
+  const decodedOf = (encoded: ReadonlyArray<Cases.Encoded<Out>>) =>
+    decodePieces(codec, [concat(encoded.map(({ bytes }) => bytes))])
+  const problem = (expected: string, actual: string): Suite.Problem => ({
+    scenario: `${shownFrames(frames)} are sent, and between them ${
+      shownFrames(unsent)
+    } are encoded, which are not sent and are undone`,
+    expected,
+    actual
+  })
+  if (sent.length !== alone.length || alone.some(({ frame }, i) => frame !== sent[i].frame)) {
+    return problem(
+      `what is encoded without the others: ${shownFrames(alone.map(({ frame }) => frame))}`,
+      `what is encoded is ${shownFrames(sent.map(({ frame }) => frame))}`
+    )
+  }
+  const [wanted, received] = [decodedOf(alone), decodedOf(sent)]
+  return difference(subject, wanted, received) === -1
+    ? undefined
+    : problem(
+      `the other side receives what it does without the others: ${shownOutcome(wanted)}`,
+      shownOutcome(received)
+    )
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Law 12, agreement
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -530,9 +580,9 @@ const agreement = <In, Out extends In>(
   more: (frame: Out) => ReadonlyArray<Out> = () => []
 ): Check<Out> =>
 (value) => {
-  const encoded = Cases.encodable(subject.codec, [...value.frames, ...more(value.frames[0])])
-  for (const { bytes, frame } of encoded) {
-    const problem = roundTrip(subject, [frame], bytes)
+  for (const frame of [...value.frames, ...more(value.frames[0])]) {
+    const bytes = Cases.encode(subject.codec, frame)
+    const problem = bytes && roundTrip(subject, [frame], bytes)
     if (problem !== undefined) return problem
   }
   return undefined
@@ -751,6 +801,7 @@ export const codec = <In, Out extends In>(
         [once(4, Bounds.limits(subject)), always(4, Bounds.endless(subject)), always(4, Bounds.crowded(subject))]
       ),
       law(5, "whatever arrives gives frames or a typed error", [always(5, wrongTurn(subject))]),
+      law(7, "what was not sent leaves no trace", [always(7, interruption(subject))]),
       law(8, "each byte costs the same, however long the frame and small the pieces", [
         once(8, Bounds.longFrame(subject)),
         always(8, Bounds.linear(subject))

@@ -72,6 +72,10 @@ class FastSource implements Source {
     return Exit.isSuccess(exit) ? undefined : exit
   }
 
+  get room(): Effect.Effect<void, Socket.SocketError> | undefined {
+    return this.source.room
+  }
+
   endWrite(): boolean {
     return this.source.endWrite()
   }

@@ -126,6 +126,9 @@ export class Tap {
           return waiting
         }
       }),
+      get room() {
+        return source.room
+      },
       endWrite: () => source.endWrite(),
       get flushed() {
         return source.flushed

@@ -50,7 +50,7 @@ const tooLong = (limit: number, excerpt: string, fault: Codec.Fault): Fails =>
 const limit = 40
 
 /** What is wrong with a bound is seen only where there is no other. */
-const make = <A>(options: Omit<Parameters<typeof Codec.make<A>>[0], "maxLength">): Codec.Codec<A, A> =>
+const make = <A>(options: Parameters<typeof Codec.make<A>>[0]): Codec.Codec<A, A> =>
   Codec.make<A>({ ...options, maxLength: Infinity })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -234,6 +234,62 @@ const prefixed = (
 
 const healthyPrefixed = prefixed("bytes behind their length", (maxLength) => prefixedDecoder(maxLength))
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Bytes behind their number and their length
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Misses the frame that has not come. */
+const numberedDecoder = (maxLength: number): Bytes => {
+  let due = 0
+  return {
+    decode: (input) => {
+      if (input.length < 3) return undefined
+      const length = input.at(1) * 256 + input.at(2)
+      if (length > maxLength) return tooLong(maxLength, Excerpt.ofBytes(input.peek(0, 3)), "peer")
+      if (input.length < 3 + length) return undefined
+      const head = input.take(3)
+      return head[0] === due++ % 256 ? Result.succeed(input.take(length)) : malformed("out of turn", head)
+    }
+  }
+}
+
+const numberedEncoder = (
+  maxLength: number,
+  checkpoint = (state: { next: number }): () => void => {
+    const { next } = state
+    return () => {
+      state.next = next
+    }
+  }
+): Codec.Encoder<Uint8Array> => {
+  const state = { next: 0 }
+  return {
+    encode: (frame, into) => {
+      into.uint(state.next++ % 256, 1, "big")
+      return encodeBytes(maxLength)(frame, into)
+    },
+    checkpoint: () => checkpoint(state)
+  }
+}
+
+const numbered = (name: string, encoder: (maxLength: number) => Codec.Encoder<Uint8Array>): Specimen => {
+  const codec = (maxLength: number) =>
+    make<Uint8Array>({ decoder: () => numberedDecoder(maxLength), encoder: () => encoder(maxLength) })
+  return {
+    name,
+    suite: (options) =>
+      Laws.codec(codec(limit), Schema.Uint8Array, {
+        ...options,
+        name,
+        maxLength: limit,
+        ofLength: (length) => new Uint8Array(length),
+        withMaxLength: codec
+      })
+  }
+}
+
+const healthyNumbered = numbered("numbered bytes behind their length", (maxLength) => numberedEncoder(maxLength))
+
 const mask = (bytes: Uint8Array): Uint8Array => bytes.map((byte) => byte ^ 0x55)
 
 const maskedEncode = (maxLength: number): EncodeBytes => (frame, into) => encodeBytes(maxLength)(mask(frame), into)
@@ -248,6 +304,7 @@ export const healthy: ReadonlyArray<Specimen> = [
   healthyBatches,
   healthyAtOnce,
   healthyPrefixed,
+  healthyNumbered,
   healthyMasked
 ]
 
@@ -506,7 +563,7 @@ const conservation: ReadonlyArray<Broken> = [
         return encodeBytes(maxLength)(frame, into)
       }
     ),
-    [10, 12]
+    [7, 10, 12]
   ),
   broken(
     2,
@@ -525,7 +582,7 @@ const conservation: ReadonlyArray<Broken> = [
         }
       )
     })(),
-    [4, 10, 12]
+    [4, 7, 10, 12]
   )
 ]
 
@@ -804,6 +861,45 @@ const wrongTurn: ReadonlyArray<Broken> = [
 ]
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Law 7, interruption
+// ---------------------------------------------------------------------------------------------------------------------
+
+const interruption: ReadonlyArray<Broken> = [
+  broken(
+    7,
+    /without the others/,
+    numbered("counts the frames that were not sent", (maxLength) => numberedEncoder(maxLength, () => () => {})),
+    [2]
+  ),
+  broken(
+    7,
+    /without the others/,
+    numbered(
+      "forgets only the last of the frames that were not sent",
+      (maxLength) =>
+        numberedEncoder(maxLength, (state) => () => {
+          state.next--
+        })
+    ),
+    [2]
+  ),
+  broken(
+    7,
+    /what is encoded without the others/,
+    numbered("has less room for each frame that was not sent", (maxLength) => {
+      const { checkpoint, encode } = numberedEncoder(maxLength)
+      // As many as come in one case.
+      let room = 4
+      return {
+        encode: (frame, into) => --room < 0 ? unencodable("the peer takes no more", frame) : encode(frame, into),
+        checkpoint
+      }
+    }),
+    [2, 12]
+  )
+]
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Law 8, linear cost
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -903,7 +999,7 @@ const isolation: ReadonlyArray<Broken> = [
       const state = { searched: 0 }
       return make<string>({ decoder: () => lineDecoder(maxLength, { state }), encode: encodeLine(maxLength) })
     }),
-    [1, 2, 12]
+    [1, 2, 7, 12]
   ),
   broken(
     10,
@@ -912,7 +1008,7 @@ const isolation: ReadonlyArray<Broken> = [
       const decoder = lineDecoder(maxLength)
       return make<string>({ decoder: () => decoder, encode: encodeLine(maxLength) })
     }),
-    [1, 2, 12]
+    [1, 2, 7, 12]
   ),
   broken(
     10,
@@ -972,7 +1068,7 @@ const isolation: ReadonlyArray<Broken> = [
             : encodeBytes(maxLength + 1)(Uint8Array.of(sent++, ...frame), into)
       )
     })(),
-    [4]
+    [4, 7]
   )
 ]
 
@@ -1113,6 +1209,7 @@ export const gallery: ReadonlyArray<Broken> = [
   ...truncation,
   ...oversize,
   ...wrongTurn,
+  ...interruption,
   ...linear,
   ...isolation,
   ...agreement
