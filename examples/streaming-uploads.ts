@@ -63,8 +63,7 @@ const codec = Codec.lengthPrefixed({ bytes: 4 })
 const uploads = Protocol.make({
   name: "uploads",
   server: Handshake.switchCodec(Line.server, codec),
-  client: Handshake.switchCodec(Line.client, codec),
-  refuse: Line.protocol.refuse
+  client: Handshake.switchCodec(Line.client, codec)
 })
 
 // --- The server ---

@@ -15,7 +15,6 @@ import * as Socket from "effect/socket/Socket"
 import * as Handshake from "./Handshake.ts"
 import { type HandshakeError, isHandshakeError } from "./HandshakeError.ts"
 import * as Connection from "./internal/connection/connection.ts"
-import * as Origin from "./internal/handshake/origin.ts"
 import * as Progress from "./internal/handshake/progress.ts"
 import * as Telemetry from "./internal/handshake/telemetry.ts"
 import * as Pipeline from "./Pipeline.ts"
@@ -132,18 +131,20 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
 ): Effect.fn.Return<C | Of<T>, HandshakeError | E | E2, Scope.Scope | Socket.Socket | R | R2> {
   const telemetry = Telemetry.make("client", yield* Effect.context<never>())
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.client
-  const name = options.protocol?.name ?? Origin.of(handshake)?.name
+  const name = options.protocol?.name
 
   // Each attempt has a scope of its own, which ends with it if it fails and with the client if it succeeds.
   const attempt = Effect.fnUntraced(function*(socket: Socket.Socket) {
     const scope = yield* Scope.fork(yield* Effect.scope)
+    const state: Telemetry.Observed = { progress: Progress.make(name), connection: undefined, span: undefined }
     const shaken = Effect.gen(function*() {
       const connection = yield* Handshake.step(Connection.open(socket), "connect")
       yield* Effect.acquireRelease(
         Effect.sync(() => telemetry.connections(1)),
         () => Effect.sync(() => telemetry.connections(-1))
       )
-      yield* Telemetry.annotatePeer(connection.peer)
+      state.connection = connection
+      telemetry.met(state)
       return yield* Effect.provideService(handshake, Socket.Socket, connection.socket)
     }).pipe(
       Handshake.deadline(options.handshakeTimeout ?? "10 seconds"),
@@ -151,7 +152,7 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
     )
     const observed = Effect.acquireUseRelease(
       Effect.sync(() => telemetry.pending(1)),
-      () => telemetry.observed(shaken, Progress.make(name)),
+      () => telemetry.observed(state, shaken),
       () => Effect.sync(() => telemetry.pending(-1))
     )
     const transport = yield* closedUnlessDone(Effect.flatten(observed), scope)

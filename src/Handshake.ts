@@ -29,7 +29,6 @@ import {
 } from "./HandshakeError.ts"
 import * as Connection from "./internal/connection/connection.ts"
 import { CurrentByteLimit, implOf } from "./internal/connection/transport.ts"
-import * as Origin from "./internal/handshake/origin.ts"
 import * as Progress from "./internal/handshake/progress.ts"
 import * as Transport from "./Transport.ts"
 import { isTransportError, type TransportError } from "./TransportError.ts"
@@ -178,18 +177,9 @@ const equals = (a: unknown, b: unknown): boolean => {
   return Equal.equals(a, b)
 }
 
-/**
- * Says the last word to a peer that is turned away: sent, flushed, and then the connection waits until it was heard.
- *
- * A peer that does not even take the refusal changes nothing about why it is refused.
- */
-const sayNo = <T extends Any>(transport: T, reply: Out<T>): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const { connection } = implOf(transport)
-    connection.refused = true
-    connection.lingers = true
-    return Effect.ignore(transport.send(reply))
-  })
+// A peer that does not even take the refusal changes nothing about why it is refused.
+const lastWord = <T extends Any>(transport: T, reply: Out<T>): Effect.Effect<void> =>
+  Effect.ignore(Transport.farewell(transport, [reply]))
 
 // Whether there is somebody to answer who said something wrong. To a peer that said no itself, or that left without a
 // word, there is nothing to say.
@@ -206,7 +196,7 @@ const replyingWith = <T extends Any, A, E, R>(
   const reply = options?.orReply
   return reply === undefined
     ? effect
-    : Effect.tapError(effect, (error) => deservesReply(error) ? sayNo(transport, reply) : Effect.void)
+    : Effect.tapError(effect, (error) => deservesReply(error) ? lastWord(transport, reply) : Effect.void)
 }
 
 /**
@@ -505,7 +495,7 @@ export const refuse: {
       () => "refuse",
       (transport) =>
         Effect.andThen(
-          sayNo(transport, reply),
+          lastWord(transport, reply),
           Effect.fail(reason ?? new Rejected({ by: "local", said: Transport.show(transport, reply), retryable: true }))
         )
     )
@@ -576,8 +566,256 @@ export const startTls: {
     self: T | Effect.Effect<T, E, R>,
     options: Transport.StartTlsOptions<T> | Effect.Effect<Transport.StartTlsOptions<T>, E2, R2>
   ): Effect.Effect<Transport.Transport<In<T>, Out<T>>, Failure<E | E2>, R | R2> =>
-    then(self, () => "start TLS", (transport) => Transport.startTls(transport, options))
+    then(self, () => "start TLS", (transport) =>
+      Effect.flatMap(Progress.CurrentProgress, (progress) => {
+        if (progress?.protocol === Progress.unnamed) progress.protocol = "tls"
+        return Transport.startTls(transport, options)
+      }))
 )
+
+/**
+ * Why a server turns a peer away without regard to what it says.
+ *
+ * **Details**
+ *
+ * - `capacity`: as many connections, or pending handshakes, as are allowed.
+ * - `draining`: the server is shutting down.
+ * - `deadline`: the handshake was not done in time.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Refusal = Progress.Refusal
+
+/**
+ * Tells a peer in the words of the protocol that it is turned away; it should fail with {@link refuse}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Refuse<R = never> = (
+  why: Refusal
+) => Effect.Effect<never, HandshakeError, Socket.Socket | Scope.Scope | R>
+
+/**
+ * Gives a handshake the words for whom a server turns away without regard to what it says.
+ *
+ * **When to use**
+ *
+ * Use for a server's handshake that is given to `Server` as it is. `Protocol.make` does it with its `refuse`.
+ *
+ * **Details**
+ *
+ * `refuse` runs in the place of the handshake, on the same connection, where there is no room or where the server drains. Of a
+ * handshake that is cut off, by its deadline or by a drain, it runs behind it: over what is there then, inside TLS too, with
+ * the bytes that were not taken. It has two seconds in all. It may need services, which the handshake needs then.
+ *
+ * Whatever is made of the handshake keeps the words: `Effect.map`, `Effect.provide`, `Effect.withSpan`, a branch of `firstOf` or of
+ * `Tls.alpn`, what is `inside` another one. Where words are given to a handshake that has some, the outer ones are said.
+ *
+ * **Example** (A handshake in `Effect.gen` that turns clients away politely)
+ *
+ * ```ts
+ * import { Codec, Handshake, Pipeline, Server, Transport } from "effect-handshake"
+ * import { Effect } from "effect"
+ *
+ * const lines = Transport.framed(Codec.lines())
+ *
+ * const handshake = Effect.gen(function*() {
+ *   const transport = yield* lines
+ *   const line = yield* transport.receive
+ *   if (line !== "You ready?") return yield* Handshake.refuse(transport, "No! Go away!")
+ *   yield* transport.send("Bring it!")
+ *   return transport
+ * }).pipe(
+ *   Handshake.withRefusal((why) => Handshake.refuse(lines, `Not now: ${why}`)),
+ *   Handshake.named("line")
+ * )
+ *
+ * const layer = Server.layer({ handshake, serve: Pipeline.serve((line) => Effect.succeed(line)) })
+ * ```
+ *
+ * @see {@link turnAway} for how they are asked for
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withRefusal: {
+  <R2 = never>(refuse: Refuse<R2>): <A, E, R>(
+    self: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | HandshakeError, R | R2 | Socket.Socket | Scope.Scope>
+  <A, E, R, R2 = never>(
+    self: Effect.Effect<A, E, R>,
+    refuse: Refuse<R2>
+  ): Effect.Effect<A, E | HandshakeError, R | R2 | Socket.Socket | Scope.Scope>
+} = dual(
+  2,
+  <A, E, R, R2>(
+    self: Effect.Effect<A, E, R>,
+    refuse: Refuse<R2>
+  ): Effect.Effect<A, E | HandshakeError, R | R2 | Socket.Socket | Scope.Scope> =>
+    Effect.contextWith((context: Context.Context<R2 | Socket.Socket | Scope.Scope>): Effect.Effect<
+      A,
+      E | HandshakeError,
+      R | R2 | Socket.Socket | Scope.Scope
+    > => {
+      const progress = Context.get(context, Progress.CurrentProgress)
+      if (progress === undefined) return self
+      // It is asked for once, and what says no is a handshake like any other.
+      const words = Effect.suspend(() => {
+        const why = progress.verdict!
+        progress.verdict = undefined
+        return refuse(why)
+      })
+      return progress.verdict !== undefined ? words : Effect.onInterrupt(self, () =>
+        Effect.sync(() => {
+          if (progress.verdict !== undefined) progress.words = Effect.provideContext(words, context)
+        }))
+    })
+)
+
+/**
+ * Runs a handshake so that it turns its peer away, in the words that {@link withRefusal} has given to it.
+ *
+ * **When to use**
+ *
+ * Use in a runtime of your own, in the place of `Server`, which asks for it by itself; or in a test.
+ *
+ * **Details**
+ *
+ * It never succeeds. It fails with what the words fail with; and where the handshake has none, before it opens a connection,
+ * as `UnexpectedEnd` by this side.
+ *
+ * **Example** (What a client hears)
+ *
+ * ```ts
+ * import { Handshake, Transport, Codec } from "effect-handshake"
+ * import * as Line from "effect-handshake/protocols/Line"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   yield* Handshake.turnAway(Line.server, "capacity").pipe(
+ *     Effect.provideService(Socket.Socket, here),
+ *     Effect.ignore
+ *   )
+ *   const client = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, there)
+ *   return yield* client.receive
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => No! Go away!
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const turnAway: {
+  (why: Refusal): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<never, Failure<E>, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, why: Refusal): Effect.Effect<never, Failure<E>, R>
+} = dual(
+  2,
+  <A, E, R>(self: Effect.Effect<A, E, R>, why: Refusal): Effect.Effect<never, Failure<E>, R> =>
+    withProgress(self, (effect, progress) => {
+      progress.verdict = why
+      const refused = Effect.andThen(
+        effect,
+        Effect.fail(new Rejected({ by: "local", said: "nothing", retryable: true }))
+      )
+      return failingAt(refused, progress, () => progress.step())
+    })
+)
+
+/**
+ * Runs a handshake in the transport of another one: over the same connection, beginning with what the other has not read.
+ *
+ * **When to use**
+ *
+ * Use for protocols in layers: a PROXY header before TLS, SOCKS5 around PostgreSQL, a WebSocket under a line protocol.
+ *
+ * **Details**
+ *
+ * `outer` runs first, and then `self` on the same connection, which is opened once, whoever runs it. It ends with what `self`
+ * ends with. Where that depends on what the outer handshake has learnt, give a function of its transport.
+ *
+ * The deadline, the name and the byte limit of the whole hold for both. A server that turns a peer away does so in the words
+ * of `outer` where it has some, else lets it shake hands and says those of `self`.
+ *
+ * **Example** (An address before the protocol itself)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ * import * as Line from "effect-handshake/protocols/Line"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const header = Effect.gen(function*() {
+ *   const transport = yield* Transport.framed(Codec.lines())
+ *   return Transport.extend(transport, { from: yield* transport.receive })
+ * }).pipe(Handshake.step("address"))
+ *
+ * const server = Handshake.inside(({ from }) => Handshake.extend(Line.server, { from }), header)
+ *
+ * const client = Line.client.pipe(
+ *   Handshake.inside(Transport.framed(Codec.lines()).pipe(Handshake.send("192.0.2.1")))
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const [{ from }] = yield* Effect.all([
+ *     Effect.provideService(server, Socket.Socket, here),
+ *     Effect.provideService(client, Socket.Socket, there)
+ *   ], { concurrency: "unbounded" })
+ *   return from
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => 192.0.2.1
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const inside: {
+  <T extends Any, E, R>(outer: Effect.Effect<T, E, R>): <A, E2, R2>(
+    self: Effect.Effect<A, E2, R2>
+  ) => Effect.Effect<A, Failure<E | E2>, R | R2>
+  <T extends Any, E, R, A, E2, R2>(
+    self: Effect.Effect<A, E2, R2> | ((transport: T) => Effect.Effect<A, E2, R2>),
+    outer: Effect.Effect<T, E, R>
+  ): Effect.Effect<A, Failure<E | E2>, R | R2>
+} = dual(
+  2,
+  <T extends Any, E, R, A, E2, R2>(
+    self: Effect.Effect<A, E2, R2> | ((transport: T) => Effect.Effect<A, E2, R2>),
+    outer: Effect.Effect<T, E, R>
+  ): Effect.Effect<A, Failure<E | E2>, R | R2> => {
+    const both = Effect.flatMap(around(outer), (transport): Effect.Effect<A, E2 | TransportError, R2> => {
+      const impl = implOf<unknown, never>(transport)
+      const lost = impl.leave("the handshake inside")
+      if (lost !== undefined) return Effect.fail(lost)
+      // It asks for a socket where it opens a transport, and needs that of `outer` otherwise.
+      const inner = Effect.isEffect(self) ? self : self(transport)
+      return Effect.provideService(inner, Socket.Socket, impl.connection.socket) as typeof inner
+    })
+    return withProgress(both, (effect, progress) => failingAt(effect, progress, () => progress.step()))
+  }
+)
+
+/** While it runs, that the peer is to be turned away is left to those who come behind it, unless it has words itself. */
+const around = <A, E, R>(outer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Progress.CurrentProgress, (progress) => {
+    if (progress?.verdict === undefined) return outer
+    const { isOuter } = progress
+    progress.isOuter = true
+    return Effect.ensuring(
+      outer,
+      Effect.sync(() => {
+        progress.isOuter = isOuter
+      })
+    )
+  })
 
 /**
  * One of the handshakes that a port may be asked for.
@@ -595,8 +833,6 @@ export interface Branch<A, E, R> {
   readonly name: string
   readonly accepts: (bytes: Uint8Array) => boolean | undefined
   readonly handshake: Effect.Effect<A, E, R>
-  /** How a peer is turned away that has asked for this one. Default: the refusal of the handshake's own protocol. */
-  readonly refuse?: Origin.Origin["refuse"]
 }
 
 /**
@@ -609,7 +845,8 @@ export interface Branch<A, E, R> {
  * default, before one accepts, it fails as `InvalidGreeting`. The result is that of any of them: give each something to tell
  * them apart, with `extend`.
  *
- * A server that turns a peer away does so in the words of the protocol that the peer has asked for.
+ * A server that turns a peer away does so in the words of the protocol that the peer has asked for, and says nothing to one that
+ * has not asked for any by the deadline.
  *
  * **Example** (Two line protocols on one port)
  *
@@ -646,29 +883,12 @@ export const firstOf = <const B extends ReadonlyArray<Branch<any, any, any>>>(
     Effect.Services<B[number]["handshake"]>
   >
   const maxLength = options?.maxLength ?? 1024
-  // Who is cut off is told so by the branch that it has.
-  const chosen = new WeakMap<Connection.Connection, Chosen>()
-  const handshake = Effect.gen(function*() {
+  return Effect.gen(function*() {
     const connection = yield* step(Connection.open(yield* Socket.Socket), "connect")
     const branch = yield* step(choose<Chosen>(connection, branches, maxLength), "first bytes")
-    chosen.set(connection, branch)
     return yield* Effect.provideService(branch.handshake, Socket.Socket, connection.socket)
   })
-  const refuse: Origin.Origin["refuse"] = (why) =>
-    Effect.gen(function*() {
-      const connection = yield* step(Connection.open(yield* Socket.Socket), "connect")
-      const known = chosen.get(connection)
-      if (known === undefined && why === "deadline") return yield* step(Effect.fail(wordless), "refuse")
-      const branch = known ?? (yield* step(choose<Chosen>(connection, branches, maxLength), "first bytes"))
-      const refusal = branch.refuse ?? Origin.of(branch.handshake)?.refuse
-      if (refusal === undefined) return yield* step(Effect.fail(wordless), "refuse")
-      return yield* Effect.provideService(refusal(why), Socket.Socket, connection.socket)
-    })
-  return Origin.set(handshake, { refuse })
 }
-
-/** Nobody has words for a peer that has not said what it wants. */
-const wordless = new Rejected({ by: "local", said: "nothing", retryable: true })
 
 const choose = <B extends Branch<any, any, any>>(
   connection: Connection.Connection,
@@ -730,26 +950,36 @@ export const named: {
     self: Effect.Effect<A, E, R>,
     protocol: string
   ): Effect.Effect<A, Failure<E>, R> =>
-    Origin.set(
-      withProgress(self, (effect, progress) => {
-        progress.protocol = protocol
-        return failingAt(effect, progress, () => progress.step())
-      }),
-      { name: protocol, refuse: Origin.of(self)?.refuse }
-    )
+    withProgress(self, (effect, progress) => {
+      progress.protocol = protocol
+      const failing = failingAt(effect, progress, () => progress.step())
+      return progress.traced === undefined ? failing : progress.traced(failing)
+    })
 )
 
-// Finds the progress that an outer combinator watches, or begins one.
+/** Finds the progress that an outer combinator watches, or begins one. What is inside it is one handshake, on one connection. */
 const withProgress = <A, E, R, A2, E2, R2>(
   self: Effect.Effect<A, E, R>,
   use: (effect: Effect.Effect<A, E, R>, progress: Progress.Progress) => Effect.Effect<A2, E2, R2>
 ): Effect.Effect<A2, E2, R2> =>
   Effect.contextWith((context: Context.Context<never>) => {
     const current = Context.get(context, Progress.CurrentProgress)
-    if (current !== undefined) return use(self, current)
-    const progress = Progress.make()
-    return use(Effect.provideService(self, Progress.CurrentProgress, progress), progress)
+    const progress = current ?? Progress.make()
+    const watched = current === undefined ? Effect.provideService(self, Progress.CurrentProgress, progress) : self
+    return Effect.suspend(() => use(onOneConnection(watched, context), progress))
   })
+
+/** A client's socket dials each time that it is asked for its bytes; all that runs inside shares what the first has dialled. */
+const onOneConnection = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  context: Context.Context<never>
+): Effect.Effect<A, E, R> => {
+  const socket = Context.getOption(context, Socket.Socket)
+  if (Option.isNone(socket)) return self
+  const shared = Connection.shared(socket.value)
+  // It needs the socket that it is given here.
+  return shared === socket.value ? self : Effect.provideService(self, Socket.Socket, shared) as Effect.Effect<A, E, R>
+}
 
 /**
  * Bounds the time of the whole handshake, from here to its end.
@@ -768,23 +998,20 @@ export const deadline: {
 } = dual(
   2,
   <A, E, R>(self: Effect.Effect<A, E, R>, duration: Duration.Input): Effect.Effect<A, E | HandshakeError, R> =>
-    Origin.keep(
-      self,
-      withProgress(self, (effect, progress) =>
-        Effect.timeoutOrElse(effect, {
-          duration,
-          orElse: () =>
-            Effect.suspend(() =>
-              Effect.fail(
-                new HandshakeError({
-                  protocol: progress.protocol,
-                  step: progress.step(),
-                  reason: new Timeout({ deadline: Duration.fromInputUnsafe(duration) })
-                })
-              )
+    withProgress(self, (effect, progress) =>
+      Effect.timeoutOrElse(effect, {
+        duration,
+        orElse: () =>
+          Effect.suspend(() =>
+            Effect.fail(
+              new HandshakeError({
+                protocol: progress.protocol,
+                step: progress.step(),
+                reason: new Timeout({ deadline: Duration.fromInputUnsafe(duration) })
+              })
             )
-        }))
-    )
+          )
+      }))
 )
 
 /**
@@ -804,14 +1031,11 @@ export const byteLimit: {
 } = dual(
   2,
   <T extends Any, E, R>(self: Effect.Effect<T, E, R>, bytes: number): Effect.Effect<T, E, R> =>
-    Origin.keep(
-      self,
-      Effect.provideService(self, CurrentByteLimit, bytes).pipe(
-        Effect.tap((transport) =>
-          Effect.sync(() => {
-            implOf(transport).connection.inbox.byteLimit = Infinity
-          })
-        )
+    Effect.provideService(self, CurrentByteLimit, bytes).pipe(
+      Effect.tap((transport) =>
+        Effect.sync(() => {
+          implOf(transport).connection.inbox.byteLimit = Infinity
+        })
       )
     )
 )
@@ -825,8 +1049,7 @@ export const byteLimit: {
  *
  * **Details**
  *
- * It is `Transport.extend` of what the handshake ends with. The handshake is still that of its protocol, whose refusal it
- * keeps.
+ * It is `Transport.extend` of what the handshake ends with.
  *
  * **Example** (Two protocols on one port)
  *
@@ -857,5 +1080,5 @@ export const extend: {
   <T extends Any, E, R, const P extends object>(
     self: Effect.Effect<T, E, R>,
     properties: P
-  ): Effect.Effect<T & Readonly<P>, E, R> => Origin.keep(self, Effect.map(self, Transport.extend(properties)))
+  ): Effect.Effect<T & Readonly<P>, E, R> => Effect.map(self, Transport.extend(properties))
 )

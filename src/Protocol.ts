@@ -8,33 +8,7 @@ import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Handshake from "./Handshake.ts"
 import type { HandshakeError } from "./HandshakeError.ts"
-import * as Origin from "./internal/handshake/origin.ts"
 import type * as Transport from "./Transport.ts"
-
-/**
- * Why a server turns a peer away without regard to what it says.
- *
- * **Details**
- *
- * - `capacity`: as many connections, or pending handshakes, as are allowed.
- * - `draining`: the server is shutting down.
- * - `deadline`: the handshake was not done in time.
- *
- * @category models
- * @since 0.1.0
- */
-export type Refusal = "capacity" | "draining" | "deadline"
-
-/**
- * Tells a peer in the words of the protocol that it is turned away. It runs instead of the handshake, or after one that
- * was cut short, on the same connection; it should fail with `Handshake.refuse`.
- *
- * @category models
- * @since 0.1.0
- */
-export type Refuse<R = never> = (
-  why: Refusal
-) => Effect.Effect<never, HandshakeError, Socket.Socket | Scope.Scope | R>
 
 /**
  * Both sides of a protocol's handshake, under its name.
@@ -54,12 +28,16 @@ export interface Protocol<
   readonly name: string
   readonly server: Effect.Effect<S, HandshakeError | SE, Socket.Socket | Scope.Scope | SR>
   readonly client: Effect.Effect<C, HandshakeError | CE, Socket.Socket | Scope.Scope | CR>
-  /** How the server turns a peer away; without it the connection is just closed. */
-  readonly refuse: Refuse | undefined
 }
 
 /**
  * Makes a protocol; both handshakes get its name.
+ *
+ * **Details**
+ *
+ * With `refuse` the server's handshake has words for those whom a server turns away without regard to what they say, as
+ * `Handshake.withRefusal` gives them to it. Without, and where the handshake has none of its own, such a connection is just
+ * closed.
  *
  * **Example** (A protocol of your own)
  *
@@ -85,19 +63,21 @@ export const make = <
   SE = never,
   SR = never,
   CE = never,
-  CR = never
+  CR = never,
+  RR = never
 >(options: {
   readonly name: string
   readonly server: Effect.Effect<S, HandshakeError | SE, Socket.Socket | Scope.Scope | SR>
   readonly client: Effect.Effect<C, HandshakeError | CE, Socket.Socket | Scope.Scope | CR>
-  readonly refuse?: Refuse | undefined
+  readonly refuse?: Handshake.Refuse<RR> | undefined
 }) => {
-  const { name } = options
-  const refuse = options.refuse && ((why: Refusal) => Handshake.named(options.refuse!(why), name))
+  const { client, name, refuse } = options
+  const server: Effect.Effect<S, HandshakeError | SE, Socket.Socket | Scope.Scope | SR | RR> = refuse === undefined
+    ? options.server
+    : Handshake.withRefusal(options.server, refuse)
   return {
     name,
-    server: Origin.set(Handshake.named(options.server, name), { name, refuse }),
-    client: Handshake.named(options.client, name),
-    refuse
+    server: Handshake.named(server, name),
+    client: Handshake.named(client, name)
   }
 }

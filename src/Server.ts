@@ -19,16 +19,15 @@ import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
+import type * as Handshake from "./Handshake.ts"
 import { HandshakeError, isHandshakeError, reasonOf, Rejected, Timeout } from "./HandshakeError.ts"
 import * as Connection from "./internal/connection/connection.ts"
 import * as NetSocket from "./internal/connection/netSocket.ts"
 import { AcceptTypeId, isDirect } from "./internal/connection/source.ts"
-import * as Origin from "./internal/handshake/origin.ts"
 import * as Progress from "./internal/handshake/progress.ts"
 import * as Telemetry from "./internal/handshake/telemetry.ts"
 import { type Member, Roster } from "./internal/server/roster.ts"
 import * as Peer from "./Peer.ts"
-import type * as Protocol from "./Protocol.ts"
 import type * as Transport from "./Transport.ts"
 import { isTransportError } from "./TransportError.ts"
 
@@ -132,9 +131,9 @@ export interface Limits {
  *
  * **Details**
  *
- * `serve` gets the transport of each connection that has become ready, and the connection is closed when it ends. With
- * a `handshake` alone, `refuse` says how a peer is turned away. The server handshake of a `Protocol` brings its refusal
- * along; any other without `refuse` just closes the connection.
+ * `serve` gets the transport of each connection that has become ready, and the connection is closed when it ends. How a peer is
+ * turned away, the handshake brings along: see `Handshake.withRefusal`, and `refuse` of `Protocol.make`. Where it has no words the
+ * connection is just closed. A `protocol` gives its name to spans that begin before the handshake does.
  *
  * @category models
  * @since 0.1.0
@@ -146,14 +145,12 @@ export type Options<T, E, R, E2, R2> =
   & (
     | {
       readonly handshake: Effect.Effect<T, E, R>
-      readonly refuse?: Protocol.Refuse | undefined
       readonly protocol?: undefined
     }
     | {
       readonly protocol: {
         readonly name: string
         readonly server: Effect.Effect<T, E, R>
-        readonly refuse: Protocol.Refuse | undefined
       }
     }
   )
@@ -166,7 +163,7 @@ const refusalTime = Duration.seconds(2)
 /** How many peers are told at once that they are turned away. */
 const maxRefusing = 1024
 
-const saying: Record<Protocol.Refusal, string> = {
+const saying: Record<Handshake.Refusal, string> = {
   capacity: "at capacity",
   draining: "shutting down",
   deadline: "too slow"
@@ -206,7 +203,7 @@ interface Admitted extends Taken {
   isScoped: boolean
   span: Tracer.Span | undefined
   /** Why its handshake was cut off. */
-  cutFor: Protocol.Refusal | undefined
+  cutFor: Handshake.Refusal | undefined
 }
 
 /**
@@ -235,9 +232,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   const fork = Effect.runForkWith(unscoped)
 
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.server
-  const origin = Origin.of(handshake)
-  const name = options.protocol?.name ?? origin?.name
-  const refusing = options.protocol === undefined ? options.refuse ?? origin?.refuse : options.protocol.refuse
+  const name = options.protocol?.name
   const handshakeTimeout = Duration.fromInputUnsafe(options.handshakeTimeout ?? "10 seconds")
   const drainTimeout = Duration.fromInputUnsafe(options.drainTimeout ?? "10 seconds")
   const maxConnections = options.maxConnections ?? 16_384
@@ -259,19 +254,13 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
     for (const subscriber of subscribers) Queue.offerUnsafe(subscriber, event)
   }
 
-  // Says no on a connection, in the words of the protocol where it has some, and never for longer than `refusalTime`.
-  const turnAway = (connection: Connection.Connection, why: Protocol.Refusal): Effect.Effect<void> =>
-    refusing === undefined || connection.refused
+  // Says no on a connection, in the words of the handshake where it has some, and never for longer than `refusalTime`.
+  const turnAway = (connection: Connection.Connection, words: Progress.Words | undefined): Effect.Effect<void> =>
+    words === undefined || connection.refused
       ? Effect.void
-      : Effect.suspend(() => refusing(why)).pipe(
-        Effect.provideService(Socket.Socket, connection.socket),
-        Effect.scoped,
-        Effect.exit,
-        Effect.timeoutOption(refusalTime),
-        Effect.asVoid
-      )
+      : Effect.asVoid(Effect.timeoutOption(Effect.exit(words), refusalTime))
 
-  const rejection = (protocol: string, step: string, why: Protocol.Refusal) =>
+  const rejection = (protocol: string, step: string, why: Handshake.Refusal) =>
     new HandshakeError({
       protocol,
       step,
@@ -284,19 +273,26 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   const open = (socket: Socket.Socket, lingers: boolean) =>
     Effect.flatMap(NetSocket.currentPeer, (peer) => Connection.open(socket, { peer, lingers }))
 
-  const refuse = (socket: Socket.Socket, context: Context.Context<never>, why: Protocol.Refusal): Taken => {
+  const refuse = (socket: Socket.Socket, context: Context.Context<never>, why: Handshake.Refusal): Taken => {
     const id = ++lastId
     const state: Taken = { fiber: undefined, onGone: undefined, place: -1 }
     refused.add(state)
-    const progress = Progress.make(name)
-    progress.step = () => "accept"
-    const error = rejection(progress.protocol, progress.step(), why)
     const told = Effect.flatMap(open(socket, true), (connection) => {
       const { peer } = connection
-      const said = Effect.andThen(Telemetry.annotatePeer(peer), turnAway(connection, why))
+      const progress = Progress.make(name)
+      progress.verdict = why
+      const failing = Effect.suspend(() => {
+        progress.step = () => "accept"
+        return Effect.fail(rejection(progress.protocol, "accept", why))
+      })
+      const words = Effect.provideService(handshake, Socket.Socket, connection.socket) as Progress.Words // the rest is in `context`
+      const said = Effect.andThen(turnAway(connection, Effect.scoped(words)), failing)
       return Effect.map(
-        telemetry.observed(Effect.andThen(said, Effect.fail(error)), progress),
-        () => emit({ _tag: "Refused", id, peer, reason: error.reason._tag, error })
+        telemetry.observed({ progress, connection, span: undefined }, said),
+        (exit) => {
+          const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+          emit({ _tag: "Refused", id, peer, reason: Telemetry.outcomeOf(exit), error })
+        }
       )
     })
     // Those who are being told no are bounded as well; the rest is closed without a word.
@@ -313,8 +309,9 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
   // With more than milliseconds have: a handshake may take less than one.
   const now = () => Number(clock.currentTimeNanosUnsafe()) / 1e6
 
-  const cut = (state: Admitted, why: Protocol.Refusal): void => {
+  const cut = (state: Admitted, why: Handshake.Refusal): void => {
     state.cutFor ??= why
+    state.progress.verdict ??= why
     state.fiber?.interruptUnsafe()
   }
 
@@ -344,7 +341,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
 
   const shake = (state: Admitted, connection: Connection.Connection) =>
     Effect.updateContext(
-      telemetry.spanned(state, connection, handshake),
+      telemetry.spanned(state, handshake),
       (context: Context.Context<Exclude<R, Socket.Socket>>) =>
         context.pipe(
           Context.add(Socket.Socket, connection.socket),
@@ -415,7 +412,7 @@ export const make = Effect.fnUntraced(function*<T extends Transport.Transport.An
       return leave(state, exit)
     }
     return isCut && connection !== undefined
-      ? Effect.onExit(turnAway(connection, cutFor), () => Effect.suspend(() => told() ?? Effect.void))
+      ? Effect.onExit(turnAway(connection, progress.words), () => Effect.suspend(() => told() ?? Effect.void))
       : told()
   }
 

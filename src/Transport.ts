@@ -19,8 +19,10 @@ import { Socket } from "effect/socket/Socket"
 import type * as Stream from "effect/Stream"
 import type * as Codec from "./Codec.ts"
 import * as Connection from "./internal/connection/connection.ts"
+import { closedHere } from "./internal/connection/inbox.ts"
 import { CurrentEncrypt } from "./internal/connection/source.ts"
 import { CurrentByteLimit, implOf, TransportImpl, TypeId as TransportTypeId } from "./internal/connection/transport.ts"
+import { CurrentProgress } from "./internal/handshake/progress.ts"
 import { annotateTls } from "./internal/handshake/telemetry.ts"
 import type * as Peer from "./Peer.ts"
 import type { TransportError } from "./TransportError.ts"
@@ -243,12 +245,17 @@ export const framed = <In, Out>(codec: Codec.Codec<In, Out>, options?: {
 }): Effect.Effect<Transport<In, Out>, TransportError, Socket | Scope.Scope> =>
   Effect.contextWith((context: Context.Context<Socket | Scope.Scope>) => {
     const begin = (connection: Connection.Connection): Transport<In, Out> => {
-      connection.inbox.byteLimit = connection.inbox.unread.consumed + Context.get(context, CurrentByteLimit)
+      const { inbox } = connection
+      // What was framed before inside the same limit counts.
+      inbox.byteLimit = Math.min(inbox.byteLimit, inbox.unread.consumed + Context.get(context, CurrentByteLimit))
       const observer = Context.get(context, CurrentObserver)
       if (observer !== undefined && !connection.wasTold) observer({ _tag: "Connected", peer: connection.peer })
       connection.wasTold ||= observer !== undefined
       return new TransportImpl(connection, codec, observer, options?.describe)
     }
+    // Nobody before it has had words for the peer that is to be turned away, so that nothing is said.
+    const progress = Context.get(context, CurrentProgress)
+    if (progress?.verdict !== undefined && !progress.isOuter) return Effect.fail(closedHere)
     const socket = Context.get(context, Socket)
     return Connection.isConnectionSocket(socket)
       ? Effect.succeed(begin(socket[Connection.ConnectionTypeId]))
@@ -267,6 +274,105 @@ export const framed = <In, Out>(codec: Codec.Codec<In, Out>, options?: {
  */
 export const show = <T extends Transport.Any>(self: T, frame: Transport.In<T> | Transport.Out<T>): string =>
   implOf(self).show(frame)
+
+/**
+ * The connection of a transport as a `Socket`, for another handshake that goes on over it.
+ *
+ * **When to use**
+ *
+ * Use to give the connection to something that asks for a `Socket`. For a handshake inside another one there is
+ * `Handshake.inside`.
+ *
+ * **Details**
+ *
+ * It is open already, and stays open for as long as the scope in which it was opened. Whoever acquires its `reader` begins with the
+ * bytes that were not taken. Its writer waits for its turn like any other, and a `CloseEvent` ends the sending side. It cannot be
+ * upgraded: `Transport.startTls` does that.
+ *
+ * **Example** (The bytes behind a first line)
+ *
+ * ```ts
+ * import { Codec, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const peer = yield* Effect.provideService(Transport.framed(Codec.bytes), Socket.Socket, there)
+ *   yield* peer.send(new TextEncoder().encode("RAW\n\u0001\u0002"))
+ *   const lines = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
+ *   console.log(yield* lines.receive) // => RAW
+ *   const { pull } = yield* Transport.socket(lines).reader
+ *   console.log(yield* pull) // => [ Uint8Array(2) [ 1, 2 ] ]
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program))
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const socket = (self: Transport.Any): Socket => implOf(self).connection.socket
+
+/**
+ * Says the last words of this side: they are sent, and when the connection is closed it waits until the peer has heard them.
+ *
+ * **When to use**
+ *
+ * Use where a protocol explains why it ends. A handshake that turns its peer away does it with `Handshake.refuse`, which says
+ * its reply so.
+ *
+ * **Details**
+ *
+ * To close a connection while there are bytes that nobody has read resets it, and a reset destroys what the peer has not read
+ * yet. So behind last words the connection goes on to read what still comes, and drops it, until the peer ends it or a second
+ * has passed. A peer that was told so is `Refused` in the events of a server where the handshake fails then, and hears no other
+ * refusal.
+ *
+ * It fails where the words cannot be encoded or sent. That a peer does not even take them changes nothing about why this side
+ * ends: `Effect.ignore` it where there is a better reason to tell. Interrupted, what was handed to the connection is said all the
+ * same.
+ *
+ * **Example** (Goodbye)
+ *
+ * ```ts
+ * import { Codec, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const lines = Transport.framed(Codec.lines())
+ *   const peer = yield* Effect.provideService(lines, Socket.Socket, there)
+ *   yield* peer.send("nobody reads this")
+ *   yield* lines.pipe(
+ *     Effect.flatMap((transport) => Transport.farewell(transport, ["421 closing down"])),
+ *     Effect.provideService(Socket.Socket, here)
+ *   )
+ *   return yield* peer.receive
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => 421 closing down
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const farewell: {
+  <T extends Transport.Any>(words: Iterable<Transport.Out<T>>): (self: T) => Effect.Effect<void, TransportError>
+  <T extends Transport.Any>(self: T, words: Iterable<Transport.Out<T>>): Effect.Effect<void, TransportError>
+} = dual(
+  2,
+  <T extends Transport.Any>(self: T, words: Iterable<Transport.Out<T>>): Effect.Effect<void, TransportError> =>
+    Effect.suspend(() => {
+      const { connection } = implOf(self)
+      connection.refused = true
+      connection.lingers = true
+      return self.sendAll(words)
+    })
+)
 
 /**
  * Waits until the server that has this connection drains, and lets whoever serves it end it in order.

@@ -1,10 +1,13 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as References from "effect/References"
+import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
@@ -12,12 +15,14 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import * as Codec from "../src/Codec.ts"
 import * as Handshake from "../src/Handshake.ts"
+import type { HandshakeError } from "../src/HandshakeError.ts"
 import * as Pipeline from "../src/Pipeline.ts"
-import type * as Protocol from "../src/Protocol.ts"
+import * as Protocol from "../src/Protocol.ts"
 import * as Line from "../src/protocols/Line.ts"
 import * as Server from "../src/Server.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
+import type { TransportError } from "../src/TransportError.ts"
 import { utf8 } from "./support/conversation.ts"
 import { echo, saying, serving, settled } from "./support/serving.ts"
 import { recording } from "./support/spans.ts"
@@ -133,9 +138,9 @@ describe("the deadline", () => {
 
 describe("the refusal", () => {
   /** A server of the line protocol that refuses in this way, and its counts. */
-  const refusing = Effect.fnUntraced(function*(refuse: Protocol.Refuse) {
+  const refusing = Effect.fnUntraced(function*(refuse: Handshake.Refuse) {
     const network = yield* MemorySocket.network()
-    const server = yield* Server.make({ protocol: { ...Line.protocol, refuse }, serve: echo }).pipe(
+    const server = yield* Server.make({ handshake: Handshake.withRefusal(Line.server, refuse), serve: echo }).pipe(
       Effect.provideService(SocketServer.SocketServer, network.server)
     )
     return { network, server }
@@ -167,7 +172,7 @@ describe("the refusal", () => {
 
   it.effect("that takes its time is not cut short by the deadline of another", () =>
     Effect.gen(function*() {
-      const { network } = yield* refusing((why) => Effect.delay(Line.protocol.refuse!(why), "1 second"))
+      const { network } = yield* refusing((why) => Effect.delay(Handshake.turnAway(Line.server, why), "1 second"))
       const first = yield* saying(network, "")
       yield* TestClock.adjust("500 millis")
       const second = yield* saying(network, "")
@@ -224,38 +229,159 @@ describe("the limits", () => {
       expect(fourth.heard()).toBe("Bring it!\n")
     }))
 
-  it.effect("the server handshake of a protocol brings its refusal along, and another one has none", () =>
+  it.effect("a handshake without words says nothing for want of room, though its peer talks", () =>
     Effect.gen(function*() {
-      for (const [handshake, heard] of [[Line.server, "No! Go away!\n"], [Effect.orDie(Line.server), ""]] as const) {
+      const network = yield* MemorySocket.network()
+      yield* Server.make({ handshake: Handshake.send(lines, "Welcome"), serve: echo, maxConnections: 0 }).pipe(
+        Effect.provideService(SocketServer.SocketServer, network.server)
+      )
+      const peer = yield* saying(network, "You ready?\n")
+      expect(peer.heard()).toBe("")
+      yield* Effect.andThen(peer.end, peer.closed)
+    }))
+
+  const wrapped: Record<
+    string,
+    (self: typeof Line.server) => Effect.Effect<
+      Transport.Transport<string, string>,
+      HandshakeError | TransportError,
+      Socket.Socket | Scope.Scope
+    >
+  > = {
+    "named": Handshake.named("other"),
+    "given a deadline": Handshake.deadline("1 second"),
+    "given a byte limit": Handshake.byteLimit(100),
+    "extended": Handshake.extend({ protocol: "line" }),
+    "a step": Handshake.step("mine"),
+    "mapped": Effect.map(Transport.extend({ protocol: "line" })),
+    "tapped": Effect.tap(() => Effect.void),
+    "given a layer": Effect.provide(Layer.empty),
+    "given a span": Effect.withSpan("mine"),
+    "given a log annotation": Effect.annotateLogs("protocol", "line"),
+    "given no failures": Effect.orDie,
+    "caught": Effect.catch((error) => Effect.fail(error)),
+    "timed": (self) => Effect.map(Effect.timed(self), ([, transport]) => transport),
+    "begun later": (self) => Effect.suspend(() => self),
+    "written by hand": (self) =>
+      Effect.gen(function*() {
+        yield* Effect.yieldNow
+        return yield* self
+      }),
+    "raced": (self) => Effect.raceFirst(self, Effect.never),
+    "ensured": Effect.ensuring(Effect.void),
+    "a branch": (self) => Handshake.firstOf([{ name: "line", accepts: () => true, handshake: self }]),
+    "inside another": Handshake.inside(lines)
+  }
+  it.effect.each(Object.entries(wrapped))(
+    "a handshake that is %s keeps its refusal for want of room",
+    ([, wrap]) =>
+      Effect.gen(function*() {
         const network = yield* MemorySocket.network()
-        yield* Server.make({ handshake, serve: echo, maxConnections: 0 }).pipe(
+        yield* Server.make({ handshake: wrap(Line.server), serve: echo, maxConnections: 0 }).pipe(
+          Effect.provideService(SocketServer.SocketServer, network.server)
+        )
+        const peer = yield* saying(network, "You")
+        expect(peer.heard()).toBe("No! Go away!\n")
+        yield* Effect.andThen(peer.end, peer.closed)
+      })
+  )
+
+  it.effect.each(Object.entries(wrapped))(
+    "a handshake that is %s keeps its refusal at the deadline",
+    ([, wrap]) =>
+      Effect.gen(function*() {
+        const network = yield* MemorySocket.network()
+        // Before the deadline of the one that has its own.
+        const options = { handshake: wrap(Line.server), serve: echo, handshakeTimeout: "500 millis" } as const
+        yield* Effect.provideService(Server.make(options), SocketServer.SocketServer, network.server)
+        const peer = yield* saying(network, "You")
+        yield* TestClock.adjust("498 millis")
+        expect(peer.heard()).toBe("")
+        yield* TestClock.adjust("1 millis")
+        expect(peer.heard()).toBe("No! Go away!\n")
+        yield* Effect.andThen(peer.end, peer.closed)
+      })
+  )
+
+  it.effect.each(Object.entries(wrapped))(
+    "a handshake that is %s keeps its refusal in a drain",
+    ([, wrap]) =>
+      Effect.gen(function*() {
+        const network = yield* MemorySocket.network()
+        const server = yield* Server.make({ handshake: wrap(Line.server), serve: echo }).pipe(
+          Effect.provideService(SocketServer.SocketServer, network.server)
+        )
+        const peer = yield* saying(network, "You")
+        const draining = yield* Effect.forkChild(server.drain)
+        yield* settled
+        expect(peer.heard()).toBe("No! Go away!\n")
+        yield* Effect.andThen(peer.end, peer.closed)
+        yield* Fiber.join(draining)
+      })
+  )
+
+  it.effect("the words of the outer of two are said", () =>
+    Effect.gen(function*() {
+      const outer = Handshake.withRefusal(Line.server, (why) => Handshake.refuse(lines, `outer ${why}`))
+      for (const [maxConnections, heard] of [[0, "outer capacity\n"], [1, "outer deadline\n"]] as const) {
+        const network = yield* MemorySocket.network()
+        yield* Server.make({ handshake: outer, serve: echo, maxConnections }).pipe(
           Effect.provideService(SocketServer.SocketServer, network.server)
         )
         const peer = yield* saying(network, "")
+        yield* TestClock.adjust("10 seconds")
         expect(peer.heard()).toBe(heard)
         yield* Effect.andThen(peer.end, peer.closed)
       }
     }))
 
-  it.effect.each(
-    [
-      ["named", Handshake.named(Line.server, "other")],
-      ["with a deadline", Handshake.deadline(Line.server, "1 second")],
-      ["with a byte limit", Handshake.byteLimit(Line.server, 100)],
-      ["extended", Handshake.extend(Line.server, { protocol: "line" })]
-    ] as const
-  )("a handshake that is %s keeps the refusal of its protocol", ([, handshake]) =>
+  it.effect("the words may need a service", () =>
     Effect.gen(function*() {
+      class Words extends Context.Service<Words, { readonly no: string }>()("test/Words") {}
+      const polite = Protocol.make({
+        name: "polite",
+        server: Line.server,
+        client: Line.client,
+        refuse: () => Effect.flatMap(Words, ({ no }) => Handshake.refuse(lines, no))
+      })
       const network = yield* MemorySocket.network()
-      yield* Server.make({ handshake, serve: echo, maxConnections: 0 }).pipe(
+      yield* Server.make({ protocol: polite, serve: echo, maxConnections: 0 }).pipe(
+        Effect.provideService(SocketServer.SocketServer, network.server),
+        Effect.provideService(Words, { no: "Sorry" })
+      )
+      const peer = yield* saying(network, "")
+      expect(peer.heard()).toBe("Sorry\n")
+      yield* Effect.andThen(peer.end, peer.closed)
+    }))
+
+  it.effect("of two handshakes inside each other, the outer one says no where it has words", () =>
+    Effect.gen(function*() {
+      const outer = Handshake.withRefusal(lines, () => Handshake.refuse(lines, "421 full"))
+      const network = yield* MemorySocket.network()
+      yield* Server.make({ handshake: Handshake.inside(Line.server, outer), serve: echo, maxConnections: 0 }).pipe(
         Effect.provideService(SocketServer.SocketServer, network.server)
       )
       const peer = yield* saying(network, "")
+      expect(peer.heard()).toBe("421 full\n")
+      yield* Effect.andThen(peer.end, peer.closed)
+    }))
+
+  it.effect("of two handshakes inside each other, the outer one is done before the inner one says no", () =>
+    Effect.gen(function*() {
+      const outer = Handshake.expect(lines, "PROXY")
+      const network = yield* MemorySocket.network()
+      yield* Server.make({ handshake: Handshake.inside(Line.server, outer), serve: echo, maxConnections: 0 }).pipe(
+        Effect.provideService(SocketServer.SocketServer, network.server)
+      )
+      const peer = yield* saying(network, "")
+      expect(peer.heard()).toBe("")
+      yield* peer.write(utf8("PROXY\nYou"))
+      yield* settled
       expect(peer.heard()).toBe("No! Go away!\n")
       yield* Effect.andThen(peer.end, peer.closed)
     }))
 
-  it.effect("of many protocols, the one that was asked for says no, by its own words or those of the branch", () =>
+  it.effect("of many protocols, the one that was asked for says no", () =>
     Effect.gen(function*() {
       const network = yield* MemorySocket.network()
       const lines = Transport.framed(Codec.lines())
@@ -265,8 +391,7 @@ describe("the limits", () => {
         {
           name: "mail",
           accepts: begins("M"),
-          handshake: lines.pipe(Handshake.expect("MAIL")),
-          refuse: () => Handshake.named(Handshake.refuse(lines, "FULL"), "mail")
+          handshake: lines.pipe(Handshake.expect("MAIL"), Handshake.withRefusal(() => Handshake.refuse(lines, "FULL")))
         },
         { name: "mute", accepts: () => true, handshake: lines }
       ])

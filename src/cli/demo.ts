@@ -35,8 +35,7 @@ const room = 2
 const server = Server.layer({
   protocol: {
     ...Line.protocol,
-    server: watched(Line.protocol.server, printing("server")),
-    refuse: (why) => watched(Line.protocol.refuse!(why), printing("server"))
+    server: watched(Line.protocol.server, printing("server"))
   },
   serve: Pipeline.serve<string, string>((line) => Effect.succeed(line)),
   maxConnections: room

@@ -17,7 +17,6 @@ import * as Codec from "../Codec.ts"
 import * as Excerpt from "../Excerpt.ts"
 import * as Handshake from "../Handshake.ts"
 import { type HandshakeError, InvalidGreeting, isReason, type Reason, Rejected, Timeout } from "../HandshakeError.ts"
-import { implOf } from "../internal/connection/transport.ts"
 import * as Middleware from "../Middleware.ts"
 import * as Protocol from "../Protocol.ts"
 import * as Transport from "../Transport.ts"
@@ -507,12 +506,7 @@ const deservesGoAway = (error: unknown): error is TransportError | Reason =>
 
 /** The last word to a peer with which there will be no connection; it waits until it was heard. */
 const sayNo = (opened: Opened, connection: Internal.Connection, code: number, debug: string): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const link = implOf(opened).connection
-    link.refused = true
-    link.lingers = true
-    return Effect.ignore(opened.send(goAwayOf(connection, code, debug)))
-  })
+  Effect.suspend(() => Effect.ignore(Transport.farewell(opened, [goAwayOf(connection, code, debug)])))
 
 /** Receives what is due at a step. Whoever says anything else hears why not. */
 const receive = <A>(
@@ -731,7 +725,7 @@ interface Refusal {
   readonly why: string
 }
 
-const refusals: Record<Protocol.Refusal, Refusal> = {
+const refusals: Record<Handshake.Refusal, Refusal> = {
   capacity: { code: ErrorCode.NO_ERROR, why: "at capacity" },
   draining: { code: ErrorCode.NO_ERROR, why: "shutting down" },
   deadline: { code: ErrorCode.SETTINGS_TIMEOUT, why: "too slow" }
@@ -753,7 +747,7 @@ const refusalCodec = Codec.make<Uint8Array, Refusal>({
 const describeRefusal = (said: Uint8Array | Refusal): string =>
   said instanceof Uint8Array ? Excerpt.ofBytes(said) : `GOAWAY ${Errors.nameOf(said.code)}: ${said.why}`
 
-const refuse: Protocol.Refuse = (why) =>
+const refuse: Handshake.Refuse = (why) =>
   Handshake.refuse(Transport.framed(refusalCodec, { describe: describeRefusal }), refusals[why])
 
 /**
@@ -917,9 +911,8 @@ export const goAway = (
 ): Effect.Effect<void, TransportError> =>
   Effect.suspend(() => {
     const { connection } = keptOf(self)
-    implOf(self).connection.lingers = true
     const frame = goAwayOf(connection, code, options?.debug ?? "")
-    return self.send({ ...frame, lastStreamId: options?.lastStreamId ?? frame.lastStreamId })
+    return Transport.farewell(self, [{ ...frame, lastStreamId: options?.lastStreamId ?? frame.lastStreamId }])
   })
 
 /**

@@ -24,7 +24,6 @@ import {
   isHandshakeError,
   type MalformedFrame
 } from "../HandshakeError.ts"
-import * as Origin from "../internal/handshake/origin.ts"
 import * as Protocol from "../Protocol.ts"
 import * as Auth from "./postgres/authenticator.ts"
 import * as ClientSide from "./postgres/client.ts"
@@ -611,10 +610,7 @@ export const server = (
   ServerTransport,
   HandshakeError,
   Socket.Socket | Scope.Scope | Auth.Authenticator | Crypto
-> => {
-  const { handshake, refuse } = ServerSide.make(options)
-  return Origin.set(Handshake.named(handshake, name), { name, refuse: (why) => Handshake.named(refuse(why), name) })
-}
+> => Handshake.named(ServerSide.make(options), name)
 
 /**
  * Both sides, as a `Protocol`.
@@ -623,6 +619,5 @@ export const server = (
  * @since 0.1.0
  */
 export const make = (options: { readonly client: ClientOptions; readonly server?: ServerOptions | undefined }) => {
-  const { handshake, refuse } = ServerSide.make(options.server ?? {})
-  return Protocol.make({ name, server: handshake, client: ClientSide.make(options.client), refuse })
+  return Protocol.make({ name, server: ServerSide.make(options.server ?? {}), client: ClientSide.make(options.client) })
 }

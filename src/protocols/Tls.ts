@@ -9,14 +9,13 @@
  */
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
+import * as Pipeable from "effect/Pipeable"
 import type * as Scope from "effect/Scope"
-import * as Socket from "effect/socket/Socket"
+import type * as Socket from "effect/socket/Socket"
 import * as Codec from "../Codec.ts"
 import * as Handshake from "../Handshake.ts"
-import { type HandshakeError, Rejected } from "../HandshakeError.ts"
-import { implOf } from "../internal/connection/transport.ts"
-import * as Origin from "../internal/handshake/origin.ts"
-import type * as Protocol from "../Protocol.ts"
+import type { HandshakeError } from "../HandshakeError.ts"
+import type * as Peer from "../Peer.ts"
 import * as Transport from "../Transport.ts"
 import { TlsFailure, type TransportError } from "../TransportError.ts"
 
@@ -36,9 +35,6 @@ export type ClientOptions = Omit<Transport.TlsClientOptions, "role" | "unread">
  */
 export type ServerOptions = Omit<Transport.TlsServerOptions, "role" | "unread">
 
-/** The application protocols that a handshake chooses among. */
-const offers = new WeakMap<object, ReadonlyArray<string>>()
-
 /** Options that are the same object stay the same object, so that what is made of them is made once. */
 const completing = <A extends object, B>(complete: (options: A) => B): (options: A) => B => {
   const known = new WeakMap<A, B>()
@@ -54,28 +50,21 @@ const clear = Transport.framed(Codec.bytes)
 
 type Clear = Transport.Transport<Uint8Array, Uint8Array>
 
-/** A peer to which there is nothing to say. */
-const wordless = Handshake.step(
-  Effect.fail(new Rejected({ by: "local", said: "nothing", retryable: true })),
-  "refuse"
-)
+/** What runs inside TLS: a handshake, or one of several. */
+type Inside<A, E, R> = Effect.Effect<A, E, R> | Alpn<A, E, R>
 
-const inside = <A, E, R, O extends object, E2, R2>(
-  handshake: Effect.Effect<A, E, R>,
+const secured = <A, E, R, O extends { readonly alpn?: ReadonlyArray<string> | undefined }, E2, R2>(
+  inner: Inside<A, E, R>,
   options: O | Effect.Effect<O, E2, R2>,
-  complete: (options: O) => Transport.StartTlsOptions<Clear>
-): Effect.Effect<
-  A,
-  E | Handshake.Failure<E2 | TransportError>,
-  Exclude<R, Socket.Socket> | R2 | Socket.Socket | Scope.Scope
-> =>
-  Effect.flatMap(
-    Handshake.startTls(
-      clear,
-      Effect.map(Effect.isEffect(options) ? options : Effect.succeed(options), complete)
-    ),
-    (transport) => Effect.provideService(handshake, Socket.Socket, implOf(transport).connection.socket)
+  complete: (options: O, alpn: ReadonlyArray<string> | undefined) => Transport.StartTlsOptions<Clear>
+) => {
+  const [handshake, offers] = inner instanceof Alpn ? [inner.handshake, inner.protocols] : [inner, undefined]
+  const completed = completing((options: O) => complete(options, options.alpn ?? offers))
+  return Handshake.inside(
+    handshake,
+    Handshake.startTls(clear, Effect.map(Effect.isEffect(options) ? options : Effect.succeed(options), completed))
   )
+}
 
 /**
  * The server's side of a handshake that runs inside TLS.
@@ -92,7 +81,7 @@ const inside = <A, E, R, O extends object, E2, R2>(
  *
  * A handshake of {@link alpn} offers its protocols by itself; any other one offers those of the option `alpn`.
  *
- * A protocol's own handshake brings its refusal along: a server without room says no inside TLS.
+ * A server without room says no inside TLS, in the words of the handshake there.
  *
  * **Example** (The line protocol inside TLS, with certificates that can be replaced)
  *
@@ -116,14 +105,14 @@ export const server: {
   <E2 = never, R2 = never>(
     options: ServerOptions | Effect.Effect<ServerOptions, E2, R2>
   ): <A, E, R>(
-    handshake: Effect.Effect<A, E, R>
+    handshake: Effect.Effect<A, E, R> | Alpn<A, E, R>
   ) => Effect.Effect<
     A,
     E | Handshake.Failure<E2 | TransportError>,
     Exclude<R, Socket.Socket> | R2 | Socket.Socket | Scope.Scope
   >
   <A, E, R, E2 = never, R2 = never>(
-    handshake: Effect.Effect<A, E, R>,
+    handshake: Effect.Effect<A, E, R> | Alpn<A, E, R>,
     options: ServerOptions | Effect.Effect<ServerOptions, E2, R2>
   ): Effect.Effect<
     A,
@@ -133,28 +122,9 @@ export const server: {
 } = dual(
   2,
   <A, E, R, E2, R2>(
-    handshake: Effect.Effect<A, E, R>,
+    handshake: Effect.Effect<A, E, R> | Alpn<A, E, R>,
     options: ServerOptions | Effect.Effect<ServerOptions, E2, R2>
-  ) => {
-    const alpn = offers.get(handshake)
-    const complete = completing((options: ServerOptions) =>
-      ({ ...options, alpn: options.alpn ?? alpn, role: "server", unread: "feed" }) as const
-    )
-    const secured = inside(handshake, options, complete)
-    const origin = Origin.of(handshake)
-    if (origin?.refuse === undefined) return Origin.keep(handshake, secured)
-    const refuse: Protocol.Refuse = (why) =>
-      Effect.flatMap(Handshake.step(clear, "refuse"), (transport) =>
-        Effect.flatMap(transport.peer, ({ tls }) =>
-          // Who was cut off may be inside already. Else there is nothing to be said without TLS, which takes time again.
-          tls !== undefined
-            ? origin.refuse!(why)
-            : why === "deadline"
-            ? wordless
-            // What the options need, the handshake needs too, and the server that refuses has it.
-            : inside(origin.refuse!(why), options, complete) as ReturnType<Protocol.Refuse>))
-    return Origin.set(secured, { name: origin.name, refuse })
-  }
+  ) => secured(handshake, options, (options, alpn) => ({ ...options, alpn, role: "server", unread: "feed" }))
 )
 
 /**
@@ -197,14 +167,14 @@ export const client: {
   <E2 = never, R2 = never>(
     options: ClientOptions | Effect.Effect<ClientOptions, E2, R2>
   ): <A, E, R>(
-    handshake: Effect.Effect<A, E, R>
+    handshake: Effect.Effect<A, E, R> | Alpn<A, E, R>
   ) => Effect.Effect<
     A,
     E | Handshake.Failure<E2 | TransportError>,
     Exclude<R, Socket.Socket> | R2 | Socket.Socket | Scope.Scope
   >
   <A, E, R, E2 = never, R2 = never>(
-    handshake: Effect.Effect<A, E, R>,
+    handshake: Effect.Effect<A, E, R> | Alpn<A, E, R>,
     options: ClientOptions | Effect.Effect<ClientOptions, E2, R2>
   ): Effect.Effect<
     A,
@@ -214,16 +184,35 @@ export const client: {
 } = dual(
   2,
   <A, E, R, E2, R2>(
-    handshake: Effect.Effect<A, E, R>,
+    handshake: Effect.Effect<A, E, R> | Alpn<A, E, R>,
     options: ClientOptions | Effect.Effect<ClientOptions, E2, R2>
-  ) => {
-    const alpn = offers.get(handshake)
-    const complete = completing((options: ClientOptions) =>
-      ({ ...options, alpn: options.alpn ?? alpn, role: "client", unread: "feed" }) as const
-    )
-    return Origin.keep(handshake, inside(handshake, options, complete))
-  }
+  ) => secured(handshake, options, (options, alpn) => ({ ...options, alpn, role: "client", unread: "feed" }))
 )
+
+/**
+ * Handshakes for inside TLS, by the application protocol that both sides have negotiated.
+ *
+ * **Details**
+ *
+ * `protocols` is what is offered, the best one first, and `handshake` the choice, for a connection that is encrypted already. It is
+ * no Effect itself: what it offers has to be known before TLS begins. What is to be done with the result is done with each
+ * branch, or with what {@link server} and {@link client} return.
+ *
+ * @see {@link alpn}
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Alpn<out A, out E, out R> extends Pipeable.Class {
+  readonly protocols: ReadonlyArray<string>
+  readonly handshake: Effect.Effect<A, E, R>
+
+  constructor(protocols: ReadonlyArray<string>, handshake: Effect.Effect<A, E, R>) {
+    super()
+    this.protocols = protocols
+    this.handshake = handshake
+  }
+}
 
 /**
  * Chooses the handshake inside TLS by the application protocol that both sides have negotiated (ALPN, RFC 7301).
@@ -234,11 +223,6 @@ export const client: {
  * that the client has too, and refuses a client that has none of them. `otherwise` is for a peer that does not negotiate;
  * without it such a peer fails as `TlsFailure` of the kind `no-shared-alpn`. The result is that of either handshake: give
  * each something to tell them apart, with `Handshake.extend`.
- *
- * **Gotchas**
- *
- * What wraps it, such as `Handshake.named`, does not offer by itself any more: wrap what `Tls.server` returns, or give it
- * the option `alpn`.
  *
  * **Example** (Two protocols on one port, inside TLS)
  *
@@ -266,7 +250,7 @@ export const alpn = <
   R = never
 >(branches: B, options?: {
   readonly otherwise?: Effect.Effect<A, E, R> | undefined
-}): Effect.Effect<
+}): Alpn<
   A | Effect.Success<B[keyof B]>,
   E | HandshakeError | Effect.Error<B[keyof B]>,
   R | Effect.Services<B[keyof B]> | Socket.Socket | Scope.Scope
@@ -277,32 +261,25 @@ export const alpn = <
     R | Effect.Services<B[keyof B]>
   >
   const names = Object.keys(branches)
-  const choose: Effect.Effect<Branch, HandshakeError, Socket.Socket | Scope.Scope> = Effect.flatMap(
-    clear,
-    (transport) =>
-      Effect.flatMap(transport.peer, ({ tls }) => {
-        const chosen = tls?.alpn
-        const branch: Branch | undefined = chosen === undefined
-          ? options?.otherwise
-          : Object.hasOwn(branches, chosen)
-          ? branches[chosen]
-          : undefined
-        if (branch !== undefined) return Effect.succeed(branch)
-        const what = tls === undefined ? "there is no TLS" : chosen === undefined ? "none" : JSON.stringify(chosen)
-        return Effect.fail(
-          new TlsFailure({
-            kind: "no-shared-alpn",
-            detail: `one of ${names.join(", ")} has to be negotiated, and it was: ${what}`,
-            fault: tls === undefined ? "local" : "peer"
-          })
-        )
+  const choose = ({ tls }: Peer.Peer): Effect.Effect<Branch, TlsFailure> => {
+    const chosen = tls?.alpn
+    const branch: Branch | undefined = chosen === undefined
+      ? options?.otherwise
+      : Object.hasOwn(branches, chosen)
+      ? branches[chosen]
+      : undefined
+    if (branch !== undefined) return Effect.succeed(branch)
+    const what = tls === undefined ? "there is no TLS" : chosen === undefined ? "none" : JSON.stringify(chosen)
+    return Effect.fail(
+      new TlsFailure({
+        kind: "no-shared-alpn",
+        detail: `one of ${names.join(", ")} has to be negotiated, and it was: ${what}`,
+        fault: tls === undefined ? "local" : "peer"
       })
-  ).pipe(Handshake.step("choose by ALPN"))
-  const refuse: Protocol.Refuse = (why) =>
-    Effect.flatMap(choose, (branch) => Origin.of(branch)?.refuse?.(why) ?? wordless)
-  const handshake = Origin.set(Effect.flatMap(choose, (branch) => branch), { refuse })
-  offers.set(handshake, names)
-  return handshake
+    )
+  }
+  const chosen = (transport: Clear) => Handshake.step(Effect.flatMap(transport.peer, choose), "choose by ALPN")
+  return new Alpn(names, Handshake.inside((transport) => Effect.flatten(chosen(transport)), clear))
 }
 
 /**

@@ -226,7 +226,7 @@ export const serving = Effect.fnUntraced(
       )
     })
     const server = yield* Server.make({
-      protocol: { name: line.name, server: handshake, refuse: line.refuse },
+      protocol: { name: line.name, server: handshake },
       serve: (transport) =>
         Effect.gen(function*() {
           const outcome = of.get(transport)!

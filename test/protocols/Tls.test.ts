@@ -745,7 +745,7 @@ describe("which handshake runs inside", () => {
   const served = Tls.alpn({ chat: greeting("chat"), mail: greeting("mail") })
 
   const chosen = Effect.fnUntraced(function*<E>(
-    handshake: Effect.Effect<{ readonly protocol: string }, E, Socket.Socket | Scope.Scope>,
+    handshake: Tls.Alpn<{ readonly protocol: string }, E, Socket.Socket | Scope.Scope>,
     options: Partial<Tls.ClientOptions>,
     serverOptions: Partial<Tls.ServerOptions> = {}
   ) {
@@ -821,20 +821,22 @@ describe("which handshake runs inside", () => {
       expect(transport.protocol).toBe("mail")
     }))
 
-  it.effect("in a span that has the name of its protocol", () =>
-    Effect.gen(function*() {
-      const { spans, tracer } = recording()
-      const refusing = Handshake.named(Transport.framed(Codec.lines()), "chat").pipe(
-        Tls.client({ servername: "localhost" })
-      )
-      const [here] = yield* MemorySocket.pair()
-      yield* Client.connect({ handshake: refusing }).pipe(
-        Effect.provideService(Socket.Socket, here),
-        Effect.provideService(Tracer.Tracer, tracer),
-        Effect.flip
-      )
-      expect(spans.map((span) => span.name)).toEqual(["chat handshake"])
-    }))
+  const inTls = Transport.framed(Codec.lines()).pipe(Handshake.named("chat"), Tls.client({ servername: "localhost" }))
+  const named = [["tls", inTls], ["mail", Handshake.named(inTls, "mail")]] as const
+  for (const [protocol, handshake] of named) {
+    it.effect(`in a span, as ${protocol} while TLS has not come about`, () =>
+      Effect.gen(function*() {
+        const { spans, tracer } = recording()
+        const [here] = yield* MemorySocket.pair()
+        const error = yield* Client.connect({ handshake }).pipe(
+          Effect.provideService(Socket.Socket, here),
+          Effect.provideService(Tracer.Tracer, tracer),
+          Effect.flip
+        )
+        expect(error).toMatchObject({ protocol, step: "start TLS" })
+        expect(spans.map((span) => span.name)).toEqual([`${protocol} handshake`])
+      }))
+  }
 
   it.live("a client's handshake is chosen by what the server has chosen", () =>
     Effect.gen(function*() {
@@ -861,7 +863,9 @@ describe("which handshake runs inside", () => {
   it.effect("without TLS there is nothing to choose by", () =>
     Effect.gen(function*() {
       const [here] = yield* MemorySocket.pair()
-      expect(yield* Peers.ending(served, here)).toMatchObject(failed("no-shared-alpn", "local", "choose by ALPN"))
+      expect(yield* Peers.ending(served.handshake, here)).toMatchObject(
+        failed("no-shared-alpn", "local", "choose by ALPN")
+      )
     }))
 })
 

@@ -47,7 +47,6 @@ declare const socket: Socket.Socket
 
 same<typeof Line.server, Effect.Effect<Lines, HandshakeError, Needs>>()
 same<typeof Line.client, Effect.Effect<Lines, HandshakeError, Needs>>()
-same<typeof Line.protocol.refuse, Protocol.Refuse | undefined>()
 
 const own = Protocol.make({
   name: "own",

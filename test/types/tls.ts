@@ -88,7 +88,7 @@ Effect.map(either, (transport) => {
 
 // The one for peers that do not negotiate is one more.
 const three = Tls.alpn({ chat, mail }, { otherwise: Effect.map(lines, Transport.extend({ protocol: "other" })) })
-same<Effect.Success<typeof three>["protocol"], "chat" | "mail" | "other">()
+same<Effect.Success<typeof three.handshake>["protocol"], "chat" | "mail" | "other">()
 
 // What one side is told is not what the other is.
 // @ts-expect-error a client has to say whom it wants to reach

@@ -125,6 +125,8 @@ export class Connection implements SourceEvents {
   wasTold = false
   /** Whether the peer was told why it is turned away, so that nobody says it twice. */
   refused = false
+  /** Whether whoever has opened it has closed it. */
+  isGone = false
   /** Called before each write. */
   onWrite: (() => void) | undefined = undefined
   /**
@@ -444,6 +446,7 @@ export class Connection implements SourceEvents {
 
   /** Says and hears the last words, and gives the socket up; `undefined` where there is nothing to wait for. */
   close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+    this.isGone = true
     this.inbox.closed = true
     this.discards = true
     this.notify()
@@ -554,6 +557,7 @@ export const open = (
   options?: Options
 ): Effect.Effect<Connection, TransportError, Scope.Scope> => {
   if (isConnectionSocket(socket)) return Effect.succeed(socket[ConnectionTypeId])
+  if (isShared(socket)) return socket[SharedTypeId]
   return Effect.flatMap(Effect.scope, (scope) => {
     const connection = accepted(socket, options)
     if (connection !== undefined) return closedBy(scope, connection)
@@ -562,4 +566,47 @@ export const open = (
       (source) => closedBy(scope, make(source, options))
     )
   })
+}
+
+const SharedTypeId = "~effect-handshake/SharedConnection"
+
+/** A socket whose connection is opened by whoever needs it first, and is everybody's then. */
+interface SharedSocket extends Socket.Socket {
+  readonly [SharedTypeId]: Effect.Effect<Connection, TransportError, Scope.Scope>
+}
+
+const isShared = (socket: Socket.Socket): socket is SharedSocket => SharedTypeId in socket
+
+/** That a connection cannot be opened, as a `Socket` says it. */
+const openFailed = (error: TransportError): Socket.SocketError => {
+  const { reason } = error
+  return reason._tag === "ConnectionFailed" && reason.cause instanceof Socket.SocketError
+    ? reason.cause
+    : new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause: error }) })
+}
+
+/**
+ * The socket with one connection, however many handshakes ask for it: each acquisition of a client's socket dials. One whose
+ * scope has closed it is opened anew.
+ */
+export const shared = (socket: Socket.Socket): Socket.Socket => {
+  if (isConnectionSocket(socket) || isShared(socket)) return socket
+  let opened: Connection | undefined
+  const turn = Semaphore.makeUnsafe(1)
+  const connection = turn.withPermit(Effect.suspend(() =>
+    opened !== undefined && !opened.isGone
+      ? Effect.succeed(opened)
+      : Effect.tap(open(socket), (connection) =>
+        Effect.sync(() => {
+          opened = connection
+        }))
+  ))
+  const it: SharedSocket = {
+    [Socket.TypeId]: Socket.TypeId,
+    [SharedTypeId]: connection,
+    reader: Effect.flatMap(Effect.mapError(connection, openFailed), (connection) => connection.socket.reader),
+    // Nobody can write who has not opened it, and the writer of a socket cannot fail.
+    writer: Effect.flatMap(Effect.orDie(connection), (connection) => connection.socket.writer)
+  }
+  return it
 }

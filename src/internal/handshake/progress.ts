@@ -1,17 +1,49 @@
 /**
- * How far a handshake has come, for whoever has to say so from outside when it is cut off.
+ * How far a handshake has come, and what a runtime asks of it from outside: to be told where it was when it is cut off, and to
+ * turn its peer away in its own words.
+ *
+ * | `verdict` | when it is set | what the handshake does |
+ * |---|---|---|
+ * | undefined | | shakes hands |
+ * | a refusal | before it begins | says no instead, if it has words for it; else it opens nothing |
+ * | a refusal | before it is interrupted | leaves its words behind in `words`, for whoever has interrupted it |
  *
  * @internal
  */
 import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+
+/** Why a peer is turned away without regard to what it says. */
+export type Refusal = "capacity" | "draining" | "deadline"
+
+/** What says no on a connection. It needs nothing any more. */
+export type Words = Effect.Effect<unknown, unknown>
+
+/** Runs an effect in the span of the handshake, which begins with the first name that it gets. */
+export type Traced = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 export interface Progress {
   protocol: string
   /** Asked for only where something has gone wrong. */
   step: () => string
+  verdict: Refusal | undefined
+  words: Words | undefined
+  /** Whether what runs now is around another handshake: that one may have words where this one has none. */
+  isOuter: boolean
+  traced: Traced | undefined
 }
 
-export const make = (protocol = "unnamed"): Progress => ({ protocol, step: () => "connect" })
+/** The protocol of a handshake that has no name. */
+export const unnamed = "unnamed"
+
+export const make = (protocol: string = unnamed): Progress => ({
+  protocol,
+  step: () => "connect",
+  verdict: undefined,
+  words: undefined,
+  isOuter: false,
+  traced: undefined
+})
 
 export const CurrentProgress: Context.Reference<Progress | undefined> = Context.Reference<Progress | undefined>(
   "effect-handshake/internal/CurrentProgress",

@@ -51,28 +51,30 @@ const peerAttributes = (peer: Peer.Peer): Record<string, unknown> => {
     : { "network.peer.address": NetAddress.formatIp(remote.address), "network.peer.port": remote.port }
 }
 
-/** Tells the span of a handshake who the peer is. */
-export const annotatePeer = (peer: Peer.Peer): Effect.Effect<void> => Effect.annotateCurrentSpan(peerAttributes(peer))
+/** What TLS has agreed on, in the names of OpenTelemetry. */
+const tlsAttributes = (tls: Peer.Tls, role: Role): Record<string, unknown> => ({
+  "tls.established": true,
+  "tls.protocol.name": "tls",
+  "tls.protocol.version": tls.version.replace(/^TLSv/, ""),
+  "tls.cipher": tls.cipher,
+  "tls.resumed": tls.resumed,
+  ...tls.alpn !== undefined && { "tls.next_protocol": tls.alpn },
+  ...tls.servername !== undefined && { "tls.client.server_name": tls.servername },
+  ...tls.certificate !== undefined && {
+    [role === "client" ? "tls.server.subject" : "tls.client.subject"]: tls.certificate.subject,
+    [role === "client" ? "tls.server.hash.sha256" : "tls.client.hash.sha256"]: tls.certificate.fingerprint256
+  }
+})
 
-/** Tells the span what TLS has agreed on, in the names of OpenTelemetry. */
+/** Tells the span of the handshake what TLS has agreed on. */
 export const annotateTls = (tls: Peer.Tls, role: Role): Effect.Effect<void> =>
-  Effect.annotateCurrentSpan({
-    "tls.established": true,
-    "tls.protocol.name": "tls",
-    "tls.protocol.version": tls.version.replace(/^TLSv/, ""),
-    "tls.cipher": tls.cipher,
-    "tls.resumed": tls.resumed,
-    ...tls.alpn !== undefined && { "tls.next_protocol": tls.alpn },
-    ...tls.servername !== undefined && { "tls.client.server_name": tls.servername },
-    ...tls.certificate !== undefined && {
-      [role === "client" ? "tls.server.subject" : "tls.client.subject"]: tls.certificate.subject,
-      [role === "client" ? "tls.server.hash.sha256" : "tls.client.hash.sha256"]: tls.certificate.fingerprint256
-    }
-  })
+  Effect.annotateCurrentSpan(tlsAttributes(tls, role))
 
 /** A handshake that is under way, and the span that it has where it is traced. */
 export interface Observed {
   readonly progress: Progress.Progress
+  /** Once it is open. */
+  connection: { readonly peer: Peer.Peer } | undefined
   span: Tracer.Span | undefined
 }
 
@@ -109,65 +111,74 @@ export const make = (role: Role, context: Context.Context<never>) => {
   // The native one shows its spans to nobody.
   const isTraced = Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer
 
+  /** Tells the span with whom it is. */
+  const met = ({ connection, span }: Observed): void => {
+    if (connection === undefined || span === undefined) return
+    const { peer } = connection
+    const attributes = { ...peerAttributes(peer), ...peer.tls && tlsAttributes(peer.tls, role) }
+    for (const [name, value] of Object.entries(attributes)) span.attribute(name, value)
+  }
+
+  /**
+   * Runs a handshake in a span, where somebody sees it. `ended` ends it. The span of one that is not named yet is made when
+   * it is, and begins now all the same.
+   */
+  const spanned = <A, E, R>(state: Observed, handshake: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+    if (!isTraced) return handshake
+    const { progress } = state
+    const startTime = clock.currentTimeNanosUnsafe()
+    const begin = Effect.map(
+      Effect.updateService(
+        Effect.suspend(() => Effect.makeSpan(`${progress.protocol} handshake`, { kind: role })),
+        Tracer.Tracer,
+        (tracer) => Tracer.make({ span: (options) => tracer.span({ ...options, startTime }) })
+      ),
+      (span) => {
+        state.span = span
+        span.attribute("handshake.role", role)
+        met(state)
+        return span
+      }
+    )
+    const traced: Progress.Traced = (effect) =>
+      Effect.suspend(() => {
+        progress.traced = undefined
+        return Effect.flatMap(begin, (span) => Effect.withParentSpan(effect, span))
+      })
+    if (progress.protocol !== Progress.unnamed) return traced(handshake)
+    progress.traced = traced
+    // One that never gets a name has a span as well.
+    return Effect.onExit(handshake, () => state.span === undefined ? Effect.asVoid(begin) : Effect.void)
+  }
+
+  /** Counts a handshake that has ended, and ends its span. */
+  const ended = ({ progress, span }: Observed, millis: number, exit: Exit.Exit<unknown, unknown>): void => {
+    const { protocol } = progress
+    const outcome = outcomeOf(exit)
+    count(protocol, outcome, millis)
+    if (span === undefined) return
+    span.attribute("handshake.protocol", protocol)
+    span.attribute("handshake.outcome", outcome)
+    if (Exit.isFailure(exit)) span.attribute("handshake.step", progress.step())
+    span.end(clock.currentTimeNanosUnsafe(), exit)
+  }
+
   return {
     connections: (by: 1 | -1): void => open.modifyUnsafe(by, context),
     pending: (by: 1 | -1): void => underWay.modifyUnsafe(by, context),
-
-    /** Runs a handshake in a span, where somebody sees it. `ended` ends it. */
-    spanned: <A, E, R>(
-      state: Observed,
-      connection: { readonly peer: Peer.Peer },
-      handshake: Effect.Effect<A, E, R>
-    ): Effect.Effect<A, E, R> =>
-      !isTraced ? handshake : Effect.flatMap(
-        Effect.makeSpan(`${state.progress.protocol} handshake`, {
-          kind: role,
-          attributes: { "handshake.role": role, ...peerAttributes(connection.peer) }
-        }),
-        (span) => {
-          state.span = span
-          return Effect.withParentSpan(handshake, span)
-        }
-      ),
-
-    /** Counts a handshake that has ended, and ends its span. */
-    ended: ({ progress, span }: Observed, millis: number, exit: Exit.Exit<unknown, unknown>): void => {
-      const { protocol } = progress
-      const outcome = outcomeOf(exit)
-      count(protocol, outcome, millis)
-      if (span === undefined) return
-      span.attribute("handshake.protocol", protocol)
-      span.attribute("handshake.outcome", outcome)
-      if (Exit.isFailure(exit)) span.attribute("handshake.step", progress.step())
-      span.end(clock.currentTimeNanosUnsafe(), exit)
-    },
+    spanned,
+    met,
+    ended,
 
     /** One handshake with its span, its outcome and its duration; how it ended is the result. */
-    observed: <A, E, R>(
-      handshake: Effect.Effect<A, E, R>,
-      progress: Progress.Progress
-    ): Effect.Effect<Exit.Exit<A, E>, never, R> =>
-      Effect.flatMap(Clock.Clock, (clock) => {
+    observed: <A, E, R>(state: Observed, handshake: Effect.Effect<A, E, R>): Effect.Effect<Exit.Exit<A, E>, never, R> =>
+      Effect.suspend(() => {
         const start = clock.currentTimeNanosUnsafe()
-        const ended = (exit: Exit.Exit<A, E>) => {
-          const outcome = outcomeOf(exit)
-          const { protocol } = progress
-          count(protocol, outcome, Number(clock.currentTimeNanosUnsafe() - start) / 1e6)
-          return Effect.annotateCurrentSpan({
-            "handshake.protocol": protocol,
-            "handshake.outcome": outcome,
-            ...(Exit.isSuccess(exit) ? undefined : { "handshake.step": progress.step() })
-          })
-        }
-        return Effect.exit(
-          Effect.onExit(Effect.provideService(handshake, Progress.CurrentProgress, progress), ended).pipe(
-            Effect.withSpan(
-              `${progress.protocol} handshake`,
-              { kind: role, attributes: { "handshake.role": role } },
-              // It would name the same place for each of thousands of connections.
-              { captureStackTrace: false }
-            )
-          )
+        return spanned(state, Effect.provideService(handshake, Progress.CurrentProgress, state.progress)).pipe(
+          Effect.onExit((exit) =>
+            Effect.sync(() => ended(state, Number(clock.currentTimeNanosUnsafe() - start) / 1e6, exit))
+          ),
+          Effect.exit
         )
       })
   }

@@ -3,10 +3,7 @@
  *
  * @internal
  */
-import * as Effect from "effect/Effect"
 import * as HandshakeError from "../../HandshakeError.ts"
-import { implOf } from "../../internal/connection/transport.ts"
-import type * as Transport from "../../Transport.ts"
 import { describe, type Message } from "./messages.ts"
 
 /** The versions that are spoken, the oldest first. 3.1 does not exist: a proxy made it unusable. */
@@ -34,17 +31,3 @@ export const unexpected = (due: string, message: Message): HandshakeError.Invali
 /** TLS that has agreed on no application protocol may have been meant for another server. */
 export const noAlpn = (fault: "peer" | "local", detail: string): HandshakeError.TlsFailure =>
   new HandshakeError.TlsFailure({ kind: "no-shared-alpn", detail, fault })
-
-/** Turns the peer away: what is sent is flushed, and the connection waits until it was heard. */
-export const sayLast = <Out>(
-  transport: Transport.Transport<unknown, Out>,
-  words: ReadonlyArray<Out>
-): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const { connection } = implOf(transport)
-    if (connection.refused) return Effect.void
-    connection.refused = true
-    connection.lingers = true
-    // A peer that does not even take the refusal changes nothing about why it is refused.
-    return Effect.ignore(transport.sendAll(words))
-  })

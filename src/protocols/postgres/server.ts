@@ -11,13 +11,11 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import * as Socket from "effect/socket/Socket"
+import type * as Socket from "effect/socket/Socket"
+import * as Codec from "../../Codec.ts"
 import * as Handshake from "../../Handshake.ts"
 import * as HandshakeError from "../../HandshakeError.ts"
-import { type Connection, ConnectionTypeId, isConnectionSocket } from "../../internal/connection/connection.ts"
-import { implOf } from "../../internal/connection/transport.ts"
 import type * as Peer from "../../Peer.ts"
-import type * as Protocol from "../../Protocol.ts"
 import * as Transport from "../../Transport.ts"
 import type { TransportError } from "../../TransportError.ts"
 import * as Scram from "../Scram.ts"
@@ -30,7 +28,6 @@ import {
   type Method,
   minorOf,
   noAlpn,
-  sayLast,
   unexpected,
   type Version,
   versionOf,
@@ -293,22 +290,28 @@ const tlsRecord = 0x16
 
 type Spoken = Transport.Transport<unknown, Messages.BackendMessage>
 
-/** Which conversations have begun. Whoever ends one from outside must not begin it once more. */
-const talks = new WeakMap<Connection, Talk>()
-
 /** One conversation, as whoever has to end it sees it. */
 class Talk {
   private transport: Spoken | undefined = undefined
+  private isOver = false
+
+  /** Whoever ends it from outside must not begin it once more. */
+  get hasBegun(): boolean {
+    return this.transport !== undefined
+  }
 
   /** Goes on over this transport, the last words too. */
   over<T extends Spoken>(transport: T): T {
     this.transport = transport
-    talks.set(implOf(transport).connection, this)
     return transport
   }
 
   say(reply: Messages.ErrorResponse): Effect.Effect<void> {
-    return this.transport === undefined ? Effect.void : sayLast(this.transport, [reply])
+    return Effect.suspend(() => {
+      if (this.transport === undefined || this.isOver) return Effect.void
+      this.isOver = true
+      return Effect.ignore(Transport.farewell(this.transport, [reply]))
+    })
   }
 
   refuse({ reason, reply }: Refusal): Effect.Effect<never, HandshakeError.Reason> {
@@ -330,19 +333,11 @@ class Talk {
 type Opened = { readonly transport: Start; readonly isEncrypted: boolean }
 
 const framed = (talk: Talk): Effect.Effect<Opened, HandshakeError.HandshakeError, Socket.Socket | Scope.Scope> =>
-  Effect.map(
-    Handshake.step(Transport.framed(Codecs.serverStart, describing), "connect"),
-    (transport) => ({
-      transport: talk.over(transport),
-      isEncrypted: implOf(transport).connection.peer.tls !== undefined
-    })
-  )
-
-/** Whether it is inside TLS that somebody else has begun, such as a port with many protocols. */
-const isInsideTls = Effect.map(
-  Socket.Socket,
-  (socket) => isConnectionSocket(socket) && socket[ConnectionTypeId].peer.tls !== undefined
-)
+  Effect.gen(function*() {
+    const transport = yield* Handshake.step(Transport.framed(Codecs.serverStart, describing), "connect")
+    const { tls } = yield* transport.peer
+    return { transport: talk.over(transport), isEncrypted: tls !== undefined }
+  })
 
 const encrypted = (
   talk: Talk,
@@ -375,7 +370,13 @@ const open = (
     { name: "TLS", accepts: (bytes) => bytes[0] === tlsRecord, handshake: direct },
     { name: "a start-up packet", accepts: (bytes) => bytes[0] !== tlsRecord, handshake: framed(talk) }
   ])
-  return Effect.flatMap(isInsideTls, (inside) => inside ? framed(talk) : first)
+  return Handshake.inside(
+    (transport) =>
+      Effect.flatMap(transport.peer, ({ tls }): typeof first =>
+        // Somebody else may have begun TLS, such as a port with many protocols.
+        tls === undefined ? first : framed(talk)),
+    Transport.framed(Codec.bytes)
+  )
 }
 
 type First =
@@ -747,7 +748,7 @@ const converse = Effect.fnUntraced(function*(
   return Transport.extend(live, { protocol: "postgres", session })
 })
 
-const refusals: Record<Protocol.Refusal, Messages.ErrorResponse> = {
+const refusals: Record<Handshake.Refusal, Messages.ErrorResponse> = {
   capacity: Errors.tooManyClients,
   draining: Errors.shuttingDown,
   deadline: Errors.tooSlow
@@ -757,14 +758,11 @@ const refusals: Record<Protocol.Refusal, Messages.ErrorResponse> = {
  * A client hears the refusal when it has sent its start-up message: before, it takes it for an answer to SSLRequest. One
  * whose conversation has begun hears it at once.
  */
-const refuse = (serving: Serving) =>
+const refuse = (serving: Serving, talk: Talk) =>
   Effect.fnUntraced(function*(
-    why: Protocol.Refusal
+    why: Handshake.Refusal
   ): Effect.fn.Return<never, HandshakeError.HandshakeError, Socket.Socket | Scope.Scope> {
-    const socket = yield* Socket.Socket
-    const begun = isConnectionSocket(socket) ? talks.get(socket[ConnectionTypeId]) : undefined
-    const talk = begun ?? new Talk()
-    if (begun === undefined) {
+    if (!talk.hasBegun) {
       const first = yield* meet(talk, serving.tls, serving.supported)
       // Who wants to cancel something takes no place.
       if (first._tag === "Cancel") return yield* Handshake.step(cancelled(serving, first.key), "CancelRequest")
@@ -775,9 +773,10 @@ const refuse = (serving: Serving) =>
 /** What is wrong with the options is known before anything is served. */
 export const make = (options: Options) => {
   const serving = servingOf(options)
-  const handshake = Effect.suspend(() => {
+  return Effect.suspend(() => {
     const talk = new Talk()
-    return Effect.tapError(converse(serving, talk), (error) => talk.lastWords(error))
+    return Effect.tapError(converse(serving, talk), (error) => talk.lastWords(error)).pipe(
+      Handshake.withRefusal(refuse(serving, talk))
+    )
   })
-  return { handshake, refuse: refuse(serving) }
 }

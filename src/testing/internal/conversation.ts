@@ -19,7 +19,6 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Codec from "../../Codec.ts"
 import { concat } from "../../internal/bytes/primitives.ts"
-import * as Origin from "../../internal/handshake/origin.ts"
 import * as Progress from "../../internal/handshake/progress.ts"
 import * as Pipeline from "../../Pipeline.ts"
 import type * as Server from "../../Server.ts"
@@ -173,6 +172,38 @@ class Steps implements Progress.Progress {
     this.kept.step = step
     this.seen.push(step())
   }
+
+  get verdict(): Progress.Refusal | undefined {
+    return this.kept.verdict
+  }
+
+  set verdict(verdict: Progress.Refusal | undefined) {
+    this.kept.verdict = verdict
+  }
+
+  get words(): Progress.Words | undefined {
+    return this.kept.words
+  }
+
+  set words(words: Progress.Words | undefined) {
+    this.kept.words = words
+  }
+
+  get isOuter(): boolean {
+    return this.kept.isOuter
+  }
+
+  set isOuter(isOuter: boolean) {
+    this.kept.isOuter = isOuter
+  }
+
+  get traced(): Progress.Traced | undefined {
+    return this.kept.traced
+  }
+
+  set traced(traced: Progress.Traced | undefined) {
+    this.kept.traced = traced
+  }
 }
 
 /** Everything that comes, to the end. */
@@ -264,7 +295,6 @@ class Subject {
         if (progress !== undefined) this.steps.kept = progress
         return this.shaking(tap)
       }),
-      refuse: Origin.of(this.side.handshake)?.refuse,
       serve: (transport) => this.goOn(transport),
       handshakeTimeout: this.side.deadline ?? Duration.infinity,
       onEvent: (event) => this.hear(event)

@@ -25,7 +25,6 @@ import {
   type SourceSocket,
   SourceTypeId
 } from "../../internal/connection/source.ts"
-import type * as Protocol from "../../Protocol.ts"
 import * as Server from "../../Server.ts"
 import type * as Transport from "../../Transport.ts"
 
@@ -144,15 +143,14 @@ export const listener = Effect.fnUntraced(function*() {
 export const serve = (options: {
   readonly socket: SourceSocket
   readonly handshake: Effect.Effect<Transport.Transport.Any, unknown, Socket.Socket | Scope.Scope>
-  readonly refuse: Protocol.Refuse | undefined
   readonly serve: (transport: Transport.Transport.Any) => Effect.Effect<unknown, unknown, Scope.Scope>
   readonly handshakeTimeout: Duration.Input
   readonly onEvent: (event: Server.Event) => void
 }): Effect.Effect<void> =>
   Effect.scoped(Effect.gen(function*() {
     const { server: socketServer, take } = yield* listener()
-    const { handshake, handshakeTimeout, refuse, serve } = options
-    const server = yield* Server.make({ handshake, refuse, serve, handshakeTimeout }).pipe(
+    const { handshake, handshakeTimeout, serve } = options
+    const server = yield* Server.make({ handshake, serve, handshakeTimeout }).pipe(
       Effect.provideService(SocketServer.SocketServer, socketServer)
     )
     const closed = yield* server.events.pipe(

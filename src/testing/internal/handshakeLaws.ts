@@ -20,7 +20,6 @@ import * as Handshake from "../../Handshake.ts"
 import { isHandshakeError } from "../../HandshakeError.ts"
 import { concat } from "../../internal/bytes/primitives.ts"
 import * as Pipeline from "../../Pipeline.ts"
-import type * as Protocol from "../../Protocol.ts"
 import * as Transport from "../../Transport.ts"
 import { isTransportError } from "../../TransportError.ts"
 import * as Rung from "../Rung.ts"
@@ -83,8 +82,6 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
     readonly server?: Text | ReadonlyArray<Text> | undefined
     readonly client?: Text | ReadonlyArray<Text> | undefined
   } | undefined
-  /** How the server turns a client away for want of room. */
-  readonly refuse?: Protocol.Refuse | undefined
   /**
    * Which side makes something fresh for each connection, such as a nonce, so that it must not accept what was said on
    * another one. Default: none.
@@ -1086,12 +1083,10 @@ const refusalIsHeard: Check = (attempt) =>
           yield* isSaid(talk, scenario)
         }
       }))
-    if (trial.side.role !== "server" || options.refuse === undefined || options.client === undefined) {
-      return
-    }
+    if (trial.side.role !== "server" || options.client === undefined) return
     const turnedAway = Trial.make(
       trial.rung,
-      { role: "server", handshake: options.refuse("capacity") },
+      { role: "server", handshake: Handshake.turnAway(trial.side.handshake, "capacity") },
       options.client,
       options
     )

@@ -87,7 +87,7 @@ const cases = [
 for (const { method, rungs, version } of cases) {
   describe(`${method}, protocol ${version}`, () => {
     const services = Context.merge(context, provided(method))
-    const { client, refuse, server } = Postgres.make({
+    const { client, server } = Postgres.make({
       client: {
         user,
         password: Redacted.make(password),
@@ -108,7 +108,6 @@ for (const { method, rungs, version } of cases) {
         Socket.Socket | Scope.Scope
       >,
       client: Effect.provideContext(client, services),
-      refuse,
       // Whatever it has to say, it says in an ErrorResponse, and that ends so.
       refusal: { server: Uint8Array.of(0, 0) },
       secrets: method === "trust" ? [] : [Redacted.make(password)],
