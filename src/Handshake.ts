@@ -60,6 +60,7 @@ export type Handshake<In, Out, E = never, R = never> = Effect.Effect<
 export type Failure<E> = HandshakeError | Exclude<E, TransportError | Reason>
 
 type Any = Transport.Transport.Any
+type Receiving = Transport.Transport.Receiving
 type In<T> = Transport.Transport.In<T>
 type Out<T> = Transport.Transport.Out<T>
 
@@ -132,7 +133,7 @@ const at = <A, E, R>(self: Effect.Effect<A, E, R>, step: () => string): Effect.E
 
 const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0]) || Transport.isTransport(args[0])
 
-const then = <T extends Any, T2, E, R, E2, R2>(
+const then = <T extends Receiving, T2, E, R, E2, R2>(
   self: T | Effect.Effect<T, E, R>,
   name: (transport: T) => string,
   act: (transport: T) => Effect.Effect<T2, E2, R2>
@@ -152,7 +153,7 @@ const then = <T extends Any, T2, E, R, E2, R2>(
   })
 
 const secretly = <A, E, R>(
-  transport: Any,
+  transport: Receiving,
   secret: boolean | undefined,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => {
@@ -178,8 +179,9 @@ const equals = (a: unknown, b: unknown): boolean => {
 }
 
 // A peer that does not even take the refusal changes nothing about why it is refused.
-const lastWord = <T extends Any>(transport: T, reply: Out<T>): Effect.Effect<void> =>
-  Effect.ignore(Transport.farewell(transport, [reply]))
+const lastWord = <T extends Receiving>(transport: T, reply: Out<T>): Effect.Effect<void> =>
+  // What it sends, only the type of the reply tells.
+  Effect.ignore(Transport.farewell(transport as Receiving as Transport.Transport<unknown, Out<T>>, [reply]))
 
 // Whether there is somebody to answer who said something wrong. To a peer that said no itself, or that left without a
 // word, there is nothing to say.
@@ -188,7 +190,7 @@ const deservesReply = (error: unknown): boolean =>
     ? error.fault === "peer" && error.reason._tag !== "ConnectionClosed"
     : isReason(error) && error.fault === "peer" && error._tag !== "Rejected"
 
-const replyingWith = <T extends Any, A, E, R>(
+const replyingWith = <T extends Receiving, A, E, R>(
   transport: T,
   options: { readonly orReply?: Out<T> | undefined } | undefined,
   effect: Effect.Effect<A, E, R>
@@ -241,18 +243,18 @@ export interface ExpectOptions<T> {
  * @since 0.1.0
  */
 export const expect: {
-  <T extends Any>(
+  <T extends Receiving = Any>(
     expected: In<T>,
     options?: ExpectOptions<T>
   ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E>, R>
-  <T extends Any, E = never, R = never>(
+  <T extends Receiving = Any, E = never, R = never>(
     self: T | Effect.Effect<T, E, R>,
     expected: In<T>,
     options?: ExpectOptions<T>
   ): Effect.Effect<T, Failure<E>, R>
 } = dual(
   isDataFirst,
-  <T extends Any, E, R>(
+  <T extends Receiving, E, R>(
     self: T | Effect.Effect<T, E, R>,
     expected: In<T>,
     options?: ExpectOptions<T>
@@ -317,40 +319,134 @@ export interface VerifyOptions<T> {
  * @since 0.1.0
  */
 export const verify: {
-  <T extends Any, E2, R2>(
+  <T extends Receiving = Any, D extends Decision = Decision>(
     name: string | ((transport: T) => string),
-    decide: (frame: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
+    decide: (frame: In<T>, transport: T) => D,
     options?: VerifyOptions<T>
-  ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E | E2>, R | R2>
-  <T extends Any, E2, R2, E = never, R = never>(
+  ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E | Effect.Error<D>>, R | Effect.Services<D>>
+  <T extends Receiving = Any, D extends Decision = Decision, E = never, R = never>(
     self: T | Effect.Effect<T, E, R>,
     name: string | ((transport: T) => string),
-    decide: (frame: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
+    decide: (frame: In<T>, transport: T) => D,
     options?: VerifyOptions<T>
-  ): Effect.Effect<T, Failure<E | E2>, R | R2>
+  ): Effect.Effect<T, Failure<E | Effect.Error<D>>, R | Effect.Services<D>>
 } = dual(
   isDataFirst,
-  <T extends Any, E, R, E2, R2>(
+  <T extends Receiving, D extends Decision, E, R>(
     self: T | Effect.Effect<T, E, R>,
     name: string | ((transport: T) => string),
-    decide: (frame: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
+    decide: (frame: In<T>, transport: T) => D,
     options?: VerifyOptions<T>
-  ): Effect.Effect<T, Failure<E | E2>, R | R2> =>
+  ): Effect.Effect<T, Failure<E | Effect.Error<D>>, R | Effect.Services<D>> =>
     then(
       self,
-      typeof name === "string" ? () => name : name,
-      (transport) =>
-        replyingWith(
-          transport,
-          options,
-          secretly(
-            transport,
-            options?.secret,
-            Effect.flatMap(transport.receive, (frame: In<T>) => Effect.as(decide(frame, transport), transport))
-          )
-        )
+      nameOf(name),
+      (transport) => Effect.as(received(transport, decide, options), transport)
     )
 )
+
+/**
+ * Receives one frame, lets a function decide about it, and ends with what the function has made of it.
+ *
+ * **When to use**
+ *
+ * Use in a handshake that is written by hand, for what the next step depends on: a user's name, a version, a challenge. Where
+ * nothing is needed of the frame, {@link verify} goes on with the transport.
+ *
+ * **Details**
+ *
+ * It decides and answers as {@link verify} does, whose options it has: a frame that is refused, or that is none at all, is
+ * answered with `orReply`, and fails at the step `name`. The function may fail with several reasons. Interrupted while it waits, it
+ * has taken nothing.
+ *
+ * **Example** (A version that both sides know)
+ *
+ * ```ts
+ * import { Codec, Handshake, HandshakeError, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const server = Effect.gen(function*() {
+ *   const transport = yield* Transport.framed(Codec.lines())
+ *   const version = yield* Handshake.receive(transport, "version", (line) => {
+ *     const [word, version] = line.split(" ")
+ *     if (word !== "HELLO") {
+ *       return Effect.fail(new HandshakeError.InvalidGreeting({ expected: "HELLO", received: Transport.show(transport, line) }))
+ *     }
+ *     return version === "1" || version === "2"
+ *       ? Effect.succeed(version)
+ *       : Effect.fail(new HandshakeError.UnsupportedVersion({ offered: `${version}`, supported: ["1", "2"] }))
+ *   }, { orReply: "UNSUPPORTED" })
+ *   yield* transport.send(`WELCOME ${version}`)
+ *   return Transport.extend(transport, { version })
+ * }).pipe(Handshake.named("hello"))
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const client = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, there)
+ *   yield* client.send("HELLO 2")
+ *   return yield* Effect.provideService(server, Socket.Socket, here)
+ * })
+ *
+ * const { version } = await Effect.runPromise(Effect.scoped(program))
+ * console.log(version) // => 2
+ * ```
+ *
+ * @category steps
+ * @since 0.1.0
+ */
+export const receive: {
+  <T extends Receiving = Any, D extends Decision = Decision>(
+    name: string | ((transport: T) => string),
+    decide: (frame: In<T>, transport: T) => D,
+    options?: VerifyOptions<T>
+  ): <E = never, R = never>(
+    self: T | Effect.Effect<T, E, R>
+  ) => Effect.Effect<Effect.Success<D>, Failure<E | Effect.Error<D>>, R | Effect.Services<D>>
+  <T extends Receiving = Any, D extends Decision = Decision, E = never, R = never>(
+    self: T | Effect.Effect<T, E, R>,
+    name: string | ((transport: T) => string),
+    decide: (frame: In<T>, transport: T) => D,
+    options?: VerifyOptions<T>
+  ): Effect.Effect<Effect.Success<D>, Failure<E | Effect.Error<D>>, R | Effect.Services<D>>
+} = dual(
+  isDataFirst,
+  <T extends Receiving, D extends Decision, E, R>(
+    self: T | Effect.Effect<T, E, R>,
+    name: string | ((transport: T) => string),
+    decide: (frame: In<T>, transport: T) => D,
+    options?: VerifyOptions<T>
+  ): Effect.Effect<Effect.Success<D>, Failure<E | Effect.Error<D>>, R | Effect.Services<D>> =>
+    then(self, nameOf(name), (transport) => received(transport, decide, options))
+)
+
+/** What a function makes of a frame. Its own type is inferred whole, so that it may fail with several reasons. */
+type Decision = Effect.Effect<unknown, unknown, unknown>
+
+const nameOf = <T>(name: string | ((transport: T) => string)): (transport: T) => string =>
+  typeof name === "string" ? () => name : name
+
+/** Receives a frame that is decided about, and answers one that is refused. */
+const received = <T extends Receiving, D extends Decision>(
+  transport: T,
+  decide: (frame: In<T>, transport: T) => D,
+  options: VerifyOptions<T> | undefined
+) =>
+  replyingWith(
+    transport,
+    options,
+    secretly(
+      transport,
+      options?.secret,
+      Effect.flatMap(
+        transport.receive,
+        // What it is an Effect of is what is inferred of its type.
+        (frame: In<T>) =>
+          decide(frame, transport) as Effect.Effect<Effect.Success<D>, Effect.Error<D>, Effect.Services<D>>
+      )
+    )
+  )
 
 /** How long a connection that cannot be written to is searched for the peer's last words. */
 const lastWordsTime = Duration.seconds(1)
@@ -422,28 +518,28 @@ export const send: {
  * @since 0.1.0
  */
 export const exchange: {
-  <T extends Any, E2, R2>(
+  <T extends Any, D extends Decision = Decision>(
     name: string,
     request: Out<T>,
-    decide: (reply: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
+    decide: (reply: In<T>, transport: T) => D,
     options?: VerifyOptions<T>
-  ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E | E2>, R | R2>
-  <T extends Any, E2, R2, E = never, R = never>(
+  ): <E, R>(self: Effect.Effect<T, E, R>) => Effect.Effect<T, Failure<E | Effect.Error<D>>, R | Effect.Services<D>>
+  <T extends Any, D extends Decision = Decision, E = never, R = never>(
     self: T | Effect.Effect<T, E, R>,
     name: string,
     request: Out<T>,
-    decide: (reply: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
+    decide: (reply: In<T>, transport: T) => D,
     options?: VerifyOptions<T>
-  ): Effect.Effect<T, Failure<E | E2>, R | R2>
+  ): Effect.Effect<T, Failure<E | Effect.Error<D>>, R | Effect.Services<D>>
 } = dual(
   isDataFirst,
-  <T extends Any, E, R, E2, R2>(
+  <T extends Any, D extends Decision, E, R>(
     self: T | Effect.Effect<T, E, R>,
     name: string,
     request: Out<T>,
-    decide: (reply: In<T>, transport: T) => Effect.Effect<unknown, E2, R2>,
+    decide: (reply: In<T>, transport: T) => D,
     options?: VerifyOptions<T>
-  ): Effect.Effect<T, Failure<E | E2>, R | R2> =>
+  ): Effect.Effect<T, Failure<E | Effect.Error<D>>, R | Effect.Services<D>> =>
     verify(send(self, request, { name, secret: options?.secret }), name, decide, options)
 )
 

@@ -133,7 +133,7 @@ export type Link<Out> = Internal.Link<Out>
  */
 export const make: {
   <T extends Any>(make: (link: Link<Out<T>>) => Part<In<T>, Out<T>>): (self: T) => Installed<T>
-  <T extends Any>(self: T, make: (link: Link<Out<T>>) => Part<In<T>, Out<T>>): Installed<T>
+  <T extends Any>(self: T, make: NoInfer<(link: Link<Out<T>>) => Part<In<T>, Out<T>>>): Installed<T>
 } = dual(2, Internal.install)
 
 /**
@@ -199,7 +199,7 @@ export const intercept: {
   ): (self: T) => Installed<T>
   <T extends Any>(
     self: T,
-    decide: (frame: In<T>) => ReadonlyArray<Out<T>> | undefined,
+    decide: NoInfer<(frame: In<T>) => ReadonlyArray<Out<T>> | undefined>,
     options?: Bounds
   ): Installed<T>
 } = dual(
@@ -272,7 +272,7 @@ export interface PingPongOptions<T> extends Bounds {
  */
 export const pingPong: {
   <T extends Any>(options: PingPongOptions<T>): (self: T) => Installed<T>
-  <T extends Any>(self: T, options: PingPongOptions<T>): Installed<T>
+  <T extends Any>(self: T, options: NoInfer<PingPongOptions<T>>): Installed<T>
 } = dual(
   2,
   <T extends Any>(self: T, options: PingPongOptions<T>): Installed<T> =>
@@ -343,7 +343,7 @@ export interface KeepAliveOptions<T> {
  */
 export const keepAlive: {
   <T extends Any>(options: KeepAliveOptions<T>): (self: T) => Installed<T>
-  <T extends Any>(self: T, options: KeepAliveOptions<T>): Installed<T>
+  <T extends Any>(self: T, options: NoInfer<KeepAliveOptions<T>>): Installed<T>
 } = dual(
   2,
   <T extends Any>(self: T, options: KeepAliveOptions<T>): Installed<T> => {

@@ -214,7 +214,13 @@ interface Admitted extends Taken {
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function*<T extends Transport.Transport.Any, E, R, E2, R2>(
+export const make = Effect.fnUntraced(function*<
+  T extends Transport.Transport.Receiving = Transport.Transport.Any,
+  E = never,
+  R = never,
+  E2 = never,
+  R2 = never
+>(
   options: Options<T, E, R, E2, R2>
 ): Effect.fn.Return<
   Server["Service"],
@@ -638,7 +644,13 @@ const report = (cause: Cause.Cause<unknown>, id: number, peer: Peer.Peer): Effec
  * @category layers
  * @since 0.1.0
  */
-export const layer = <T extends Transport.Transport.Any, E, R, E2, R2>(
+export const layer = <
+  T extends Transport.Transport.Receiving = Transport.Transport.Any,
+  E = never,
+  R = never,
+  E2 = never,
+  R2 = never
+>(
   options: Options<T, E, R, E2, R2>
 ): Layer.Layer<Server, never, SocketServer.SocketServer | Services<R, R2>> =>
   // `Layer.effect` takes the Scope away, which the compiler cannot see while R and R2 are open.

@@ -109,6 +109,8 @@ export interface Transport<out In, in Out> extends Pipeable {
 export declare namespace Transport {
   /** Any transport. */
   export type Any = Transport<any, any>
+  /** Any transport to receive from, one over which nothing is sent too. */
+  export type Receiving = Transport<any, never>
   /** What a transport receives. */
   export type In<T> = T extends Transport<infer In, infer _Out> ? In : never
   /** What a transport sends. */
@@ -272,7 +274,7 @@ export const framed = <In, Out>(codec: Codec.Codec<In, Out>, options?: {
  * @category formatting
  * @since 0.1.0
  */
-export const show = <T extends Transport.Any>(self: T, frame: Transport.In<T> | Transport.Out<T>): string =>
+export const show = <T extends Transport.Receiving>(self: T, frame: Transport.In<T> | Transport.Out<T>): string =>
   implOf(self).show(frame)
 
 /**

@@ -152,6 +152,46 @@ mixed.pipe(Handshake.verify("name", (frame) => Effect.succeed(frame.toUpperCase(
 // @ts-expect-error: the decision is an Effect
 lines.pipe(Handshake.verify("name", (frame) => frame === "a"))
 
+// Several reasons, each of its own type
+const severalReasons = Handshake.verify(lines, "version", (line) =>
+  line === "2"
+    ? Effect.void
+    : line === ""
+    ? Effect.fail(new HandshakeError.InvalidGreeting({ expected: "2", received: "nothing" }))
+    : refuse)
+same<typeof severalReasons, Effect.Effect<Lines, Err, Needs>>()
+
+// A codec that only receives
+const oneWay = Transport.framed(
+  Codec.make<string, never>({ decoder: () => ({ decode: () => undefined }), encode() {} })
+)
+const verifiedOneWay = oneWay.pipe(Handshake.verify("x", () => Effect.void), Handshake.named("one way"))
+same<typeof verifiedOneWay, Effect.Effect<Transport.Transport<string, never>, Err, Needs>>()
+const expectedOneWay = Handshake.expect(oneWay, "x")
+same<typeof expectedOneWay, Effect.Effect<Transport.Transport<string, never>, Err, Needs>>()
+// @ts-expect-error: nothing can be answered
+Handshake.expect(oneWay, "x", { orReply: "no" })
+
+// --- receive ---------------------------------------------------------------------------------------------------------
+
+const receivedByHand = Handshake.receive(transport, "name", (frame, transport) => {
+  same<typeof frame, string>()
+  same<typeof transport, Lines>()
+  return frame === "" ? refuse : Effect.as(ask(frame), frame.length)
+}, { orReply: "no", secret: true })
+same<typeof receivedByHand, Effect.Effect<number, Err | NotOurs, Database>>()
+
+const receivedFrame = lines.pipe(Handshake.receive("name", (frame) => Effect.succeed({ frame })))
+same<typeof receivedFrame, Effect.Effect<{ frame: string }, Err, Needs>>()
+
+const receivedOneWay = Effect.flatMap(oneWay, Handshake.receive("name", (frame) => Effect.succeed(frame)))
+same<typeof receivedOneWay, Effect.Effect<string, Err | TransportError, Needs>>()
+
+// @ts-expect-error: the reply is what is sent
+Handshake.receive(mixed, "name", () => Effect.void, { orReply: 1 })
+// @ts-expect-error: the decision is an Effect
+Handshake.receive(transport, "name", (frame) => frame === "a")
+
 // --- exchange --------------------------------------------------------------------------------------------------------
 
 const exchanged = lines.pipe(
