@@ -10,22 +10,24 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import type { Pipeable } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
-import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import type * as Sink from "effect/Sink"
 import { Socket } from "effect/socket/Socket"
-import type * as Stream from "effect/Stream"
 import type * as Codec from "./Codec.ts"
 import * as Connection from "./internal/connection/connection.ts"
 import { closedHere } from "./internal/connection/inbox.ts"
+import { type Transport, TypeId as TransportTypeId } from "./internal/connection/model.ts"
+import type { Observer } from "./internal/connection/observer.ts"
 import { CurrentEncrypt } from "./internal/connection/source.ts"
-import { CurrentByteLimit, implOf, TransportImpl, TypeId as TransportTypeId } from "./internal/connection/transport.ts"
+import type { TlsClientOptions, TlsServerOptions } from "./internal/connection/tls.ts"
+import { CurrentByteLimit, implOf, TransportImpl } from "./internal/connection/transport.ts"
 import { CurrentProgress } from "./internal/handshake/progress.ts"
 import { annotateTls } from "./internal/handshake/telemetry.ts"
-import type * as Peer from "./Peer.ts"
 import type { TransportError } from "./TransportError.ts"
+
+export type { Transport } from "./internal/connection/model.ts"
+export type { Event, Observed, Observer } from "./internal/connection/observer.ts"
+export type { TlsCertificate, TlsClientOptions, TlsOptions, TlsServerOptions } from "./internal/connection/tls.ts"
 
 /**
  * Runtime type identifier of a `Transport`.
@@ -36,144 +38,12 @@ import type { TransportError } from "./TransportError.ts"
 export const TypeId: typeof TransportTypeId = TransportTypeId
 
 /**
- * The frames of one live connection: `In` is received, `Out` is sent.
- *
- * **Details**
- *
- * All of it fails with a `TransportError`. Several fibers may use a transport at once: each frame is received by one of
- * them, and what one sends is never mixed with what another does. The connection lives as long as the scope in which
- * the transport was made.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Transport<out In, in Out> extends Pipeable {
-  readonly [TypeId]: typeof TypeId
-
-  /**
-   * All further frames.
-   *
-   * **Details**
-   *
-   * Ends where the connection ends between two frames; fails where it is cut inside one. Each pull takes every frame
-   * that is complete, so a consumer that stops early drops the rest of its last batch: use `run` to take a part of the
-   * frames.
-   */
-  readonly incoming: Stream.Stream<In, TransportError>
-
-  /** Sends each batch of frames in one write. */
-  readonly outgoing: Sink.Sink<void, Out, never, TransportError>
-
-  /**
-   * Exactly one frame.
-   *
-   * **Details**
-   *
-   * Fails with `ConnectionClosed` where the connection has ended. An interrupted `receive` has taken nothing, in the
-   * middle of a frame too.
-   */
-  readonly receive: Effect.Effect<In, TransportError>
-
-  /**
-   * Runs a sink on the further frames, one at a time.
-   *
-   * **Details**
-   *
-   * The sink sees the end of its input where the connection ends between two frames; any other end fails the run. The
-   * frames that the sink leaves over are received again by whoever comes next. When the run is interrupted or the sink
-   * fails, the frames that the sink has pulled are taken, and everything behind them is still there.
-   */
-  readonly run: <A, L extends In, E, R>(sink: Sink.Sink<A, In, L, E, R>) => Effect.Effect<A, E | TransportError, R>
-
-  /**
-   * Sends one frame.
-   *
-   * **Details**
-   *
-   * Succeeds when the connection would take more, so that a slow peer slows the sender down. Fails with nothing sent
-   * where the frame cannot be encoded, and fails where the connection has ended.
-   */
-  readonly send: (frame: Out) => Effect.Effect<void, TransportError>
-
-  /** Sends several frames in one write; fails with nothing sent where one of them cannot be encoded. */
-  readonly sendAll: (frames: Iterable<Out>) => Effect.Effect<void, TransportError>
-
-  /** Who is at the other end. */
-  readonly peer: Effect.Effect<Peer.Peer>
-}
-
-/**
- * @category models
- * @since 0.1.0
- */
-export declare namespace Transport {
-  /** Any transport. */
-  export type Any = Transport<any, any>
-  /** Any transport to receive from, one over which nothing is sent too. */
-  export type Receiving = Transport<any, never>
-  /** What a transport receives. */
-  export type In<T> = T extends Transport<infer In, infer _Out> ? In : never
-  /** What a transport sends. */
-  export type Out<T> = T extends Transport<infer _In, infer Out> ? Out : never
-}
-
-/**
  * Whether a value is a `Transport`.
  *
  * @category guards
  * @since 0.1.0
  */
 export const isTransport = (u: unknown): u is Transport.Any => Predicate.hasProperty(u, TypeId)
-
-/**
- * What happens on a transport, for those who watch it.
- *
- * **Details**
- *
- * `frame` is a printable excerpt without secrets, `bytes` is the frame as it stands on the wire, with its delimiter or
- * its length field, and `length` is how many bytes that is. The bytes are a copy. `bytes` is `undefined` where something
- * is hidden: in a step that is `secret`, where the frame holds a `Redacted`, and where its description shows one.
- *
- * A frame is `Received` once, when it is taken; one that a sink gives back is not received again. Put together, the bytes
- * that were received are those of the connection, each of them once. `Secured` tells that TLS has come about; its own bytes
- * are not shown. The end is told when somebody runs into it: `how`
- * says that the peer has `closed` in order or that the connection is `broken`; it is `undefined` where this side cannot or
- * will not go on.
- *
- * **Gotchas**
- *
- * A `describe` of yours that hides a part of a frame has to show `<redacted>` in its place. Nothing else tells that the
- * bytes are to be hidden too.
- *
- * @category models
- * @since 0.1.0
- */
-export type Event =
-  | { readonly _tag: "Connected"; readonly peer: Peer.Peer }
-  | ({ readonly _tag: "Received" } & Observed)
-  | ({ readonly _tag: "Sent" } & Observed)
-  | { readonly _tag: "Secured"; readonly tls: Peer.Tls }
-  | { readonly _tag: "Ended"; readonly message: string; readonly how: "closed" | "broken" | undefined }
-
-/**
- * A frame, as those who watch a transport see it.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Observed {
-  readonly frame: string
-  readonly bytes: Uint8Array | undefined
-  readonly length: number
-}
-
-/**
- * Watches a transport. It is called at once for each event and must not throw.
- *
- * @category models
- * @since 0.1.0
- */
-export type Observer = (event: Event) => void
 
 /**
  * Who watches the transports that are made from here on; nobody, unless provided.
@@ -496,87 +366,6 @@ export const extend: {
     return Object.assign(self, properties)
   }
 )
-
-/**
- * A certificate with its key, as TLS shows it to the peer.
- *
- * **Details**
- *
- * `cert` is the certificate followed by those between it and the authority, in PEM; `key` its private key in PEM.
- *
- * @category models
- * @since 0.1.0
- */
-export interface TlsCertificate {
-  readonly cert: string | Uint8Array
-  readonly key: Redacted.Redacted<string | Uint8Array>
-  readonly passphrase?: Redacted.Redacted<string> | undefined
-}
-
-/**
- * What both sides of TLS may be told.
- *
- * @category models
- * @since 0.1.0
- */
-export interface TlsOptions {
-  /** The application protocols that this side speaks (RFC 7301), the best one first. Default: none is negotiated. */
-  readonly alpn?: ReadonlyArray<string> | undefined
-  /** The authorities that the peer's certificate may come from, in PEM. Default: those that Node trusts. */
-  readonly ca?: string | Uint8Array | ReadonlyArray<string | Uint8Array> | undefined
-  /** The oldest version that is spoken. Default: `TLSv1.2`. */
-  readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined
-  /** The newest version that is spoken. Default: `TLSv1.3`. */
-  readonly maxVersion?: "TLSv1.2" | "TLSv1.3" | undefined
-  /** The cipher suites, as OpenSSL writes them. Default: those of Node. */
-  readonly ciphers?: string | undefined
-  /**
-   * What becomes of the bytes that came already and were not taken. `refuse`, the default, fails as `UnreadBytes`; `feed`
-   * gives them to TLS, for a peer that begins TLS without being asked. They are never read as decrypted.
-   */
-  readonly unread?: "refuse" | "feed" | undefined
-}
-
-/**
- * TLS as a client begins it.
- *
- * @category models
- * @since 0.1.0
- */
-export interface TlsClientOptions extends TlsOptions {
-  readonly role: "client"
-  /** The name, or the IP address, of the server: its certificate must be for it, and a name is told to it (SNI). */
-  readonly servername: string
-  /**
-   * How the server proves who it is. `full`, the default: its certificate comes from a trusted authority and is for
-   * `servername`. `authority`: the name does not matter. `none`: anybody is believed, also whoever is in between.
-   */
-  readonly verify?: "full" | "authority" | "none" | undefined
-  /** What this client proves who it is with, to a server that asks. */
-  readonly certificate?: TlsCertificate | undefined
-}
-
-/**
- * TLS as a server answers it.
- *
- * @category models
- * @since 0.1.0
- */
-export interface TlsServerOptions extends TlsOptions {
-  readonly role: "server"
-  readonly certificate: TlsCertificate
-  /**
-   * Whether clients show a certificate. `none`, the default: they are not asked. `request`: they are asked, and one that
-   * does not come from a trusted authority is refused. `require`: and so are those who have none.
-   */
-  readonly clientCertificate?: "none" | "request" | "require" | undefined
-  /**
-   * The certificates of further names, for clients that ask for one (SNI). A name that is not in it gets `certificate`,
-   * or is refused with `unknownName: "refuse"`. `*.example.com` stands for one label.
-   */
-  readonly names?: Readonly<Record<string, TlsCertificate>> | undefined
-  readonly unknownName?: "default" | "refuse" | undefined
-}
 
 /**
  * How a transport switches to TLS.

@@ -20,7 +20,16 @@ import * as Codec from "../Codec.ts"
 import * as Excerpt from "../Excerpt.ts"
 import * as Literal from "../internal/text/literal.ts"
 import type * as Transcript from "../Transcript.ts"
-import { draw, type Mismatch, otherCame, Player, StepImpl, stepOf, TypeId as StepTypeId } from "./internal/script.ts"
+import {
+  draw,
+  type Mismatch,
+  otherCame,
+  Player,
+  type Step,
+  StepImpl,
+  stepOf,
+  TypeId as StepTypeId
+} from "./internal/script.ts"
 
 /**
  * Runtime type identifier of a `Step`.
@@ -30,16 +39,7 @@ import { draw, type Mismatch, otherCame, Player, StepImpl, stepOf, TypeId as Ste
  */
 export const TypeId: typeof StepTypeId = StepTypeId
 
-/**
- * One step of a script. `text` is how a failure names it.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Step {
-  readonly [TypeId]: typeof TypeId
-  readonly text: string
-}
+export type { Step } from "./internal/script.ts"
 
 /**
  * What a peer does, in order.

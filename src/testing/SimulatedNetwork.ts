@@ -30,7 +30,6 @@
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -39,60 +38,12 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
-import { latencyOf, rulesOf } from "./internal/networkConditions.ts"
+import { type Conditions, latencyOf, rulesOf } from "./internal/networkConditions.ts"
 import { Connection, Host, type Port, socketError, socketOf } from "./internal/networkConnection.ts"
 import { type Arrival, systemError } from "./internal/networkLink.ts"
 import * as NetworkServer from "./internal/networkServer.ts"
 
-/**
- * Something that befalls one direction of a connection, when `after` bytes of it have arrived.
- *
- * **Details**
- *
- * - `end`: the receiver sees an end in order, as if the sender had ended there. What is sent behind it is lost.
- * - `reset`: the connection breaks for both. What has arrived can still be pulled.
- * - `resetLosing`: the same, and what has arrived and was not pulled is lost, as it is on Node.
- * - `stall`: nothing arrives any more, not even an end, for so long or for ever.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Fault {
-  readonly after: number
-  readonly how: "end" | "reset" | "resetLosing" | "stall"
-  /** How long a stall lasts. Default: for ever. */
-  readonly for?: Duration.Input | undefined
-}
-
-/**
- * What one direction of a connection is like.
- *
- * **Gotchas**
- *
- * Room in the receiver's buffer is known to the sender at once, however long the latency.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Conditions {
-  /**
-   * How long segments are: for each, a length is drawn between the two. A segment travels as one and is pulled as one.
-   * What is written before it has departed or was pulled joins it, up to that length; where there is no more to send, or
-   * no room for more, it is shorter. Default: 1 and 64 KiB, where one of them is given; else one pull gets all there is.
-   */
-  readonly segments?: { readonly min?: number | undefined; readonly max?: number | undefined } | undefined
-  /** How long a segment travels. To dial takes the latency of both directions. Default: no time. */
-  readonly latency?: Duration.Input | undefined
-  /** Up to that much is added to the latency of each segment. They stay in order. Default: nothing. */
-  readonly jitter?: Duration.Input | undefined
-  /** Bytes per second. Default: no limit. */
-  readonly bandwidth?: number | undefined
-  /** From how many waiting bytes on a write waits, until none is left. Default: 64 KiB. */
-  readonly sendBuffer?: number | undefined
-  /** How many bytes may be in flight or wait to be pulled. Default: 64 KiB. */
-  readonly receiveBuffer?: number | undefined
-  readonly faults?: ReadonlyArray<Fault> | undefined
-}
+export type { Conditions, Fault } from "./internal/networkConditions.ts"
 
 /**
  * What a connection is like.

@@ -9,8 +9,8 @@ import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import type * as Codec from "../../Codec.ts"
 import type * as Peer from "../../Peer.ts"
-import type * as Transport from "../../Transport.ts"
 import type { TlsFailure } from "../../TransportError.ts"
+import type { TlsClientOptions, TlsServerOptions } from "./tls.ts"
 
 export type Chunks = ReadonlyArray<Uint8Array | string>
 
@@ -20,7 +20,7 @@ export interface SourceEvents {
   onEnd(error: Socket.SocketError | TlsFailure | undefined): void
 }
 
-export type TlsOptions = Transport.TlsClientOptions | Transport.TlsServerOptions
+export type TlsOptions = TlsClientOptions | TlsServerOptions
 
 /**
  * What moves the bytes of a connection. The scope that acquired it destroys it, or the connection does where it has a

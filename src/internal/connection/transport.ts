@@ -16,12 +16,13 @@ import * as Stream from "effect/Stream"
 import type * as Codec from "../../Codec.ts"
 import * as Excerpt from "../../Excerpt.ts"
 import type * as Peer from "../../Peer.ts"
-import type * as Transport from "../../Transport.ts"
 import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import { ByteWriter } from "../bytes/writer.ts"
 import * as Redaction from "../text/redaction.ts"
 import type { Connection } from "./connection.ts"
 import { errorOf, Frames, redactReason, type Taken } from "./inbox.ts"
+import { type Transport, TypeId } from "./model.ts"
+import type { Event, Observed, Observer } from "./observer.ts"
 import { Outbox } from "./outbox.ts"
 
 /** The limit that `Handshake.byteLimit` sets for the connections that are opened inside it. */
@@ -29,8 +30,6 @@ export const CurrentByteLimit: Context.Reference<number> = Context.Reference<num
   "effect-handshake/internal/CurrentByteLimit",
   { defaultValue: () => Infinity }
 )
-
-export const TypeId = "~effect-handshake/Transport"
 
 /** How many of the frames that a sink has taken can still be given to another codec when it gives them back. */
 const recallable = 8
@@ -49,14 +48,14 @@ export interface Interceptor<in In> {
   end(): void
 }
 
-export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
+export class TransportImpl<In, Out> implements Transport<In, Out> {
   readonly [TypeId]: typeof TypeId = TypeId
   readonly connection: Connection
   readonly codec: Codec.Codec<In, Out>
   readonly frames: Frames<In>
   /** Of a codec with a memory. */
   readonly outbox: Outbox<Out> | undefined
-  observer: Transport.Observer | undefined
+  observer: Observer | undefined
   interceptor: Interceptor<In> | undefined = undefined
   readonly describe: (frame: In | Out) => string
   // Whoever asks again behind the end is told of it again, and the observer is not.
@@ -65,7 +64,7 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
   constructor(
     connection: Connection,
     codec: Codec.Codec<In, Out>,
-    observer: Transport.Observer | undefined,
+    observer: Observer | undefined,
     describe: ((frame: In | Out) => string) | undefined
   ) {
     this.connection = connection
@@ -81,7 +80,7 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
     return this.frames.secret ? Excerpt.redacted : this.describe(frame)
   }
 
-  private observed(frame: In | Out, bytes: Uint8Array): Transport.Observed {
+  private observed(frame: In | Out, bytes: Uint8Array): Observed {
     const shown = this.show(frame)
     // Not `slice`: that of a Node Buffer is no copy.
     const copy = this.hides(frame, shown) ? undefined : new Uint8Array(bytes)
@@ -293,7 +292,7 @@ export class TransportImpl<In, Out> implements Transport.Transport<In, Out> {
   /** Appends all of the frames, or returns why one of them cannot be encoded. Nothing was seen then. */
   private encodeBatch(frames: Iterable<Out>, into: ByteWriter): TransportError | undefined {
     const { observer } = this
-    const sent: Array<Transport.Event> | undefined = observer && []
+    const sent: Array<Event> | undefined = observer && []
     for (const frame of frames) {
       const error = this.encode(frame, into, sent && ((event) => sent.push(event)))
       if (error !== undefined) return error
@@ -392,5 +391,5 @@ export const howItEnded = ({ reason }: TransportError): "closed" | "broken" | un
 }
 
 /** Every `Transport` is one of these: the interface is sealed by its type id. */
-export const implOf = <In, Out>(transport: Transport.Transport<In, Out>): TransportImpl<In, Out> =>
+export const implOf = <In, Out>(transport: Transport<In, Out>): TransportImpl<In, Out> =>
   transport as TransportImpl<In, Out>

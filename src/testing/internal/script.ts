@@ -16,9 +16,19 @@ import * as Literal from "../../internal/text/literal.ts"
 import * as Transcript from "../../Transcript.ts"
 import * as Transport from "../../Transport.ts"
 import type { TransportError } from "../../TransportError.ts"
-import type { Step } from "../ScriptedPeer.ts"
 
 export const TypeId = "~effect-handshake/ScriptedPeer/Step"
+
+/**
+ * One step of a script. `text` is how a failure names it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Step {
+  readonly [TypeId]: typeof TypeId
+  readonly text: string
+}
 
 /** Every `Step` is one of these: the interface is sealed by its type id. */
 export class StepImpl implements Step {

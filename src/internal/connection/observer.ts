@@ -1,0 +1,56 @@
+/**
+ * What those see who watch a transport.
+ *
+ * @internal
+ */
+import type * as Peer from "../../Peer.ts"
+
+/**
+ * What happens on a transport, for those who watch it.
+ *
+ * **Details**
+ *
+ * `frame` is a printable excerpt without secrets, `bytes` is the frame as it stands on the wire, with its delimiter or
+ * its length field, and `length` is how many bytes that is. The bytes are a copy. `bytes` is `undefined` where something
+ * is hidden: in a step that is `secret`, where the frame holds a `Redacted`, and where its description shows one.
+ *
+ * A frame is `Received` once, when it is taken; one that a sink gives back is not received again. Put together, the bytes
+ * that were received are those of the connection, each of them once. `Secured` tells that TLS has come about; its own bytes
+ * are not shown. The end is told when somebody runs into it: `how`
+ * says that the peer has `closed` in order or that the connection is `broken`; it is `undefined` where this side cannot or
+ * will not go on.
+ *
+ * **Gotchas**
+ *
+ * A `describe` of yours that hides a part of a frame has to show `<redacted>` in its place. Nothing else tells that the
+ * bytes are to be hidden too.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Event =
+  | { readonly _tag: "Connected"; readonly peer: Peer.Peer }
+  | ({ readonly _tag: "Received" } & Observed)
+  | ({ readonly _tag: "Sent" } & Observed)
+  | { readonly _tag: "Secured"; readonly tls: Peer.Tls }
+  | { readonly _tag: "Ended"; readonly message: string; readonly how: "closed" | "broken" | undefined }
+
+/**
+ * A frame, as those who watch a transport see it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Observed {
+  readonly frame: string
+  readonly bytes: Uint8Array | undefined
+  readonly length: number
+}
+
+/**
+ * Watches a transport. It is called at once for each event and must not throw.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Observer = (event: Event) => void
