@@ -183,3 +183,5 @@ export const make = (role: Role, context: Context.Context<never>) => {
       })
   }
 }
+
+export type Telemetry = ReturnType<typeof make>

@@ -1,0 +1,115 @@
+/**
+ * Who comes in, and that nobody does any more: caps, and the drain.
+ *
+ * | | a new connection | one in its handshake | one in service |
+ * |---|---|---|---|
+ * | open, with room | admitted | | |
+ * | open, at a cap | refused: `capacity` | | |
+ * | draining | refused: `draining` | cut off: `draining` | answers what it has taken |
+ * | after `drainTimeout` | nobody listens | interrupted | interrupted |
+ *
+ * @internal
+ */
+import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Socket from "effect/socket/Socket"
+import type { Connections, Taken } from "./connections.ts"
+import type { Events } from "./events.ts"
+import type { Lifecycle } from "./lifecycle.ts"
+import type { Refusing } from "./refusing.ts"
+
+/** What becomes of those who come in. */
+type Admitting = Pick<Lifecycle<unknown, unknown, unknown>, "admit" | "drain" | "deadlines">
+
+export class Admission {
+  private readonly connections: Connections
+  private readonly events: Events
+  private readonly lifecycle: Admitting
+  private readonly refusing: Refusing
+  private readonly maxConnections: number
+  private readonly maxPending: number
+  private readonly drainTimeout: Duration.Duration
+  private readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
+  private readonly drained = Deferred.makeUnsafe<void>()
+  private isDraining = false
+
+  constructor(options: {
+    readonly connections: Connections
+    readonly events: Events
+    readonly lifecycle: Admitting
+    readonly refusing: Refusing
+    readonly maxConnections: number
+    readonly maxPendingHandshakes: number
+    readonly drainTimeout: Duration.Duration
+    readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
+  }) {
+    this.connections = options.connections
+    this.events = options.events
+    this.lifecycle = options.lifecycle
+    this.refusing = options.refusing
+    this.maxConnections = options.maxConnections
+    this.maxPending = options.maxPendingHandshakes
+    this.drainTimeout = options.drainTimeout
+    this.fork = options.fork
+  }
+
+  take(socket: Socket.Socket, context: Context.Context<never>): Taken {
+    if (this.isDraining) return this.refusing.refuse(socket, context, "draining")
+    const { admitted, pending } = this.connections
+    return admitted.size >= this.maxConnections || pending >= this.maxPending
+      ? this.refusing.refuse(socket, context, "capacity")
+      : this.lifecycle.admit(socket, context)
+  }
+
+  /** The same for a socket server that is told of the end of a connection by the end of its handler. */
+  handle(socket: Socket.Socket): Effect.Effect<void> {
+    return Effect.contextWith((context: Context.Context<never>) =>
+      Effect.callback<void>((resume) => {
+        const taken = this.take(socket, context)
+        if (taken.place < 0) return resume(Effect.void)
+        taken.onGone = () => resume(Effect.void)
+        return Effect.callback<void>((resume) => {
+          if (taken.place < 0) return resume(Effect.void)
+          taken.onGone = () => resume(Effect.void)
+          taken.fiber?.interruptUnsafe()
+        })
+      })
+    )
+  }
+
+  get awaitDrained(): Effect.Effect<void> {
+    return Deferred.await(this.drained)
+  }
+
+  /**
+   * Drains once, however often it is asked for, and waits until that is done. In a fiber of its own: whoever asks for it may be a
+   * handler, and so one of those it waits for.
+   */
+  drain(listening: { readonly stop: Effect.Effect<void>; readonly end: Effect.Effect<void> }): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (!this.isDraining) {
+        this.isDraining = true
+        this.fork(this.drainNow(listening))
+      }
+      return this.awaitDrained
+    })
+  }
+
+  private readonly drainNow = Effect.fnUntraced(
+    function*(this: Admission, listening: { readonly stop: Effect.Effect<void>; readonly end: Effect.Effect<void> }) {
+      const { admitted, idle, refused } = this.connections
+      yield* listening.stop
+      this.lifecycle.drain()
+      yield* Effect.timeoutOption(idle, this.drainTimeout)
+      yield* listening.end
+      for (const { fiber } of [...admitted, ...refused]) fiber?.interruptUnsafe()
+      yield* idle
+      this.lifecycle.deadlines.stop()
+      this.events.end()
+      yield* Deferred.succeed(this.drained, undefined)
+    }
+  )
+}

@@ -1,0 +1,81 @@
+/**
+ * The connections of a server: those that were admitted, and those that are being turned away.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
+import type { Connection } from "../connection/connection.ts"
+import type { Progress, Refusal } from "../handshake/progress.ts"
+import { type Member, Roster } from "./roster.ts"
+
+/** A connection that was taken, be it admitted or refused. */
+export interface Taken extends Member {
+  /** Does what is to be done for it now. */
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
+  /** Called when it is gone. */
+  onGone: (() => void) | undefined
+}
+
+/**
+ * | phase | from | a deadline or a drain |
+ * |---|---|---|
+ * | handshake | accept | cuts it off; the peer is told why |
+ * | service | the handshake is done | takes no further request, in a drain |
+ * | leaving | its fiber has ended | lets it say its last words |
+ */
+export type Phase = "handshake" | "service" | "leaving"
+
+/** A connection that was admitted, from accept to close. */
+export interface Admitted extends Taken {
+  readonly id: number
+  /** When it was accepted, in milliseconds of the clock. */
+  readonly accepted: number
+  readonly scope: Scope.Closeable
+  progress: Progress
+  phase: Phase
+  /** Once it is open. */
+  connection: Connection | undefined
+  /** Whether the scope closes it. */
+  isScoped: boolean
+  span: Tracer.Span | undefined
+  /** Why its handshake was cut off. */
+  cutFor: Refusal | undefined
+}
+
+export class Connections {
+  readonly admitted = new Roster<Admitted>()
+  readonly refused = new Roster<Taken>()
+  /** How many of those that were admitted are in their handshake. */
+  pending = 0
+  private lastId = 0
+  // Set while a drain waits for the last connection.
+  private onIdle: (() => void) | undefined = undefined
+
+  nextId(): number {
+    return ++this.lastId
+  }
+
+  /** One of them is gone. */
+  released(taken: Taken): void {
+    taken.onGone?.()
+    if (this.isIdle) this.onIdle?.()
+  }
+
+  private get isIdle(): boolean {
+    return this.admitted.size === 0 && this.refused.size === 0
+  }
+
+  /** Waits until there is none. */
+  get idle(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.isIdle) return resume(Effect.void)
+      this.onIdle = () => resume(Effect.void)
+      return Effect.sync(() => {
+        this.onIdle = undefined
+      })
+    })
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * The deadline of handshakes: one sleeper for all of them, which wakes for the one that has the least time left.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { Admitted } from "./connections.ts"
+
+export class Deadlines {
+  private readonly admitted: Iterable<Admitted>
+  private readonly timeout: number
+  private readonly now: () => number
+  private readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
+  private readonly cut: (state: Admitted) => void
+  private wakesAt = Infinity
+  private sleeper: Fiber.Fiber<void> | undefined = undefined
+
+  /** Times are in milliseconds of the clock. */
+  constructor(options: {
+    readonly admitted: Iterable<Admitted>
+    readonly timeout: number
+    readonly now: () => number
+    readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
+    /** Cuts a handshake off that has taken too long. */
+    readonly cut: (state: Admitted) => void
+  }) {
+    this.admitted = options.admitted
+    this.timeout = options.timeout
+    this.now = options.now
+    this.fork = options.fork
+    this.cut = options.cut
+  }
+
+  /** A handshake is under way. */
+  watch(state: Admitted): void {
+    this.wakeAt(state.accepted + this.timeout)
+  }
+
+  stop(): void {
+    this.sleeper?.interruptUnsafe()
+  }
+
+  private strike(): void {
+    this.sleeper = undefined
+    this.wakesAt = Infinity
+    const time = this.now()
+    let next = Infinity
+    for (const state of this.admitted) {
+      if (state.phase !== "handshake") continue
+      const until = state.accepted + this.timeout
+      if (until <= time) this.cut(state)
+      else next = Math.min(next, until)
+    }
+    if (next < Infinity) this.wakeAt(next)
+  }
+
+  private wakeAt(until: number): void {
+    if (this.wakesAt <= until) return
+    this.sleeper?.interruptUnsafe()
+    this.wakesAt = until
+    const asleep = Effect.sleep(Math.max(0, until - this.now()))
+    this.sleeper = this.fork(Effect.andThen(asleep, Effect.sync(() => this.strike())))
+  }
+}

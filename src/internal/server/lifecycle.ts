@@ -1,0 +1,256 @@
+/**
+ * A connection that was admitted, from accept to close. Its phases are those of `Phase`.
+ *
+ * It costs one fiber. What happens when that has ended needs another one only where it has to wait.
+ *
+ * @internal
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import { HandshakeError, reasonOf } from "../../HandshakeError.ts"
+import * as Peer from "../../Peer.ts"
+import * as Connection from "../connection/connection.ts"
+import * as Progress from "../handshake/progress.ts"
+import * as Telemetry from "../handshake/telemetry.ts"
+import type { Admitted, Connections, Phase, Taken } from "./connections.ts"
+import { Deadlines } from "./deadlines.ts"
+import type { Events } from "./events.ts"
+import { open, rejection, turnAway } from "./refusing.ts"
+import { report } from "./report.ts"
+
+/** What is known of the handshake of a connection that is served. */
+const served = Progress.make()
+
+type Fork = <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
+
+export class Lifecycle<T, R, R2> {
+  readonly deadlines: Deadlines
+  private readonly connections: Connections
+  private readonly events: Events
+  private readonly telemetry: Telemetry.Telemetry
+  private readonly handshake: Effect.Effect<T, unknown, R>
+  private readonly serve: (transport: T) => Effect.Effect<unknown, unknown, R2>
+  private readonly name: string | undefined
+  private readonly deadline: Duration.Duration
+  private readonly fork: Fork
+  private readonly now: () => number
+  private isDraining = false
+
+  constructor(options: {
+    readonly connections: Connections
+    readonly events: Events
+    readonly telemetry: Telemetry.Telemetry
+    readonly handshake: Effect.Effect<T, unknown, R>
+    readonly serve: (transport: T) => Effect.Effect<unknown, unknown, R2>
+    readonly name: string | undefined
+    readonly handshakeTimeout: Duration.Duration
+    readonly timeoutMillis: number
+    readonly fork: Fork
+    /** In milliseconds of the clock, with more than those have: a handshake may take less than one. */
+    readonly now: () => number
+  }) {
+    this.connections = options.connections
+    this.events = options.events
+    this.telemetry = options.telemetry
+    this.handshake = options.handshake
+    this.serve = options.serve
+    this.name = options.name
+    this.deadline = options.handshakeTimeout
+    this.fork = options.fork
+    this.now = options.now
+    this.deadlines = new Deadlines({
+      admitted: options.connections.admitted,
+      timeout: options.timeoutMillis,
+      now: options.now,
+      fork: options.fork,
+      cut: (state) => this.cut(state, "deadline")
+    })
+  }
+
+  /** What its handshake and its service need is in the context, which is that of the server. */
+  admit(socket: Socket.Socket, context: Context.Context<never>): Taken {
+    const { connections, telemetry } = this
+    const state: Admitted = {
+      id: connections.nextId(),
+      accepted: this.now(),
+      scope: Scope.makeUnsafe(),
+      progress: Progress.make(this.name),
+      phase: "handshake",
+      connection: undefined,
+      isScoped: false,
+      span: undefined,
+      cutFor: undefined,
+      fiber: undefined,
+      onGone: undefined,
+      place: -1
+    }
+    connections.admitted.add(state)
+    connections.pending++
+    telemetry.connections(1)
+    telemetry.pending(1)
+    const within = Context.add(context, Scope.Scope, state.scope) as Context.Context<
+      Exclude<R, Socket.Socket> | R2 | Scope.Scope
+    >
+    const fiber = Effect.runForkWith(within)(
+      Effect.withFiber((fiber) => {
+        state.fiber = fiber
+        return this.converse(state, socket)
+      })
+    )
+    this.observe(state, fiber)
+    if (state.phase === "handshake") this.deadlines.watch(state)
+    return state
+  }
+
+  /** Takes no further request, and cuts off who is not ready yet. */
+  drain(): void {
+    this.isDraining = true
+    for (const state of this.connections.admitted) {
+      if (state.phase === "handshake") this.cut(state, "draining")
+      else if (state.phase === "service") state.connection?.closeToRequests()
+    }
+  }
+
+  private cut(state: Admitted, why: Progress.Refusal): void {
+    state.cutFor ??= why
+    state.progress.verdict ??= why
+    state.fiber?.interruptUnsafe()
+  }
+
+  // Apart, so that it keeps nothing but the state alive.
+  private observe(state: Admitted, fiber: Fiber.Fiber<unknown, unknown>): void {
+    fiber.addObserver((exit) => this.ended(state, exit))
+  }
+
+  private enter(state: Admitted, phase: Phase): void {
+    if (state.phase === "handshake") {
+      this.connections.pending--
+      this.telemetry.pending(-1)
+    }
+    state.phase = phase
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // The handshake, and the service behind it
+  // -------------------------------------------------------------------------------------------------------------------
+
+  private converse(state: Admitted, socket: Socket.Socket) {
+    const connection = Connection.accepted(socket, { lingers: true })
+    if (connection !== undefined) return this.meet(state, connection)
+    state.isScoped = true
+    const opened = Effect.mapError(
+      open(socket, true),
+      (error) =>
+        new HandshakeError({
+          protocol: state.progress.protocol,
+          step: state.progress.step(),
+          reason: reasonOf(error)
+        })
+    )
+    return Effect.flatMap(opened, (connection) => this.meet(state, connection))
+  }
+
+  private meet(state: Admitted, connection: Connection.Connection) {
+    const { events } = this
+    state.connection = connection
+    if (events.isHeard) events.emit({ _tag: "Accepted", id: state.id, peer: connection.peer })
+    return Effect.flatMap(this.shake(state, connection), (transport) => {
+      this.enter(state, "service")
+      this.telemetry.ended(state, this.now() - state.accepted, Exit.void)
+      // The last step and all that it knows can go.
+      state.progress = served
+      if (events.isHeard) events.emit({ _tag: "Ready", id: state.id, peer: connection.peer })
+      // The drain has begun while this one was on its way here.
+      if (this.isDraining) connection.closeToRequests()
+      return this.serve(transport)
+    })
+  }
+
+  private shake(state: Admitted, connection: Connection.Connection) {
+    return Effect.updateContext(
+      this.telemetry.spanned(state, this.handshake),
+      (context: Context.Context<Exclude<R, Socket.Socket>>) =>
+        context.pipe(
+          Context.add(Socket.Socket, connection.socket),
+          Context.add(Progress.CurrentProgress, state.progress)
+        ) as Context.Context<R>
+    )
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Its end
+  // -------------------------------------------------------------------------------------------------------------------
+
+  private ended(state: Admitted, exit: Exit.Exit<unknown, unknown>): void {
+    const { phase } = state
+    this.enter(state, "leaving")
+    const rest = phase === "handshake" && Exit.isFailure(exit)
+      ? this.failed(state, exit.cause)
+      : this.leave(state, exit)
+    if (rest !== undefined) state.fiber = this.fork(rest)
+  }
+
+  // The handshake has failed, or has not even begun.
+  private failed(state: Admitted, cause: Cause.Cause<unknown>): Effect.Effect<void> | undefined {
+    const { connection, cutFor, id, progress } = state
+    const isCut = cutFor !== undefined && Cause.hasInterruptsOnly(cause)
+    const why = isCut ? Cause.fail(rejection(progress.protocol, progress.step(), cutFor, this.deadline)) : cause
+    const exit = Exit.failCause(why)
+    const told = () => {
+      this.telemetry.ended(state, this.now() - state.accepted, exit)
+      if (connection !== undefined && !Cause.hasInterruptsOnly(why)) {
+        const reason = Telemetry.outcomeOf(exit)
+        const error = Cause.squash(why)
+        this.events.emit({ _tag: connection.refused ? "Refused" : "Failed", id, peer: connection.peer, reason, error })
+      }
+      return this.leave(state, exit)
+    }
+    return isCut && connection !== undefined
+      ? Effect.onExit(turnAway(connection, progress.words), () => Effect.suspend(() => told() ?? Effect.void))
+      : told()
+  }
+
+  // Nobody is told that it is gone before it is closed.
+  private leave(state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+    const closingScope = Scope.closeUnsafe(state.scope, exit)
+    if (closingScope === undefined) {
+      const closing = this.close(state, exit)
+      return closing === undefined
+        ? this.depart(state, exit)
+        : Effect.onExit(closing, () => this.departing(state, exit))
+    }
+    // A drain that waits no longer does not cut finalizers short.
+    return Effect.onExit(Effect.uninterruptible(closingScope), (closed) => {
+      const both = Exit.isSuccess(closed)
+        ? exit
+        : Exit.failCause(Exit.isSuccess(exit) ? closed.cause : Cause.combine(exit.cause, closed.cause))
+      return Effect.andThen(this.close(state, exit) ?? Effect.void, this.departing(state, both))
+    }).pipe(Effect.asVoid)
+  }
+
+  private close(state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+    return state.isScoped ? undefined : state.connection?.close(exit)
+  }
+
+  private departing(state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    return Effect.suspend(() => this.depart(state, exit) ?? Effect.void)
+  }
+
+  private depart(state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+    const { connection, id } = state
+    this.connections.admitted.delete(state)
+    this.telemetry.connections(-1)
+    const cause = Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? undefined : exit.cause
+    if (connection !== undefined && this.events.isHeard) {
+      this.events.emit({ _tag: "Closed", id, peer: connection.peer, error: cause && Cause.squash(cause) })
+    }
+    this.connections.released(state)
+    return cause === undefined ? undefined : report(cause, id, connection?.peer ?? Peer.unknown)
+  }
+}
