@@ -15,7 +15,7 @@ import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import type * as Stream from "effect/Stream"
-import { AcceptTypeId, isDirect } from "./internal/connection/source.ts"
+import { directOf } from "./internal/connection/source.ts"
 import * as Telemetry from "./internal/handshake/telemetry.ts"
 import { Admission } from "./internal/server/admission.ts"
 import { Connections } from "./internal/server/connections.ts"
@@ -172,9 +172,10 @@ export const make = Effect.fnUntraced(function*<
     drainTimeout: Duration.fromInputUnsafe(options.drainTimeout ?? "10 seconds")
   })
 
-  const accepting = isDirect(socketServer)
-    ? socketServer[AcceptTypeId]((socket) => admission.take(socket, unscoped))
-    : socketServer.run((socket) => admission.handle(socket))
+  const direct = directOf(socketServer)
+  const accepting = direct === undefined
+    ? socketServer.run((socket) => admission.handle(socket))
+    : direct.accept((socket) => admission.take(socket, unscoped))
   const running = yield* Effect.forkIn(
     Effect.tapCause(accepting, (cause) =>
       Cause.hasInterruptsOnly(cause)
@@ -183,7 +184,7 @@ export const make = Effect.fnUntraced(function*<
     scope
   )
   const drain = admission.drain({
-    stop: isDirect(socketServer) ? socketServer.stop : Effect.void,
+    stop: direct?.stop ?? Effect.void,
     end: Fiber.interrupt(running)
   })
   yield* Scope.addFinalizer(scope, drain)

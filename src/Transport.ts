@@ -129,9 +129,8 @@ export const framed = <In, Out>(codec: Codec.Codec<In, Out>, options?: {
     const progress = Context.get(context, CurrentProgress)
     if (progress?.verdict !== undefined && !progress.isOuter) return Effect.fail(closedHere)
     const socket = Context.get(context, Socket)
-    return Connection.isConnectionSocket(socket)
-      ? Effect.succeed(begin(socket[Connection.ConnectionTypeId]))
-      : Effect.map(Connection.open(socket), begin)
+    const open = Connection.connectionOf(socket)
+    return open === undefined ? Effect.map(Connection.open(socket), begin) : Effect.succeed(begin(open))
   })
 
 /**

@@ -12,7 +12,7 @@ import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Codec from "../src/Codec.ts"
-import { type Source, SourceTypeId } from "../src/internal/connection/source.ts"
+import { type Source, StandIn } from "../src/internal/connection/source.ts"
 import * as Middleware from "../src/Middleware.ts"
 import * as Multiplex from "../src/Multiplex.ts"
 import * as Peer from "../src/Peer.ts"
@@ -342,9 +342,7 @@ it.effect("a line whose sender is interrupted while a buffer that others have fi
       endWrite: () => true,
       flushed: Effect.void
     }
-    const socket = Object.assign(Socket.make({ reader: Effect.never, writer: Effect.never }), {
-      [SourceTypeId]: Effect.succeed(source)
-    })
+    const socket = new StandIn({ reader: Effect.never, writer: Effect.never }, Effect.succeed(source))
     const transport = yield* Effect.provideService(Transport.framed(numbered), Socket.Socket, socket)
     const first = yield* Effect.forkChild(transport.send("a"))
     yield* settled

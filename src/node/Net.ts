@@ -19,13 +19,7 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as NodeNet from "node:net"
-import {
-  AcceptTypeId,
-  type DirectServer,
-  type Source,
-  type SourceSocket,
-  SourceTypeId
-} from "../internal/connection/source.ts"
+import { runDirectly, type Source, SourceSocket } from "../internal/connection/source.ts"
 import { hearErrors, NetSource } from "../internal/node/netSource.ts"
 
 const socketError = (reason: Socket.SocketErrorReason) => new Socket.SocketError({ reason })
@@ -37,15 +31,10 @@ type Generic = Effect.Effect<Socket.Socket>
  * A Socket for whoever uses it as any other, and a source for those who know of it. Whichever is not asked for is not
  * made.
  */
-abstract class NetSocket implements SourceSocket {
-  abstract readonly [SourceTypeId]: Effect.Effect<Source, Socket.SocketError, Scope.Scope>
+abstract class NetSocket extends SourceSocket {
   /** Opens the connection, and gives it up in the end as an ordinary socket does. */
   protected abstract readonly duplex: Effect.Effect<NodeNet.Socket, Socket.SocketError, Scope.Scope>
   private known: Socket.Socket | undefined = undefined
-
-  get [Socket.TypeId](): typeof Socket.TypeId {
-    return Socket.TypeId
-  }
 
   private get generic(): Generic {
     return Effect.suspend(() =>
@@ -56,13 +45,13 @@ abstract class NetSocket implements SourceSocket {
     )
   }
 
-  get reader(): Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> {
-    return Effect.flatMap(this.generic, (socket) => socket.reader)
-  }
+  readonly reader: Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> = Effect.suspend(() =>
+    Effect.flatMap(this.generic, (socket) => socket.reader)
+  )
 
-  get writer(): Effect.Effect<Socket.Writer, never, Scope.Scope> {
-    return Effect.flatMap(this.generic, (socket) => socket.writer)
-  }
+  readonly writer: Effect.Effect<Socket.Writer, never, Scope.Scope> = Effect.suspend(() =>
+    Effect.flatMap(this.generic, (socket) => socket.writer)
+  )
 }
 
 class AcceptedSocket extends NetSocket {
@@ -73,7 +62,7 @@ class AcceptedSocket extends NetSocket {
     this.conn = conn
   }
 
-  get [SourceTypeId](): Exit.Exit<Source> {
+  get source(): Exit.Exit<Source> {
     return Exit.succeed(new NetSource(this.conn))
   }
 
@@ -152,7 +141,7 @@ class DialledSocket extends NetSocket {
     this.options = options
   }
 
-  get [SourceTypeId](): Effect.Effect<Source, Socket.SocketError, Scope.Scope> {
+  get source(): Effect.Effect<Source, Socket.SocketError, Scope.Scope> {
     // It was flushed by its connection.
     return Effect.map(dial(this.options, (conn) => conn.destroy()), (conn) => new NetSource(conn))
   }
@@ -275,13 +264,7 @@ export const makeServer = Effect.fnUntraced(function*(
     return yield* Effect.ensuring(accepting, Effect.suspend(() => Fiber.interruptAll(handling)))
   })
 
-  const service: SocketServer.SocketServer["Service"] & DirectServer = {
-    address: addressOf(server.address()!),
-    run,
-    [AcceptTypeId]: acceptWith,
-    stop
-  }
-  return service
+  return { address: addressOf(server.address()!), run: runDirectly(run, { accept: acceptWith, stop }) }
 })
 
 /**

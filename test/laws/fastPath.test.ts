@@ -19,7 +19,6 @@ import type * as NodeNet from "node:net"
 import * as Codec from "../../src/Codec.ts"
 import * as Connection from "../../src/internal/connection/connection.ts"
 import type { Source } from "../../src/internal/connection/source.ts"
-import { SourceTypeId } from "../../src/internal/connection/source.ts"
 import * as Multiplex from "../../src/Multiplex.ts"
 import * as Net from "../../src/node/Net.ts"
 import * as Pipeline from "../../src/Pipeline.ts"
@@ -364,7 +363,7 @@ describe("the fast way", () => {
     const [here, there] = yield* MemorySocket.pair()
     const socket = yield* Fast.accepted(there)
     // To write in any other way than at once is not expected.
-    const { value: source } = socket[SourceTypeId] as Exit.Success<Source>
+    const { value: source } = socket.source as Exit.Success<Source>
     source.write = () => Effect.die("a write in a fiber")
     const peer = yield* rawPeer(here)
     yield* Effect.forkScoped(
@@ -400,7 +399,7 @@ describe("the fast way", () => {
     Effect.gen(function*() {
       const [here, there] = yield* MemorySocket.pair({ capacity: 1 })
       const socket = yield* Fast.accepted(there)
-      const { value: source } = socket[SourceTypeId] as Exit.Success<Source>
+      const { value: source } = socket.source as Exit.Success<Source>
       let writing = 0
       let most = 0
       const counted = <A, E>(write: Effect.Effect<A, E>) => {

@@ -19,6 +19,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Client from "../../src/Client.ts"
 import * as Codec from "../../src/Codec.ts"
+import * as Handshake from "../../src/Handshake.ts"
 import * as Net from "../../src/node/Net.ts"
 import * as Pipeline from "../../src/Pipeline.ts"
 import * as Line from "../../src/protocols/Line.ts"
@@ -403,8 +404,9 @@ const scenarios = (name: string, sockets: Sockets) => {
         yield* countsToZero(server)
       }))
 
-    const neverOpening: Record<string, [Effect.Effect<never, string>, heard: string]> = {
-      "never ends": [Effect.never, refusal],
+    const polite = Handshake.withRefusal(Effect.never, (why) => Handshake.turnAway(Line.server, why))
+    const neverOpening: Record<string, [Handshake.Handshake<string, string, unknown>, heard: string]> = {
+      "never ends": [polite, refusal],
       fails: [Effect.fail("no"), ""],
       dies: [Effect.die("a bug"), ""]
     }

@@ -60,7 +60,7 @@ describe("the handshake", () => {
     server: { settings: { maxConcurrentStreams: 100, initialWindowSize: 70_000, maxFrameSize: 20_000 } },
     client: { settings: { headerTableSize: 0 } }
   })
-  Laws.handshake({ it, name: "h2", client, server, negotiated, accepts, rungs })
+  Laws.handshake({ it, name: "h2", client, server, negotiated, accepts, rungs, lateRefusal: true })
 })
 
 describe("the handshake of a client that waits to be acknowledged", () => {

@@ -16,22 +16,7 @@ import type * as Peer from "../../Peer.ts"
 import { ConnectionFailed, isTransportError, TlsFailure, TransportError, UnreadBytes } from "../../TransportError.ts"
 import { closedByPeer, closedHere, Inbox } from "./inbox.ts"
 import * as PullSource from "./pullSource.ts"
-import {
-  type Chunks,
-  type Encrypt,
-  isSourceSocket,
-  type Source,
-  type SourceEvents,
-  SourceTypeId,
-  type TlsOptions
-} from "./source.ts"
-
-/** A socket that stands for a connection that is open already. */
-export const ConnectionTypeId = "~effect-handshake/Connection"
-export interface ConnectionSocket extends Socket.Socket {
-  readonly [ConnectionTypeId]: Connection
-}
-export const isConnectionSocket = (socket: Socket.Socket): socket is ConnectionSocket => ConnectionTypeId in socket
+import { type Chunks, type Encrypt, type Source, type SourceEvents, SourceSocket, type TlsOptions } from "./source.ts"
 
 /** How long a closing connection waits for its peer to take the last words. */
 const lingerTime = Duration.seconds(1)
@@ -470,7 +455,7 @@ export class Connection implements SourceEvents {
   }
 
   /** The connection as a `Socket`, so that a handshake that asks for one gets this one. */
-  get socket(): ConnectionSocket {
+  get socket(): Socket.Socket {
     return new OpenSocket(this)
   }
 
@@ -499,33 +484,35 @@ export class Connection implements SourceEvents {
   }
 }
 
-class OpenSocket implements ConnectionSocket {
-  readonly [ConnectionTypeId]: Connection
+/**
+ * A socket that stands for a connection that is open already. One that is made of it, by spread or otherwise, is an ordinary
+ * socket, which is read and written through its reader and its writer.
+ */
+class OpenSocket implements Socket.Socket {
+  readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
+  readonly #connection: Connection
 
   constructor(connection: Connection) {
-    this[ConnectionTypeId] = connection
+    this.#connection = connection
   }
 
-  get [Socket.TypeId](): typeof Socket.TypeId {
-    return Socket.TypeId
-  }
+  readonly reader: Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> = Effect.map(Effect.scope, () => ({
+    pull: Effect.suspend(() => this.#connection.pull()),
+    upgrade: Socket.SocketUpgradeError.unsupported
+  }))
 
-  get reader(): Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> {
-    const connection = this[ConnectionTypeId]
-    return Effect.map(Effect.scope, () => ({
-      pull: Effect.suspend(() => connection.pull()),
-      upgrade: Socket.SocketUpgradeError.unsupported
-    }))
-  }
+  readonly writer: Effect.Effect<Socket.Writer, never, Scope.Scope> = Effect.sync(() => ({
+    write: (chunk) => this.#connection.writeRaw(chunk),
+    writeAll: (chunks) => this.#connection.writeAllRaw(chunks)
+  }))
 
-  get writer(): Effect.Effect<Socket.Writer, never, Scope.Scope> {
-    const connection = this[ConnectionTypeId]
-    return Effect.succeed({
-      write: (chunk) => connection.writeRaw(chunk),
-      writeAll: (chunks) => connection.writeAllRaw(chunks)
-    })
+  static connectionOf(socket: Socket.Socket): Connection | undefined {
+    return #connection in socket ? socket.#connection : undefined
   }
 }
+
+/** The open connection that a socket stands for, if it does. */
+export const connectionOf = (socket: Socket.Socket): Connection | undefined => OpenSocket.connectionOf(socket)
 
 /** How a connection is opened. */
 export interface Options {
@@ -541,8 +528,8 @@ const make = (source: Source, options: Options | undefined): Connection => {
 
 /** The connection of a socket that is connected already. Whoever has it closes it. */
 export const accepted = (socket: Socket.Socket, options?: Options): Connection | undefined => {
-  if (!isSourceSocket(socket)) return undefined
-  const source = socket[SourceTypeId]
+  if (!SourceSocket.is(socket)) return undefined
+  const { source } = socket
   return Exit.isExit(source) && Exit.isSuccess(source) ? make(source.value as Source, options) : undefined
 }
 
@@ -556,26 +543,19 @@ export const open = (
   socket: Socket.Socket,
   options?: Options
 ): Effect.Effect<Connection, TransportError, Scope.Scope> => {
-  if (isConnectionSocket(socket)) return Effect.succeed(socket[ConnectionTypeId])
-  if (isShared(socket)) return socket[SharedTypeId]
+  const known = connectionOf(socket)
+  if (known !== undefined) return Effect.succeed(known)
+  const opening = SharedSocket.openingOf(socket)
+  if (opening !== undefined) return opening
   return Effect.flatMap(Effect.scope, (scope) => {
     const connection = accepted(socket, options)
     if (connection !== undefined) return closedBy(scope, connection)
     return Effect.flatMap(
-      Effect.mapError(isSourceSocket(socket) ? socket[SourceTypeId] : PullSource.make(socket), failed("open")),
+      Effect.mapError(SourceSocket.is(socket) ? socket.source : PullSource.make(socket), failed("open")),
       (source) => closedBy(scope, make(source, options))
     )
   })
 }
-
-const SharedTypeId = "~effect-handshake/SharedConnection"
-
-/** A socket whose connection is opened by whoever needs it first, and is everybody's then. */
-interface SharedSocket extends Socket.Socket {
-  readonly [SharedTypeId]: Effect.Effect<Connection, TransportError, Scope.Scope>
-}
-
-const isShared = (socket: Socket.Socket): socket is SharedSocket => SharedTypeId in socket
 
 /** That a connection cannot be opened, as a `Socket` says it. */
 const openFailed = (error: TransportError): Socket.SocketError => {
@@ -585,28 +565,39 @@ const openFailed = (error: TransportError): Socket.SocketError => {
     : new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause: error }) })
 }
 
+/** A socket whose connection is opened by whoever needs it first, and is everybody's then. */
+class SharedSocket implements Socket.Socket {
+  readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
+  readonly #opening: Effect.Effect<Connection, TransportError, Scope.Scope>
+  readonly reader: Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope>
+  readonly writer: Effect.Effect<Socket.Writer, never, Scope.Scope>
+
+  constructor(socket: Socket.Socket) {
+    let opened: Connection | undefined
+    const opening = Semaphore.makeUnsafe(1).withPermit(Effect.suspend(() =>
+      opened !== undefined && !opened.isGone
+        ? Effect.succeed(opened)
+        : Effect.tap(open(socket), (connection) =>
+          Effect.sync(() => {
+            opened = connection
+          }))
+    ))
+    this.#opening = opening
+    this.reader = Effect.flatMap(Effect.mapError(opening, openFailed), (connection) => connection.socket.reader)
+    // Nobody can write who has not opened it, and the writer of a socket cannot fail.
+    this.writer = Effect.flatMap(Effect.orDie(opening), (connection) => connection.socket.writer)
+  }
+
+  static openingOf(socket: Socket.Socket): Effect.Effect<Connection, TransportError, Scope.Scope> | undefined {
+    return #opening in socket ? socket.#opening : undefined
+  }
+}
+
 /**
  * The socket with one connection, however many handshakes ask for it: each acquisition of a client's socket dials. One whose
  * scope has closed it is opened anew.
  */
-export const shared = (socket: Socket.Socket): Socket.Socket => {
-  if (isConnectionSocket(socket) || isShared(socket)) return socket
-  let opened: Connection | undefined
-  const turn = Semaphore.makeUnsafe(1)
-  const connection = turn.withPermit(Effect.suspend(() =>
-    opened !== undefined && !opened.isGone
-      ? Effect.succeed(opened)
-      : Effect.tap(open(socket), (connection) =>
-        Effect.sync(() => {
-          opened = connection
-        }))
-  ))
-  const it: SharedSocket = {
-    [Socket.TypeId]: Socket.TypeId,
-    [SharedTypeId]: connection,
-    reader: Effect.flatMap(Effect.mapError(connection, openFailed), (connection) => connection.socket.reader),
-    // Nobody can write who has not opened it, and the writer of a socket cannot fail.
-    writer: Effect.flatMap(Effect.orDie(connection), (connection) => connection.socket.writer)
-  }
-  return it
-}
+export const shared = (socket: Socket.Socket): Socket.Socket =>
+  connectionOf(socket) !== undefined || SharedSocket.openingOf(socket) !== undefined
+    ? socket
+    : new SharedSocket(socket)

@@ -6,7 +6,8 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type * as Socket from "effect/socket/Socket"
+import * as Socket from "effect/socket/Socket"
+import type * as SocketServer from "effect/socket/SocketServer"
 import type * as Codec from "../../Codec.ts"
 import type * as Peer from "../../Peer.ts"
 import type { TlsFailure } from "../../TransportError.ts"
@@ -66,28 +67,64 @@ export interface Source {
   view?(unread: Codec.ByteBuffer): Codec.ByteBuffer
 }
 
-export const SourceTypeId = "~effect-handshake/Source"
+/**
+ * A socket that offers a source of its own, for which no fiber has to wait for each chunk.
+ *
+ * Whoever decorates one, by spread, by inheritance or with a class, has made another socket: that one is read and written
+ * through its `reader` and its `writer`. So these are the object's own properties, and what tells a source socket is not.
+ */
+export abstract class SourceSocket implements Socket.Socket {
+  readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
+  abstract readonly reader: Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope>
+  abstract readonly writer: Effect.Effect<Socket.Writer, never, Scope.Scope>
+  readonly #isSource = true
+  abstract get source(): Effect.Effect<Source, Socket.SocketError, Scope.Scope>
 
-/** A socket that offers a source of its own, for which no fiber has to wait for each chunk. */
-export interface SourceSocket extends Socket.Socket {
-  readonly [SourceTypeId]: Effect.Effect<Source, Socket.SocketError, Scope.Scope>
+  static is(socket: Socket.Socket): socket is SourceSocket {
+    return #isSource in socket && socket.#isSource
+  }
 }
 
-export const isSourceSocket = (socket: Socket.Socket): socket is SourceSocket => SourceTypeId in socket
+/** A source in the place of another socket. */
+export class StandIn extends SourceSocket {
+  readonly reader: Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope>
+  readonly writer: Effect.Effect<Socket.Writer, never, Scope.Scope>
+  private readonly given: Effect.Effect<Source, Socket.SocketError, Scope.Scope>
 
-export const AcceptTypeId = "~effect-handshake/Accept"
+  constructor(
+    socket: Pick<Socket.Socket, "reader" | "writer">,
+    source: Effect.Effect<Source, Socket.SocketError, Scope.Scope>
+  ) {
+    super()
+    this.reader = socket.reader
+    this.writer = socket.writer
+    this.given = source
+  }
+
+  get source(): Effect.Effect<Source, Socket.SocketError, Scope.Scope> {
+    return this.given
+  }
+}
+
+const DirectTypeId = "~effect-handshake/Direct"
 
 /**
- * A socket server that hands over each connection as it comes, without a fiber, and can stop to listen while its
- * connections live on.
+ * How a socket server hands over each connection as it comes, without a fiber, and stops to listen while its connections
+ * live on.
  */
-export interface DirectServer {
+export interface Direct {
   /** Interrupted, it hands over no more. Whoever was given a connection gives it up. */
-  readonly [AcceptTypeId]: (take: (socket: SourceSocket) => void) => Effect.Effect<never>
+  readonly accept: (take: (socket: SourceSocket) => void) => Effect.Effect<never>
   readonly stop: Effect.Effect<void>
 }
 
-export const isDirect = (server: object): server is DirectServer => AcceptTypeId in server
+type Run = SocketServer.SocketServer["Service"]["run"]
+
+/** A `run` that has a direct way. The way is that of the function: a server whose `run` is another one does not have it. */
+export const runDirectly = <R extends Run>(run: R, direct: Direct): R => Object.assign(run, { [DirectTypeId]: direct })
+
+export const directOf = (server: SocketServer.SocketServer["Service"]): Direct | undefined =>
+  (server.run as Run & { readonly [DirectTypeId]?: Direct })[DirectTypeId]
 
 /**
  * TLS over a source that has none: takes the place of the source, which nobody else uses any more.

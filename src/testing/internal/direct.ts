@@ -5,8 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
-import type { Source, SourceEvents, SourceSocket } from "../../internal/connection/source.ts"
-import { SourceTypeId } from "../../internal/connection/source.ts"
+import { type Source, type SourceEvents, type SourceSocket, StandIn } from "../../internal/connection/source.ts"
 import * as Peer from "../../Peer.ts"
 
 const encoder = new TextEncoder()
@@ -121,8 +120,8 @@ class End {
     return Effect.sync(stop)
   })
 
-  readonly socket: SourceSocket = {
-    ...Socket.make({
+  readonly socket: SourceSocket = new StandIn(
+    Socket.make({
       reader: this.opened({ pull: this.pull, upgrade: Socket.SocketUpgradeError.unsupported }),
       writer: this.opened({
         write: (chunk: Uint8Array | string | Socket.CloseEvent) =>
@@ -132,8 +131,8 @@ class End {
         writeAll: (chunks: ReadonlyArray<Uint8Array | string>) => this.write(chunks)
       })
     }),
-    [SourceTypeId]: this.opened(this.source)
-  }
+    this.opened(this.source)
+  )
 }
 
 const isClean = (error: Socket.SocketError): boolean =>

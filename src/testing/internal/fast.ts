@@ -11,19 +11,17 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
-import * as Socket from "effect/socket/Socket"
+import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
 import * as PullSource from "../../internal/connection/pullSource.ts"
 import {
-  AcceptTypeId,
   type Chunks,
-  type DirectServer,
-  isSourceSocket,
+  runDirectly,
   type Source,
   type SourceEvents,
-  type SourceSocket,
-  SourceTypeId
+  SourceSocket,
+  StandIn
 } from "../../internal/connection/source.ts"
 import * as Server from "../../Server.ts"
 import type * as Transport from "../../Transport.ts"
@@ -96,18 +94,15 @@ class FastSource implements Source {
 const socketOf = (
   socket: Socket.Socket,
   source: Effect.Effect<Source, Socket.SocketError, Scope.Scope>
-): SourceSocket => ({
-  ...Socket.make({ reader: socket.reader, writer: socket.writer }),
-  [SourceTypeId]: source
-})
+): SourceSocket => new StandIn(socket, source)
 
-const open = (socket: Socket.Socket) => isSourceSocket(socket) ? socket[SourceTypeId] : PullSource.make(socket)
+const open = (socket: Socket.Socket) => SourceSocket.is(socket) ? socket.source : PullSource.make(socket)
 
 /** The socket of a server's connection. It is given up with the scope, if not before. */
 export const accepted = Effect.fnUntraced(function*(
   socket: Socket.Socket
 ): Effect.fn.Return<SourceSocket, Socket.SocketError, Scope.Scope> {
-  if (isSourceSocket(socket) && Exit.isExit(socket[SourceTypeId])) return socket
+  if (SourceSocket.is(socket) && Exit.isExit(socket.source)) return socket
   const scope = yield* Scope.fork(yield* Effect.scope)
   const source = yield* Scope.provide(open(socket), scope)
   const fork = Effect.runForkWith(yield* Effect.context<never>())
@@ -127,11 +122,12 @@ export const dialled = (socket: Socket.Socket): SourceSocket =>
 /** A listener whose connections are handed to it, once somebody takes them. */
 export const listener = Effect.fnUntraced(function*() {
   const taking = yield* Deferred.make<(socket: SourceSocket) => void>()
-  const server: SocketServer.SocketServer["Service"] & DirectServer = {
+  const server: SocketServer.SocketServer["Service"] = {
     address: NetAddress.inetAddressFromIpStringUnsafe("127.0.0.1", 1),
-    run: () => Effect.die(new Error("the connections of a direct server are taken directly")),
-    [AcceptTypeId]: (take) => Effect.andThen(Deferred.succeed(taking, take), Effect.never),
-    stop: Effect.void
+    run: runDirectly(() => Effect.die(new Error("the connections of a direct server are taken directly")), {
+      accept: (take) => Effect.andThen(Deferred.succeed(taking, take), Effect.never),
+      stop: Effect.void
+    })
   }
   return { server, take: Deferred.await(taking) }
 })

@@ -83,6 +83,11 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
     readonly client?: Text | ReadonlyArray<Text> | undefined
   } | undefined
   /**
+   * Whether a client may be ready before it hears that there is no room, because its protocol lets a server say so behind the
+   * handshake, as HTTP/2 does. Default: false.
+   */
+  readonly lateRefusal?: boolean | undefined
+  /**
    * Which side makes something fresh for each connection, such as a nonce, so that it must not accept what was said on
    * another one. Default: none.
    */
@@ -1096,7 +1101,7 @@ const refusalIsHeard: Check = (attempt) =>
       Effect.flatMap(turnedAway.talk({ deaf, say: talksOn }), (talk) =>
         Effect.andThen(
           hears(talk, 0, scenario),
-          talk.peerExit !== undefined && Exit.isSuccess(talk.peerExit)
+          talk.peerExit !== undefined && Exit.isSuccess(talk.peerExit) && options.lateRefusal !== true
             ? Effect.fail(problem(attempt, talk, {
               scenario,
               expected: "the client's handshake fails",

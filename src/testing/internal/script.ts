@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Codec from "../../Codec.ts"
-import { type Connection, isConnectionSocket } from "../../internal/connection/connection.ts"
+import { type Connection, connectionOf } from "../../internal/connection/connection.ts"
 import { howItEnded, implOf, TransportImpl } from "../../internal/connection/transport.ts"
 import * as Literal from "../../internal/text/literal.ts"
 import * as Transcript from "../../Transcript.ts"
@@ -162,7 +162,7 @@ export class Player {
     const socket = yield* Socket.Socket
     // Only the socket's own writer can break the connection.
     let breakOff: Effect.Effect<void> = Effect.void
-    const tapped = isConnectionSocket(socket) ? socket : Socket.make({
+    const tapped = connectionOf(socket) !== undefined ? socket : Socket.make({
       reader: socket.reader,
       writer: Effect.tap(socket.writer, (writer) =>
         Effect.sync(() => {

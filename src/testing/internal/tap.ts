@@ -10,13 +10,7 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type * as Codec from "../../Codec.ts"
 import * as PullSource from "../../internal/connection/pullSource.ts"
-import {
-  type Chunks,
-  isSourceSocket,
-  type Source,
-  type SourceSocket,
-  SourceTypeId
-} from "../../internal/connection/source.ts"
+import { type Chunks, type Source, SourceSocket, StandIn } from "../../internal/connection/source.ts"
 
 const encoder = new TextEncoder()
 
@@ -42,10 +36,10 @@ export class Tap {
    * they do is counted.
    */
   constructor(socket: Socket.Socket, way: { readonly isFast: boolean; readonly counts: boolean }) {
-    const source = isSourceSocket(socket) ? socket[SourceTypeId] : PullSource.make(socket)
+    const source = SourceSocket.is(socket) ? socket.source : PullSource.make(socket)
     const isThere = way.isFast && Exit.isExit(source) && Exit.isSuccess(source)
-    this.socket = {
-      ...Socket.make({
+    this.socket = new StandIn(
+      Socket.make({
         reader: this.counted(Effect.map(socket.reader, (reader) => ({
           ...reader,
           pull: Effect.tap(reader.pull, (chunks) =>
@@ -64,10 +58,10 @@ export class Tap {
           }
         }))
       }),
-      [SourceTypeId]: isThere
+      isThere
         ? Exit.succeed(this.watched(source.value as Source, way.counts, true))
         : this.counted(Effect.map(source, (source) => this.watched(source, way.counts, false)))
-    }
+    )
   }
 
   private counted<A, E>(open: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> {
