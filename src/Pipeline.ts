@@ -13,9 +13,19 @@ import { closedHere } from "./internal/connection/inbox.ts"
 import { implOf } from "./internal/connection/transport.ts"
 import { boundsOf } from "./internal/dispatch/body.ts"
 import { Calls, readWith } from "./internal/dispatch/pipelineClient.ts"
-import * as PipelineServer from "./internal/dispatch/pipelineServer.ts"
+import type {
+  MessageAbort,
+  MessageReader,
+  MessageWriter,
+  StreamingClientFrames,
+  StreamingServerFrames
+} from "./internal/dispatch/pipelineFrames.ts"
+import { PipelineServing } from "./internal/dispatch/pipelineServer.ts"
 import { StreamingCalls } from "./internal/dispatch/pipelineStreamingClient.ts"
-import { type Frames as FramesOfServing, StreamingServing } from "./internal/dispatch/pipelineStreamingServer.ts"
+import {
+  type Frames as FramesOfServing,
+  PipelineStreamingServing
+} from "./internal/dispatch/pipelineStreamingServer.ts"
 import type * as Transport from "./Transport.ts"
 import type { TransportError } from "./TransportError.ts"
 
@@ -26,6 +36,8 @@ import type { TransportError } from "./TransportError.ts"
  * @since 0.1.0
  */
 export const defaultMaxInFlight = 64
+
+export type { MessageAbort, MessageReader, MessageWriter, StreamingClientFrames, StreamingServerFrames }
 
 interface Serve {
   <In, Out, E, R = never>(
@@ -132,7 +144,7 @@ export const serve: Serve = <In, Out, E, R>(
     failure: options?.failure
   }
   return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
-    PipelineServer.serve(service, implOf(transport))
+    Effect.contextWith((context: Context.Context<R>) => new PipelineServing(implOf(transport), service, context).run())
 }
 
 /**
@@ -207,89 +219,6 @@ export const client: MakeClient = Effect.fnUntraced(function*<In, Out, Response,
   yield* Effect.addFinalizer(() => Effect.sync(() => calls.finish(Exit.fail(closedHere))))
   return { call: calls.call, awaitEnd: calls.awaitEnd }
 }) as MakeClient // without `response` every frame is one, which only the overloads can say
-
-/**
- * How the frames of one direction are read as messages: a pure function. A frame that is no part of a message is
- * `undefined`, and ends the use of the connection.
- *
- * @category models
- * @since 0.1.0
- */
-export interface MessageReader<in Frame, out Head, out Chunk, out Failure = never> {
-  readonly read: (frame: Frame) => Body.Part<Head, Chunk, Failure> | undefined
-}
-
-/**
- * How the messages of one direction are written. All of them are pure functions.
- *
- * **Details**
- *
- * - `head`: begins a message, and says whether a body comes behind it.
- * - `chunk`: a chunk of the body.
- * - `end`: the body is complete.
- *
- * @category models
- * @since 0.1.0
- */
-export interface MessageWriter<out Frame, in Head, in Chunk> {
-  readonly head: (head: Head, hasBody: boolean) => Frame
-  readonly chunk: (chunk: Chunk) => Frame
-  readonly end: () => Frame
-}
-
-/**
- * How a protocol says that a message is given up, where it can: in the place of what is left of its body, and in the place
- * of the head of a response.
- *
- * **Details**
- *
- * `error` is why, where that is a failure that the protocol can tell of, and `undefined` where it is not: the sender has
- * no more use for the message, or could not read another body that it was made of.
- *
- * @category models
- * @since 0.1.0
- */
-export interface MessageAbort<out Frame, in Failure> {
-  readonly abort: (error: Failure | undefined) => Frame
-}
-
-/**
- * What a server has to know of the frames of a protocol with bodies.
- *
- * @category models
- * @since 0.1.0
- */
-export interface StreamingServerFrames<
-  in In,
-  out Out,
-  out Request,
-  out RequestChunk,
-  in Response,
-  in ResponseChunk,
-  out Failure = never
-> {
-  readonly request: MessageReader<In, Request, RequestChunk, Failure>
-  readonly response: MessageWriter<Out, Response, ResponseChunk>
-}
-
-/**
- * What a client has to know of the frames of a protocol with bodies.
- *
- * @category models
- * @since 0.1.0
- */
-export interface StreamingClientFrames<
-  in In,
-  out Out,
-  in Request,
-  in RequestChunk,
-  out Response,
-  out ResponseChunk,
-  in out Failure = never
-> {
-  readonly request: MessageWriter<Out, Request, RequestChunk> & Partial<MessageAbort<Out, Failure>>
-  readonly response: MessageReader<In, Response, ResponseChunk, Failure>
-}
 
 /**
  * What the frames of a protocol with bodies mean, for its servers and its clients.
@@ -510,11 +439,15 @@ export const serveStreaming: ServeStreaming = <In, Out, Request, RequestChunk, R
   ) => Effect.Effect<Body.Message<Response, ResponseChunk, E, R>, E, R>,
   options?: Body.Options & { readonly maxInFlight?: number | undefined }
 ) => {
-  const maxInFlight = Math.max(1, options?.maxInFlight ?? defaultMaxInFlight)
-  const bounds = boundsOf(options)
+  const service = {
+    frames,
+    handler,
+    maxInFlight: Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
+    bounds: boundsOf(options)
+  }
   return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
     Effect.contextWith((context: Context.Context<R>) =>
-      new StreamingServing(implOf(transport), frames, handler, maxInFlight, bounds, context).run()
+      new PipelineStreamingServing(implOf(transport), service, context).run()
     )
 }
 

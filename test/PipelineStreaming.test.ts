@@ -1043,10 +1043,10 @@ describe("serveStreaming", () => {
         const fiber = yield* Effect.forkChild(
           Pipeline.serveStreaming(aborting, ({ head }) =>
             head === "one"
-              ? Effect.succeed(answer(head, body))
+              ? Effect.delay(Effect.succeed(answer(head, body)), "100 millis")
               : Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted.push(head))))(transport)
         )
-        yield* TestClock.adjust("900 millis")
+        yield* TestClock.adjust("1 second")
         expect(fiber.pollUnsafe()).toBeUndefined()
         yield* TestClock.adjust("100 millis")
         expect(yield* failureOf(fiber)).toBe("ConnectionFailed")

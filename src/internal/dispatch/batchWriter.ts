@@ -88,9 +88,10 @@ export class BatchWriter<Out> {
     return undefined
   }
 
-  /** Writes the batch. */
+  /** Writes the batch. Behind a write that has failed nothing is written. */
   write(): void {
     this.size = 0
+    if (this.failure !== undefined) return
     const left = this.begin()
     if (left === undefined) return
     const writing = this.fork(left)

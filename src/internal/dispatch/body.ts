@@ -6,16 +6,19 @@
  */
 import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Body from "../../Body.ts"
-import { isTransportError } from "../../TransportError.ts"
+import { isTransportError, type TransportError } from "../../TransportError.ts"
+import { closedHere } from "../connection/inbox.ts"
 
 /** Whether an error says nothing but that a body was cut. That is no failure that a protocol has words for. */
 export const isReadError = (error: unknown): error is Body.ReadError =>
@@ -34,6 +37,17 @@ export const abortedByPeer: Exit.Exit<never, Body.BodyError> = Exit.fail(
 export const abortedHere: Exit.Exit<never, Body.BodyError> = Exit.fail(
   new Body.BodyError({ reason: new Body.Aborted({ by: "local" }) })
 )
+
+/** What of a message is no head. */
+export type BodyPart<Chunk, Failure> = Exclude<Body.Part<never, Chunk, Failure>, { readonly _tag: "Head" }>
+
+/** What the peer says with an abort. */
+export const abortOf = <E>(part: { readonly error?: E }): Exit.Exit<never, E | Body.BodyError> =>
+  part.error === undefined ? abortedByPeer : Exit.fail(part.error)
+
+/** How a body is cut by the end of what it belongs to. */
+export const cutBy = (exit: Exit.Exit<unknown, unknown>): Exit.Exit<never, TransportError> =>
+  Exit.fail(Option.getOrElse(Option.filter(Exit.findErrorOption(exit), isTransportError), () => closedHere))
 
 /** The options of a received body, as numbers. */
 export interface Bounds {
@@ -104,6 +118,15 @@ export class Inlet<Chunk, E> {
     if (this.isDropping) return
     this.buffer.push(chunk)
     this.wakeSoon()
+  }
+
+  /** Takes what has come of it. False for a chunk that has to wait for room. */
+  accept(part: BodyPart<Chunk, E>): boolean {
+    if (part._tag === "End") this.end()
+    else if (part._tag === "Abort") this.end(abortOf(part))
+    else if (this.room <= 0) return false
+    else this.push(part.chunk)
+    return true
   }
 
   /** No more comes: the body is complete, its sender has given it up, or its connection is over. */
@@ -315,3 +338,7 @@ export class Patience {
     })
   }
 }
+
+/** How long a body that is received may hold the connection up that runs in this context. */
+export const patienceOf = (context: Context.Context<never>, { bodyTimeout }: Bounds, onEnd: () => void): Patience =>
+  new Patience(Context.get(context, Clock.Clock), Effect.runForkWith(context), bodyTimeout, onEnd)

@@ -8,12 +8,12 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scheduler from "effect/Scheduler"
-import type * as Multiplex from "../../Multiplex.ts"
 import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import type { Reader } from "../connection/connection.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 import { BatchWriter } from "./batchWriter.ts"
 import { areFrames } from "./exits.ts"
+import type * as Multiplex from "./multiplexFrames.ts"
 
 /** How many cancelled requests that nobody has to answer are remembered, so that a late answer is known as one. */
 const maxLate = 4096

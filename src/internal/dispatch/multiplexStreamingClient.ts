@@ -14,7 +14,6 @@ import * as Option from "effect/Option"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type * as Body from "../../Body.ts"
-import type * as Multiplex from "../../Multiplex.ts"
 import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import type { Reader } from "../connection/connection.ts"
 import { closedHere } from "../connection/inbox.ts"
@@ -22,6 +21,7 @@ import type { TransportImpl } from "../connection/transport.ts"
 import { BatchWriter } from "./batchWriter.ts"
 import { abortedByPeer, type Bounds, chunksPerTurn, Inlet, isReadError, Outlet, Patience, stalled } from "./body.ts"
 import { areFrames } from "./exits.ts"
+import type * as Multiplex from "./multiplexFrames.ts"
 
 /** How many cancelled requests that nobody has to answer are remembered, so that a late part is known as one. */
 const maxLate = 4096

@@ -13,13 +13,13 @@ import * as Option from "effect/Option"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type * as Body from "../../Body.ts"
-import type * as Pipeline from "../../Pipeline.ts"
 import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import type { Reader } from "../connection/connection.ts"
 import { closedHere } from "../connection/inbox.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 import { BatchWriter } from "./batchWriter.ts"
 import { abortedByPeer, type Bounds, chunksPerTurn, Inlet, isReadError, Outlet, Patience, stalled } from "./body.ts"
+import type * as Pipeline from "./pipelineFrames.ts"
 
 type Ended = Exit.Exit<never, TransportError>
 

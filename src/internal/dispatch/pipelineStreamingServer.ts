@@ -3,25 +3,27 @@
  *
  * @internal
  */
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
+import type * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Scheduler from "effect/Scheduler"
 import type * as Body from "../../Body.ts"
-import type * as Pipeline from "../../Pipeline.ts"
-import { isTransportError, TransportError, UnexpectedFrame } from "../../TransportError.ts"
-import type { Reader } from "../connection/connection.ts"
-import { closedHere, errorOf } from "../connection/inbox.ts"
+import type { TransportError } from "../../TransportError.ts"
 import type { TransportImpl } from "../connection/transport.ts"
-import { BatchWriter } from "./batchWriter.ts"
-import { abortedByPeer, type Bounds, chunksPerTurn, Inlet, isReadError, Outlet, Patience, stalled } from "./body.ts"
-
-/** How many frames are taken at once, also of a body that nobody wants. */
-const maxTaken = 1024
+import {
+  type Bounds,
+  chunksPerTurn,
+  cutBy,
+  Inlet,
+  isReadError,
+  Outlet,
+  type Patience,
+  patienceOf,
+  stalled
+} from "./body.ts"
+import type * as Pipeline from "./pipelineFrames.ts"
+import { ServingByPlace, type Slot } from "./servingByPlace.ts"
 
 /** The frames of a protocol, and how it says that a response is given up, where it can. */
 export type Frames<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E> =
@@ -32,18 +34,19 @@ export type Handler<Request, RequestChunk, Response, ResponseChunk, Failure, E, 
   request: Body.Message<Request, RequestChunk, Failure | Body.ReadError>
 ) => Effect.Effect<Body.Message<Response, ResponseChunk, E, R>, E, R>
 
-/** A request whose response has not gone out to its end. */
-interface Slot<Chunk, Failure, Response, E> {
+interface MessageSlot<Chunk, Failure, Response, E> extends Slot<Response, E, MessageSlot<Chunk, Failure, Response, E>> {
   /** The body of the request. */
   readonly inlet: Inlet<Chunk, Failure> | undefined
-  readonly fiber: Fiber.Fiber<Response, E> | undefined
-  /** Undefined for as long as its handler runs. */
-  exit: Exit.Exit<Response, E> | undefined
+}
+
+export interface Service<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E, R> {
+  readonly frames: Frames<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E>
+  readonly handler: Handler<Request, RequestChunk, Response, ResponseChunk, Failure, E, R>
+  readonly maxInFlight: number
+  readonly bounds: Bounds
 }
 
 /**
- * It runs on the connection's own events, and each turn answers, takes, starts and writes as much as it can.
- *
  * What comes in is one message after the other:
  *
  * | is received | a head | a chunk | an end or an abort |
@@ -63,256 +66,103 @@ interface Slot<Chunk, Failure, Response, E> {
  * | the body of its response is sent | each batch of it, when what is before that is written |
  * | its response is complete | the next request; nobody wants the rest of a body that nobody has begun to read |
  */
-export class StreamingServing<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E, R> {
-  private readonly impl: TransportImpl<In, Out>
-  private readonly frames: Frames<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E>
-  private readonly handler: Handler<Request, RequestChunk, Response, ResponseChunk, Failure, E, R>
-  private readonly maxInFlight: number
-  private readonly bounds: Bounds
-  private readonly fork: <A, E>(effect: Effect.Effect<A, E, R>) => Fiber.Fiber<A, E>
-  private readonly dispatcher: Scheduler.SchedulerDispatcher
-  private readonly writer: BatchWriter<Out>
+export class PipelineStreamingServing<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E, R>
+  extends ServingByPlace<
+    In,
+    Out,
+    MessageSlot<RequestChunk, Failure, Body.Message<Response, ResponseChunk, E, R>, E>,
+    Body.Message<Response, ResponseChunk, E, R>,
+    E,
+    R
+  >
+{
+  private readonly service: Service<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E, R>
   private readonly patience: Patience
-  /** In the order of the requests. */
-  private readonly slots: Array<Slot<RequestChunk, Failure, Body.Message<Response, ResponseChunk, E, R>, E>> = []
+  /** What was read of the frame that waits. */
+  private held: Body.Part<Request, RequestChunk, Failure> | undefined = undefined
   /** The body that comes in. */
   private receiving: Inlet<RequestChunk, Failure> | undefined = undefined
   /** The body of the response to the first request. */
   private sending: Outlet<ResponseChunk, E, R> | undefined = undefined
-  /** Frames that were taken together; from `next` on they wait. */
-  private taken: ReadonlyArray<In> = []
-  private next = 0
-  /** What goes out with the next write. */
-  private batch: Array<Out> = []
-  private reader: Reader | undefined = undefined
-  private ended = false
-  private isDraining = false
-  private failure: Exit.Exit<never, E | TransportError> | undefined = undefined
-  private state: "idle" | "turning" | "over" = "idle"
-  private hasNews = false
-  private turnsSoon = false
-  private finish: (exit: Exit.Exit<void, E | TransportError>) => void = () => {}
 
   constructor(
     impl: TransportImpl<In, Out>,
-    frames: Frames<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E>,
-    handler: Handler<Request, RequestChunk, Response, ResponseChunk, Failure, E, R>,
-    maxInFlight: number,
-    bounds: Bounds,
+    service: Service<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E, R>,
     context: Context.Context<R>
   ) {
-    this.impl = impl
-    this.frames = frames
-    this.handler = handler
-    this.maxInFlight = maxInFlight
-    this.bounds = bounds
-    this.fork = Effect.runForkWith(context)
-    this.dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
-    this.writer = new BatchWriter(impl, this.fork, () => this.turn())
-    this.patience = new Patience(
-      Context.get(context, Clock.Clock),
-      this.fork,
-      bounds.bodyTimeout,
-      () => this.giveUpBody()
-    )
+    super(impl, context, service.maxInFlight)
+    this.service = service
+    this.patience = patienceOf(context, service.bounds, () => this.giveUpBody())
   }
 
-  run(): Effect.Effect<void, E | TransportError> {
-    const { connection } = this.impl
-    const served = Effect.callback<void, E | TransportError>((resume) => {
-      this.finish = resume
-      this.reader = connection.reader(() => this.turn())
-      connection.onCloseToRequests = () => {
-        this.isDraining = true
-      }
-      this.turn()
-    })
-    return Effect.onExit(served, () => Effect.suspend(() => this.close()))
-  }
-
-  /** Whoever is woken from here on comes too late. */
-  private stop(): void {
-    this.state = "over"
-    this.reader?.stop()
-    this.patience.stop()
-    this.impl.connection.onCloseToRequests = undefined
-  }
-
-  private close(): Effect.Effect<void> {
-    // A handler has ended what it is a part of: what is ready before it goes out before whatever comes now.
-    if (this.state === "turning") this.write()
-    this.stop()
-    this.writer.stop()
-    // Whoever reads on behind the end of its handler.
-    const error = this.failure && Option.getOrUndefined(Exit.findErrorOption(this.failure))
-    this.receiving?.end(isTransportError(error) ? Exit.fail(error) : Exit.fail(closedHere))
-    this.sending?.stop()
-    const handlers = this.slots.flatMap(({ exit, fiber }) => exit === undefined && fiber !== undefined ? [fiber] : [])
-    const interrupted = handlers.length === 0 ? Effect.void : Fiber.interruptAll(handlers)
-    return this.sending === undefined ? interrupted : Effect.andThen(interrupted, this.sending.stopped)
-  }
-
-  private get isOver(): boolean {
-    return this.state === "over"
-  }
-
-  private turn(): void {
-    this.hasNews = true
-    // What happens in a turn, such as a handler that is done at once, belongs to that turn.
-    if (this.state !== "idle") return
-    this.state = "turning"
-    let waits = false
-    while (this.hasNews && !this.writer.isWaiting) {
-      this.hasNews = false
-      try {
-        this.answer()
-        waits = this.take()
-      } catch (defect) {
-        this.fail(Exit.die(defect))
-      }
-      if (this.isOver) return
-      this.write()
-    }
-    const isDone = this.failure !== undefined || (this.ended && this.slots.length === 0)
-    if (isDone && !this.writer.isWaiting) {
-      this.stop()
-      return this.finish(this.failure ?? Exit.void)
-    }
-    this.state = "idle"
-    if (this.isHeldUp) this.patience.begin()
+  protected override settled(): void {
+    if (this.isStuck) this.patience.begin()
     else this.patience.end()
-    if (this.ended || waits || this.writer.isWaiting) this.reader?.pause()
-    else this.reader?.resume()
   }
 
-  /** A turn when everything else that is due now has happened, so that responses that become ready together travel together. */
-  private turnSoon(): void {
-    if (this.turnsSoon) return
-    this.turnsSoon = true
-    this.dispatcher.scheduleTask(() => {
-      this.turnsSoon = false
-      this.turn()
-    }, 0)
+  protected override stopped(exit: Exit.Exit<unknown, E | TransportError>): void {
+    this.patience.stop()
+    // Whoever reads on behind the end of its handler.
+    this.receiving?.end(cutBy(exit))
   }
 
-  /** The first failure counts. What is in the batch is still written. */
-  private fail(failure: Exit.Exit<never, E | TransportError>): void {
-    this.failure ??= failure
+  protected override interrupt(
+    slot: MessageSlot<RequestChunk, Failure, Body.Message<Response, ResponseChunk, E, R>, E>
+  ) {
+    return slot === this.slots.first && this.sending !== undefined ? this.sending.stopped : super.interrupt(slot)
   }
 
   // What comes in ---------------------------------------------------------------------------------------------------
 
-  /** Takes what there is and has room. True where something waits. */
-  private take(): boolean {
-    while (this.failure === undefined && !this.ended && !this.isOver) {
-      if (this.isDraining && (this.receiving === undefined || this.receiving.isDropping)) {
-        this.taken = []
-        this.ended = true
-        this.impl.connection.stopRequests()
-        return false
-      }
-      if (this.next < this.taken.length) {
-        if (!this.accept(this.taken[this.next])) return this.wait()
-        this.next++
-        continue
-      }
-      // Behind a body that is full there may be its end: one frame is taken all the same.
-      const room = this.receiving === undefined
-        ? this.maxInFlight - this.slots.length
-        : Math.min(Math.max(1, this.receiving.room), maxTaken)
-      if (room === 0) return this.wait()
-      const frames = this.impl.takeAll(room)
-      if (Exit.isExit(frames)) {
-        this.ended = true
-        // Whoever reads the body that is cut hears of it, and may still answer.
-        if (errorOf(frames)?.reason._tag === "ConnectionClosed") this.receiving?.end(frames)
-        else this.fail(frames)
-        return false
-      }
-      if (frames.length === 0) return false
-      this.taken = frames
-      this.next = 0
-    }
-    return false
+  protected override get isMidRequest(): boolean {
+    return this.receiving !== undefined && !this.receiving.isDropping
   }
 
-  private wait(): true {
-    // Who takes nothing would not see that there is nobody left to answer.
-    const { end } = this.impl.connection.inbox
-    if (end !== undefined && end.reason._tag !== "ConnectionClosed") this.fail(Exit.fail(end))
-    return true
+  // Behind a body that is full there may be its end: one frame is taken all the same.
+  protected override get room(): number {
+    return this.receiving === undefined ? this.places : Math.max(1, this.receiving.room)
   }
 
-  /** False where the frame has to wait. */
-  private accept(frame: In): boolean {
-    const part = this.frames.request.read(frame)
+  // Whoever reads the body that is cut hears of it, and may still answer.
+  protected override receivedEnd(how: Exit.Exit<never, TransportError>): void {
+    this.receiving?.end(how)
+  }
+
+  protected accept(frame: In): boolean {
+    // What was taken together with the end of the last request that is wanted.
+    if (this.isDraining && !this.isMidRequest) return true
+    const part = this.held ?? this.service.frames.request.read(frame)
+    const accepted = this.acceptPart(part, frame)
+    this.held = accepted ? undefined : part
+    return accepted
+  }
+
+  private acceptPart(part: Body.Part<Request, RequestChunk, Failure> | undefined, frame: In): boolean {
     const { receiving } = this
     if (receiving === undefined) {
-      if (part?._tag !== "Head") {
-        this.reject("the head of a request", frame)
-        return true
-      }
-      if (this.slots.length >= this.maxInFlight) return false
+      if (part?._tag !== "Head") return this.reject("the head of a request", frame)
+      if (this.places <= 0) return false
       this.start(part.head, part.hasBody)
       return true
     }
-    switch (part?._tag) {
-      case "Chunk":
-        if (receiving.room === 0) return false
-        receiving.push(part.chunk)
-        return true
-      case "End":
-        this.receiving = undefined
-        receiving.end()
-        return true
-      case "Abort":
-        this.receiving = undefined
-        receiving.end(part.error === undefined ? abortedByPeer : Exit.fail(part.error))
-        return true
-      default:
-        this.reject("a chunk of a body or its end", frame)
-        return true
-    }
-  }
-
-  private reject(expected: string, frame: In): void {
-    const reason = new UnexpectedFrame({ expected, excerpt: this.impl.show(frame) })
-    this.fail(Exit.fail(new TransportError({ reason })))
+    if (part === undefined || part._tag === "Head") return this.reject("a chunk of a body or its end", frame)
+    if (!receiving.accept(part)) return false
+    if (part._tag !== "Chunk") this.receiving = undefined
+    return true
   }
 
   private start(head: Request, hasBody: boolean): void {
-    const inlet = hasBody
-      ? new Inlet<RequestChunk, Failure>(this.bounds.bodyBuffer, () => this.hasRoom(), () => this.turn())
+    const { bounds, handler } = this.service
+    const inlet = this.receiving = hasBody
+      ? new Inlet<RequestChunk, Failure>(bounds.bodyBuffer, () => this.hasRoom(), () => this.turn())
       : undefined
-    this.receiving = inlet
-    let effect: Effect.Effect<Body.Message<Response, ResponseChunk, E, R>, E, R>
-    try {
-      effect = this.handler({ head, body: inlet?.stream })
-    } catch (defect) {
-      effect = Effect.die(defect)
-    }
-    // The guard forgets what the Effect's own type says.
-    const ready = Exit.isExit(effect) ? effect as Exit.Exit<Body.Message<Response, ResponseChunk, E, R>, E> : undefined
-    const fiber = ready === undefined ? this.fork(effect) : undefined
-    if (this.isOver) return fiber?.interruptUnsafe()
-    const slot = { inlet, fiber, exit: ready ?? fiber?.pollUnsafe() }
-    this.slots.push(slot)
-    if (slot.exit !== undefined) {
-      this.concluded(inlet, slot.exit)
-      if (this.slots.length === 1) this.answer()
-      return
-    }
-    fiber?.addObserver((exit) => {
-      if (this.isOver) return
-      slot.exit = exit
-      this.concluded(inlet, exit)
-      if (this.slots[0] === slot) this.turnSoon()
-    })
+    const effect = this.handle(handler, { head, body: inlet?.stream })
+    this.place({ inlet, fiber: undefined, exit: undefined, next: undefined }, effect)
   }
 
-  /** A handler is done. Where its response has a body, that may still read the body of the request. */
-  private concluded(
-    inlet: Inlet<RequestChunk, Failure> | undefined,
+  // Where the response has a body, that may still read the body of the request.
+  protected override concluded(
+    { inlet }: MessageSlot<RequestChunk, Failure, Body.Message<Response, ResponseChunk, E, R>, E>,
     exit: Exit.Exit<Body.Message<Response, ResponseChunk, E, R>, E>
   ): void {
     if (Exit.isFailure(exit) || exit.value.body === undefined) this.dropUnread(inlet)
@@ -329,37 +179,34 @@ export class StreamingServing<In, Out, Request, RequestChunk, Response, Response
   }
 
   /** Whether a chunk waits for a reader that could take what is before it. */
-  private get isHeldUp(): boolean {
-    if (this.next === this.taken.length || this.receiving === undefined || this.writer.isWaiting) return false
-    const last = this.slots.at(-1)
-    const waitsForItsTurn = this.slots.length > 1 && last?.inlet === this.receiving && last.exit !== undefined
+  private get isStuck(): boolean {
+    if (!this.isHeldUp || this.receiving === undefined || this.writer.isWaiting) return false
+    const { first, last } = this.slots
+    const waitsForItsTurn = first !== last && last?.inlet === this.receiving && last.exit !== undefined
     return !waitsForItsTurn
   }
 
   private giveUpBody(): void {
-    this.receiving?.stall(stalled(this.bounds.bodyTimeout))
+    this.receiving?.stall(stalled(this.service.bounds.bodyTimeout))
     this.turn()
   }
 
   // What goes out ---------------------------------------------------------------------------------------------------
 
-  private answer(): void {
-    while (this.failure === undefined && !this.isOver && this.slots.length > 0) {
-      const { exit, inlet } = this.slots[0]
-      if (this.sending === undefined) {
-        if (exit === undefined) return
-        this.respond(exit)
-      }
-      if (this.sending !== undefined && !this.sendBody(this.sending)) return
-      this.slots.shift()
-      this.dropUnread(inlet)
-    }
+  protected respond(
+    { inlet }: MessageSlot<RequestChunk, Failure, Body.Message<Response, ResponseChunk, E, R>, E>,
+    exit: Exit.Exit<Body.Message<Response, ResponseChunk, E, R>, E>
+  ): boolean {
+    if (this.sending === undefined) this.sendHead(exit)
+    if (this.sending !== undefined && !this.sendBody(this.sending)) return false
+    this.dropUnread(inlet)
+    return true
   }
 
-  private respond(exit: Exit.Exit<Body.Message<Response, ResponseChunk, E, R>, E>): void {
+  private sendHead(exit: Exit.Exit<Body.Message<Response, ResponseChunk, E, R>, E>): void {
     if (Exit.isFailure(exit)) return this.abort(exit.cause)
     const { body, head } = exit.value
-    this.batch.push(this.frames.response.head(head, body !== undefined))
+    this.say(this.service.frames.response.head(head, body !== undefined))
     if (body === undefined) return
     this.sending = new Outlet(body, () => this.turn())
     this.sending.start(this.fork)
@@ -367,42 +214,24 @@ export class StreamingServing<In, Out, Request, RequestChunk, Response, Response
 
   /** Sends what is next of a body. True where that was the end of it. */
   private sendBody(outlet: Outlet<ResponseChunk, E, R>): boolean {
+    const { response } = this.service.frames
     if (outlet.hasChunks) {
-      for (const chunk of outlet.take(chunksPerTurn)) this.batch.push(this.frames.response.chunk(chunk))
+      for (const chunk of outlet.take(chunksPerTurn)) this.say(response.chunk(chunk))
       // The rest of the batch, when these are written. The next batch tells of itself.
       if (outlet.hasChunks) this.hasNews = true
     }
     const { exit } = outlet
     if (outlet.hasChunks || exit === undefined) return false
     this.sending = undefined
-    if (Exit.isSuccess(exit)) this.batch.push(this.frames.response.end())
+    if (Exit.isSuccess(exit)) this.say(response.end())
     else this.abort(exit.cause)
     return true
   }
 
   /** A response is given up, as the protocol can say it. */
   private abort(cause: Cause.Cause<E>): void {
-    const { abort } = this.frames.response
-    const error = Cause.hasDies(cause) ? Option.none() : Cause.findErrorOption(cause)
-    if (abort === undefined || Option.isNone(error)) return this.fail(Exit.failCause(cause))
-    this.batch.push(abort(isReadError(error.value) ? undefined : error.value))
-  }
-
-  private write(): void {
-    if (this.batch.length > 0) this.encode()
-    this.writer.write()
-    if (this.writer.failure !== undefined) this.fail(this.writer.failure)
-  }
-
-  private encode(): void {
-    const { batch } = this
-    this.batch = []
-    try {
-      const unencodable = this.writer.addAll(batch)
-      // It comes before whatever has failed behind it.
-      if (unencodable !== undefined) this.failure = Exit.fail(unencodable)
-    } catch (defect) {
-      this.failure = Exit.die(defect)
-    }
+    const { abort } = this.service.frames.response
+    const error = this.toTell(cause, abort !== undefined)
+    if (abort !== undefined && Option.isSome(error)) this.say(abort(isReadError(error.value) ? undefined : error.value))
   }
 }

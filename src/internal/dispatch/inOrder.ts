@@ -1,0 +1,34 @@
+/**
+ * What waits for its turn in the order in which it has come. Each entry keeps the one behind it: no array grows and moves.
+ *
+ * @internal
+ */
+export class InOrder<Entry extends { next: Entry | undefined }> {
+  size = 0
+  first: Entry | undefined = undefined
+  last: Entry | undefined = undefined
+
+  add(entry: Entry): void {
+    if (this.last === undefined) this.first = entry
+    else this.last.next = entry
+    this.last = entry
+    this.size++
+  }
+
+  /** Takes the first one away. */
+  shift(): void {
+    if (this.first === undefined) return
+    this.first = this.first.next
+    if (this.first === undefined) this.last = undefined
+    this.size--
+  }
+
+  clear(): void {
+    this.first = this.last = undefined
+    this.size = 0
+  }
+
+  *[Symbol.iterator](): Iterator<Entry> {
+    for (let entry = this.first; entry !== undefined; entry = entry.next) yield entry
+  }
+}

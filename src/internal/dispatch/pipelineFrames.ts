@@ -1,0 +1,89 @@
+/**
+ * What the frames of a protocol without ids mean, where its messages have bodies.
+ *
+ * @internal
+ */
+import type * as Body from "../../Body.ts"
+
+/**
+ * How the frames of one direction are read as messages: a pure function. A frame that is no part of a message is
+ * `undefined`, and ends the use of the connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageReader<in Frame, out Head, out Chunk, out Failure = never> {
+  readonly read: (frame: Frame) => Body.Part<Head, Chunk, Failure> | undefined
+}
+
+/**
+ * How the messages of one direction are written. All of them are pure functions.
+ *
+ * **Details**
+ *
+ * - `head`: begins a message, and says whether a body comes behind it.
+ * - `chunk`: a chunk of the body.
+ * - `end`: the body is complete.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageWriter<out Frame, in Head, in Chunk> {
+  readonly head: (head: Head, hasBody: boolean) => Frame
+  readonly chunk: (chunk: Chunk) => Frame
+  readonly end: () => Frame
+}
+
+/**
+ * How a protocol says that a message is given up, where it can: in the place of what is left of its body, and in the place
+ * of the head of a response.
+ *
+ * **Details**
+ *
+ * `error` is why, where that is a failure that the protocol can tell of, and `undefined` where it is not: the sender has
+ * no more use for the message, or could not read another body that it was made of.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageAbort<out Frame, in Failure> {
+  readonly abort: (error: Failure | undefined) => Frame
+}
+
+/**
+ * What a server has to know of the frames of a protocol with bodies.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StreamingServerFrames<
+  in In,
+  out Out,
+  out Request,
+  out RequestChunk,
+  in Response,
+  in ResponseChunk,
+  out Failure = never
+> {
+  readonly request: MessageReader<In, Request, RequestChunk, Failure>
+  readonly response: MessageWriter<Out, Response, ResponseChunk>
+}
+
+/**
+ * What a client has to know of the frames of a protocol with bodies.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StreamingClientFrames<
+  in In,
+  out Out,
+  in Request,
+  in RequestChunk,
+  out Response,
+  out ResponseChunk,
+  in out Failure = never
+> {
+  readonly request: MessageWriter<Out, Request, RequestChunk> & Partial<MessageAbort<Out, Failure>>
+  readonly response: MessageReader<In, Response, ResponseChunk, Failure>
+}
