@@ -20,7 +20,7 @@ import * as Codec from "../Codec.ts"
 import * as Excerpt from "../internal/text/excerpt.ts"
 import * as Literal from "../internal/text/literal.ts"
 import type * as Transcript from "../Transcript.ts"
-import { draw, type Mismatch, otherCame, Player, StepImpl, stepOf, TypeId as StepTypeId } from "./internal/script.ts"
+import { draw, type Mismatch, otherCame, Player, StepImpl, TypeId as StepTypeId } from "./internal/script.ts"
 
 /**
  * Runtime type identifier of a `Step`.
@@ -40,6 +40,9 @@ export interface Step {
   readonly [TypeId]: typeof TypeId
   readonly text: string
 }
+
+// The interface is sealed by its type id: nothing else has it.
+const stepOf = (step: Step): StepImpl => step as StepImpl
 
 /**
  * What a peer does, in order.

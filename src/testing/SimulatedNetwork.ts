@@ -30,7 +30,6 @@
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -39,7 +38,7 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
-import { latencyOf, rulesOf } from "./internal/networkConditions.ts"
+import * as NetworkConditions from "./internal/networkConditions.ts"
 import { Connection, Host, type Port, socketError, socketOf } from "./internal/networkConnection.ts"
 import { type Arrival, systemError } from "./internal/networkLink.ts"
 import * as NetworkServer from "./internal/networkServer.ts"
@@ -57,12 +56,7 @@ import * as NetworkServer from "./internal/networkServer.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Fault {
-  readonly after: number
-  readonly how: "end" | "reset" | "resetLosing" | "stall"
-  /** How long a stall lasts. Default: for ever. */
-  readonly for?: Duration.Input | undefined
-}
+export type Fault = NetworkConditions.Fault
 
 /**
  * What one direction of a connection is like.
@@ -74,25 +68,7 @@ export interface Fault {
  * @category models
  * @since 0.1.0
  */
-export interface Conditions {
-  /**
-   * How long segments are: for each, a length is drawn between the two. A segment travels as one and is pulled as one.
-   * What is written before it has departed or was pulled joins it, up to that length; where there is no more to send, or
-   * no room for more, it is shorter. Default: 1 and 64 KiB, where one of them is given; else one pull gets all there is.
-   */
-  readonly segments?: { readonly min?: number | undefined; readonly max?: number | undefined } | undefined
-  /** How long a segment travels. To dial takes the latency of both directions. Default: no time. */
-  readonly latency?: Duration.Input | undefined
-  /** Up to that much is added to the latency of each segment. They stay in order. Default: nothing. */
-  readonly jitter?: Duration.Input | undefined
-  /** Bytes per second. Default: no limit. */
-  readonly bandwidth?: number | undefined
-  /** From how many waiting bytes on a write waits, until none is left. Default: 64 KiB. */
-  readonly sendBuffer?: number | undefined
-  /** How many bytes may be in flight or wait to be pulled. Default: 64 KiB. */
-  readonly receiveBuffer?: number | undefined
-  readonly faults?: ReadonlyArray<Fault> | undefined
-}
+export type Conditions = NetworkConditions.Conditions
 
 /**
  * What a connection is like.
@@ -286,8 +262,8 @@ const print = (text: string): Effect.Effect<void> =>
 const newSeed = Random.nextIntBetween(0, 2 ** 31)
 
 const linkRules = (options: ConnectionOptions, seed: number | string, n: number) => ({
-  toServer: rulesOf(options.toServer ?? {}, `${seed}, ${n} to server`),
-  toClient: rulesOf(options.toClient ?? {}, `${seed}, ${n} to client`),
+  toServer: NetworkConditions.rulesOf(options.toServer ?? {}, `${seed}, ${n} to server`),
+  toClient: NetworkConditions.rulesOf(options.toClient ?? {}, `${seed}, ${n} to client`),
   halfOpen: options.halfOpen ?? true,
   harshResets: options.harshResets ?? false
 })
@@ -376,7 +352,7 @@ export const make = Effect.fnUntraced(function*(
     const here = differing(options, options.connection?.(n))
     log.add(n, { _tag: "Dialled" }, host.now())
     if (here.dial === "hang") return Effect.interruptible(Effect.never)
-    const latency = latencyOf(here.toServer) + latencyOf(here.toClient)
+    const latency = NetworkConditions.latencyOf(here.toServer) + NetworkConditions.latencyOf(here.toClient)
     // Only the wait may be interrupted: what is connected is closed by whoever has it.
     const travelled = latency > 0 ? Effect.interruptible(host.sleep(latency)) : Effect.void
     return Effect.andThen(

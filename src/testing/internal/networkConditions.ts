@@ -4,8 +4,36 @@
  * @internal
  */
 import * as Duration from "effect/Duration"
-import type { Conditions } from "../SimulatedNetwork.ts"
 import type { Rules } from "./wire.ts"
+
+/** Something that befalls one direction of a connection, when `after` bytes of it have arrived. */
+export interface Fault {
+  readonly after: number
+  readonly how: "end" | "reset" | "resetLosing" | "stall"
+  /** How long a stall lasts. Default: for ever. */
+  readonly for?: Duration.Input | undefined
+}
+
+/** What one direction of a connection is like. */
+export interface Conditions {
+  /**
+   * How long segments are: for each, a length is drawn between the two. A segment travels as one and is pulled as one.
+   * What is written before it has departed or was pulled joins it, up to that length; where there is no more to send, or
+   * no room for more, it is shorter. Default: 1 and 64 KiB, where one of them is given; else one pull gets all there is.
+   */
+  readonly segments?: { readonly min?: number | undefined; readonly max?: number | undefined } | undefined
+  /** How long a segment travels. To dial takes the latency of both directions. Default: no time. */
+  readonly latency?: Duration.Input | undefined
+  /** Up to that much is added to the latency of each segment. They stay in order. Default: nothing. */
+  readonly jitter?: Duration.Input | undefined
+  /** Bytes per second. Default: no limit. */
+  readonly bandwidth?: number | undefined
+  /** From how many waiting bytes on a write waits, until none is left. Default: 64 KiB. */
+  readonly sendBuffer?: number | undefined
+  /** How many bytes may be in flight or wait to be pulled. Default: 64 KiB. */
+  readonly receiveBuffer?: number | undefined
+  readonly faults?: ReadonlyArray<Fault> | undefined
+}
 
 /** Numbers from 0 to 1, the same for the same name (Mulberry32 on an FNV-1a hash). */
 export const randomOf = (name: string): () => number => {

@@ -16,12 +16,11 @@ import * as Literal from "../../internal/text/literal.ts"
 import * as Transcript from "../../Transcript.ts"
 import * as Transport from "../../Transport.ts"
 import type { TransportError } from "../../TransportError.ts"
-import type { Step } from "../ScriptedPeer.ts"
 
 export const TypeId = "~effect-handshake/ScriptedPeer/Step"
 
-/** Every `Step` is one of these: the interface is sealed by its type id. */
-export class StepImpl implements Step {
+/** What every `Step` of `ScriptedPeer` is: that interface is sealed by its type id. */
+export class StepImpl {
   readonly [TypeId]: typeof TypeId = TypeId
   readonly text: string
   readonly play: (player: Player) => Effect.Effect<void, Mismatch>
@@ -31,8 +30,6 @@ export class StepImpl implements Step {
     this.play = play
   }
 }
-
-export const stepOf = (step: Step): StepImpl => step as StepImpl
 
 /** What a step wanted and what it got instead: for a sentence, and as lines of a difference. */
 export interface Mismatch {
