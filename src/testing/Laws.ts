@@ -11,6 +11,7 @@ import type * as Transport from "../Transport.ts"
 import * as Codecs from "./internal/codecLaws.ts"
 import * as Coverages from "./internal/coverage.ts"
 import * as Handshakes from "./internal/handshakeLaws.ts"
+import type * as Options from "./internal/laws/options.ts"
 import * as Suites from "./internal/suite.ts"
 
 /**
@@ -97,7 +98,7 @@ export type CheckOptions = Suites.CheckOptions
  * @category models
  * @since 0.1.0
  */
-export type WrongTurn = Handshakes.WrongTurn
+export type WrongTurn = Options.WrongTurn
 
 /**
  * A handshake, and what its laws have to know of it.
@@ -107,7 +108,7 @@ export type WrongTurn = Handshakes.WrongTurn
  * @category models
  * @since 0.1.0
  */
-export type HandshakeOptions<S extends Transport.Transport.Any, C extends Transport.Transport.Any> = Handshakes.Options<
+export type HandshakeOptions<S extends Transport.Transport.Any, C extends Transport.Transport.Any> = Options.Options<
   S,
   C
 >

@@ -1,0 +1,100 @@
+/**
+ * Law 12: client and server agree.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import * as Codec from "../../../Codec.ts"
+import * as Excerpt from "../../../Excerpt.ts"
+import { concat } from "../../../internal/bytes/primitives.ts"
+import * as Pipeline from "../../../Pipeline.ts"
+import * as Transport from "../../../Transport.ts"
+import { type Behind, otherRole, type Role } from "../conversation.ts"
+import * as Trial from "../trial.ts"
+import { type Check, ended, problem } from "./attempt.ts"
+import { cuttings, inPieces, nothing } from "./cases.ts"
+import { bytesOf, negotiatedBy } from "./options.ts"
+
+export const agreement: Check = (attempt) =>
+  Effect.gen(function*() {
+    const { options, trial } = attempt
+    const { role } = trial.side
+    const words = { client: bytesOf("from the client"), server: bytesOf("from the server") }
+
+    // Says its words and waits for the other's; what was negotiated comes along.
+    const greets = (role: Role): Behind => (transport) =>
+      Effect.gen(function*() {
+        const value = yield* negotiatedBy(options, role, transport)
+        const raw = yield* Transport.switchCodec(transport, Codec.bytes)
+        yield* raw.send(words[role])
+        const due = words[otherRole(role)]
+        let heard: Uint8Array = nothing
+        while (Trial.firstDifference(heard.subarray(Math.max(0, heard.length - due.length)), due) !== -1) {
+          heard = concat([heard, yield* raw.receive])
+        }
+        return value
+      })
+    const scripted = options[otherRole(role)] === undefined
+    yield* attempt.property(cuttings, (cutting) =>
+      Effect.flatMap(
+        trial.talk({
+          lengths: cutting.lengths,
+          seed: cutting.seed,
+          random: cutting.seed,
+          ...(scripted ? undefined : { behind: greets(role), peerBehind: greets(otherRole(role)) })
+        }),
+        (talk) => {
+          const fails = (expected: string, actual: string) =>
+            Effect.fail(problem(attempt, talk, {
+              scenario: `${scripted ? "it speaks with its script" : "client and server speak with each other"}, ${
+                inPieces({ ...cutting, slow: false })
+              }`,
+              expected,
+              actual
+            }))
+          if (!Trial.isReady(talk) || talk.peerExit === undefined || Exit.isFailure(talk.peerExit)) {
+            return fails(
+              "both end well",
+              `the ${role} ${Trial.ended(talk.exit)}, and its peer ${Trial.ended(talk.peerExit)}`
+            )
+          }
+          if (scripted) return Effect.void
+          const { behind, peerBehind } = talk
+          if (
+            behind === undefined || peerBehind === undefined || Exit.isFailure(behind) || Exit.isFailure(peerBehind)
+          ) {
+            return fails(
+              "behind the handshake each hears what the other says",
+              `the ${role}'s side ${ended(behind)}, and its peer's ${ended(peerBehind)}`
+            )
+          }
+          return Equal.equals(behind.value, peerBehind.value)
+            ? Effect.void
+            : fails(
+              "they agree on what was negotiated",
+              `the ${role} has ${Excerpt.ofFrame(behind.value)}, its peer has ${Excerpt.ofFrame(peerBehind.value)}`
+            )
+        }
+      ))
+    const { calls } = options
+    if (calls === undefined || scripted) return
+    const asks: Behind = (transport) =>
+      Effect.flatMap(
+        Pipeline.client(transport as Transport.Transport<unknown, unknown>),
+        (client) => Effect.forEach(calls.requests, (request) => client.call(request), { concurrency: "unbounded" })
+      )
+    const talk = yield* trial.talk(
+      role === "client" ? { behind: asks, peerBehind: calls.serve } : { behind: calls.serve, peerBehind: asks }
+    )
+    const expected = calls.requests.map((request) => calls.respond(request))
+    const asked = role === "client" ? talk.behind : talk.peerBehind
+    const answers = asked !== undefined && Exit.isSuccess(asked) ? asked.value : undefined
+    if (Equal.equals(answers, expected)) return
+    return yield* Effect.fail(problem(attempt, talk, {
+      scenario: `the client makes ${calls.requests.length} calls at once: ${Excerpt.ofFrame(calls.requests)}`,
+      expected: `each gets the answer to its own request: ${Excerpt.ofFrame(expected)}`,
+      actual: answers === undefined ? `the calls ${ended(asked)}` : Excerpt.ofFrame(answers)
+    }))
+  })

@@ -1,0 +1,54 @@
+/**
+ * What a law of a handshake does, and how it says that it does not hold.
+ *
+ * @internal
+ */
+import type * as Arbitrary from "effect/Arbitrary"
+import * as Cause from "effect/Cause"
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Excerpt from "../../../Excerpt.ts"
+import type { Side, Talk } from "../conversation.ts"
+import type * as Coverage from "../coverage.ts"
+import type * as Suite from "../suite.ts"
+import * as Trial from "../trial.ts"
+import type { AnyOptions } from "./options.ts"
+
+/** What a law does on one rung for one side. */
+export interface Attempt {
+  readonly trial: Trial.Trial
+  /** The handshake as it was given, which the trial bounds. */
+  readonly handshake: Side["handshake"]
+  readonly reference: Trial.Reference
+  readonly options: AnyOptions
+  readonly coverage: Coverage.Counter
+  /** A property over cases that are drawn and shrunk. It has all of the law's runs, or a share of them. */
+  readonly property: <A>(
+    cases: Arbitrary.Arbitrary<A>,
+    holds: (value: A) => Effect.Effect<void, Suite.Problem>,
+    share?: number
+  ) => Effect.Effect<void, Suite.LawViolation | Suite.Problem>
+  /**
+   * Tries the cases of a list: all of them where time is virtual, else at most so many, evenly spread, some of them at once.
+   */
+  readonly each: <A>(
+    cases: ReadonlyArray<A>,
+    check: (value: A) => Effect.Effect<void, Suite.Problem>,
+    most?: number
+  ) => Effect.Effect<void, Suite.Problem>
+}
+
+export type Check = (attempt: Attempt) => Effect.Effect<void, Suite.LawViolation | Suite.Problem>
+
+export const problem = (
+  { trial }: Attempt,
+  talk: Talk,
+  what: { readonly scenario: string; readonly expected: string; readonly actual: string }
+): Suite.Problem => ({ ...what, diagram: Trial.diagram(trial.side, talk) })
+
+export const ended = (exit: Exit.Exit<unknown, unknown> | undefined): string =>
+  exit === undefined
+    ? "waits for ever"
+    : Exit.isSuccess(exit)
+    ? "ended well"
+    : `failed: ${Excerpt.ofText(String(Cause.squash(exit.cause)))}`

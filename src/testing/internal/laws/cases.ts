@@ -1,0 +1,118 @@
+/**
+ * The cases that laws of a handshake share: how what is said is cut, what is wrong at its place, where it stops.
+ *
+ * @internal
+ */
+import * as Arbitrary from "effect/Arbitrary"
+import * as Schema from "effect/Schema"
+import { concat } from "../../../internal/bytes/primitives.ts"
+import type { Plan } from "../conversation.ts"
+import * as Trial from "../trial.ts"
+import { type AnyOptions, bytesOf } from "./options.ts"
+
+export const nothing = new Uint8Array(0)
+
+export const ints = (minimum: number, maximum: number) =>
+  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
+
+/** How what is said is cut, and the seed of whatever else is left to chance. */
+export interface Cutting {
+  readonly lengths: ReadonlyArray<number>
+  readonly seed: number
+  /** Whether time passes between the pieces. */
+  readonly slow: boolean
+}
+
+export const cuttings: Arbitrary.Arbitrary<Cutting> = Arbitrary.all({
+  lengths: Arbitrary.array(ints(1, 20), { minLength: 1, maxLength: 6 }),
+  seed: ints(0, 0x7fff_ffff),
+  slow: Arbitrary.schema(Schema.Boolean)
+})
+
+/** All of it takes no more than a good second, far from any deadline. */
+export const pacing = ({ slow }: Cutting, said: number): Plan["pace"] =>
+  slow ? { millis: Math.min(50, 1200 / Math.max(1, said)) } : undefined
+
+export const bytes = (maxLength: number) =>
+  Arbitrary.map(Arbitrary.array(ints(0, 255), { maxLength }), (numbers) => Uint8Array.from(numbers))
+
+export const inPieces = ({ lengths, slow }: Pick<Cutting, "lengths" | "slow">): string =>
+  `in pieces of ${lengths.join(", ")} bytes${slow ? ", one after another" : ""}`
+
+/** Something that is said in the place of a message. */
+export interface Candidate {
+  readonly index: number
+  readonly said: Uint8Array
+  readonly what: string
+}
+
+/**
+ * Almost a message. Its last byte is kept where that may end it: what is cut or longer is to be a message, too.
+ */
+const nearMissesOf = (message: Uint8Array): ReadonlyArray<{ readonly said: Uint8Array; readonly what: string }> => {
+  const end = message.length - 1
+  if (end < 1) return []
+  const [body, last] = [message.subarray(0, end), message.subarray(end)]
+  const changed = [...new Set([0, Math.floor(end / 2), end - 1])].map((at) => {
+    const said = new Uint8Array(message)
+    said[at] ^= 1
+    return { said, what: `the same with another byte ${at}` }
+  })
+  return [
+    ...changed,
+    { said: concat([body, bytesOf("x"), last]), what: "the same with an x behind it" },
+    { said: concat([bytesOf("x"), message]), what: "the same with an x before it" },
+    { said: concat([body.subarray(0, Math.floor(end / 2)), last]), what: "the first half of it" },
+    {
+      said: concat([body.subarray(0, Math.max(0, body.lastIndexOf(0x20))), last]),
+      what: "the same without its last word"
+    },
+    { said: last, what: "nothing of it but its last byte" }
+  ]
+}
+
+/**
+ * What is wrong at its place: whatever is legal elsewhere, as the peer's other messages and the side's own, what is almost
+ * the message, and what the user knows of.
+ */
+export const candidatesOf = (trial: Trial.Trial, reference: Trial.Reference, options: AnyOptions): Array<Candidate> => {
+  const { messages, talk } = reference
+  const others = [
+    ...messages.map((said, i) => ({ said, what: `message ${i + 1} of its peer` })),
+    ...talk.written.map((said) => ({ said, what: "what the side has said itself" })),
+    ...(options.wrong?.[trial.side.role] ?? []).map((text) => ({ said: bytesOf(text), what: "a wrong message" }))
+  ]
+  const found: Array<Candidate> = []
+  messages.forEach((due, index) => {
+    const seen: Array<Uint8Array> = [due]
+    for (const { said, what } of [...others, ...nearMissesOf(due)]) {
+      if (seen.some((other) => Trial.firstDifference(other, said) === -1)) continue
+      seen.push(said)
+      if (options.accepts?.({ side: trial.side.role, index, said, due, messages }) === true) continue
+      found.push({ index, said, what })
+    }
+  })
+  return found
+}
+
+/** The places where it is worth to stop: around each border, in the middle of each message, and where there is room, all. */
+export const stopsOf = (reference: Trial.Reference, upTo: number, most: number): ReadonlyArray<number> => {
+  const stops = new Set<number>()
+  if (upTo < most) { for (let i = 0; i <= upTo; i++) stops.add(i) }
+  else {
+    const { borders } = reference
+    borders.forEach((border, i) => {
+      const next = borders[i + 1] ?? border
+      for (const at of [border, border + 1, Math.floor((border + next) / 2), next - 1]) stops.add(at)
+    })
+    for (let i = 0; i < most / 2; i++) stops.add(Math.floor((i * upTo) / (most / 2)))
+  }
+  return [...stops].filter((at) => at >= 0 && at <= upTo).sort((a, b) => a - b)
+}
+
+/** A message is replaced, and the connection goes on. */
+export const replaced = (index: number, said: Uint8Array): Plan => ({
+  say: (i, message) => i === index ? said : message
+})
+
+export const nth = (index: number): string => `message ${index + 1}`

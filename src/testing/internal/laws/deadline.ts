@@ -1,0 +1,35 @@
+/**
+ * The deadline that the laws set a handshake which has none of its own.
+ *
+ * @internal
+ */
+import * as Duration from "effect/Duration"
+import * as Handshake from "../../../Handshake.ts"
+import type * as Rung from "../../Rung.ts"
+import type { Side } from "../conversation.ts"
+import type { AnyOptions } from "./options.ts"
+
+export const defaultDeadline = Duration.seconds(10)
+
+/** On real sockets nobody waits for ten seconds. */
+const realDeadline = Duration.seconds(1)
+
+export const deadlineOf = ({ deadline }: AnyOptions, rung: Rung.Rung): Duration.Duration =>
+  deadline !== undefined
+    ? Duration.fromInputUnsafe(deadline)
+    : rung.time === "virtual"
+    ? defaultDeadline
+    : realDeadline
+
+/** A handshake that promises no deadline of its own is bounded as `Server` and `Client` do it, or by a `Server`. */
+export const bounded = (
+  { handshake, role }: Side,
+  { isFast }: Rung.Rung,
+  options: AnyOptions,
+  deadline: Duration.Duration
+): Side => {
+  if (options.deadline !== undefined) return { role, handshake }
+  return isFast === true && role === "server"
+    ? { role, handshake, deadline }
+    : { role, handshake: Handshake.deadline(handshake, deadline) }
+}

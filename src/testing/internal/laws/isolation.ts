@@ -1,0 +1,120 @@
+/**
+ * Law 10: what one connection has learned is never seen by another.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import * as Excerpt from "../../../Excerpt.ts"
+import { concat } from "../../../internal/bytes/primitives.ts"
+import { type Behind, otherRole, type Plan, type Role } from "../conversation.ts"
+import * as Trial from "../trial.ts"
+import { type Check, problem } from "./attempt.ts"
+import { candidatesOf, nothing, nth, replaced, stopsOf } from "./cases.ts"
+import { bytesOf, negotiatedBy } from "./options.ts"
+
+export const isolation: Check = (attempt) =>
+  Effect.gen(function*() {
+    const { options, reference, trial } = attempt
+    const { beyond, messages, needed } = reference
+    const marked = (mark: string, more: Plan): Plan => {
+      const rest = bytesOf(mark)
+      return messages.length === 0
+        ? { ...more, script: rest }
+        : { ...more, say: (i, message) => i === reference.talk.messages.length - 1 ? concat([message, rest]) : message }
+    }
+    // A byte at a time, and the second conversation wherever the first one is when it begins.
+    const piece = Math.max(1, Math.ceil(needed / 200))
+    const pace = trial.isVirtual ? { millis: 1 } : undefined
+    yield* attempt.each(stopsOf(reference, needed, 24), (delay) =>
+      Effect.flatMap(
+        trial.talks([
+          marked("first", { lengths: [piece], pace }),
+          marked("second", { lengths: [piece], pace, delay: Math.floor(delay / piece), seed: 1, random: 1 })
+        ]),
+        (talks) =>
+          attempt.each(talks.map((talk, i) => [talk, ["first", "second"][i]] as const), ([talk, mark]) => {
+            const expected = concat([beyond, bytesOf(mark)])
+            return talk.rest !== undefined && Trial.firstDifference(talk.rest, expected) === -1
+              ? Effect.void
+              : Effect.fail(problem(attempt, talk, {
+                scenario: `two conversations go on at once, in turns; the second begins when ${delay} bytes ` +
+                  "of the first have come",
+                expected: `the ${mark} one becomes ready and receives ${Trial.show(expected)} behind it`,
+                actual: talk.rest === undefined ? Trial.outcome(talk) : `it received ${Trial.show(talk.rest)}`
+              }))
+          })
+      ))
+    // One that is refused after the other is ready: it starts when that is done, while it is still open.
+    yield* attempt.each(candidatesOf(trial, reference, options), ({ index, said, what }) => {
+      const bad: Plan = replaced(index, said)
+      return Effect.gen(function*() {
+        const [, second] = yield* trial.talks([
+          { later: { after: trial.isVirtual ? 1000 : 50, say: nothing } },
+          { ...bad, delay: trial.isVirtual ? 500 : 20 }
+        ])
+        if (!Trial.isReady(second)) return
+        const alone = yield* trial.talk(bad)
+        return yield* Effect.fail(problem(attempt, second, {
+          scenario: `while another conversation is ready, ${what} comes in the place of ${nth(index)}`,
+          expected: "it fails: what the other one has proved is not its own",
+          actual: Trial.isReady(alone)
+            ? "it became ready, as it does alone: either anybody gets in with that (law 5), or it remembers who came before"
+            : "it became ready: it has used what the other connection had learned"
+        }))
+      })
+    })
+    // Each pair agrees on its own.
+    if (options.negotiated !== undefined && options[otherRole(trial.side.role)] !== undefined) {
+      const { role } = trial.side
+      const learns = (role: Role): Behind => (transport) => negotiatedBy(options, role, transport)
+      const pairs = yield* trial.talks([0, 1].map((random): Plan => ({
+        lengths: [piece],
+        pace,
+        delay: random,
+        random,
+        // Both sides look at what they have only when all are ready.
+        behind: (transport) => Effect.andThen(Effect.sleep(trial.isVirtual ? 5000 : 200), learns(role)(transport)),
+        peerBehind: (transport) =>
+          Effect.andThen(Effect.sleep(trial.isVirtual ? 4000 : 100), learns(otherRole(role))(transport))
+      })))
+      yield* attempt.each(pairs, (talk) => {
+        const { behind, peerBehind } = talk
+        const [own, others] = [behind, peerBehind].map((exit) =>
+          exit !== undefined && Exit.isSuccess(exit) ? exit.value : exit
+        )
+        return Equal.equals(own, others) ? Effect.void : Effect.fail(problem(attempt, talk, {
+          scenario: "two clients come at once, and when both are ready each side looks at what was negotiated",
+          expected: "each client has what the server has for it",
+          actual: `the ${role} has ${Excerpt.ofFrame(own)}, its peer has ${Excerpt.ofFrame(others)}`
+        }))
+      })
+    }
+    // A conversation that breaks off in a message leaves nothing behind for the next one.
+    if (needed > 1) {
+      yield* attempt.each(stopsOf(reference, needed - 1, 24), (after) =>
+        Effect.gen(function*() {
+          yield* trial.talk({ stop: { after, how: "end" } })
+          const next = yield* trial.talk({})
+          if (Trial.isReady(next)) return
+          return yield* Effect.fail(problem(attempt, next, {
+            scenario: `the conversation before has ended after byte ${after} of ${needed}`,
+            expected: "the next one becomes ready",
+            actual: Trial.outcome(next)
+          }))
+        }))
+    }
+    if (options.fresh?.[trial.side.role] !== true || messages.length === 0) return
+    // More than one: what is made in turns, or for a moment, is fresh for one other connection only.
+    const recorded = concat((yield* trial.talk({})).messages)
+    for (let again = 1; again <= 3; again++) {
+      const replayed = yield* trial.talk({ script: recorded, random: again })
+      if (!Trial.isReady(replayed)) continue
+      return yield* Effect.fail(problem(attempt, replayed, {
+        scenario: "all that was said on one connection is said again on another",
+        expected: "it fails: what was fresh for the one is not for the other",
+        actual: "it became ready"
+      }))
+    }
+  })

@@ -1,0 +1,70 @@
+/**
+ * Law 4: a message without end is refused within the limit.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Codec from "../../../Codec.ts"
+import { concat } from "../../../internal/bytes/primitives.ts"
+import * as Trial from "../trial.ts"
+import { type Check, problem } from "./attempt.ts"
+import { nth, replaced } from "./cases.ts"
+import { bytesOf } from "./options.ts"
+
+const defaultMaxBytes = 2 * Codec.defaultMaxLength
+
+export const oversize: Check = (attempt) =>
+  Effect.gen(function*() {
+    const { coverage, options, reference, trial } = attempt
+    const { messages } = reference
+    const maxBytes = options.maxBytes ?? defaultMaxBytes
+    const flood = 2 * maxBytes
+    const repeat = (unit: Uint8Array): Uint8Array => {
+      const said = new Uint8Array(flood)
+      for (let i = 0; i < flood; i++) said[i] = unit[i % unit.length]
+      return said
+    }
+    const chunk = Math.max(1, Math.min(4096, Math.floor(maxBytes / 4)))
+    // A million, as a length field of four bytes.
+    const lengths = [
+      { name: "big-endian", field: Uint8Array.of(0, 0x0f, 0x42, 0x40) },
+      { name: "little-endian", field: Uint8Array.of(0x40, 0x42, 0x0f, 0) }
+    ]
+    const fillers: ReadonlyArray<readonly [name: string, unit: Uint8Array]> = [
+      ["the letter x", bytesOf("x")],
+      ["the byte 0", Uint8Array.of(0)],
+      ["the byte 255", Uint8Array.of(255)]
+    ]
+    const cases = messages.flatMap((message, index) => [
+      ...fillers.flatMap(([name, unit]) => [
+        { index, said: repeat(unit), what: `${name}, without end, comes in the place of ${nth(index)}` },
+        {
+          index,
+          said: concat([message.subarray(0, Math.ceil(message.length / 2)), repeat(unit)]),
+          what: `${nth(index)} goes on in its middle with ${name}, without end`
+        }
+      ]),
+      { index, said: repeat(message), what: `${nth(index)} is said over and over, without end` },
+      ...lengths.flatMap(({ field, name }) =>
+        [0, 1].map((kept) => ({
+          index,
+          said: concat([message.subarray(0, kept), field, repeat(bytesOf("x"))]),
+          what: `a length of a million, ${name}, behind ${kept} bytes, and that much comes in the place of ${
+            nth(index)
+          }`
+        }))
+      )
+    ])
+    yield* attempt.each(cases, ({ index, said, what }) =>
+      Effect.flatMap(trial.talk({ ...replaced(index, said), lengths: [chunk], hushes: true }), (talk) => {
+        coverage.crossed([talk.step], "oversize")
+        const before = reference.borders[index]
+        const flaw = Trial.flawOf(talk)
+        if (flaw === undefined && talk.asked <= before + maxBytes) return Effect.void
+        return Effect.fail(problem(attempt, talk, {
+          scenario: what,
+          expected: `it is done, or fails with a typed error, before it has taken more than ${maxBytes} bytes of it`,
+          actual: flaw ?? `it had taken ${talk.asked - before} bytes and asked for more: ${Trial.outcome(talk)}`
+        }))
+      }))
+  })

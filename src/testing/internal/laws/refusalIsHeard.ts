@@ -1,0 +1,104 @@
+/**
+ * Law 11: the words of a refusal are heard before the connection closes.
+ *
+ * @internal
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Handshake from "../../../Handshake.ts"
+import { isHandshakeError } from "../../../HandshakeError.ts"
+import { concat } from "../../../internal/bytes/primitives.ts"
+import type { Talk } from "../conversation.ts"
+import * as Trial from "../trial.ts"
+import { type Check, problem } from "./attempt.ts"
+import { type Candidate, candidatesOf, nth, replaced } from "./cases.ts"
+import { bytesOf } from "./options.ts"
+
+/** Who is silent, or gone, has said nothing wrong. */
+const deservesRefusal = ({ exit }: Talk): boolean => {
+  if (exit === undefined || Exit.isSuccess(exit)) return false
+  const error = Cause.squash(exit.cause)
+  return !isHandshakeError(error) || !["Timeout", "UnexpectedEnd", "ConnectionFailed"].includes(error.reason._tag)
+}
+
+export const refusalIsHeard: Check = (attempt) =>
+  Effect.gen(function*() {
+    const { options, reference, trial } = attempt
+    const { messages } = reference
+    const refusals = [options.refusal?.[trial.side.role] ?? []].flat().map(bytesOf)
+    // More than a system takes in without being asked.
+    const more = new Uint8Array(trial.isVirtual ? 40_000 : 2_000_000).fill(0x7a)
+    const garbage = Uint8Array.of(0xff, 0xfe, 0x0a, 0xff, 0x0a)
+    const cases = [
+      ...candidatesOf(trial, reference, options),
+      ...messages.map((_, index): Candidate => ({ index, said: garbage, what: Trial.show(garbage) }))
+    ]
+    const hears = (talk: Talk, from: number, scenario: string) => {
+      const spoken = talk.written.slice(from)
+      const said = concat(talk.written)
+      if (!Trial.isReady(talk) && spoken.length > 0 && Trial.firstDifference(said, talk.heard) !== -1) {
+        return Effect.fail(problem(attempt, talk, {
+          scenario,
+          expected: `the peer hears all that was said, ${
+            Trial.show(concat(spoken))
+          } at the end, before the connection closes`,
+          actual: `it heard ${Trial.show(talk.heard)}, ${talk.heard.length} of ${said.length} bytes`
+        }))
+      }
+      return Effect.void
+    }
+    const isSaid = (talk: Talk, scenario: string) => {
+      if (refusals.length === 0 || !deservesRefusal(talk)) return Effect.void
+      const isLast = (words: Uint8Array) =>
+        Trial.firstDifference(talk.heard.subarray(Math.max(0, talk.heard.length - words.length)), words) === -1
+      return refusals.some(isLast) ? Effect.void : Effect.fail(problem(attempt, talk, {
+        scenario,
+        expected: `the peer hears ${refusals.map(Trial.show).join(" or ")}`,
+        actual: `it heard ${Trial.show(talk.heard)}, and ${Trial.outcome(talk)}`
+      }))
+    }
+    const late = trial.isVirtual ? 300 : 30
+    yield* attempt.each(cases, ({ index, said, what }) =>
+      Effect.gen(function*() {
+        const place = `${what} comes in the place of ${nth(index)}`
+        const listens: ReadonlyArray<readonly [said: Uint8Array, deaf: number | undefined, scenario: string]> = [
+          [said, undefined, place],
+          [said, late, `${place}, and the peer listens only after ${late} ms`],
+          [concat([said, more]), undefined, `${place}, with ${more.length} bytes behind it that nobody reads`],
+          [
+            concat([said, more]),
+            late,
+            `${place}, with ${more.length} bytes behind it that nobody reads, and the peer listens only after ${late} ms`
+          ]
+        ]
+        for (const [said, deaf, scenario] of listens) {
+          const talk = yield* trial.talk({ ...replaced(index, said), deaf })
+          // What is let in is refused nowhere, whatever comes behind it.
+          if (Trial.isReady(talk)) return
+          yield* hears(talk, talk.writesBefore[index] ?? talk.written.length, scenario)
+          yield* isSaid(talk, scenario)
+        }
+      }))
+    if (trial.side.role !== "server" || options.client === undefined) return
+    const turnedAway = Trial.make(
+      trial.rung,
+      { role: "server", handshake: Handshake.turnAway(trial.side.handshake, "capacity") },
+      options.client,
+      options
+    )
+    const scenario = "the server is at capacity and turns a client away, which talks on"
+    const talksOn = (index: number, message: Uint8Array) => index === 0 ? concat([message, more]) : message
+    yield* attempt.each([undefined, trial.isVirtual ? 300 : 30], (deaf) =>
+      Effect.flatMap(turnedAway.talk({ deaf, say: talksOn }), (talk) =>
+        Effect.andThen(
+          hears(talk, 0, scenario),
+          talk.peerExit !== undefined && Exit.isSuccess(talk.peerExit) && options.lateRefusal !== true
+            ? Effect.fail(problem(attempt, talk, {
+              scenario,
+              expected: "the client's handshake fails",
+              actual: "the client became ready"
+            }))
+            : Effect.void
+        )))
+  })

@@ -1,0 +1,71 @@
+/**
+ * Law 9: no secret shows in an error, a log, a span, a metric or a transcript.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Excerpt from "../../../Excerpt.ts"
+import { concat } from "../../../internal/bytes/primitives.ts"
+import type { Plan } from "../conversation.ts"
+import * as Watch from "../watch.ts"
+import type { Check } from "./attempt.ts"
+import { candidatesOf, nth, replaced, stopsOf } from "./cases.ts"
+import { bytesOf } from "./options.ts"
+
+export const secrets: Check = (attempt) =>
+  Effect.gen(function*() {
+    const { options, reference, trial } = attempt
+    const { borders, messages, needed } = reference
+    const known = (options.secrets ?? []).map((secret) =>
+      bytesOf(Redacted.isRedacted(secret) ? Redacted.value(secret) : secret)
+    )
+    const decoy = (secret: Uint8Array) => Uint8Array.from(secret, (_, i) => "qjzkxwv7".charCodeAt(i % 8))
+    const hidden = Watch.hiding([...known, ...known.map(decoy)])
+    const holdsSecret = (said: Uint8Array) => known.some((secret) => Watch.indexOf(said, secret) !== -1)
+    const plans: Array<readonly [what: string, plan: Plan]> = [["nobody disturbs the conversation", {}]]
+    messages.forEach((message, index) => {
+      for (const secret of known) {
+        const at = Watch.indexOf(message, secret)
+        if (at === -1) continue
+        const change = (what: string, said: Uint8Array) =>
+          plans.push([`${what} in ${nth(index)}`, replaced(index, said)])
+        const [head, tail] = [message.subarray(0, at), message.subarray(at + secret.length)]
+        change("another secret comes", concat([head, decoy(secret), tail]))
+        change("the secret comes with a byte that is no text", concat([head, secret, Uint8Array.of(0xff), tail]))
+        change("the secret comes twice", concat([head, secret, secret, tail]))
+        change("the secret goes on without end", concat([head, ...Array.from({ length: 64 }, () => secret)]))
+        change(
+          "the secret comes a thousand times",
+          concat([head, ...Array.from({ length: 20_000 }, () => secret), tail])
+        )
+        change("the secret stands alone", secret)
+      }
+      if (!holdsSecret(message)) plans.push([`${nth(index)} comes twice`, replaced(index, concat([message, message]))])
+    })
+    for (const { index, said, what } of candidatesOf(trial, reference, options)) {
+      // Nobody can know that what comes in the place of a greeting is a secret.
+      if (holdsSecret(said) && !holdsSecret(messages[index])) continue
+      plans.push([`${what} comes in the place of ${nth(index)}`, replaced(index, said)])
+    }
+    for (const after of stopsOf(reference, Math.max(0, needed - 1), 100)) {
+      plans.push([`the connection ends after byte ${after} of ${needed}`, { stop: { after, how: "end" } }])
+    }
+    for (const after of borders) {
+      // On real sockets that would have to be waited for.
+      if (trial.isVirtual) plans.push([`the peer falls silent after byte ${after}`, { stop: { after, how: "stall" } }])
+      plans.push([`it is interrupted after byte ${after}`, { stop: { after, how: "interrupt" } }])
+    }
+    yield* attempt.each(plans, ([what, plan]) =>
+      Effect.flatMap(Watch.watched(trial.talk(plan)), ([talk, seen]) => {
+        const leak = hidden([...Watch.ofTalk(talk), ...seen])
+        return leak === undefined ? Effect.void : Effect.fail({
+          scenario: what,
+          expected: "no secret shows",
+          // The proof of a leak must not be another one.
+          actual: `${leak.length} characters of a secret of ${leak.of} show in ${leak.where}, at step ${
+            Excerpt.ofText(talk.step)
+          }: ${leak.context}`
+        })
+      }))
+  })

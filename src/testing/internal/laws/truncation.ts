@@ -1,0 +1,61 @@
+/**
+ * Law 3: cut off after any byte it fails at once, and right behind the handshake it ends in order.
+ *
+ * @internal
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Excerpt from "../../../Excerpt.ts"
+import { concat } from "../../../internal/bytes/primitives.ts"
+import { isTransportError } from "../../../TransportError.ts"
+import type { Stop } from "../conversation.ts"
+import * as Trial from "../trial.ts"
+import { type Check, problem } from "./attempt.ts"
+import { stopsOf } from "./cases.ts"
+
+export const truncation: Check = (attempt) =>
+  Effect.gen(function*() {
+    const { coverage, reference, trial } = attempt
+    const { needed } = reference
+    const said = concat(reference.messages)
+    if (needed > 0) {
+      const stops = stopsOf(reference, needed - 1, 160)
+      const cases = (["end", "reset"] as const).flatMap((how) => stops.map((after): Stop => ({ after, how })))
+      yield* attempt.each(cases, (stop) =>
+        Effect.flatMap(trial.talk({ stop }), (talk) => {
+          // Where a message is shorter this time, it was cut behind the last one.
+          if (talk.stoppedIn === undefined || talk.isComplete) return Effect.void
+          coverage.crossed([talk.stoppedIn], stop.how === "end" ? "cut" : "reset")
+          const flaw = Trial.isReady(talk) ? Trial.outcome(talk) : Trial.flawOf(talk)
+          const late = talk.endedAt - (talk.stoppedAt ?? 0)
+          if (flaw === undefined && late <= trial.rung.lag + (trial.isVirtual ? 0 : 1000)) return Effect.void
+          return Effect.fail(problem(attempt, talk, {
+            scenario: `the connection ${
+              stop.how === "end" ? "ends" : "is reset"
+            } after byte ${stop.after} of ${needed}: ${Trial.showUpTo(said, stop.after)}`,
+            expected: "it fails at once with a typed error that names the step",
+            actual: flaw ?? `${Trial.outcome(talk)}, but only ${late} ms after the end`
+          }))
+        }))
+    }
+    if (trial.side.role === "client") {
+      const talk = yield* trial.talk({ dial: "refuse" })
+      coverage.crossed([talk.step], "cut")
+      const flaw = Trial.isReady(talk) ? Trial.outcome(talk) : Trial.flawOf(talk)
+      if (flaw !== undefined) {
+        return yield* Effect.fail(problem(attempt, talk, {
+          scenario: "the connection is refused when it dials",
+          expected: "it fails with a typed error",
+          actual: flaw
+        }))
+      }
+    }
+    const { restEnd } = reference.talk
+    const error = restEnd === undefined ? undefined : Cause.squash(restEnd)
+    if (isTransportError(error) && error.reason._tag === "ConnectionClosed") return
+    return yield* Effect.fail(problem(attempt, reference.talk, {
+      scenario: "the connection ends right behind the handshake",
+      expected: "that is a clean end: ConnectionClosed",
+      actual: `it ended with ${Excerpt.ofText(String(error))}`
+    }))
+  })
