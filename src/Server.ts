@@ -15,7 +15,7 @@ import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import type * as Stream from "effect/Stream"
-import { directOf } from "./internal/connection/source.ts"
+import { directOf, stopOf } from "./internal/connection/source.ts"
 import * as Telemetry from "./internal/handshake/telemetry.ts"
 import { Admission } from "./internal/server/admission.ts"
 import { Connections } from "./internal/server/connections.ts"
@@ -184,7 +184,7 @@ export const make = Effect.fnUntraced(function*<
     scope
   )
   const drain = admission.drain({
-    stop: direct?.stop ?? Effect.void,
+    stop: stopOf(socketServer) ?? Effect.void,
     end: Fiber.interrupt(running)
   })
   yield* Scope.addFinalizer(scope, drain)

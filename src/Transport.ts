@@ -238,9 +238,7 @@ export const farewell: {
   2,
   <T extends Transport.Any>(self: T, words: Iterable<Transport.Out<T>>): Effect.Effect<void, TransportError> =>
     Effect.suspend(() => {
-      const { connection } = implOf(self)
-      connection.refused = true
-      connection.lingers = true
+      implOf(self).connection.sayLast()
       return self.sendAll(words)
     })
 )

@@ -1,220 +1,215 @@
 /**
- * A decorated part is used as decorated: a socket server whose `run` is another one, and a socket whose reader or writer is,
- * however that was written.
+ * A socket or a socket server that somebody has wrapped is used as it was wrapped, however that was done.
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as NetAddress from "effect/net/NetAddress"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
-import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import * as Client from "../src/Client.ts"
-import * as Codec from "../src/Codec.ts"
-import * as Handshake from "../src/Handshake.ts"
 import * as Net from "../src/node/Net.ts"
+import * as Pipeline from "../src/Pipeline.ts"
 import * as Line from "../src/protocols/Line.ts"
 import * as Server from "../src/Server.ts"
 import * as Direct from "../src/testing/internal/direct.ts"
+import * as Fast from "../src/testing/internal/fast.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
-import * as Transport from "../src/Transport.ts"
-import { echo } from "./support/serving.ts"
-import * as Tcp from "./support/tcp.ts"
+import type * as Transport from "../src/Transport.ts"
+import { lines } from "./support/linePeer.ts"
+import { echo, settled } from "./support/serving.ts"
 
-type Listening = SocketServer.SocketServer["Service"]
+class Decorated {
+  readonly inner: object
 
-const portOf = ({ address }: Server.Server["Service"]): number => address._tag === "UnixPathAddress" ? 0 : address.port
-
-class Wrapped implements Pick<Listening, "run" | "address"> {
-  readonly address: Listening["address"]
-  readonly run: Listening["run"]
-
-  constructor(inner: Listening, run: Listening["run"]) {
-    this.address = inner.address
-    this.run = run
+  constructor(inner: object, parts: object) {
+    this.inner = inner
+    Object.assign(this, inner, parts)
   }
 }
 
-/** The ways in which a socket server is given another `run`. */
-const servers: Record<string, (inner: Listening, run: Listening["run"]) => Listening> = {
-  "by spread": (inner, run) => ({ ...inner, run }),
-  "by Object.assign": (inner, run) => Object.assign({}, inner, { run }),
-  "by Object.create": (inner, run) => Object.create(inner, { run: { value: run } }) as Listening,
-  "by a class": (inner, run) => new Wrapped(inner, run)
+/** The ways in which somebody may replace parts of an object and keep the rest. */
+const ways: Record<string, <A extends object>(inner: A, parts: Partial<A>) => A> = {
+  "a spread": (inner, parts) => ({ ...inner, ...parts }),
+  "Object.create": (inner, parts) => Object.create(inner, Object.getOwnPropertyDescriptors(parts)),
+  "a class": (inner, parts) => new Decorated(inner, parts) as typeof inner, // what it has it is assigned
+  "a Proxy": (inner, parts) =>
+    new Proxy(inner, { get: (target, key) => Reflect.get(key in parts ? parts : target, key) })
 }
 
-for (const [how, decorate] of Object.entries(servers)) {
-  describe(`a socket server that is decorated ${how}`, () => {
-    const serving = Effect.fnUntraced(function*(inner: Listening) {
-      let seen = 0
-      const run: Listening["run"] = (handler) =>
-        inner.run((socket) => {
-          seen++
-          return handler(socket)
-        })
-      const server = yield* Server.make({ protocol: Line.protocol, serve: echo }).pipe(
-        Effect.provideService(SocketServer.SocketServer, decorate(inner, run))
-      )
-      return { server, seen: () => seen }
-    })
-
-    it.live("on Node is run through its decoration, and tells who its peers are", () =>
-      Effect.gen(function*() {
-        const { seen, server } = yield* serving(yield* Net.makeServer({ host: "127.0.0.1", port: 0 }))
-        const accepted = yield* server.events.pipe(
-          Stream.runHead,
-          Effect.forkScoped({ startImmediately: true })
-        )
-        const client = yield* Client.connect({ protocol: Line.protocol, sockets: [Net.socket(server.address)] })
-        expect(yield* client.call("Hello")).toBe("Hello")
-        expect(seen()).toBe(1)
-        expect(Option.getOrThrow(yield* Fiber.join(accepted))).toMatchObject({
-          _tag: "Accepted",
-          peer: { local: server.address }
-        })
-      }))
-
-    it.live("on Node drains, and leaves nothing open", () =>
-      Effect.gen(function*() {
-        const { seen, server } = yield* serving(yield* Net.makeServer({ host: "127.0.0.1", port: 0 }))
-        const peer = yield* Tcp.dial(portOf(server))
-        yield* peer.say("You ready?\nHello\n")
-        yield* peer.hears("Bring it!\nHello\n")
-        yield* server.drain
-        yield* peer.over
-        expect(seen()).toBe(1)
-        expect(yield* server.counts).toEqual({ connections: 0, pending: 0, refusing: 0 })
-      }))
-
-    it.effect("in memory is run through its decoration", () =>
-      Effect.gen(function*() {
-        const network = yield* MemorySocket.network()
-        const { seen } = yield* serving(network.server)
-        const client = yield* Client.connect({ protocol: Line.protocol, sockets: [Effect.succeed(network.client)] })
-        expect(yield* client.call("Hello")).toBe("Hello")
-        expect(seen()).toBe(1)
-      }))
-  })
+/** Parts of a socket that make what is read, or written, lie about a greeting. */
+const parts: Record<string, (socket: Socket.Socket) => Partial<Socket.Socket>> = {
+  reader: (socket) => ({ reader: Effect.map(socket.reader, (reader) => ({ ...reader, pull: readsLoud(reader) })) }),
+  writer: (socket) => ({ writer: Effect.map(socket.writer, writesLoud) }),
+  "reader and writer": (socket) => ({ ...parts.reader(socket), ...parts.writer(socket) })
 }
 
-it.live("a filter before the handshake turns away whom it does not like", () =>
-  Effect.gen(function*() {
-    const inner = yield* Net.makeServer({ host: "127.0.0.1", port: 0 })
-    const nobody: Listening = { ...inner, run: () => inner.run(closed) }
-    const server = yield* Server.make({ protocol: Line.protocol, serve: echo }).pipe(
-      Effect.provideService(SocketServer.SocketServer, nobody)
-    )
-    const peer = yield* Tcp.dial(portOf(server))
-    yield* peer.over
-    expect(peer.heard()).toBe("")
-  }))
+const loud = (chunk: Uint8Array | string) =>
+  (typeof chunk === "string" ? chunk : new TextDecoder().decode(chunk)).replaceAll("hello", "HELLO")
 
-/** Opens a connection and closes it. */
-const closed = (socket: Socket.Socket) => Effect.asVoid(Effect.ignore(Effect.scoped(socket.reader)))
+const readsLoud = (reader: Socket.Reader): Socket.Reader["pull"] =>
+  Effect.map(reader.pull, (chunks) => [chunks.map(loud).join("")])
 
-/** The ways in which a socket is given another reader or writer. */
-const sockets: Record<string, (inner: Socket.Socket, parts: Partial<Socket.Socket>) => Socket.Socket> = {
-  "by spread": (inner, parts) => ({ ...inner, ...parts }),
-  "by Object.create": (inner, parts) =>
-    Object.create(
-      inner,
-      Object.fromEntries(Object.entries(parts).map(([name, value]) => [name, { value }]))
-    ) as Socket.Socket,
-  "by Socket.make": (inner, parts) => Socket.make({ reader: inner.reader, writer: inner.writer, ...parts })
-}
-
-const connected = (socket: Socket.Socket) =>
-  Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket)
-
-/** What stands for the connection of a transport, for a handshake inside. */
-const opened = (socket: Socket.Socket) => Effect.map(connected(socket), Transport.socket)
-
-type Two = Effect.Effect<readonly [here: Socket.Socket, there: Socket.Socket], unknown, Scope.Scope>
-
-const onNode: Two = Effect.gen(function*() {
-  const server = yield* Net.makeServer({ host: "127.0.0.1", port: 0 })
-  const accepted = yield* Effect.forkScoped(Effect.callback<Socket.Socket>((resume) => {
-    const fiber = Effect.runFork(server.run((socket) => {
-      resume(Effect.succeed(socket))
-      return Effect.never
-    }))
-    return Effect.sync(() => fiber.interruptUnsafe())
-  }))
-  const there = yield* opened(yield* Net.socket(server.address))
-  return [yield* Fiber.join(accepted), there] as const
+const writesLoud = (writer: Socket.Writer): Socket.Writer => ({
+  write: (chunk) => writer.write(Socket.isCloseEvent(chunk) ? chunk : loud(chunk)),
+  writeAll: (chunks) => writer.write(chunks.map(loud).join(""))
 })
 
-const pairs: Record<string, Two> = {
-  "in memory": MemorySocket.pair(),
-  "with a source of its own": Effect.sync(() => Direct.pair()),
-  "of an open connection": Effect.flatMap(
-    MemorySocket.pair(),
-    ([here, there]) => Effect.map(opened(here), (here) => [here, there] as const)
-  ),
-  "of Node": onNode
-}
+type Lines = Transport.Transport<string, string>
 
-for (const [what, pair] of Object.entries(pairs)) {
-  for (const [how, decorate] of Object.entries(sockets)) {
-    describe(`a socket ${what} that is decorated ${how}`, () => {
-      it.live("is read through its reader", () =>
+/** Asks and answers over this socket while the other end says the same back. */
+const talked = (socket: Socket.Socket) =>
+  Effect.provideService(
+    Effect.tap(lines, (transport) => transport.send("hello")).pipe(Effect.flatMap((transport) => transport.receive)),
+    Socket.Socket,
+    socket
+  )
+
+const echoing = (socket: Socket.Socket) =>
+  Effect.forkScoped(Effect.provideService(Effect.flatMap(lines, echo), Socket.Socket, socket))
+
+const server = (
+  socketServer: SocketServer.SocketServer["Service"],
+  serve: (lines: Lines) => Effect.Effect<unknown, unknown> = echo
+) =>
+  Server.make({ protocol: Line.protocol, serve }).pipe(
+    Effect.provideService(SocketServer.SocketServer, socketServer)
+  )
+
+const listening = Net.makeServer({ host: "127.0.0.1", port: 0 })
+
+const told = (socket: Effect.Effect<Socket.Socket>) =>
+  Effect.flatMap(Client.connect({ protocol: Line.protocol, sockets: [socket] }), ({ call }) => call("hello"))
+
+for (const [way, decorated] of Object.entries(ways)) {
+  describe(`a socket server whose run was replaced by ${way}`, () => {
+    it.live("is served through it, on Net", () =>
+      Effect.gen(function*() {
+        const inner = yield* listening
+        let seen = 0
+        const { address } = yield* server(decorated(inner, {
+          run: (handler) =>
+            inner.run((socket) => {
+              seen++
+              return handler(socket)
+            })
+        }))
+        expect(yield* told(Net.socket(address))).toBe("hello")
+        expect(seen).toBe(1)
+      }))
+
+    it.live("keeps out whom it does not let through, on Net", () =>
+      Effect.gen(function*() {
+        const inner = yield* listening
+        const { address } = yield* server(decorated(inner, { run: () => inner.run(() => Effect.void) }))
+        const error = yield* Effect.flip(told(Net.socket(address)))
+        expect(error).toMatchObject({ reason: { _tag: "UnexpectedEnd" } })
+      }))
+
+    it.effect("is served through it, in memory", () =>
+      Effect.gen(function*() {
+        const { server: inner } = yield* Fast.listener()
+        const network = yield* MemorySocket.network()
+        yield* server(decorated(inner, { run: network.server.run }))
+        const telling = yield* Effect.forkScoped(told(Effect.succeed(network.client)))
+        yield* settled
+        expect(telling.pollUnsafe()).toMatchObject({ value: "hello" })
+      }))
+
+    it.live("has its connections taken directly where something else was replaced", () =>
+      Effect.gen(function*() {
+        const inner = yield* Fast.listener()
+        const { address } = yield* listening
+        const made = yield* server(decorated(inner.server, { address }))
+        expect(made.address).toBe(address)
+        const take = yield* inner.take
+        const [here, there] = Direct.pair()
+        take(yield* Fast.accepted(there))
+        expect(yield* told(Effect.succeed(here))).toBe("hello")
+      }))
+  })
+
+  for (const [what, replaced] of Object.entries(parts)) {
+    const decorate = (socket: Socket.Socket) => decorated(socket, replaced(socket))
+
+    describe(`a socket whose ${what} was replaced by ${way} is used through that`, () => {
+      it.effect("in memory", () =>
         Effect.gen(function*() {
-          const [here, there] = yield* pair
-          let pulled = 0
-          const reader = Effect.map(here.reader, (reader) => ({
-            ...reader,
-            pull: Effect.tap(reader.pull, (chunks) =>
-              Effect.sync(() => {
-                for (const chunk of chunks) pulled += chunk.length
-              }))
-          }))
-          const transport = yield* connected(decorate(here, { reader }))
-          const peer = yield* connected(there)
-          yield* peer.send("Hello")
-          expect(yield* transport.receive).toBe("Hello")
-          expect(pulled).toBe(6)
+          const [here, there] = Direct.pair()
+          yield* echoing(there)
+          expect(yield* talked(decorate(here))).toBe("HELLO")
         }))
 
-      it.live("is written through its writer", () =>
+      it.effect("in memory, where it is connected already", () =>
         Effect.gen(function*() {
-          const [here, there] = yield* pair
-          let written = 0
-          const writer = Effect.map(here.writer, (writer): Socket.Writer => ({
-            write: (chunk) => {
-              if (!Socket.isCloseEvent(chunk)) written += chunk.length
-              return writer.write(chunk)
-            },
-            writeAll: (chunks) => {
-              for (const chunk of chunks) written += chunk.length
-              return writer.writeAll(chunks)
-            }
-          }))
-          const transport = yield* connected(decorate(here, { writer }))
-          const peer = yield* connected(there)
-          yield* transport.send("Hello")
-          expect(yield* peer.receive).toBe("Hello")
-          expect(written).toBe(6)
+          const [here, there] = Direct.pair()
+          yield* echoing(there)
+          expect(yield* talked(decorate(yield* Fast.accepted(here)))).toBe("HELLO")
+        }))
+
+      it.live("when Net has dialled it", () =>
+        Effect.gen(function*() {
+          const { address } = yield* server(yield* listening)
+          const client = Effect.map(Net.socket(address), decorate)
+          expect(yield* told(client)).toBe("HELLO")
+        }))
+
+      it.live("when Net has accepted it", () =>
+        Effect.gen(function*() {
+          const inner = yield* listening
+          const run: typeof inner.run = (handler) => inner.run((socket) => handler(decorate(socket)))
+          const { address } = yield* server({ ...inner, run })
+          expect(yield* told(Net.socket(address))).toBe("HELLO")
+        }))
+
+      it.effect("in the middle of a connection", () =>
+        Effect.gen(function*() {
+          const network = yield* MemorySocket.network()
+          yield* server(network.server)
+          const { call } = yield* Client.connect({
+            handshake: Effect.updateService(Line.client, Socket.Socket, decorate),
+            sockets: [Effect.succeed(network.client)]
+          })
+          expect(yield* call("hello")).toBe("HELLO")
         }))
     })
   }
 }
 
-it.effect("a socket inside a handshake that is decorated there is used as decorated", () =>
-  Effect.gen(function*() {
-    const [here, there] = yield* MemorySocket.pair()
-    let pulled = 0
-    const counting = <A, E, R>(handshake: Effect.Effect<A, E, R>) =>
-      Effect.updateService(handshake, Socket.Socket, (socket) => ({
-        ...socket,
-        reader: Effect.map(socket.reader, (reader) => ({
-          ...reader,
-          pull: Effect.tap(reader.pull, () => Effect.sync(() => pulled++))
-        }))
-      }))
-    const peer = yield* connected(there)
-    yield* peer.send("You ready?")
-    yield* Effect.provideService(Handshake.named(counting(Line.server), "counted"), Socket.Socket, here)
-    expect(yield* peer.receive).toBe("Bring it!")
-    expect(pulled).toBeGreaterThan(0)
-  }))
+describe("a socket that was wrapped in the middle of a connection", () => {
+  const wrapped = Effect.updateService(Line.server, Socket.Socket, (socket) => ({ ...socket, ...parts.reader(socket) }))
+
+  it.live("tells who is at the other end", () =>
+    Effect.gen(function*() {
+      const { address } = yield* Server.make({
+        handshake: wrapped,
+        serve: (transport) =>
+          Effect.flatMap(transport.peer, ({ local }) => transport.send(NetAddress.formatSocketAddress(local!)))
+      }).pipe(Effect.provideServiceEffect(SocketServer.SocketServer, listening))
+      const said = yield* Client.connect({
+        protocol: Line.protocol,
+        sockets: [Net.socket(address)],
+        client: (transport) => transport.receive
+      })
+      expect(said).toBe(NetAddress.formatSocketAddress(address))
+    }))
+
+  it.effect("takes no request once its server drains, and answers those that it has", () =>
+    Effect.gen(function*() {
+      const network = yield* MemorySocket.network()
+      const taken: Array<string> = []
+      const { drain } = yield* Server.make({
+        handshake: wrapped,
+        serve: Pipeline.serve((line: string) => Effect.sync(() => taken.push(line)).pipe(Effect.as(line)))
+      }).pipe(Effect.provideService(SocketServer.SocketServer, network.server))
+      yield* Effect.flatMap(
+        Client.connect({ protocol: Line.protocol, sockets: [Effect.succeed(network.client)] }),
+        ({ call }) => call("one")
+      )
+      const draining = yield* Effect.forkScoped(drain)
+      // Closing waits for the peer's end for a second, and the drain for a busy connection for ten.
+      yield* TestClock.adjust("2 seconds")
+      expect(draining.pollUnsafe()).toBeDefined()
+      expect(taken).toEqual(["one"])
+    }))
+})

@@ -19,7 +19,7 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as NodeNet from "node:net"
-import { runDirectly, type Source, SourceSocket } from "../internal/connection/source.ts"
+import { runDirectly, type Source, SourceSocket, stoppable } from "../internal/connection/source.ts"
 import { hearErrors, NetSource } from "../internal/node/netSource.ts"
 
 const socketError = (reason: Socket.SocketErrorReason) => new Socket.SocketError({ reason })
@@ -55,7 +55,7 @@ abstract class NetSocket extends SourceSocket {
 }
 
 class AcceptedSocket extends NetSocket {
-  private readonly conn: NodeNet.Socket
+  readonly conn: NodeNet.Socket
 
   constructor(conn: NodeNet.Socket) {
     super()
@@ -250,7 +250,8 @@ export const makeServer = Effect.fnUntraced(function*(
     const handling = new Set<Fiber.Fiber<unknown, unknown>>()
     const accepting = acceptWith((socket) => {
       const handled = Effect.onExit(
-        Effect.suspend(() => handler(socket)),
+        // Of a socket that somebody has decorated, this one tells who is at the other end.
+        Effect.provideService(Effect.suspend(() => handler(socket)), NodeSocket.NetSocket, socket.conn),
         (exit) => {
           // A handler that never opens its connection would leave it to the peer.
           socket.giveUp()
@@ -264,7 +265,7 @@ export const makeServer = Effect.fnUntraced(function*(
     return yield* Effect.ensuring(accepting, Effect.suspend(() => Fiber.interruptAll(handling)))
   })
 
-  return { address: addressOf(server.address()!), run: runDirectly(run, { accept: acceptWith, stop }) }
+  return stoppable({ address: addressOf(server.address()!), run: runDirectly(run, { accept: acceptWith }) }, stop)
 })
 
 /**

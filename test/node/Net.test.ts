@@ -116,6 +116,16 @@ const failsWith = (error: unknown, tag: string) => {
 
 const soon = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.timeout(effect, "5 seconds")
 
+/** The server of Net, every socket of which goes through somebody's hands. */
+const wrapped = (wrap: (socket: Socket.Socket) => Socket.Socket): Sockets =>
+  Layer.effect(
+    SocketServer.SocketServer,
+    Effect.map(Net.makeServer(loopback), (inner) => ({
+      ...inner,
+      run: (handler) => inner.run((socket) => handler(wrap(socket)))
+    }))
+  )
+
 /** What holds over every socket server. */
 const scenarios = (name: string, sockets: Sockets) => {
   describe(`a transport over ${name}`, () => {
@@ -434,6 +444,11 @@ const scenarios = (name: string, sockets: Sockets) => {
 }
 
 scenarios("Net.layerServer", Net.layerServer(loopback))
+scenarios("Net.layerServer whose `run` somebody has wrapped", wrapped((socket) => socket))
+scenarios(
+  "Net.layerServer whose sockets somebody has wrapped",
+  wrapped((socket) => ({ ...socket, reader: Effect.map(socket.reader, (reader) => ({ ...reader })) }))
+)
 scenarios("NodeSocketServer.layer", NodeSocketServer.layer({ ...loopback, allowHalfOpen: true }))
 
 const server = Net.layerServer(loopback)

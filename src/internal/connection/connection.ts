@@ -112,6 +112,8 @@ export class Connection implements SourceEvents {
   refused = false
   /** Whether whoever has opened it has closed it. */
   isGone = false
+  /** The connection that it is made of, where somebody has decorated the socket of one that was open. */
+  private within: Connection | undefined = undefined
   /** Called before each write. */
   onWrite: (() => void) | undefined = undefined
   /**
@@ -405,6 +407,19 @@ export class Connection implements SourceEvents {
     })
   }
 
+  /** It reads and writes through this one, which a runtime may know instead of it. */
+  isWithin(inner: Connection): void {
+    this.within = inner
+    inner.onCloseToRequests = () => this.closeToRequests()
+  }
+
+  /** The last words of this side are said: closing waits until they were heard. */
+  sayLast(): void {
+    this.refused = true
+    this.lingers = true
+    this.within?.sayLast()
+  }
+
   /** No further request is given out; what was given out can still be answered. */
   closeToRequests(): void {
     const { drain } = this
@@ -484,16 +499,24 @@ export class Connection implements SourceEvents {
   }
 }
 
+/** The connection that a socket is made of: of the one that stands for it, and of what is made of that one. */
+const MadeOfTypeId = "~effect-handshake/MadeOf"
+
+const madeOf = (socket: Socket.Socket & { readonly [MadeOfTypeId]?: Connection }): Connection | undefined =>
+  socket[MadeOfTypeId]
+
 /**
  * A socket that stands for a connection that is open already. One that is made of it, by spread or otherwise, is an ordinary
  * socket, which is read and written through its reader and its writer.
  */
 class OpenSocket implements Socket.Socket {
   readonly [Socket.TypeId]: typeof Socket.TypeId = Socket.TypeId
+  readonly [MadeOfTypeId]: Connection
   readonly #connection: Connection
 
   constructor(connection: Connection) {
     this.#connection = connection
+    this[MadeOfTypeId] = connection
   }
 
   readonly reader: Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> = Effect.map(Effect.scope, () => ({
@@ -547,7 +570,19 @@ export const open = (
   if (known !== undefined) return Effect.succeed(known)
   const opening = SharedSocket.openingOf(socket)
   if (opening !== undefined) return opening
-  return Effect.flatMap(Effect.scope, (scope) => {
+  const inner = madeOf(socket)
+  if (inner === undefined) return openNew(socket, options)
+  return Effect.tap(
+    openNew(socket, { ...options, peer: options?.peer ?? inner.peer }),
+    (connection) => Effect.sync(() => connection.isWithin(inner))
+  )
+}
+
+const openNew = (
+  socket: Socket.Socket,
+  options: Options | undefined
+): Effect.Effect<Connection, TransportError, Scope.Scope> =>
+  Effect.flatMap(Effect.scope, (scope) => {
     const connection = accepted(socket, options)
     if (connection !== undefined) return closedBy(scope, connection)
     return Effect.flatMap(
@@ -555,7 +590,6 @@ export const open = (
       (source) => closedBy(scope, make(source, options))
     )
   })
-}
 
 /** That a connection cannot be opened, as a `Socket` says it. */
 const openFailed = (error: TransportError): Socket.SocketError => {

@@ -109,14 +109,26 @@ export class StandIn extends SourceSocket {
 const DirectTypeId = "~effect-handshake/Direct"
 
 /**
- * How a socket server hands over each connection as it comes, without a fiber, and stops to listen while its connections
- * live on.
+ * How a socket server hands over each connection as it comes, without a fiber.
  */
 export interface Direct {
   /** Interrupted, it hands over no more. Whoever was given a connection gives it up. */
   readonly accept: (take: (socket: SourceSocket) => void) => Effect.Effect<never>
-  readonly stop: Effect.Effect<void>
 }
+
+const StopTypeId = "~effect-handshake/Stop"
+
+/**
+ * A server that can stop to listen while its connections live on. Whoever has replaced its `run` has not replaced the listener.
+ */
+export const stoppable = (
+  server: SocketServer.SocketServer["Service"],
+  stop: Effect.Effect<void>
+): SocketServer.SocketServer["Service"] => Object.assign(server, { [StopTypeId]: stop })
+
+export const stopOf = (
+  server: SocketServer.SocketServer["Service"] & { readonly [StopTypeId]?: Effect.Effect<void> }
+): Effect.Effect<void> | undefined => server[StopTypeId]
 
 type Run = SocketServer.SocketServer["Service"]["run"]
 

@@ -125,8 +125,7 @@ export const listener = Effect.fnUntraced(function*() {
   const server: SocketServer.SocketServer["Service"] = {
     address: NetAddress.inetAddressFromIpStringUnsafe("127.0.0.1", 1),
     run: runDirectly(() => Effect.die(new Error("the connections of a direct server are taken directly")), {
-      accept: (take) => Effect.andThen(Deferred.succeed(taking, take), Effect.never),
-      stop: Effect.void
+      accept: (take) => Effect.andThen(Deferred.succeed(taking, take), Effect.never)
     })
   }
   return { server, take: Deferred.await(taking) }
