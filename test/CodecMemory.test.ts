@@ -267,7 +267,7 @@ for (const [rung, socketOf] of Object.entries(rungs)) {
         yield* Effect.forkChild(serve(transport))
         yield* settled
         yield* peer.sendAll(["a", "b", "c"])
-        expect(yield* received(4)).toEqual(["a", "push", "b", "c"])
+        expect(yield* received(4)).toEqual(["push", "a", "b", "c"])
       }))
 
     it.effect("those of a stream", () =>
