@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process"
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -80,6 +81,14 @@ try {
     }
   }
 
+  // What is read in the package links to what is in the package.
+  for (const page of files.filter((file) => /^[A-Z]+\.md$/.test(file))) {
+    for (const [, link] of readFileSync(join(installed, page), "utf8").matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)) {
+      check(existsSync(join(installed, link)), `${page} links to ${link}, which the package lacks`)
+    }
+  }
+  console.log("links: fine")
+
   succeed(bin("publint"), ["run", tarball, "--strict"], root)
   console.log("publint: no problems")
   const entries = ["--entrypoints", ...open.map(entryOf), "./package.json"]
@@ -113,6 +122,16 @@ try {
     const { all, code } = run(process.execPath, ["--input-type=module", "--eval", `import "${specifier}"`], consumer)
     check(code !== 0 && all.includes("ERR_PACKAGE_PATH_NOT_EXPORTED"), `${specifier} can be imported`)
   }
+  // What is no business of Node's needs nothing of Node's.
+  const platform = join(modules, "@effect/platform-node")
+  rmSync(platform)
+  const core = open.filter((file) => !file.startsWith("dist/node/")).map(specifierOf)
+  succeed(
+    process.execPath,
+    ["--input-type=module", "--eval", core.map((specifier) => `import "${specifier}"`).join("\n")],
+    consumer
+  )
+  symlinkSync(join(root, "node_modules/@effect/platform-node"), platform, "junction")
   for (const name of Object.keys(manifest.bin)) {
     const output = succeed(join(modules, ".bin", name), ["--version"], consumer)
     check(output.includes(manifest.version), `${name} --version printed ${output}`)

@@ -31,7 +31,7 @@ export const onSignal = { code: 130 }
 const units: Record<string, number> = { "": 1, ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
 /** `500`, `500ms`, `10s`, `2m`, `1h`, or a duration as Effect writes it, such as `10 seconds`. */
-export const parseDuration = (text: string): Option.Option<Duration.Duration> => {
+const parseDuration = (text: string): Option.Option<Duration.Duration> => {
   const short = /^(\d+(?:\.\d+)?) ?(ms|s|m|h)?$/.exec(text.trim())
   if (short !== null) return Option.some(Duration.millis(Number(short[1]) * units[short[2] ?? ""]))
   return Duration.fromInput(text as Duration.Input)
@@ -53,7 +53,7 @@ export const count = (name: string, fallback: number, description: string) =>
   )
 
 /** A number of processes, or `auto` for as many as this one may use cores. */
-export const parseWorkers = (text: string): Option.Option<number> =>
+const parseWorkers = (text: string): Option.Option<number> =>
   text === "auto"
     ? Option.some(availableParallelism())
     : /^[1-9]\d{0,3}$/.test(text)

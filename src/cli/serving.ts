@@ -29,7 +29,7 @@ export interface Options extends Listen.Options, TlsFlags.ServerFlags {}
 
 export interface AnyOptions extends Options, Users.UserFlags {}
 
-export interface PostgresOptions extends AnyOptions {
+interface PostgresOptions extends AnyOptions {
   readonly requireTls: boolean
 }
 

@@ -100,19 +100,6 @@ export type ErrorFields = Messages.ErrorFields
 export type Field = Messages.Field
 
 /**
- * The codec of the packets that a client may send first: no longer than 10,000 bytes.
- *
- * **Details**
- *
- * Parameters that come twice, text that is not UTF-8, and bytes behind the end of a packet are malformed. No error shows the
- * key of a CancelRequest.
- *
- * @category codecs
- * @since 0.1.0
- */
-export const startupPackets: Codec.Codec<StartupPacket, StartupPacket> = Codecs.startup
-
-/**
  * The codec of what clients say behind the start-up. `maxLength` is in bytes, 16 MiB by default.
  *
  * **Example** (A simple query, as it is on the wire)

@@ -6,7 +6,7 @@
 import { putUint } from "../bytes/primitives.ts"
 import type { ByteBuffer } from "./model.ts"
 
-export interface LengthField {
+interface LengthField {
   /** The largest number that it holds. */
   readonly largest: number
   /** What it holds, as errors say it. */

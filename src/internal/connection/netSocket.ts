@@ -11,7 +11,7 @@ import * as Result from "effect/Result"
 import type * as Peer from "../../Peer.ts"
 
 /** What is read of Node's `net.Socket`. */
-export interface Addresses {
+interface Addresses {
   readonly remoteAddress?: string | undefined
   readonly remotePort?: number | undefined
   readonly localAddress?: string | undefined

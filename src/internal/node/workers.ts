@@ -93,7 +93,7 @@ export interface Counts extends Server.Counts {
   readonly workers: number
 }
 
-export interface Supervised {
+interface Supervised {
   readonly address: NetAddress.SocketAddress
   readonly pids: Effect.Effect<ReadonlyArray<number>>
   readonly counts: Effect.Effect<Counts>

@@ -26,7 +26,7 @@ export interface Announce {
 export type Sent = Frame.Frame | Start | Announce
 
 /** Settings that were announced, and when. */
-export interface Announced {
+interface Announced {
   readonly settings: Partial<Settings.Settings>
   /** Which announcement of this side it is. */
   readonly number: number

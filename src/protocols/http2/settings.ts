@@ -28,8 +28,8 @@ export const defaults: Settings = {
 }
 
 export const largestWindow = 2 ** 31 - 1
-export const smallestMaxFrameSize = 2 ** 14
-export const largestMaxFrameSize = 2 ** 24 - 1
+const smallestMaxFrameSize = 2 ** 14
+const largestMaxFrameSize = 2 ** 24 - 1
 const largestValue = 2 ** 32 - 1
 
 interface Definition {

@@ -10,7 +10,7 @@ import * as Preface from "./preface.ts"
 import type { Role } from "./role.ts"
 
 /** What is no frame and comes before all frames. */
-export interface PrefaceFrame {
+interface PrefaceFrame {
   readonly _tag: "Preface"
 }
 

@@ -36,7 +36,7 @@ import { serverErrorOf } from "./errors.ts"
 import * as Messages from "./messages.ts"
 import * as Password from "./password.ts"
 
-export type SslMode = "disable" | "prefer" | "require" | "verify-ca" | "verify-full"
+type SslMode = "disable" | "prefer" | "require" | "verify-ca" | "verify-full"
 
 /** The part of the options that says how the connection is encrypted. */
 export type EncryptionOptions =
@@ -161,7 +161,7 @@ const verifyOf = (mode: SslMode, ca: Transport.TlsOptions["ca"]): "full" | "auth
   }
 }
 
-export const encryptionOf = (options: EncryptionOptions): Encryption => {
+const encryptionOf = (options: EncryptionOptions): Encryption => {
   const mode = options.sslmode ?? "verify-full"
   const direct = options.sslnegotiation === "direct"
   if (mode !== "disable" && options.host === undefined) throw new TypeError(`sslmode "${mode}" needs a host`)
@@ -184,7 +184,7 @@ export const encryptionOf = (options: EncryptionOptions): Encryption => {
 }
 
 /** What the one byte that answers SSLRequest is taken for. */
-export const judgeAnswer = (
+const judgeAnswer = (
   mode: SslMode,
   answer: string
 ): Result.Result<"encrypt" | "clear", HandshakeError.Reason> => {
@@ -248,7 +248,7 @@ export const encrypt = Effect.fnUntraced(function*(encryption: Encryption) {
 const ownParameters: ReadonlyArray<string> = ["user", "database", "application_name", "client_encoding"]
 
 /** What the client offers. */
-export interface Offer {
+interface Offer {
   readonly user: string
   readonly database: string
   readonly message: Messages.StartupPacket & { readonly _tag: "StartupMessage" }
@@ -256,7 +256,7 @@ export interface Offer {
   readonly max: Version
 }
 
-export const offerOf = (options: Options): Offer => {
+const offerOf = (options: Options): Offer => {
   const min = options.minProtocolVersion ?? "3.0"
   const max = options.maxProtocolVersion ?? "3.0"
   if (minorOf(min) > minorOf(max)) throw new TypeError(`no version is as new as ${min} and as old as ${max}`)
@@ -287,7 +287,7 @@ interface Agreed {
  * What a server makes of the offer that does not take it as it is. It must have a reason: an older version, or options
  * that it does not know, of those that it was offered.
  */
-export const judgeNegotiation = (
+const judgeNegotiation = (
   offer: Offer,
   message: Messages.NegotiateProtocolVersion
 ): Result.Result<Agreed, HandshakeError.Reason> => {

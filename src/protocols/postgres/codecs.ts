@@ -18,14 +18,14 @@ const sslCode = 80_877_103
 const gssCode = 80_877_104
 
 /** A start-up packet is no longer than this, its length included; nor is one that a server of the project takes. */
-export const maxStartupLength = 10_000
+const maxStartupLength = 10_000
 
 /** What the field of a length can say at the most. */
 const maxInt32 = 0x7fff_ffff
 
 /** The key of a session has 4 bytes in protocol 3.0 and up to 256 in later ones. */
 export const minKeyLength = 4
-export const maxKeyLength = 256
+const maxKeyLength = 256
 
 const int32At = (input: Codec.ByteBuffer, at: number): number =>
   ((input.at(at) << 24) | (input.at(at + 1) << 16) | (input.at(at + 2) << 8) | input.at(at + 3)) >>> 0

@@ -16,7 +16,7 @@ const Text = Schema.String
 const optional = Schema.optionalKey(Schema.String)
 
 /** The fields of an ErrorResponse. */
-export const ErrorFieldsSchema = Schema.Struct({
+const ErrorFieldsSchema = Schema.Struct({
   severity: Text,
   localizedSeverity: optional,
   code: Text,
@@ -82,7 +82,7 @@ const fatal = (code: string, message: string): ErrorResponse => ({
 })
 
 /** A name that a peer has given, as a message quotes it: printable, and no longer than names are. */
-export const quoted = (name: string): string => Excerpt.ofString(name)
+const quoted = (name: string): string => Excerpt.ofString(name)
 
 /** The same words for a wrong user and for a wrong password, so that nobody learns which users there are. */
 export const wrongPassword = (user: string): ErrorResponse =>

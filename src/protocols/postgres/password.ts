@@ -21,12 +21,12 @@ import * as Message from "../scram/message.ts"
 /** A verifier of SCRAM, or the MD5 of password and user: 32 digits, without the `md5` before them. */
 export type StoredPassword = ScramPassword | Md5Password
 
-export interface ScramPassword {
+interface ScramPassword {
   readonly _tag: "Scram"
   readonly verifier: Scram.Verifier
 }
 
-export interface Md5Password {
+interface Md5Password {
   readonly _tag: "Md5"
   readonly hash: Redacted.Redacted<string>
 }

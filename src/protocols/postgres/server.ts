@@ -163,7 +163,7 @@ type Decision =
  * | GSSENCRequest, `N` | TLS, or `N` | refused | taken |
  * | both, or inside TLS | refused | refused | taken |
  */
-export const judgePacket = (
+const judgePacket = (
   packet: Messages.StartupPacket,
   asked: Asked,
   hasTls: boolean,
@@ -214,7 +214,7 @@ const encodings: ReadonlyArray<string> = ["utf8", "unicode", "sqlascii"]
 
 const normalized = (encoding: string): string => encoding.toLowerCase().replace(/[^a-z0-9]/g, "")
 
-export const judgeStartup = (
+const judgeStartup = (
   message: StartupMessage,
   options: {
     readonly isEncrypted: boolean

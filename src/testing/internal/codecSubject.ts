@@ -45,7 +45,7 @@ export const said = <Out>(codec: Codec.Codec<unknown, Out>, { frames, garbage, l
 // Comparing
 // ---------------------------------------------------------------------------------------------------------------------
 
-export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
   return true

@@ -34,7 +34,7 @@ export type Role = "client" | "server"
 
 export const otherRole = (role: Role): Role => role === "client" ? "server" : "client"
 
-export type Raw = Transport.Transport<Uint8Array, Uint8Array>
+type Raw = Transport.Transport<Uint8Array, Uint8Array>
 
 export type Handshake = Effect.Effect<Transport.Transport.Any, unknown, Socket.Socket | Scope.Scope>
 

@@ -8,7 +8,7 @@ import type * as Codec from "../../Codec.ts"
 import { FrameTooLarge, MalformedFrame } from "../../Codec.ts"
 import { ByteBuffer } from "../../internal/bytes/buffer.ts"
 
-export class CountingBuffer implements Codec.ByteBuffer {
+class CountingBuffer implements Codec.ByteBuffer {
   private readonly inner = new ByteBuffer()
   /** How many bytes the decoder has looked at, as often as it did. */
   examined = 0

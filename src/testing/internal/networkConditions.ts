@@ -57,7 +57,7 @@ export interface Conditions {
 }
 
 /** Numbers from 0 to 1, the same for the same name (Mulberry32 on an FNV-1a hash). */
-export const randomOf = (name: string): () => number => {
+const randomOf = (name: string): () => number => {
   let state = 0x811c9dc5
   for (let i = 0; i < name.length; i++) state = Math.imul(state ^ name.charCodeAt(i), 0x01000193)
   return () => {

@@ -26,7 +26,7 @@ import { type Rules, Wire } from "./wire.ts"
 
 export type Side = "client" | "server"
 
-export interface EndRules {
+interface EndRules {
   readonly halfOpen: boolean
   readonly harshResets: boolean
 }

@@ -19,7 +19,7 @@ export interface Incoming {
   readonly isGone?: (() => boolean) | undefined
 }
 
-export interface Accepting<C> {
+interface Accepting<C> {
   readonly server: SocketServer.SocketServer["Service"]
   /** Hands a connection to the handler, or lets it wait for one. */
   readonly accept: (connection: C) => void

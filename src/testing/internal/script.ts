@@ -54,7 +54,7 @@ export interface Mismatch {
 }
 
 /** What a step waits for, as it is shown, and its bytes where it has to be just these. */
-export interface Wanted {
+interface Wanted {
   readonly shown: string
   readonly secret: boolean
   readonly bytes?: Uint8Array | undefined

@@ -103,7 +103,7 @@ export const indexOf = (bytes: Uint8Array, part: Uint8Array): number => {
   return -1
 }
 
-export interface Leak {
+interface Leak {
   readonly where: string
   readonly at: number
   /** How many characters of it show, and of how many. */

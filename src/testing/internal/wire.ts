@@ -55,7 +55,7 @@ export interface Rules {
 }
 
 /** How a wire tells its ends what has happened. It is told in the middle of things: to look is safe, to act is not. */
-export interface WireEvents {
+interface WireEvents {
   readonly onSegment: (length: number, at: number) => void
   readonly onEnd: (at: number) => void
   /** Losing: what was received is lost. Struck: it was no reset of the sender's. */
