@@ -1,0 +1,170 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import * as TestClock from "effect/testing/TestClock"
+import type * as Body from "../../../src/Body.ts"
+import * as Codec from "../../../src/Codec.ts"
+import * as Multiplex from "../../../src/Multiplex.ts"
+import * as Pipeline from "../../../src/Pipeline.ts"
+import * as Transport from "../../../src/Transport.ts"
+import { text, utf8 } from "../../support/conversation.ts"
+
+const settled = TestClock.adjust("1 millis")
+
+// What every kind of client does the same. Each request is a word behind its id, and so is its answer. --------------------
+
+const write = (id: number, word: string) => `${id} ${word}`
+const read = (line: string) => ({ id: Number.parseInt(line), word: line.slice(line.indexOf(" ") + 1) })
+
+const whole = {
+  head: (word: string) => write(0, word),
+  chunk: (chunk: string) => chunk,
+  end: () => ".",
+  read: (line: string): Body.Part<string, string> => ({ _tag: "Head", head: read(line).word, hasBody: false })
+}
+
+const wholeById = {
+  head: write,
+  chunk: (_id: number, chunk: string) => chunk,
+  end: () => ".",
+  read: (line: string): Multiplex.MessagePart<number, string, string> => ({
+    _tag: "Head",
+    id: read(line).id,
+    head: read(line).word,
+    hasBody: false
+  })
+}
+
+type Call = (word: string) => Effect.Effect<string, Body.ReadError>
+type Client = (transport: Transport.Transport<string, string>) => Effect.Effect<Call, never, Scope.Scope>
+
+const headOf = Effect.map(({ head }: Body.Message<string, string, Body.ReadError>) => head)
+
+const kinds: ReadonlyArray<readonly [name: string, client: Client]> = [
+  [
+    "Pipeline.client",
+    (transport) =>
+      Effect.map(
+        Pipeline.client(transport),
+        ({ call }): Call => (word) => Effect.map(call(write(0, word)), (line) => read(line).word)
+      )
+  ],
+  [
+    "Pipeline.streamingClient",
+    (transport) =>
+      Effect.map(
+        Pipeline.streamingClient({ request: whole, response: whole }, transport),
+        ({ call }): Call => (head) => Effect.scoped(headOf(call({ head, body: undefined })))
+      )
+  ],
+  [
+    "Multiplex.client",
+    (transport) =>
+      Effect.map(
+        Multiplex.client({
+          request: write,
+          fromServer: (line: string) => ({ _tag: "Response", id: read(line).id, body: read(line).word })
+        }, transport),
+        ({ call }): Call => call
+      )
+  ],
+  [
+    "Multiplex.streamingClient",
+    (transport) =>
+      Effect.map(
+        Multiplex.streamingClient({ request: wholeById, response: wholeById }, transport),
+        ({ call }): Call => (head) => Effect.scoped(headOf(call({ head, body: undefined })))
+      )
+  ]
+]
+
+/** A codec that breaks on a word. */
+const words = Codec.map(Codec.lines(), {
+  decode: (line: string) => line,
+  encode: (line: string) => {
+    if (line.endsWith("bad")) throw new Error("no word")
+    return line
+  }
+})
+
+/** A connection whose writes end as the test says. */
+const connected = Effect.gen(function*() {
+  const incoming = yield* Queue.unbounded<string>()
+  const written: Array<string> = []
+  const writes: Array<(how: Effect.Effect<void, Socket.SocketError>) => void> = []
+  const write = (chunks: ReadonlyArray<Uint8Array | string | Socket.CloseEvent>) =>
+    Effect.callback<void, Socket.SocketError>((resume) => {
+      written.push(
+        ...chunks.map((chunk) => typeof chunk === "string" ? chunk : chunk instanceof Uint8Array ? text(chunk) : "")
+      )
+      writes.push(resume)
+    })
+  const socket = Socket.make({
+    reader: Effect.succeed({
+      pull: Effect.map(Queue.take(incoming), (said) => [utf8(said)] as const),
+      upgrade: Socket.SocketUpgradeError.unsupported
+    }),
+    writer: Effect.succeed({ write: (chunk) => write([chunk]), writeAll: (chunks) => write(chunks) })
+  })
+  const transport = yield* Effect.provideService(Transport.framed(words), Socket.Socket, socket)
+  return { transport, say: (said: string) => Queue.offer(incoming, said), written, writes }
+})
+
+const epipe = new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error("EPIPE") }) })
+
+const reasonOf = (exit: Exit.Exit<unknown, Body.ReadError>) =>
+  Option.getOrUndefined(Option.map(Exit.findErrorOption(exit), (error) => error.reason._tag))
+
+describe.each(kinds)("%s", (_name, client) => {
+  it.effect("writes no call after a write that has failed, and every call fails with it", () =>
+    Effect.gen(function*() {
+      const { transport, writes, written } = yield* connected
+      const call = yield* client(transport)
+      const first = yield* Effect.forkChild(call("one"))
+      yield* settled
+      const second = yield* Effect.forkChild(call("two"))
+      yield* settled
+      writes[0](Effect.fail(epipe))
+      yield* settled
+      expect(reasonOf(yield* Fiber.await(first))).toBe("ConnectionFailed")
+      expect(reasonOf(yield* Fiber.await(second))).toBe("ConnectionFailed")
+      expect(written).toEqual(["0 one\n"])
+    }))
+
+  it.effect("writes the calls that have come meanwhile after a write that has succeeded", () =>
+    Effect.gen(function*() {
+      const { say, transport, writes, written } = yield* connected
+      const call = yield* client(transport)
+      const first = yield* Effect.forkChild(call("one"))
+      yield* settled
+      const second = yield* Effect.forkChild(call("two"))
+      yield* settled
+      writes[0](Effect.void)
+      yield* settled
+      expect(written.join("")).toMatch(/^0 one\n[01] two\n$/)
+      yield* say(written.join(""))
+      expect(yield* Fiber.join(first)).toBe("one")
+      expect(yield* Fiber.join(second)).toBe("two")
+    }))
+
+  it.effect("a call that the codec breaks on dies alone, and the others go on", () =>
+    Effect.gen(function*() {
+      const { say, transport, writes, written } = yield* connected
+      const call = yield* client(transport)
+      const first = yield* Effect.forkChild(call("one"))
+      const bad = yield* Effect.forkChild(call("bad"))
+      const last = yield* Effect.forkChild(call("two"))
+      yield* settled
+      writes[0](Effect.void)
+      yield* settled
+      expect(Exit.hasDies(yield* Fiber.await(bad))).toBe(true)
+      yield* say(written.join(""))
+      expect(yield* Fiber.join(first)).toBe("one")
+      expect(yield* Fiber.join(last)).toBe("two")
+    }))
+})
