@@ -87,8 +87,8 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
   private readonly patience: Patience
   /** The bodies of responses that have not ended. */
   private readonly open = new OpenBodies<Chunk2, Failure>()
-  /** The requests whose cancel, or whose body's early end, is still to be said. */
-  private readonly stopping = new Map<Id, "cancel" | "stop">()
+  /** What is still to be said: the cancel of a request, whose body may have ended, or the early end of a body. */
+  private readonly stopping = new Map<Id, "cancel" | "cancel whole" | "stop">()
   private readonly bodies = new BodyTurns<Call<Id, Head, Chunk, Head2, Chunk2, Failure>>(
     () => this.end === undefined && this.writer.size < maxBatch,
     (call) => this.addBody(call)
@@ -175,7 +175,7 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
     call.isSent = true
     outlet?.stop()
     if (this.frames.cancel !== undefined) {
-      this.stopping.set(id, "cancel")
+      this.stopping.set(id, wasSent ? "cancel whole" : "cancel")
       if (this.frames.cancelled === undefined) {
         this.forget(call, id)
         this.leaveLate(id)
@@ -191,10 +191,16 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
   /** Its response is complete. */
   private complete(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>, id: Id): void {
     this.forget(call, id)
+    this.dropCancel(id)
     if (call.isSent) return
     call.isSent = true
     call.outlet?.stop()
     this.stopping.set(id, "stop")
+  }
+
+  /** What is all there on both sides needs no cancel any more. */
+  private dropCancel(id: Id): void {
+    if (this.stopping.get(id) === "cancel whole") this.stopping.delete(id)
   }
 
   private forget(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>, id: Id): void {
@@ -259,7 +265,9 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
 
   private acceptLate(part: Multiplex.MessagePart<Id, Head2, Chunk2, Failure>, frame: In): true {
     if (!this.late.has(part.id)) return this.reject("a part of a response to a request in flight", frame)
-    if (part._tag !== "Chunk" && !(part._tag === "Head" && part.hasBody)) this.late.delete(part.id)
+    if (part._tag === "Chunk" || (part._tag === "Head" && part.hasBody)) return true
+    this.late.delete(part.id)
+    this.dropCancel(part.id)
     return true
   }
 
@@ -304,7 +312,7 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
   private addStops(): void {
     const { cancel, request } = this.frames
     for (const [id, how] of this.stopping) {
-      if (how === "cancel" && cancel !== undefined) this.say(cancel(id))
+      if (how !== "stop" && cancel !== undefined) this.say(cancel(id))
       else this.say(request.abort === undefined ? request.end(id) : request.abort(id, undefined))
     }
     this.stopping.clear()

@@ -168,3 +168,61 @@ describe.each(kinds)("%s", (_name, client) => {
       expect(yield* Fiber.join(last)).toBe("two")
     }))
 })
+
+// Those that can cancel a call. Whether anything answers a cancel makes no difference here. --------------------------------
+
+const cancel = (id: number) => `${id} cancelled`
+
+const byId = (cancelled: true | undefined): ReadonlyArray<readonly [name: string, client: Client]> => [
+  [
+    "Multiplex.client",
+    (transport) =>
+      Effect.map(
+        Multiplex.client({
+          request: write,
+          fromServer: (line: string) => ({ _tag: "Response", id: read(line).id, body: read(line).word }),
+          cancel,
+          cancelled
+        }, transport),
+        ({ call }): Call => call
+      )
+  ],
+  [
+    "Multiplex.streamingClient",
+    (transport) =>
+      Effect.map(
+        Multiplex.streamingClient({ request: wholeById, response: wholeById, cancel, cancelled }, transport),
+        ({ call }): Call => (head) => Effect.scoped(headOf(call({ head, body: undefined })))
+      )
+  ]
+]
+
+describe.each([...byId(true), ...byId(undefined)])("%s, cancelling", (_name, client) => {
+  const cancelling = Effect.fnUntraced(function*(answers: boolean) {
+    const { say, transport, writes, written } = yield* connected
+    const call = yield* client(transport)
+    const first = yield* Effect.forkChild(call("one"))
+    yield* settled
+    writes[0](Effect.void)
+    yield* settled
+    yield* Effect.forkChild(call("two"))
+    yield* settled
+    // Meanwhile the second write waits.
+    yield* Fiber.interrupt(first)
+    if (answers) yield* say("0 one\n")
+    yield* settled
+    writes[1](Effect.void)
+    yield* settled
+    return written
+  })
+
+  it.effect("cancels a call that is given up", () =>
+    Effect.gen(function*() {
+      expect(yield* cancelling(false)).toEqual(["0 one\n", "1 two\n", "0 cancelled\n"])
+    }))
+
+  it.effect("does not cancel what was answered before the cancel could be written", () =>
+    Effect.gen(function*() {
+      expect(yield* cancelling(true)).toEqual(["0 one\n", "1 two\n"])
+    }))
+})
