@@ -13,6 +13,7 @@ import * as Scope from "effect/Scope"
 import type * as Body from "../../Body.ts"
 import { closedHere } from "../connection/inbox.ts"
 import type { TransportImpl } from "../connection/transport.ts"
+import { maxBatch } from "./batchWriter.ts"
 import {
   abortOf,
   type Bounds,
@@ -30,9 +31,6 @@ import { CallsById } from "./callsById.ts"
 import { failureOf } from "./exits.ts"
 import type * as Multiplex from "./multiplexFrames.ts"
 import { OpenBodies } from "./openBodies.ts"
-
-/** How many frames go into one write at most, behind those that a body has begun with. */
-const maxBatch = 1024
 
 type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 

@@ -15,11 +15,8 @@ import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import type { Reader } from "../connection/connection.ts"
 import { errorOf } from "../connection/inbox.ts"
 import type { TransportImpl } from "../connection/transport.ts"
-import { BatchWriter } from "./batchWriter.ts"
+import { BatchWriter, maxBatch } from "./batchWriter.ts"
 import { areFrames, failureOf } from "./exits.ts"
-
-/** How many frames go into one write at most, however many answers and bodies are ready at once. */
-export const maxBatch = 1024
 
 /** A request whose handler runs. */
 export interface Running<A, E> {

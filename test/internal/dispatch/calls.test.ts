@@ -3,16 +3,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
 import type * as Body from "../../../src/Body.ts"
 import * as Codec from "../../../src/Codec.ts"
 import * as Multiplex from "../../../src/Multiplex.ts"
 import * as Pipeline from "../../../src/Pipeline.ts"
-import * as Transport from "../../../src/Transport.ts"
-import { text, utf8 } from "../../support/conversation.ts"
+import type * as Transport from "../../../src/Transport.ts"
+import { connectedWith, epipe } from "../../support/heldWrites.ts"
 
 const settled = TestClock.adjust("1 millis")
 
@@ -92,38 +90,13 @@ const words = Codec.map(Codec.lines(), {
   }
 })
 
-/** A connection whose writes end as the test says. */
-const connected = Effect.gen(function*() {
-  const incoming = yield* Queue.unbounded<string>()
-  const written: Array<string> = []
-  const writes: Array<(how: Effect.Effect<void, Socket.SocketError>) => void> = []
-  const write = (chunks: ReadonlyArray<Uint8Array | string | Socket.CloseEvent>) =>
-    Effect.callback<void, Socket.SocketError>((resume) => {
-      written.push(
-        ...chunks.map((chunk) => typeof chunk === "string" ? chunk : chunk instanceof Uint8Array ? text(chunk) : "")
-      )
-      writes.push(resume)
-    })
-  const socket = Socket.make({
-    reader: Effect.succeed({
-      pull: Effect.map(Queue.take(incoming), (said) => [utf8(said)] as const),
-      upgrade: Socket.SocketUpgradeError.unsupported
-    }),
-    writer: Effect.succeed({ write: (chunk) => write([chunk]), writeAll: (chunks) => write(chunks) })
-  })
-  const transport = yield* Effect.provideService(Transport.framed(words), Socket.Socket, socket)
-  return { transport, say: (said: string) => Queue.offer(incoming, said), written, writes }
-})
-
-const epipe = new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error("EPIPE") }) })
-
 const reasonOf = (exit: Exit.Exit<unknown, Body.ReadError>) =>
   Option.getOrUndefined(Option.map(Exit.findErrorOption(exit), (error) => error.reason._tag))
 
 describe.each(kinds)("%s", (_name, client) => {
   it.effect("writes no call after a write that has failed, and every call fails with it", () =>
     Effect.gen(function*() {
-      const { transport, writes, written } = yield* connected
+      const { transport, writes, written } = yield* connectedWith(words)
       const call = yield* client(transport)
       const first = yield* Effect.forkChild(call("one"))
       yield* settled
@@ -138,7 +111,7 @@ describe.each(kinds)("%s", (_name, client) => {
 
   it.effect("writes the calls that have come meanwhile after a write that has succeeded", () =>
     Effect.gen(function*() {
-      const { say, transport, writes, written } = yield* connected
+      const { say, transport, writes, written } = yield* connectedWith(words)
       const call = yield* client(transport)
       const first = yield* Effect.forkChild(call("one"))
       yield* settled
@@ -154,7 +127,7 @@ describe.each(kinds)("%s", (_name, client) => {
 
   it.effect("a call that the codec breaks on dies alone, and the others go on", () =>
     Effect.gen(function*() {
-      const { say, transport, writes, written } = yield* connected
+      const { say, transport, writes, written } = yield* connectedWith(words)
       const call = yield* client(transport)
       const first = yield* Effect.forkChild(call("one"))
       const bad = yield* Effect.forkChild(call("bad"))
@@ -199,7 +172,7 @@ const byId = (cancelled: true | undefined): ReadonlyArray<readonly [name: string
 
 describe.each([...byId(true), ...byId(undefined)])("%s, cancelling", (_name, client) => {
   const cancelling = Effect.fnUntraced(function*(answers: boolean) {
-    const { say, transport, writes, written } = yield* connected
+    const { say, transport, writes, written } = yield* connectedWith(words)
     const call = yield* client(transport)
     const first = yield* Effect.forkChild(call("one"))
     yield* settled
