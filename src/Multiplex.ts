@@ -8,13 +8,12 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type * as Body from "./Body.ts"
-import { closedHere } from "./internal/connection/inbox.ts"
 import { implOf } from "./internal/connection/transport.ts"
 import { boundsOf } from "./internal/dispatch/body.ts"
-import { Calls } from "./internal/dispatch/multiplexClient.ts"
+import { open } from "./internal/dispatch/calls.ts"
+import { MultiplexCalls } from "./internal/dispatch/multiplexClient.ts"
 import type {
   ClientFrames,
   FromClient,
@@ -29,7 +28,7 @@ import type {
   StreamingServerFrames
 } from "./internal/dispatch/multiplexFrames.ts"
 import { type Frames as FramesOfServing, MultiplexServing } from "./internal/dispatch/multiplexServer.ts"
-import { StreamingCalls } from "./internal/dispatch/multiplexStreamingClient.ts"
+import { MultiplexStreamingCalls } from "./internal/dispatch/multiplexStreamingClient.ts"
 import {
   type Frames as FramesOfStreaming,
   MultiplexStreamingServing
@@ -341,7 +340,7 @@ export const client = Effect.fnUntraced(function*<
   transport: Transport.Transport<In, Out>,
   options?: { readonly maxInFlight?: number | undefined }
 ): Effect.fn.Return<Client<Request, Response, Failure>, never, Scope.Scope> {
-  const calls = new Calls(
+  const calls = new MultiplexCalls(
     implOf(transport),
     frames,
     // It may be left out only where an id may be a number, which the compiler does not see while Id is open.
@@ -349,7 +348,7 @@ export const client = Effect.fnUntraced(function*<
     Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
     yield* Effect.context<never>()
   )
-  yield* Effect.addFinalizer(() => Effect.sync(() => calls.finish(Exit.fail(closedHere))))
+  yield* open(calls)
   return { call: calls.call, awaitEnd: calls.awaitEnd }
 })
 
@@ -641,7 +640,7 @@ export const streamingClient = Effect.fnUntraced(function*<
   never,
   Scope.Scope
 > {
-  const calls = new StreamingCalls(
+  const calls = new MultiplexStreamingCalls(
     implOf(transport),
     frames,
     // As with `client`.
@@ -650,6 +649,6 @@ export const streamingClient = Effect.fnUntraced(function*<
     boundsOf(options),
     yield* Effect.context<never>()
   )
-  yield* Effect.addFinalizer(() => calls.close)
+  yield* open(calls)
   return { call: calls.call, awaitEnd: calls.awaitEnd }
 })

@@ -9,10 +9,10 @@ import * as Exit from "effect/Exit"
 import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Body from "./Body.ts"
-import { closedHere } from "./internal/connection/inbox.ts"
 import { implOf } from "./internal/connection/transport.ts"
 import { boundsOf } from "./internal/dispatch/body.ts"
-import { Calls, readWith } from "./internal/dispatch/pipelineClient.ts"
+import { open } from "./internal/dispatch/calls.ts"
+import { PipelineCalls, readWith } from "./internal/dispatch/pipelineClient.ts"
 import type {
   MessageAbort,
   MessageReader,
@@ -21,7 +21,7 @@ import type {
   StreamingServerFrames
 } from "./internal/dispatch/pipelineFrames.ts"
 import { PipelineServing } from "./internal/dispatch/pipelineServer.ts"
-import { StreamingCalls } from "./internal/dispatch/pipelineStreamingClient.ts"
+import { PipelineStreamingCalls } from "./internal/dispatch/pipelineStreamingClient.ts"
 import {
   type Frames as FramesOfServing,
   PipelineStreamingServing
@@ -210,13 +210,13 @@ export const client: MakeClient = Effect.fnUntraced(function*<In, Out, Response,
     readonly response?: ((frame: In) => Result.Result<Response, Failure>) | undefined
   }
 ): Effect.fn.Return<Client<Out, In | Response, Failure>, never, Scope.Scope> {
-  const calls = new Calls<In, Out, In | Response, Failure>(
+  const calls = new PipelineCalls<In, Out, In | Response, Failure>(
     implOf(transport),
-    Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
     options?.response === undefined ? Exit.succeed : readWith(options.response),
+    Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
     yield* Effect.context<never>()
   )
-  yield* Effect.addFinalizer(() => Effect.sync(() => calls.finish(Exit.fail(closedHere))))
+  yield* open(calls)
   return { call: calls.call, awaitEnd: calls.awaitEnd }
 }) as MakeClient // without `response` every frame is one, which only the overloads can say
 
@@ -534,13 +534,13 @@ export const streamingClient = Effect.fnUntraced(function*<
   never,
   Scope.Scope
 > {
-  const calls = new StreamingCalls(
+  const calls = new PipelineStreamingCalls(
     implOf(transport),
     frames,
     Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
     boundsOf(options),
     yield* Effect.context<never>()
   )
-  yield* Effect.addFinalizer(() => calls.close())
+  yield* open(calls)
   return { call: (request) => calls.call(request), awaitEnd: calls.awaitEnd }
 })

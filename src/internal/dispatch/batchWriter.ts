@@ -10,6 +10,9 @@ import type { TransportError } from "../../TransportError.ts"
 import { ByteWriter } from "../bytes/writer.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 
+/** How many frames go into one write at most, however many are ready at once, behind those that a body has begun with. */
+export const maxBatch = 1024
+
 type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 
 // What a batch is written to is needed from its first frame to its write, and nearly every connection is between two.

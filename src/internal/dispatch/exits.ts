@@ -1,11 +1,13 @@
 /**
- * What is an Exit, and what is not, asked on hot paths: `Exit.isExit` looks for a property in values of every shape, which
+ * What an Exit comes to. What is one, and what is not, is asked on hot paths: `Exit.isExit` looks for a property in values of every shape, which
  * costs several times as much as one place that sees few shapes.
  *
  * @internal
  */
+import * as Cause from "effect/Cause"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type { TransportError } from "../../TransportError.ts"
 
 /** Whether an Effect is its own result. */
@@ -16,3 +18,7 @@ export const isReady = <A, E>(effect: Effect.Effect<A, E, unknown>): effect is E
 export const areFrames = <In>(
   taken: ReadonlyArray<In> | Exit.Exit<never, TransportError>
 ): taken is ReadonlyArray<In> => Array.isArray(taken)
+
+/** The failure of whoever has no defect. */
+export const failureOf = <E>(cause: Cause.Cause<E>): Option.Option<E> =>
+  Cause.hasDies(cause) ? Option.none() : Cause.findErrorOption(cause)

@@ -4,32 +4,34 @@
  * @internal
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type * as Body from "../../Body.ts"
-import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
-import type { Reader } from "../connection/connection.ts"
 import { closedHere } from "../connection/inbox.ts"
 import type { TransportImpl } from "../connection/transport.ts"
-import { BatchWriter } from "./batchWriter.ts"
-import { abortedByPeer, type Bounds, chunksPerTurn, Inlet, isReadError, Outlet, Patience, stalled } from "./body.ts"
-import { areFrames } from "./exits.ts"
+import { maxBatch } from "./batchWriter.ts"
+import {
+  abortOf,
+  type Bounds,
+  chunksPerTurn,
+  Inlet,
+  isReadError,
+  Outlet,
+  type Patience,
+  patienceOf,
+  stalled
+} from "./body.ts"
+import { BodyTurns } from "./bodyTurns.ts"
+import type { Ended } from "./calls.ts"
+import { CallsById } from "./callsById.ts"
+import { failureOf } from "./exits.ts"
 import type * as Multiplex from "./multiplexFrames.ts"
+import { OpenBodies } from "./openBodies.ts"
 
-/** How many cancelled requests that nobody has to answer are remembered, so that a late part is known as one. */
-const maxLate = 4096
-
-/** How many frames go into one write at most, behind those that a body has begun with. */
-const maxBatch = 1024
-
-type Ended = Exit.Exit<never, TransportError>
 type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 
 /** A request whose services are there already. */
@@ -58,8 +60,7 @@ interface Call<Id, Head, Chunk, Head2, Chunk2, Failure> {
 }
 
 /**
- * It runs on the connection's own events; a call costs no fiber but for the body of its request. A call goes through these
- * states:
+ * A call goes through these states:
  *
  * | state | kept in | its place | given up: interrupted, out of scope, or its response not read on | a part of its response |
  * |---|---|---|---|---|
@@ -76,36 +77,25 @@ interface Call<Id, Head, Chunk, Head2, Chunk2, Failure> {
  * At most one frame is held, a chunk for which its body has no room, and nothing is read behind it. It waits for its reader
  * for `bodyTimeout` at most.
  */
-export class StreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure> {
-  private readonly impl: TransportImpl<In, Out>
+export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure>
+  extends CallsById<In, Out, Id, Call<Id, Head, Chunk, Head2, Chunk2, Failure>>
+{
   private readonly frames: Multiplex.StreamingClientFrames<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure>
-  private readonly nextId: (last: Id | undefined) => Id
-  private readonly maxInFlight: number
   private readonly bounds: Bounds
-  private readonly dispatcher: Scheduler.SchedulerDispatcher
-  private readonly writer: BatchWriter<Out>
   private readonly patience: Patience
-  private readonly reader: Reader
-  private readonly waiting = new Set<Call<Id, Head, Chunk, Head2, Chunk2, Failure>>()
-  private readonly inFlight = new Map<Id, Call<Id, Head, Chunk, Head2, Chunk2, Failure>>()
-  private readonly late = new Set<Id>()
   /** The bodies of responses that have not ended. */
-  private readonly open = new Set<Inlet<Chunk2, Failure>>()
-  /** The requests whose cancel, or whose body's early end, is still to be said. */
-  private readonly stopping = new Map<Id, "cancel" | "stop">()
-  /** Whose body has something to send, in the order of their turns. */
-  private readonly queue: Array<Call<Id, Head, Chunk, Head2, Chunk2, Failure>> = []
+  private readonly open = new OpenBodies<Chunk2, Failure>()
+  /** What is still to be said: the cancel of a request, whose body may have ended, or the early end of a body. */
+  private readonly stopping = new Map<Id, "cancel" | "cancel whole" | "stop">()
+  private readonly bodies = new BodyTurns<Call<Id, Head, Chunk, Head2, Chunk2, Failure>>(
+    () => this.end === undefined && this.writer.size < maxBatch,
+    (call) => this.addBody(call)
+  )
   /** Whose request has a body that has not ended, be it given up. */
   private readonly sending = new Set<Outlet<Chunk, Failure | Body.ReadError, never>>()
-  private held: { readonly frame: In; readonly part: Multiplex.MessagePart<Id, Head2, Chunk2, Failure> } | undefined =
-    undefined
-  private readonly ended = Deferred.makeUnsafe<never, TransportError>()
-  private end: Ended | undefined = undefined
-  private lastId: Id | undefined = undefined
-  private sendsSoon = false
+  /** What was read of the frame that waits. */
+  private held: Multiplex.MessagePart<Id, Head2, Chunk2, Failure> | undefined = undefined
   private sendsLater = false
-  private isSending = false
-  private isReceiving = false
 
   constructor(
     impl: TransportImpl<In, Out>,
@@ -115,23 +105,10 @@ export class StreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure> {
     bounds: Bounds,
     context: Context.Context<never>
   ) {
-    const fork = Effect.runForkWith(context)
-    this.impl = impl
+    super(impl, context, maxInFlight, nextId)
     this.frames = frames
-    this.nextId = nextId
-    this.maxInFlight = maxInFlight
     this.bounds = bounds
-    this.dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
-    this.writer = new BatchWriter(impl, fork, () => this.send())
-    this.patience = new Patience(
-      Context.get(context, Clock.Clock),
-      fork,
-      bounds.bodyTimeout,
-      () => this.outOfPatience()
-    )
-    this.reader = impl.connection.reader(() => this.receive())
-    this.reader.resume()
-    this.receive()
+    this.patience = patienceOf(context, bounds, () => this.outOfPatience())
   }
 
   readonly call = <R>(
@@ -154,8 +131,7 @@ export class StreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure> {
           inlet: undefined,
           isAbandoned: false
         }
-        this.waiting.add(call)
-        this.sendSoon()
+        this.enqueue(call)
       })
       const giveUp = Effect.suspend(() => call === undefined ? Effect.void : this.abandon(call))
       return Effect.uninterruptibleMask((restore) =>
@@ -166,34 +142,17 @@ export class StreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure> {
       )
     })
 
-  readonly awaitEnd: Effect.Effect<never, TransportError> = Deferred.await(this.ended)
-
-  /** Ends the use of the connection, and waits for the bodies that were being sent. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    this.finish(Exit.fail(closedHere))
+  protected override get bodiesStopped(): Effect.Effect<void> {
     return Effect.forEach(this.sending, (outlet) => outlet.stopped, { concurrency: "unbounded", discard: true })
-  })
+  }
 
-  /** The first end counts. */
-  private finish(end: Ended): void {
-    if (this.end !== undefined) return
-    this.end = end
-    this.reader.stop()
-    this.writer.stop()
+  protected override stopped(end: Ended): void {
+    super.stopped(end)
     this.patience.stop()
-    const calls = [...this.inFlight.values(), ...this.waiting]
-    this.inFlight.clear()
-    this.waiting.clear()
-    this.late.clear()
     this.stopping.clear()
-    this.queue.length = 0
-    for (const inlet of this.open) inlet.end(end)
-    this.open.clear()
-    for (const call of calls) {
-      call.outlet?.stop()
-      if (!call.isAnswered) call.settle(end)
-    }
-    Deferred.doneUnsafe(this.ended, end)
+    this.bodies.clear()
+    this.open.end(end)
+    for (const outlet of this.sending) outlet.stop()
   }
 
   // Giving up ------------------------------------------------------------------------------------------------------------
@@ -214,14 +173,10 @@ export class StreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure> {
     call.isSent = true
     outlet?.stop()
     if (this.frames.cancel !== undefined) {
-      this.stopping.set(id, "cancel")
+      this.stopping.set(id, wasSent ? "cancel whole" : "cancel")
       if (this.frames.cancelled === undefined) {
         this.forget(call, id)
-        this.late.add(id)
-        if (this.late.size > maxLate) {
-          const [oldest] = this.late
-          this.late.delete(oldest)
-        }
+        this.leaveLate(id)
       }
     } else if (!wasSent) {
       // An end would pass what was sent off as all of it.
@@ -234,10 +189,16 @@ export class StreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure> {
   /** Its response is complete. */
   private complete(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>, id: Id): void {
     this.forget(call, id)
+    this.dropCancel(id)
     if (call.isSent) return
     call.isSent = true
     call.outlet?.stop()
     this.stopping.set(id, "stop")
+  }
+
+  /** What is all there on both sides needs no cancel any more. */
+  private dropCancel(id: Id): void {
+    if (this.stopping.get(id) === "cancel whole") this.stopping.delete(id)
   }
 
   private forget(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>, id: Id): void {
@@ -247,83 +208,43 @@ export class StreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure> {
 
   // What comes in --------------------------------------------------------------------------------------------------------
 
-  private receive(): void {
-    // Whoever is settled may take from a body, and there is room then.
-    if (this.isReceiving) return
-    this.isReceiving = true
-    try {
-      this.takeAll()
-    } catch (defect) {
-      this.finish(Exit.die(defect))
-    }
-    this.isReceiving = false
-    if (this.end !== undefined) return
-    if (this.held === undefined) {
-      this.patience.end()
-      this.reader.resume()
-    } else {
-      this.patience.begin()
-      this.reader.pause()
-    }
-    this.sendSoon()
+  protected override settled(): void {
+    if (this.isHeldUp) this.patience.begin()
+    else this.patience.end()
   }
 
-  private takeAll(): void {
-    while (this.end === undefined) {
-      const { held } = this
-      if (held !== undefined) {
-        this.held = undefined
-        this.accept(held.part, held.frame)
-        if (this.held !== undefined) return this.noticeEnd()
-        this.patience.end()
-        continue
-      }
-      const frames = this.impl.takeAll(this.room)
-      if (!areFrames(frames)) return this.finish(frames)
-      if (frames.length === 0) return
-      for (const frame of frames) {
-        if (this.end !== undefined) return
-        const part = this.frames.response.read(frame)
-        if (part === undefined) return this.reject("a part of a response", frame)
-        this.accept(part, frame)
-      }
-    }
+  protected override get room(): number {
+    return this.open.room(this.bounds.bodyBuffer)
   }
 
-  /** How many frames may be taken so that only the last one may have to be held. */
-  private get room(): number {
-    let room = this.bounds.bodyBuffer
-    for (const inlet of this.open) room = Math.min(room, inlet.room)
-    return room + 1
+  protected accept(frame: In): boolean {
+    const { held } = this
+    const part = held ?? this.frames.response.read(frame)
+    if (part === undefined) return this.reject("a part of a response", frame)
+    const accepted = this.acceptPart(part, frame)
+    this.held = accepted ? undefined : part
+    // What waits next has all the time again.
+    if (held !== undefined && accepted) this.patience.end()
+    return accepted
   }
 
-  // Who holds a frame reads nothing, and would not see that nothing more comes.
-  private noticeEnd(): void {
-    const { end } = this.impl.connection.inbox
-    if (end !== undefined && end.reason._tag !== "ConnectionClosed") this.finish(Exit.fail(end))
-  }
-
-  private accept(part: Multiplex.MessagePart<Id, Head2, Chunk2, Failure>, frame: In): void {
+  private acceptPart(part: Multiplex.MessagePart<Id, Head2, Chunk2, Failure>, frame: In): boolean {
     const { id } = part
     const call = this.inFlight.get(id)
     if (call === undefined) return this.acceptLate(part, frame)
     if (part._tag === "Head") {
       if (call.isAnswered) return this.reject("one head of a response", frame)
-      return this.acceptHead(call, id, part.head, part.hasBody)
+      this.acceptHead(call, id, part.head, part.hasBody)
+      return true
     }
     if (!call.isAnswered) {
       if (part._tag !== "Abort") return this.reject("the head of a response", frame)
       this.complete(call, id)
-      return call.settle(part.error === undefined ? abortedByPeer : Exit.fail(part.error))
+      call.settle(abortOf(part))
+      return true
     }
-    if (part._tag === "Chunk") {
-      if (call.inlet === undefined || call.inlet.room > 0) call.inlet?.push(part.chunk)
-      else this.held = { frame, part }
-      return
-    }
-    this.complete(call, id)
-    if (part._tag === "End") call.inlet?.end()
-    else call.inlet?.end(part.error === undefined ? abortedByPeer : Exit.fail(part.error))
+    if (part._tag !== "Chunk") this.complete(call, id)
+    return call.inlet === undefined || call.inlet.accept(part)
   }
 
   private acceptHead(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>, id: Id, head: Head2, hasBody: boolean): void {
@@ -340,20 +261,17 @@ export class StreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure> {
     call.settle(Exit.succeed({ head, body: inlet.stream }))
   }
 
-  private acceptLate(part: Multiplex.MessagePart<Id, Head2, Chunk2, Failure>, frame: In): void {
+  private acceptLate(part: Multiplex.MessagePart<Id, Head2, Chunk2, Failure>, frame: In): true {
     if (!this.late.has(part.id)) return this.reject("a part of a response to a request in flight", frame)
-    if (part._tag === "Chunk" || (part._tag === "Head" && part.hasBody)) return
+    if (part._tag === "Chunk" || (part._tag === "Head" && part.hasBody)) return true
     this.late.delete(part.id)
-  }
-
-  private reject(expected: string, frame: In): void {
-    const reason = new UnexpectedFrame({ expected, excerpt: this.impl.show(frame) })
-    this.finish(Exit.fail(new TransportError({ reason })))
+    this.dropCancel(part.id)
+    return true
   }
 
   /** What is held has held the connection up for `bodyTimeout`. */
   private outOfPatience(): void {
-    const call = this.held === undefined ? undefined : this.inFlight.get(this.held.part.id)
+    const call = this.held === undefined ? undefined : this.inFlight.get(this.held.id)
     if (call === undefined) return
     call.inlet?.stall(stalled(this.bounds.bodyTimeout))
     this.giveUp(call)
@@ -362,15 +280,8 @@ export class StreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure> {
 
   // What goes out --------------------------------------------------------------------------------------------------------
 
-  /** Not at once: what is called in the same turn travels in one write. */
-  private sendSoon(): void {
-    if (this.sendsSoon || this.end !== undefined) return
-    if (this.stopping.size === 0 && (this.waiting.size === 0 || this.inFlight.size >= this.maxInFlight)) return
-    this.sendsSoon = true
-    queueMicrotask(() => {
-      this.sendsSoon = false
-      this.send()
-    })
+  protected override get mayBegin(): boolean {
+    return this.stopping.size > 0 || super.mayBegin
   }
 
   /** When everything else that is due now has happened: bodies that have always more to send leave room for it. */
@@ -383,76 +294,35 @@ export class StreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure> {
     }, 0)
   }
 
-  private send(): void {
-    if (this.end !== undefined || this.writer.isWaiting || this.isSending) return
-    this.isSending = true
-    try {
-      this.addStops()
-      this.addRequests()
-      this.addBodies()
-      this.writer.write()
-    } catch (defect) {
-      this.finish(Exit.die(defect))
-    }
-    this.isSending = false
-    if (this.writer.failure !== undefined) return this.finish(this.writer.failure)
-    // Each body has had its turn.
-    if (this.queue.length > 0 && !this.writer.isWaiting) this.sendLater()
-    // A body that has failed may have left something to say.
-    this.sendSoon()
+  protected override add(): void {
+    this.addStops()
+    super.add()
+    this.bodies.give()
   }
 
-  /** Adds a frame that has no call to fail, where it cannot be encoded. */
-  private add(frame: Out): void {
-    const unencodable = this.writer.add(frame)
-    if (unencodable !== undefined) this.finish(Exit.fail(unencodable))
+  protected override sent(): void {
+    // Each body has had its turn.
+    if (!this.bodies.isEmpty && !this.writer.isWaiting) this.sendLater()
+    // A body that has failed may have left something to say.
+    this.sendSoon()
   }
 
   private addStops(): void {
     const { cancel, request } = this.frames
     for (const [id, how] of this.stopping) {
-      if (how === "cancel" && cancel !== undefined) this.add(cancel(id))
-      else this.add(request.abort === undefined ? request.end(id) : request.abort(id, undefined))
+      if (how !== "stop" && cancel !== undefined) this.say(cancel(id))
+      else this.say(request.abort === undefined ? request.end(id) : request.abort(id, undefined))
     }
     this.stopping.clear()
   }
 
-  private addRequests(): void {
-    for (const call of this.waiting) {
-      if (this.inFlight.size >= this.maxInFlight) return
-      const id = this.freeId()
-      const unsendable = this.addHead(id, call.request)
-      this.waiting.delete(call)
-      if (unsendable === undefined) {
-        this.lastId = call.id = id
-        this.inFlight.set(id, call)
-        if (call.request.body !== undefined) this.startBody(call, call.request.body)
-      } else {
-        // Later, so that whoever calls again and again with the same request leaves room for others.
-        this.dispatcher.scheduleTask(() => call.settle(unsendable), 0)
-      }
-    }
+  protected requestOf({ request }: Call<Id, Head, Chunk, Head2, Chunk2, Failure>): Out {
+    return this.frames.request.head(this.freeId, request.head, request.body !== undefined)
   }
 
-  private addHead(id: Id, request: Request<Head, Chunk, Failure>): Ended | undefined {
-    let frame: Out
-    try {
-      frame = this.frames.request.head(id, request.head, request.body !== undefined)
-    } catch (defect) {
-      return Exit.die(defect)
-    }
-    const unencodable = this.writer.add(frame)
-    return unencodable && Exit.fail(unencodable)
-  }
-
-  private freeId(): Id {
-    let id = this.lastId
-    // One more than are taken: among so many different ones a free one is found.
-    for (let tries = this.inFlight.size + this.late.size; tries >= 0; tries--) {
-      id = this.nextId(id)
-      if (!this.inFlight.has(id) && !this.late.has(id)) return id
-    }
-    throw new Error("the nextId of a multiplexed protocol must come to more ids than are taken")
+  protected override begun(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>): void {
+    super.begun(call)
+    if (call.request.body !== undefined) this.startBody(call, call.request.body)
   }
 
   // The bodies of requests -----------------------------------------------------------------------------------------------
@@ -472,42 +342,29 @@ export class StreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure> {
   ): void {
     if (outlet.exit !== undefined) this.sending.delete(outlet)
     // Nobody hears it any more.
-    if (call.isSent || call.isQueued || this.end !== undefined) return
-    call.isQueued = true
-    this.queue.push(call)
-    if (this.isSending) return
+    if (call.isSent || this.end !== undefined || !this.bodies.add(call) || this.isSending) return
     // Others may have something to send now, too.
     if (this.inFlight.size > 1) this.sendLater()
     else this.send()
   }
 
-  /** A turn for each body that waits for one. */
-  private addBodies(): void {
-    for (let turns = this.queue.length; turns > 0 && this.writer.size < maxBatch; turns--) {
-      const call = this.queue.shift()
-      if (this.end !== undefined || call?.id === undefined || call.outlet === undefined) return
-      // It stays in the queue for as long as it has its turn, so that its own news does not bring it there again.
-      if (!call.isSent) this.addBody(call, call.id, call.outlet)
-      call.isQueued = !call.isSent && call.outlet.hasChunks
-      if (call.isQueued) this.queue.push(call)
-    }
-  }
-
-  private addBody(
-    call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>,
-    id: Id,
-    outlet: Outlet<Chunk, Failure | Body.ReadError, never>
-  ): void {
+  /** Adds what is next of a body. False where that was the end of it. */
+  private addBody(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>): boolean {
+    const { id, outlet } = call
     const { request } = this.frames
+    if (id === undefined || outlet === undefined || call.isSent) return false
     if (outlet.hasChunks) {
       const chunks = outlet.take(chunksPerTurn)
       const unencodable = this.writer.addAll(chunks.map((chunk) => request.chunk(id, chunk)))
-      if (unencodable !== undefined) return this.bodyFailed(call, id, Cause.fail(unencodable))
+      if (unencodable !== undefined) this.bodyFailed(call, id, Cause.fail(unencodable))
     }
-    if (outlet.exit === undefined) return
-    if (Exit.isFailure(outlet.exit)) return this.bodyFailed(call, id, outlet.exit.cause)
-    call.isSent = true
-    this.add(request.end(id))
+    if (call.isSent || outlet.exit === undefined) return !call.isSent
+    if (Exit.isFailure(outlet.exit)) this.bodyFailed(call, id, outlet.exit.cause)
+    else {
+      call.isSent = true
+      this.say(request.end(id))
+    }
+    return false
   }
 
   /**
@@ -519,10 +376,10 @@ export class StreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure> {
     cause: Cause.Cause<Failure | Body.ReadError>
   ): void {
     const { abort } = this.frames.request
-    const error = Cause.hasDies(cause) ? undefined : Option.getOrUndefined(Cause.findErrorOption(cause))
-    if (abort !== undefined && error !== undefined && !isReadError(error)) {
+    const error = failureOf(cause)
+    if (abort !== undefined && Option.isSome(error) && !isReadError(error.value)) {
       call.isSent = true
-      return this.add(abort(id, error))
+      return this.say(abort(id, error.value))
     }
     if (call.isAnswered) call.inlet?.stall(Exit.failCause(cause))
     else call.settle(Exit.failCause(cause))

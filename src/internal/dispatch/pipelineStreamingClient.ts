@@ -4,24 +4,29 @@
  * @internal
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type * as Body from "../../Body.ts"
-import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
-import type { Reader } from "../connection/connection.ts"
 import { closedHere } from "../connection/inbox.ts"
 import type { TransportImpl } from "../connection/transport.ts"
-import { BatchWriter } from "./batchWriter.ts"
-import { abortedByPeer, type Bounds, chunksPerTurn, Inlet, isReadError, Outlet, Patience, stalled } from "./body.ts"
+import {
+  abortOf,
+  type Bounds,
+  chunksPerTurn,
+  Inlet,
+  isReadError,
+  Outlet,
+  type Patience,
+  patienceOf,
+  stalled
+} from "./body.ts"
+import { Calls, type Ended } from "./calls.ts"
+import { failureOf } from "./exits.ts"
+import { InOrder } from "./inOrder.ts"
 import type * as Pipeline from "./pipelineFrames.ts"
-
-type Ended = Exit.Exit<never, TransportError>
 
 /** What a call comes to. */
 type Answer<Response, Chunk, Failure> = Exit.Exit<
@@ -46,6 +51,8 @@ class Call<Request, RequestChunk, Response, ResponseChunk, Failure> {
   isAbandoned = false
   /** Whether there is nothing left to do for it. */
   isOver = false
+  /** The call that was sent after it. */
+  next: Call<Request, RequestChunk, Response, ResponseChunk, Failure> | undefined = undefined
   settle: (answer: Answer<Response, ResponseChunk, Failure>) => void = () => {}
 
   constructor(head: Request, outlet: Sent<RequestChunk, Failure | Body.ReadError> | undefined, start: () => void) {
@@ -56,7 +63,7 @@ class Call<Request, RequestChunk, Response, ResponseChunk, Failure> {
 }
 
 /**
- * It runs on the connection's own events; a call without a body costs no fiber. A call goes through these states:
+ * A call goes through these states:
  *
  * | state | kept in | given up by its caller | its response |
  * |---|---|---|---|
@@ -68,8 +75,9 @@ class Call<Request, RequestChunk, Response, ResponseChunk, Failure> {
  * A head without a body is a complete response. Of one with a body, the chunks come in as in the server: those that wait
  * stop the reading of the connection, for `bodyTimeout` at most.
  */
-export class StreamingCalls<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure> {
-  private readonly impl: TransportImpl<In, Out>
+export class PipelineStreamingCalls<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure>
+  extends Calls<In, Out, Call<Request, RequestChunk, Response, ResponseChunk, Failure>>
+{
   private readonly frames: Pipeline.StreamingClientFrames<
     In,
     Out,
@@ -79,27 +87,16 @@ export class StreamingCalls<In, Out, Request, RequestChunk, Response, ResponseCh
     ResponseChunk,
     Failure
   >
-  private readonly maxInFlight: number
   private readonly bounds: Bounds
-  private readonly dispatcher: Scheduler.SchedulerDispatcher
-  private readonly writer: BatchWriter<Out>
   private readonly patience: Patience
-  private readonly waiting = new Set<Call<Request, RequestChunk, Response, ResponseChunk, Failure>>()
   /** In the order of the requests. */
-  private readonly unanswered: Array<Call<Request, RequestChunk, Response, ResponseChunk, Failure>> = []
+  private readonly unanswered = new InOrder<Call<Request, RequestChunk, Response, ResponseChunk, Failure>>()
   /** The last one of them, while its body is sent. */
   private sending: Call<Request, RequestChunk, Response, ResponseChunk, Failure> | undefined = undefined
   /** The body of the response to the first one. */
   private receiving: Inlet<ResponseChunk, Failure> | undefined = undefined
-  /** Frames that were taken together; from `next` on they wait. */
-  private taken: ReadonlyArray<In> = []
-  private next = 0
-  private readonly reader: Reader
-  private readonly ended = Deferred.makeUnsafe<never, TransportError>()
-  private end: Ended | undefined = undefined
-  private sendsSoon = false
-  private isReceiving = false
-  private hasNews = false
+  /** What was read of the frame that waits. */
+  private held: Body.Part<Response, ResponseChunk, Failure> | undefined = undefined
 
   constructor(
     impl: TransportImpl<In, Out>,
@@ -108,16 +105,10 @@ export class StreamingCalls<In, Out, Request, RequestChunk, Response, ResponseCh
     bounds: Bounds,
     context: Context.Context<never>
   ) {
-    const fork = Effect.runForkWith(context)
-    this.impl = impl
+    super(impl, context, maxInFlight)
     this.frames = frames
-    this.maxInFlight = maxInFlight
     this.bounds = bounds
-    this.dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
-    this.writer = new BatchWriter(impl, fork, () => this.send())
-    this.patience = new Patience(Context.get(context, Clock.Clock), fork, bounds.bodyTimeout, () => this.giveUpBody())
-    this.reader = impl.connection.reader(() => this.receive())
-    this.receive()
+    this.patience = patienceOf(context, bounds, () => this.giveUpBody())
   }
 
   call<R>(
@@ -141,8 +132,7 @@ export class StreamingCalls<In, Out, Request, RequestChunk, Response, ResponseCh
         >((resume) => {
           if (this.end !== undefined) return resume(this.end)
           call.settle = resume
-          this.waiting.add(call)
-          this.sendSoon()
+          this.enqueue(call)
         })
         // What outlives the call belongs to the scope.
         return Effect.onExit(restore(answer), (exit) => {
@@ -154,36 +144,20 @@ export class StreamingCalls<In, Out, Request, RequestChunk, Response, ResponseCh
     )
   }
 
-  get awaitEnd(): Effect.Effect<never, TransportError> {
-    return Deferred.await(this.ended)
+  protected leave(): Iterable<Call<Request, RequestChunk, Response, ResponseChunk, Failure>> {
+    const calls = [...this.unanswered]
+    this.unanswered.clear()
+    return calls
   }
 
-  /** Ends the use of the connection. The first end counts. */
-  finish(end: Ended): void {
-    if (this.end !== undefined) return
-    this.end = end
-    this.reader.stop()
-    this.writer.stop()
+  protected override stopped(end: Ended): void {
     this.patience.stop()
-    const calls = [...this.unanswered, ...this.waiting]
-    this.unanswered.length = 0
-    this.waiting.clear()
-    this.taken = []
     this.receiving?.end(end)
     this.sending?.outlet?.stop()
-    for (const call of calls) {
-      call.isOver = true
-      call.settle(end)
-    }
-    Deferred.doneUnsafe(this.ended, end)
   }
 
-  /** Ends it on this side, and waits until no body is sent any more. */
-  close(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.finish(Exit.fail(closedHere))
-      return this.sending?.outlet?.stopped ?? Effect.void
-    })
+  protected override get bodiesStopped(): Effect.Effect<void> {
+    return this.sending?.outlet?.stopped ?? Effect.void
   }
 
   /** Nobody wants anything of a call any more. */
@@ -213,102 +187,37 @@ export class StreamingCalls<In, Out, Request, RequestChunk, Response, ResponseCh
 
   // What comes in ---------------------------------------------------------------------------------------------------
 
-  private receive(): void {
-    this.hasNews = true
-    // What happens meanwhile, such as a reader that takes at once, belongs to this time.
-    if (this.isReceiving || this.end !== undefined) return
-    this.isReceiving = true
-    let waits = false
-    try {
-      while (this.hasNews && this.end === undefined) {
-        this.hasNews = false
-        waits = this.take()
-      }
-    } catch (defect) {
-      this.finish(Exit.die(defect))
-    }
-    this.isReceiving = false
-    if (this.end !== undefined) return
-    if (waits) {
-      this.patience.begin()
-      this.reader.pause()
-    } else {
-      this.reader.resume()
-    }
-    this.sendSoon()
+  protected override settled(): void {
+    if (this.isHeldUp) this.patience.begin()
   }
 
-  /** Takes what there is and has room. True where something waits. */
-  private take(): boolean {
-    while (this.end === undefined) {
-      if (this.next < this.taken.length) {
-        if (!this.accept(this.taken[this.next])) return this.wait()
-        this.next++
-        continue
-      }
-      // Behind a body that is full there may be its end: one frame is taken all the same.
-      const frames = this.impl.takeAll(Math.max(1, this.receiving?.room ?? Infinity))
-      if (Exit.isExit(frames)) {
-        this.finish(frames)
-        return false
-      }
-      if (frames.length === 0) return false
-      this.taken = frames
-      this.next = 0
-    }
-    return false
+  // Behind a body that is full there may be its end: one frame is taken all the same.
+  protected override get room(): number {
+    return Math.max(1, this.receiving?.room ?? Infinity)
   }
 
-  private wait(): true {
-    // Who takes nothing would not see that there is nobody left to hear from.
-    const { end } = this.impl.connection.inbox
-    if (end !== undefined && end.reason._tag !== "ConnectionClosed") this.finish(Exit.fail(end))
-    return true
+  protected accept(frame: In): boolean {
+    const part = this.held ?? this.frames.response.read(frame)
+    const accepted = this.acceptPart(part, frame)
+    this.held = accepted ? undefined : part
+    return accepted
   }
 
-  /** False where the frame has to wait. */
-  private accept(frame: In): boolean {
-    const part = this.frames.response.read(frame)
+  private acceptPart(part: Body.Part<Response, ResponseChunk, Failure> | undefined, frame: In): boolean {
     const { receiving } = this
-    if (this.unanswered.length === 0) return this.reject("no response", frame)
-    const call = this.unanswered[0]
+    const call = this.unanswered.first
+    if (call === undefined) return this.reject("no response", frame)
     if (receiving === undefined) {
-      switch (part?._tag) {
-        case "Head":
-          if (part.hasBody) this.receiveBody(call)
-          else this.complete(call)
-          call.settle(Exit.succeed({ head: part.head, body: call.inlet?.stream }))
-          return true
-        case "Abort":
-          this.complete(call)
-          call.settle(part.error === undefined ? abortedByPeer : Exit.fail(part.error))
-          return true
-        default:
-          return this.reject("the head of a response", frame)
-      }
+      if (part?._tag !== "Head" && part?._tag !== "Abort") return this.reject("the head of a response", frame)
+      if (part._tag === "Head" && part.hasBody) this.receiveBody(call)
+      else this.complete(call)
+      call.settle(part._tag === "Abort" ? abortOf(part) : Exit.succeed({ head: part.head, body: call.inlet?.stream }))
+      return true
     }
-    switch (part?._tag) {
-      case "Chunk":
-        if (receiving.room === 0) return false
-        receiving.push(part.chunk)
-        return true
-      case "End":
-        this.complete(call)
-        receiving.end()
-        return true
-      case "Abort":
-        this.complete(call)
-        receiving.end(part.error === undefined ? abortedByPeer : Exit.fail(part.error))
-        return true
-      default:
-        return this.reject("a chunk of a body or its end", frame)
-    }
-  }
-
-  private reject(expected: string, frame: In): true {
-    const reason = new UnexpectedFrame({ expected, excerpt: this.impl.show(frame) })
-    this.finish(Exit.fail(new TransportError({ reason })))
-    return true
+    if (part === undefined || part._tag === "Head") return this.reject("a chunk of a body or its end", frame)
+    if (part._tag === "Chunk") return receiving.accept(part)
+    this.complete(call)
+    return receiving.accept(part)
   }
 
   private receiveBody(call: Call<Request, RequestChunk, Response, ResponseChunk, Failure>): void {
@@ -337,60 +246,37 @@ export class StreamingCalls<In, Out, Request, RequestChunk, Response, ResponseCh
 
   // What goes out ---------------------------------------------------------------------------------------------------
 
-  private get hasPlace(): boolean {
-    return this.waiting.size > 0 && this.unanswered.length < this.maxInFlight
+  protected get placed(): number {
+    return this.unanswered.size
   }
 
-  /** Not at once: the calls that are made in the same turn travel in one write. */
-  private sendSoon(): void {
-    if (this.sendsSoon || this.end !== undefined || (this.sending === undefined && !this.hasPlace)) return
-    this.sendsSoon = true
-    queueMicrotask(() => {
-      this.sendsSoon = false
-      this.send()
-    })
+  protected override get mayBegin(): boolean {
+    return this.sending !== undefined || super.mayBegin
   }
 
-  private send(): void {
-    if (this.end !== undefined || this.writer.isWaiting) return
-    try {
-      this.addRequests()
-      this.writer.write()
-    } catch (defect) {
-      return this.finish(Exit.die(defect))
-    }
-    if (this.writer.failure !== undefined) return this.finish(this.writer.failure)
-    // The rest of a batch; the next batch tells of itself.
+  // The rest of a batch; the next batch tells of itself.
+  protected override sent(): void {
     if (this.sending?.outlet?.hasChunks) this.sendSoon()
   }
 
-  private addRequests(): void {
+  protected override add(): void {
     while (this.end === undefined) {
       if (this.sending !== undefined && !this.addBody(this.sending)) return
-      if (!this.hasPlace) return
       const [call] = this.waiting
-      this.waiting.delete(call)
-      const unsendable = this.addHead(call)
-      // Later, so that whoever calls again and again with the same request leaves room for others.
-      if (unsendable !== undefined) this.dispatcher.scheduleTask(() => call.settle(unsendable), 0)
+      if (call === undefined || !this.hasPlace) return
+      this.begin(call)
     }
   }
 
-  private addHead(call: Call<Request, RequestChunk, Response, ResponseChunk, Failure>): Ended | undefined {
-    let frame: Out
-    try {
-      frame = this.frames.request.head(call.head, call.outlet !== undefined)
-    } catch (defect) {
-      return Exit.die(defect)
-    }
-    const unencodable = this.writer.add(frame)
-    if (unencodable !== undefined) return Exit.fail(unencodable)
-    this.unanswered.push(call)
-    if (call.outlet !== undefined) {
-      this.sending = call
-      call.start()
-    }
-    return undefined
+  protected requestOf(call: Call<Request, RequestChunk, Response, ResponseChunk, Failure>): Out {
+    return this.frames.request.head(call.head, call.outlet !== undefined)
+  }
+
+  protected begun(call: Call<Request, RequestChunk, Response, ResponseChunk, Failure>): void {
+    this.unanswered.add(call)
+    if (call.outlet === undefined) return
+    this.sending = call
+    call.start()
   }
 
   /** Adds what is next of a body. True where that was the end of it. */
@@ -431,7 +317,7 @@ export class StreamingCalls<In, Out, Request, RequestChunk, Response, ResponseCh
     cause: Cause.Cause<Failure | Body.ReadError>
   ): void {
     const { abort } = this.frames.request
-    const error = Cause.hasDies(cause) ? Option.none() : Cause.findErrorOption(cause)
+    const error = failureOf(cause)
     const told = Option.isNone(error) || isReadError(error.value) ? undefined : error.value
     this.sending = undefined
     if (abort === undefined || told === undefined) {
@@ -440,10 +326,5 @@ export class StreamingCalls<In, Out, Request, RequestChunk, Response, ResponseCh
     }
     if (abort !== undefined) this.say(abort(told))
     else this.finish(Exit.fail(closedHere))
-  }
-
-  private say(frame: Out): void {
-    const unencodable = this.writer.add(frame)
-    if (unencodable !== undefined) this.finish(Exit.fail(unencodable))
   }
 }

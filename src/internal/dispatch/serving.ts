@@ -4,7 +4,7 @@
  *
  * @internal
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,11 +15,8 @@ import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import type { Reader } from "../connection/connection.ts"
 import { errorOf } from "../connection/inbox.ts"
 import type { TransportImpl } from "../connection/transport.ts"
-import { BatchWriter } from "./batchWriter.ts"
-import { areFrames } from "./exits.ts"
-
-/** How many frames go into one write at most, however many answers and bodies are ready at once. */
-export const maxBatch = 1024
+import { BatchWriter, maxBatch } from "./batchWriter.ts"
+import { areFrames, failureOf } from "./exits.ts"
 
 /** A request whose handler runs. */
 export interface Running<A, E> {
@@ -338,7 +335,3 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
 }
 
 const none: ReadonlyArray<never> = []
-
-/** The failure of whoever has no defect. */
-export const failureOf = <E>(cause: Cause.Cause<E>): Option.Option<E> =>
-  Cause.hasDies(cause) ? Option.none() : Cause.findErrorOption(cause)

@@ -7,8 +7,9 @@ import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { TransportImpl } from "../connection/transport.ts"
+import { maxBatch } from "./batchWriter.ts"
 import { isReady } from "./exits.ts"
-import { maxBatch, type Running, Serving } from "./serving.ts"
+import { type Running, Serving } from "./serving.ts"
 
 /** A request that is not answered to its end. */
 export interface Exchange<Id, A, E> extends Running<A, E> {

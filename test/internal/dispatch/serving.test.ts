@@ -3,16 +3,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
-import * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
 import type * as Body from "../../../src/Body.ts"
 import * as Codec from "../../../src/Codec.ts"
 import * as Multiplex from "../../../src/Multiplex.ts"
 import * as Pipeline from "../../../src/Pipeline.ts"
-import * as Transport from "../../../src/Transport.ts"
+import type * as Transport from "../../../src/Transport.ts"
 import type { TransportError } from "../../../src/TransportError.ts"
-import { text, utf8 } from "../../support/conversation.ts"
+import { connectedWith, epipe } from "../../support/heldWrites.ts"
 
 const settled = TestClock.adjust("1 millis")
 
@@ -72,33 +70,6 @@ const kinds: ReadonlyArray<readonly [name: string, serve: Serve]> = [
   ]
 ]
 
-/** A connection whose writes end as the test says. */
-const connected = Effect.gen(function*() {
-  const incoming = yield* Queue.unbounded<string>()
-  const written: Array<string> = []
-  const writes: Array<(how: Effect.Effect<void, Socket.SocketError>) => void> = []
-  const write = (chunks: ReadonlyArray<Uint8Array | string | Socket.CloseEvent>) =>
-    Effect.callback<void, Socket.SocketError>((resume) => {
-      written.push(
-        chunks.map((chunk) => typeof chunk === "string" ? chunk : chunk instanceof Uint8Array ? text(chunk) : "").join(
-          ""
-        )
-      )
-      writes.push(resume)
-    })
-  const socket = Socket.make({
-    reader: Effect.succeed({
-      pull: Effect.map(Queue.take(incoming), (said) => [utf8(said)] as const),
-      upgrade: Socket.SocketUpgradeError.unsupported
-    }),
-    writer: Effect.succeed({ write: (chunk) => write([chunk]), writeAll: (chunks) => write(chunks) })
-  })
-  const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket)
-  return { transport, say: (said: string) => Queue.offer(incoming, said), written, writes }
-})
-
-const epipe = new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error("EPIPE") }) })
-
 const reasonOf = (exit: Exit.Exit<void, TransportError>) =>
   Option.getOrUndefined(Option.map(Exit.findErrorOption(exit), (error) => error.reason._tag))
 
@@ -106,7 +77,7 @@ describe.each(kinds)("%s", (_name, serve) => {
   it.effect("begins no request after a write that has failed, and fails with it", () =>
     Effect.gen(function*() {
       const began: Array<string> = []
-      const { say, transport, writes } = yield* connected
+      const { say, transport, writes } = yield* connectedWith(Codec.lines())
       const fiber = yield* Effect.forkChild(
         serve((request) => Effect.sync(() => (began.push(request), request)))(transport)
       )
@@ -123,7 +94,7 @@ describe.each(kinds)("%s", (_name, serve) => {
   it.effect("begins what has come meanwhile after a write that has succeeded", () =>
     Effect.gen(function*() {
       const began: Array<string> = []
-      const { say, transport, writes } = yield* connected
+      const { say, transport, writes } = yield* connectedWith(Codec.lines())
       yield* Effect.forkChild(serve((request) => Effect.sync(() => (began.push(request), request)))(transport))
       yield* say("1\n")
       yield* settled
@@ -137,7 +108,7 @@ describe.each(kinds)("%s", (_name, serve) => {
 
   it.effect("writes nothing after a write that has failed, whatever was answered meanwhile", () =>
     Effect.gen(function*() {
-      const { say, transport, writes, written } = yield* connected
+      const { say, transport, writes, written } = yield* connectedWith(Codec.lines())
       const fiber = yield* Effect.forkChild(
         serve((request) => request === "1" ? Exit.succeed(request) : Effect.delay(Effect.succeed(request), "5 millis"))(
           transport
@@ -153,7 +124,7 @@ describe.each(kinds)("%s", (_name, serve) => {
 
   it.effect("writes at most 1,024 answers at once, however many are ready", () =>
     Effect.gen(function*() {
-      const { say, transport, writes, written } = yield* connected
+      const { say, transport, writes, written } = yield* connectedWith(Codec.lines())
       yield* Effect.forkChild(serve((request) => Exit.succeed(request))(transport))
       yield* say(Array.from({ length: 1025 }, (_, id) => `${id}\n`).join(""))
       yield* settled

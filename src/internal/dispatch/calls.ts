@@ -1,0 +1,260 @@
+/**
+ * The calls over one transport on the connection's own events, whatever the order of the answers and whether there are
+ * bodies: a call without a body costs no fiber.
+ *
+ * @internal
+ */
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scheduler from "effect/Scheduler"
+import type * as Scope from "effect/Scope"
+import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
+import type { Reader } from "../connection/connection.ts"
+import { closedHere } from "../connection/inbox.ts"
+import type { TransportImpl } from "../connection/transport.ts"
+import { BatchWriter } from "./batchWriter.ts"
+import { areFrames } from "./exits.ts"
+
+export type Ended = Exit.Exit<never, TransportError>
+
+interface Call {
+  /** Goes nowhere once the call is settled or was interrupted. */
+  readonly settle: (end: Ended) => void
+}
+
+/**
+ * A call waits for a place, and for a write to end. It is encoded when it is written: so what waits behind a slow write is
+ * bounded by the calls that wait, and one that is interrupted there leaves nothing behind. One that cannot be encoded
+ * fails alone.
+ *
+ * | the connection | comes in | goes out |
+ * |---|---|---|
+ * | is free | what there is, each time that something has come | in a microtask, whatever was asked for before it |
+ * | holds a frame for which there is no room | nothing behind it | the same |
+ * | has a write that has to wait | what there is | nothing; when it is over, all at once |
+ * | has ended: a failed write, a defect, the peer, the scope | nothing | nothing: every call fails with how |
+ */
+export abstract class Calls<In, Out, C extends Call> {
+  protected readonly impl: TransportImpl<In, Out>
+  protected readonly maxInFlight: number
+  protected readonly dispatcher: Scheduler.SchedulerDispatcher
+  protected readonly writer: BatchWriter<Out>
+  protected readonly waiting = new Set<C>()
+  protected end: Ended | undefined = undefined
+  protected isSending = false
+  /** Whether a frame waits for room. */
+  protected isHeldUp = false
+  private readonly reader: Reader
+  private readonly ended = Deferred.makeUnsafe<never, TransportError>()
+  /** Frames that were taken together; from `next` on they wait. */
+  private taken: ReadonlyArray<In> = none
+  private next = 0
+  private sendsSoon = false
+  private isReceiving = false
+  private hasNews = false
+
+  constructor(impl: TransportImpl<In, Out>, context: Context.Context<never>, maxInFlight: number) {
+    this.impl = impl
+    this.maxInFlight = maxInFlight
+    this.dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
+    this.writer = new BatchWriter(impl, Effect.runForkWith(context), () => this.send())
+    this.reader = impl.connection.reader(() => this.receive())
+  }
+
+  // What the kinds of calls differ in -------------------------------------------------------------------------------
+
+  /** How many calls have a place. */
+  protected abstract readonly placed: number
+  /** Those that have a place. None has one any more. */
+  protected abstract leave(): Iterable<C>
+  protected abstract requestOf(call: C): Out
+  /** The request of a call is in the batch: it has a place. */
+  protected abstract begun(call: C): void
+  /** False where the frame has to wait. */
+  protected abstract accept(frame: In): boolean
+  /** How many frames may be taken. */
+  protected get room(): number {
+    return Infinity
+  }
+  /** Before a call is encoded. */
+  protected prepare(): void {}
+  /** What was taken is given out. */
+  protected settled(): void {}
+  /** Something was written, or waits to be. */
+  protected sent(): void {}
+  /** It has ended. */
+  protected stopped(_end: Ended): void {}
+  /** Waits for the bodies that are sent. */
+  protected get bodiesStopped(): Effect.Effect<void> {
+    return Effect.void
+  }
+
+  // The end ---------------------------------------------------------------------------------------------------------
+
+  get awaitEnd(): Effect.Effect<never, TransportError> {
+    return Deferred.await(this.ended)
+  }
+
+  /** Ends the use of the connection, and waits for the bodies that were being sent. */
+  get close(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.finish(Exit.fail(closedHere))
+      return this.bodiesStopped
+    })
+  }
+
+  /** The first end counts. */
+  protected finish(end: Ended): void {
+    if (this.end !== undefined) return
+    this.end = end
+    this.reader.stop()
+    this.writer.stop()
+    this.taken = none
+    const calls = [...this.leave(), ...this.waiting]
+    this.waiting.clear()
+    this.stopped(end)
+    for (const call of calls) call.settle(end)
+    Deferred.doneUnsafe(this.ended, end)
+  }
+
+  // What comes in ---------------------------------------------------------------------------------------------------
+
+  receive(): void {
+    this.hasNews = true
+    // Who is told meanwhile that there is more must not take it before what has been taken is given out.
+    if (this.isReceiving || this.end !== undefined) return
+    this.isReceiving = true
+    try {
+      while (this.hasNews && this.end === undefined) {
+        this.hasNews = false
+        this.take()
+      }
+    } catch (defect) {
+      this.finish(Exit.die(defect))
+    }
+    this.isReceiving = false
+    if (this.end !== undefined) return
+    this.settled()
+    if (this.isHeldUp) this.reader.pause()
+    else this.reader.resume()
+    this.sendSoon()
+  }
+
+  private take(): void {
+    this.isHeldUp = false
+    while (this.end === undefined) {
+      if (this.next < this.taken.length) {
+        this.isHeldUp = !this.accept(this.taken[this.next])
+        if (this.isHeldUp) return this.noticeEnd()
+        this.next++
+        continue
+      }
+      this.taken = none
+      const frames = this.impl.takeAll(this.room)
+      if (!areFrames(frames)) return this.finish(frames)
+      if (frames.length === 0) return
+      this.taken = frames
+      this.next = 0
+    }
+  }
+
+  // Who takes nothing would not see that nothing more comes.
+  private noticeEnd(): void {
+    const { end } = this.impl.connection.inbox
+    if (end !== undefined && end.reason._tag !== "ConnectionClosed") this.finish(Exit.fail(end))
+  }
+
+  /** What has come is none of what may come now. It does not wait. */
+  protected reject(expected: string, frame: In): true {
+    const reason = new UnexpectedFrame({ expected, excerpt: this.impl.show(frame) })
+    this.finish(Exit.fail(new TransportError({ reason })))
+    return true
+  }
+
+  // What goes out ---------------------------------------------------------------------------------------------------
+
+  protected enqueue(call: C): void {
+    this.waiting.add(call)
+    this.sendSoon()
+  }
+
+  protected get hasPlace(): boolean {
+    return this.placed < this.maxInFlight
+  }
+
+  /** Whether there is something that may be sent now. */
+  protected get mayBegin(): boolean {
+    return this.waiting.size > 0 && this.hasPlace
+  }
+
+  /** Not at once: what is called in the same turn travels in one write. */
+  protected sendSoon(): void {
+    if (this.sendsSoon || this.end !== undefined || !this.mayBegin) return
+    this.sendsSoon = true
+    queueMicrotask(() => {
+      this.sendsSoon = false
+      this.send()
+    })
+  }
+
+  protected send(): void {
+    if (this.end !== undefined || this.writer.isWaiting || this.isSending) return
+    // Nothing more is begun when a write has failed.
+    if (this.writer.failure !== undefined) return this.finish(this.writer.failure)
+    this.isSending = true
+    try {
+      this.add()
+      this.writer.write()
+    } catch (defect) {
+      this.finish(Exit.die(defect))
+    }
+    this.isSending = false
+    if (this.writer.failure !== undefined) return this.finish(this.writer.failure)
+    this.sent()
+  }
+
+  /** Adds what is to be sent to the batch. */
+  protected add(): void {
+    for (const call of this.waiting) {
+      if (!this.hasPlace || this.end !== undefined) return
+      this.begin(call)
+    }
+  }
+
+  protected begin(call: C): void {
+    this.prepare()
+    const unsendable = this.encode(call)
+    this.waiting.delete(call)
+    if (unsendable === undefined) this.begun(call)
+    // Later, so that whoever calls again and again with the same request leaves room for others.
+    else this.dispatcher.scheduleTask(() => call.settle(unsendable), 0)
+  }
+
+  private encode(call: C): Ended | undefined {
+    try {
+      const unencodable = this.writer.add(this.requestOf(call))
+      return unencodable && Exit.fail(unencodable)
+    } catch (defect) {
+      return Exit.die(defect)
+    }
+  }
+
+  /** Adds a frame that has no call to fail, where it cannot be encoded. */
+  protected say(frame: Out): void {
+    const unencodable = this.writer.add(frame)
+    if (unencodable !== undefined) this.finish(Exit.fail(unencodable))
+  }
+}
+
+const none: ReadonlyArray<never> = []
+
+/** Begins to receive, until the scope is closed. */
+export const open = <C extends Pick<Calls<never, never, never>, "receive" | "close">>(
+  calls: C
+): Effect.Effect<C, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    calls.receive()
+    return Effect.as(Effect.addFinalizer(() => calls.close), calls)
+  })
