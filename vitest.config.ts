@@ -1,5 +1,7 @@
+import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+import { Sequence } from "./test/support/sequence.ts"
 import { Tally } from "./test/support/tally.ts"
 
 const src = fileURLToPath(new URL("src", import.meta.url))
@@ -16,6 +18,9 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 20_000,
     hookTimeout: 20_000,
+    // Where there are two cores Vitest would leave one of them idle.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    sequence: { sequencer: Sequence },
     reporters: ["default", new Tally()]
   }
 })

@@ -1,5 +1,5 @@
 /**
- * The laws of PostgreSQL's start-up in clear, by each method, on every rung.
+ * The laws of PostgreSQL's start-up in clear, by one method. Each has a test file of its own, so that they run side by side.
  */
 import { describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
@@ -12,9 +12,8 @@ import * as Codec from "../../../src/Codec.ts"
 import * as Postgres from "../../../src/protocols/Postgres.ts"
 import * as Codecs from "../../../src/protocols/postgres/codecs.ts"
 import * as Laws from "../../../src/testing/Laws.ts"
-import * as Rung from "../../../src/testing/Rung.ts"
+import type * as Rung from "../../../src/testing/Rung.ts"
 import { utf8 } from "../../support/conversation.ts"
-import { rungs } from "../../support/rungs.ts"
 import * as Crypto from "./crypto.ts"
 
 const user = "ann"
@@ -76,15 +75,11 @@ const told = Object.fromEntries(
   ])
 )
 
-/** All rungs for the one that is over soonest; for the others those where nothing waits. */
-const cases = [
-  { method: "trust", version: "3.0", rungs },
-  { method: "password", version: "3.2", rungs: [Rung.pure, Rung.fast(Rung.simulated())] },
-  { method: "md5", version: "3.0", rungs: [Rung.pure, Rung.fast(Rung.simulated())] },
-  { method: "scram-sha-256", version: "3.2", rungs: [Rung.pure, Rung.simulated(), Rung.fast(Rung.pure)] }
-] as const
-
-for (const { method, rungs, version } of cases) {
+export const lawsOf = (
+  method: Postgres.Method,
+  version: "3.0" | "3.2",
+  rungs: ReadonlyArray<Rung.Rung>
+): void => {
   describe(`${method}, protocol ${version}`, () => {
     const services = Context.merge(context, provided(method))
     const { client, server } = Postgres.make({
