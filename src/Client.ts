@@ -48,26 +48,34 @@ export interface Client<in Request, out Response, out T = Transport.Transport<Re
  */
 export type Of<T> = Client<Transport.Transport.Out<T>, Transport.Transport.In<T>, T>
 
+// Each part has a name of its own, so that a message of the compiler can tell of it in a word.
+
+interface Tries<in E> {
+  /** From dialling to ready, absolute, for each attempt. Default: 10 seconds. */
+  readonly handshakeTimeout?: Duration.Input | undefined
+  /**
+   * When to try again after a failure that another try can mend, such as a rejection for want of room. By default the
+   * first failure stands.
+   */
+  readonly retry?: Schedule.Schedule<unknown, HandshakeError | E> | undefined
+}
+
+interface ByHandshake<out T, out E, out R> {
+  readonly handshake: Effect.Effect<T, E, R>
+  readonly protocol?: undefined
+}
+
+interface ByProtocol<out T, out E, out R> {
+  readonly protocol: { readonly name: string; readonly client: Effect.Effect<T, E, R> }
+}
+
 /**
  * How a client connects: by a `handshake`, or by that of a `protocol`, which brings a name for errors, metrics and spans.
  *
  * @category models
  * @since 0.1.0
  */
-export type Options<T, E, R> =
-  & {
-    /** From dialling to ready, absolute, for each attempt. Default: 10 seconds. */
-    readonly handshakeTimeout?: Duration.Input | undefined
-    /**
-     * When to try again after a failure that another try can mend, such as a rejection for want of room. By default the
-     * first failure stands.
-     */
-    readonly retry?: Schedule.Schedule<unknown, HandshakeError | E> | undefined
-  }
-  & (
-    | { readonly handshake: Effect.Effect<T, E, R>; readonly protocol?: undefined }
-    | { readonly protocol: { readonly name: string; readonly client: Effect.Effect<T, E, R> } }
-  )
+export type Options<T, E, R> = Tries<E> & (ByHandshake<T, E, R> | ByProtocol<T, E, R>)
 
 /**
  * What a client makes of the transport that its handshake ends with.
@@ -98,6 +106,14 @@ export interface Calls {
 
 type Attempts = NonEmptyReadonlyArray<Effect.Effect<Socket.Socket>>
 
+interface ToSockets<out S> {
+  readonly sockets: S
+}
+
+interface ToContext {
+  readonly sockets?: undefined
+}
+
 /**
  * Where a client connects to: each of `sockets` in order, until one accepts. Without them it is the `Socket` of the
  * context.
@@ -111,10 +127,13 @@ type Attempts = NonEmptyReadonlyArray<Effect.Effect<Socket.Socket>>
  */
 export type Sockets<S extends Attempts | undefined = Attempts | undefined> =
   // Options that may or may not have them would leave it open what is needed.
-  { readonly sockets: S } | { readonly sockets?: undefined }
+  ToSockets<S> | ToContext
 
 /** What dialling and a handshake need: the connection's `Socket` is made of `sockets`, or of the one in the context. */
-type Services<R, S> = Scope.Scope | (undefined extends S ? Socket.Socket | R : Exclude<R, Socket.Socket>)
+type Services<R, S> = undefined extends S ? Socket.Socket | R : Exclude<R, Socket.Socket>
+
+/** C, and nothing to infer C from: without `client` it is `Of<T>`, whatever is expected where the call stands. */
+type Made<C> = [C] extends [infer M extends C] ? M : never
 
 const isRetryable = (error: unknown): boolean => isHandshakeError(error) && error.retryable
 
@@ -265,12 +284,12 @@ export const connect = <
 >(
   options: Options<T, E, R> & Sockets<S> & (Makes<NoInfer<T>, C, E2, R2> | Calls)
 ): Effect.Effect<
-  NoInfer<C>, // without `client` it is `Of<T>`, whatever the place expects where this stands
+  Made<C>,
   HandshakeError | E | E2,
-  Services<R, S> | R2
+  Scope.Scope | Services<R, S> | R2
 > =>
   // Without `client`, C is `Of<T>`, and with `sockets` no Socket of the context is asked for; only the types above can say.
-  connectTo(options) as Effect.Effect<C, HandshakeError | E | E2, Services<R, S> | R2>
+  connectTo(options) as Effect.Effect<Made<C>, HandshakeError | E | E2, Scope.Scope | Services<R, S> | R2>
 
 /**
  * A client as a layer, under a service of yours.
@@ -324,4 +343,7 @@ export const layer = <
     & (Makes<NoInfer<T>, NoInfer<C>, E2, R2> | (Of<T> extends C ? Calls : never))
 ): Layer.Layer<Self, HandshakeError | E | E2, Exclude<Services<R, S> | R2, Scope.Scope>> =>
   // As above.
-  Layer.effect(service, connectTo(options) as Effect.Effect<C, HandshakeError | E | E2, Services<R, S> | R2>)
+  Layer.effect(
+    service,
+    connectTo(options) as Effect.Effect<C, HandshakeError | E | E2, Scope.Scope | Services<R, S> | R2>
+  )
