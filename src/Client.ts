@@ -48,26 +48,34 @@ export interface Client<in Request, out Response, out T = Transport.Transport<Re
  */
 export type Of<T> = Client<Transport.Transport.Out<T>, Transport.Transport.In<T>, T>
 
+// Each part has a name of its own, so that a message of the compiler can tell of it in a word.
+
+interface Tries<in E> {
+  /** From dialling to ready, absolute, for each attempt. Default: 10 seconds. */
+  readonly handshakeTimeout?: Duration.Input | undefined
+  /**
+   * When to try again after a failure that another try can mend, such as a rejection for want of room. By default the
+   * first failure stands.
+   */
+  readonly retry?: Schedule.Schedule<unknown, HandshakeError | E> | undefined
+}
+
+interface ByHandshake<out T, out E, out R> {
+  readonly handshake: Effect.Effect<T, E, R>
+  readonly protocol?: undefined
+}
+
+interface ByProtocol<out T, out E, out R> {
+  readonly protocol: { readonly name: string; readonly client: Effect.Effect<T, E, R> }
+}
+
 /**
  * How a client connects: by a `handshake`, or by that of a `protocol`, which brings a name for errors, metrics and spans.
  *
  * @category models
  * @since 0.1.0
  */
-export type Options<T, E, R> =
-  & {
-    /** From dialling to ready, absolute, for each attempt. Default: 10 seconds. */
-    readonly handshakeTimeout?: Duration.Input | undefined
-    /**
-     * When to try again after a failure that another try can mend, such as a rejection for want of room. By default the
-     * first failure stands.
-     */
-    readonly retry?: Schedule.Schedule<unknown, HandshakeError | E> | undefined
-  }
-  & (
-    | { readonly handshake: Effect.Effect<T, E, R>; readonly protocol?: undefined }
-    | { readonly protocol: { readonly name: string; readonly client: Effect.Effect<T, E, R> } }
-  )
+export type Options<T, E, R> = Tries<E> & (ByHandshake<T, E, R> | ByProtocol<T, E, R>)
 
 /**
  * What a client makes of the transport that its handshake ends with.
@@ -96,30 +104,36 @@ export interface Calls {
   readonly maxInFlight?: number | undefined
 }
 
+type Attempts = NonEmptyReadonlyArray<Effect.Effect<Socket.Socket>>
+
+interface ToSockets<out S> {
+  readonly sockets: S
+}
+
+interface ToContext {
+  readonly sockets?: undefined
+}
+
 /**
- * Where a client connects to: each of these in order, until one accepts.
+ * Where a client connects to: each of `sockets` in order, until one accepts. Without them it is the `Socket` of the
+ * context.
+ *
+ * **Details**
+ *
+ * Each is an Effect that makes a `Socket`, such as `Net.socket({ host, port })`: an address alone does not say how it is dialled.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Sockets {
-  readonly sockets: NonEmptyReadonlyArray<Effect.Effect<Socket.Socket>>
-}
+export type Sockets<S extends Attempts | undefined = Attempts | undefined> =
+  // Options that may or may not have them would leave it open what is needed.
+  ToSockets<S> | ToContext
 
-interface Connect {
-  <T extends Any, E, R, C, E2, R2>(
-    options: Options<T, E, R> & Sockets & Makes<NoInfer<T>, C, E2, R2>
-  ): Effect.Effect<C, HandshakeError | E | E2, Scope.Scope | Exclude<R, Socket.Socket> | R2>
-  <T extends Any, E, R, C, E2, R2>(
-    options: Options<T, E, R> & Makes<NoInfer<T>, C, E2, R2>
-  ): Effect.Effect<C, HandshakeError | E | E2, Scope.Scope | Socket.Socket | R | R2>
-  <T extends Any, E, R>(
-    options: Options<T, E, R> & Sockets & Calls
-  ): Effect.Effect<Of<T>, HandshakeError | E, Scope.Scope | Exclude<R, Socket.Socket>>
-  <T extends Any, E, R>(
-    options: Options<T, E, R> & Calls
-  ): Effect.Effect<Of<T>, HandshakeError | E, Scope.Scope | Socket.Socket | R>
-}
+/** What dialling and a handshake need: the connection's `Socket` is made of `sockets`, or of the one in the context. */
+type Services<R, S> = undefined extends S ? Socket.Socket | R : Exclude<R, Socket.Socket>
+
+/** C, and nothing to infer C from: without `client` it is `Of<T>`, whatever is expected where the call stands. */
+type Made<C> = [C] extends [infer M extends C] ? M : never
 
 const isRetryable = (error: unknown): boolean => isHandshakeError(error) && error.retryable
 
@@ -127,7 +141,7 @@ const closedUnlessDone = <A, E, R>(effect: Effect.Effect<A, E, R>, scope: Scope.
   Effect.onExit(effect, (exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
 
 const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
-  options: Options<T, E, R> & Partial<Sockets> & (Makes<T, C, E2, R2> | Calls)
+  options: Options<T, E, R> & Sockets & (Makes<T, C, E2, R2> | Calls)
 ): Effect.fn.Return<C | Of<T>, HandshakeError | E | E2, Scope.Scope | Socket.Socket | R | R2> {
   const telemetry = Telemetry.make("client", yield* Effect.context<never>())
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.client
@@ -259,7 +273,23 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
  * @category constructors
  * @since 0.1.0
  */
-export const connect: Connect = connectTo as unknown as Connect // what it needs and makes, only the overloads can say
+export const connect = <
+  T extends Any,
+  E,
+  R,
+  S extends Attempts | undefined = undefined,
+  C = Of<T>,
+  E2 = never,
+  R2 = never
+>(
+  options: Options<T, E, R> & Sockets<S> & (Makes<NoInfer<T>, C, E2, R2> | Calls)
+): Effect.Effect<
+  Made<C>,
+  HandshakeError | E | E2,
+  Scope.Scope | Services<R, S> | R2
+> =>
+  // Without `client`, C is `Of<T>`, and with `sockets` no Socket of the context is asked for; only the types above can say.
+  connectTo(options) as Effect.Effect<Made<C>, HandshakeError | E | E2, Scope.Scope | Services<R, S> | R2>
 
 /**
  * A client as a layer, under a service of yours.
@@ -295,26 +325,25 @@ export const connect: Connect = connectTo as unknown as Connect // what it needs
  * @category layers
  * @since 0.1.0
  */
-export const layer: {
-  <Self, S, T extends Any, E, R, C extends S, E2, R2>(
-    service: Context.Key<Self, S>,
-    options: Options<T, E, R> & Sockets & Makes<NoInfer<T>, C, E2, R2>
-  ): Layer.Layer<Self, HandshakeError | E | E2, Exclude<Exclude<R, Socket.Socket> | R2, Scope.Scope>>
-  <Self, S, T extends Any, E, R, C extends S, E2, R2>(
-    service: Context.Key<Self, S>,
-    options: Options<T, E, R> & Makes<NoInfer<T>, C, E2, R2>
-  ): Layer.Layer<Self, HandshakeError | E | E2, Socket.Socket | Exclude<R | R2, Scope.Scope>>
-  <Self, T extends Any, E, R>(
-    service: Context.Key<Self, Client<Transport.Transport.Out<T>, Transport.Transport.In<T>>>,
-    options: Options<T, E, R> & Sockets & Calls
-  ): Layer.Layer<Self, HandshakeError | E, Exclude<Exclude<R, Socket.Socket>, Scope.Scope>>
-  <Self, T extends Any, E, R>(
-    service: Context.Key<Self, Client<Transport.Transport.Out<T>, Transport.Transport.In<T>>>,
-    options: Options<T, E, R> & Calls
-  ): Layer.Layer<Self, HandshakeError | E, Socket.Socket | Exclude<R, Scope.Scope>>
-} = <Self, S, T extends Any, E, R, C extends S, E2, R2>(
-  service: Context.Key<Self, S>,
-  options: Options<T, E, R> & Partial<Sockets> & (Makes<T, C, E2, R2> | Calls)
-): Layer.Layer<Self, HandshakeError | E | E2, any> =>
-  // As above: it is the service, as the overloads have seen to.
-  Layer.effect(service, connectTo(options) as Effect.Effect<S, HandshakeError | E | E2, any>)
+export const layer = <
+  Self,
+  C,
+  T extends Any,
+  E,
+  R,
+  S extends Attempts | undefined = undefined,
+  E2 = never,
+  R2 = never
+>(
+  service: Context.Key<Self, C>,
+  options:
+    & Options<T, E, R>
+    & Sockets<S>
+    // Calls in order are no service of another kind: `client` has to make that.
+    & (Makes<NoInfer<T>, NoInfer<C>, E2, R2> | (Of<T> extends C ? Calls : never))
+): Layer.Layer<Self, HandshakeError | E | E2, Exclude<Services<R, S> | R2, Scope.Scope>> =>
+  // As above.
+  Layer.effect(
+    service,
+    connectTo(options) as Effect.Effect<C, HandshakeError | E | E2, Scope.Scope | Services<R, S> | R2>
+  )

@@ -16,7 +16,7 @@ import { compileCache } from "./compileCache.ts"
 export const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /** Inside the project, for the imports of the examples to resolve, and ignored by git. */
-const cache = join(root, ".cache/docs")
+const cacheOf = (folder: string) => join(root, ".cache", folder)
 
 export interface Fence {
   readonly file: string
@@ -95,19 +95,23 @@ const awaited = (code: string) => {
   return out + code.slice(end)
 }
 
-const pathOf = (fence: Fence, kind: "check" | "run") =>
-  join(cache, kind, `${fence.file.replaceAll(/[^\w.-]/g, "_")}.${fence.line}.ts`)
+const pathOf = (fence: Fence, kind: "check" | "run", folder = "docs") =>
+  join(cacheOf(folder), kind, `${fence.file.replaceAll(/[^\w.-]/g, "_")}.${fence.line}.ts`)
 
 /**
  * Compiles all fences, in one go and as strictly as the sources, except that a fence may leave a name unused.
- * Returns the errors of each fence that has any.
+ * Returns the errors of each fence that has any. Whoever compiles at the same time needs a folder of its own.
  */
-export const compile = async (fences: ReadonlyArray<Fence>): Promise<ReadonlyMap<Fence, ReadonlyArray<string>>> => {
+export const compile = async (
+  fences: ReadonlyArray<Fence>,
+  folder = "docs"
+): Promise<ReadonlyMap<Fence, ReadonlyArray<string>>> => {
   const errors = new Map<Fence, Array<string>>()
+  const cache = cacheOf(folder)
   rmSync(cache, { recursive: true, force: true })
   if (fences.length === 0) return errors
   mkdirSync(join(cache, "check"), { recursive: true })
-  for (const fence of fences) writeFileSync(pathOf(fence, "check"), fence.code)
+  for (const fence of fences) writeFileSync(pathOf(fence, "check", folder), fence.code)
   const config = {
     extends: "../../tsconfig.json",
     compilerOptions: { noUnusedLocals: false, noUnusedParameters: false },
@@ -122,7 +126,7 @@ export const compile = async (fences: ReadonlyArray<Fence>): Promise<ReadonlyMap
     "false"
   ])
   // Errors elsewhere, in the sources say, are for `npm run check` to tell.
-  const byPath = new Map(fences.map((fence) => [relative(root, pathOf(fence, "check")), fence]))
+  const byPath = new Map(fences.map((fence) => [relative(root, pathOf(fence, "check", folder)), fence]))
   let current: Array<string> | undefined
   let understood = false
   for (const line of output.split("\n")) {

@@ -231,8 +231,20 @@ same<typeof narrow.call, (request: string) => Effect.Effect<string, TransportErr
 
 // @ts-expect-error: there must be somewhere to connect to
 Client.connect({ protocol: Line.protocol, sockets: [] })
+// @ts-expect-error: whether there are any decides what is needed
+Client.connect({ protocol: Line.protocol, ...perhaps })
+declare const perhaps: { readonly sockets?: readonly [Effect.Effect<Socket.Socket>] }
 // @ts-expect-error: a handshake ends with a transport
 Client.connect({ handshake: Effect.succeed(1) })
+// @ts-expect-error: what is expected of it is not what it makes
+const _expected: Effect.Effect<{ readonly order: string }, unknown, Needs> = connected
+// @ts-expect-error: nor where the call stands at once
+const _atOnce: Effect.Effect<{ readonly order: string }, unknown, Needs> = Client.connect({ protocol: Line.protocol })
+
+const inGeneral = <T extends Transport.Transport.Any, E, R>(handshake: Effect.Effect<T, E, R>) =>
+  Client.connect({ handshake, client: Effect.succeed }).pipe(Effect.map((transport): T => transport))
+const inParticular = inGeneral(Line.client)
+same<Effect.Success<typeof inParticular>, Lines>()
 
 class Echo extends Context.Service<Echo, Client.Client<string, string>>()("test/Echo") {}
 

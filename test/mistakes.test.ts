@@ -1,0 +1,184 @@
+/**
+ * What the compiler says to somebody who has made a mistake: one message, which stands at the mistake, names it, and is short.
+ */
+import { assert, beforeAll, describe, it } from "vitest"
+import { compile, type Fence } from "./support/docs.ts"
+
+const imports = `import { Client, Codec, Handshake, HandshakeError, Middleware } from "effect-handshake"
+import { Pipeline, Protocol, Server, Transport } from "effect-handshake"
+import * as Net from "effect-handshake/node/Net"
+import * as Line from "effect-handshake/protocols/Line"
+import { Context, Effect } from "effect"
+
+`
+
+interface Mistake {
+  readonly code: string
+  /** The text at which the message stands. */
+  readonly at: string
+  readonly says: ReadonlyArray<string>
+  /** How long the message may be. Default: 400 characters. */
+  readonly within?: number
+}
+
+const socket = "Net.socket({ port: 1 })"
+const noEffect = "Type 'string' is not assignable to type 'Effect<Socket, never, never>'"
+const noKnownProperty = "'host' does not exist in type 'Effect<Socket, never, never>'"
+
+const mistakes: Record<string, Mistake> = {
+  "a client that is run without a scope and a socket": {
+    code: "await Effect.runPromise(Client.connect({ protocol: Line.protocol }))",
+    at: "Client.connect",
+    says: ["Type 'Scope | Socket' is not assignable to type 'never'"],
+    within: 420 // of which 115 are the compiler's about exactOptionalPropertyTypes, with which it has nothing to do
+  },
+  "a client that is run without a scope": {
+    code: `await Effect.runPromise(Client.connect({ protocol: Line.protocol, sockets: [${socket}] }))`,
+    at: "Client.connect",
+    says: ["Type 'Scope' is not assignable to type 'never'"]
+  },
+  "a layer of a client that is used without a socket": {
+    code: `class Echo extends Context.Service<Echo, Client.Client<string, string>>()("Echo") {}
+const program = Effect.flatMap(Echo, (echo) => echo.call("a"))
+await Effect.runPromise(Effect.provide(program, Client.layer(Echo, { protocol: Line.protocol })))`,
+    at: "Effect.provide",
+    says: ["Type 'Socket' is not assignable to type 'never'"]
+  },
+  "a call of another type": {
+    code: "Effect.flatMap(Client.connect({ protocol: Line.protocol }), (client) => client.call(42))",
+    at: "42",
+    says: ["'number' is not assignable to parameter of type 'string'"]
+  },
+  "an address in the place of a socket": {
+    code: `Client.connect({ protocol: Line.protocol, sockets: [${socket}, { host: "127.0.0.1", port: 1 }] })`,
+    at: "host:",
+    says: [noKnownProperty]
+  },
+  "an address in the place of a socket, for a layer": {
+    code: `class Echo extends Context.Service<Echo, Client.Client<string, string>>()("Echo") {}
+Client.layer(Echo, { protocol: Line.protocol, sockets: [{ host: "127.0.0.1", port: 1 }] })`,
+    at: "host:",
+    says: [noKnownProperty]
+  },
+  "a text in the place of a socket": {
+    code: `Client.connect({ protocol: Line.protocol, sockets: [${socket}, "127.0.0.1:1"] })`,
+    at: `"127.0.0.1:1"`,
+    says: [noEffect]
+  },
+  "a function that makes a socket and is not called": {
+    code: "Client.connect({ protocol: Line.protocol, sockets: [Net.socket] })",
+    at: "Net.socket",
+    says: ["is not assignable to type 'Effect<Socket, never, never>'"]
+  },
+  "nowhere to connect to": {
+    code: "Client.connect({ protocol: Line.protocol, sockets: [] })",
+    at: "sockets",
+    says: ["Source has 0 element(s) but target requires 1"]
+  },
+  "an option that is misspelt": {
+    code: "Client.connect({ protocol: Line.protocol, handshakeTimeOut: 1 })",
+    at: "handshakeTimeOut",
+    says: ["'handshakeTimeOut' does not exist"]
+  },
+  "a bound for calls in order where there are none": {
+    code: "Client.connect({ protocol: Line.protocol, client: (t) => Pipeline.client(t), maxInFlight: 4 })",
+    at: "maxInFlight",
+    says: ["'maxInFlight' does not exist"]
+  },
+  "a client that makes something else than its service": {
+    code: `class Shop extends Context.Service<Shop, { readonly order: string }>()("Shop") {}
+Client.layer(Shop, { protocol: Line.protocol, client: (transport) => Pipeline.client(transport) })`,
+    at: "Pipeline.client",
+    says: ["Property 'order' is missing in type 'Client<string, string, never>'"]
+  },
+  "a layer of calls in order under a service that is none": {
+    code: `class Shop extends Context.Service<Shop, { readonly order: string }>()("Shop") {}
+Client.layer(Shop, { protocol: Line.protocol, sockets: [${socket}] })`,
+    at: "{ protocol",
+    says: ["Property 'client' is missing"],
+    within: 1200 // what is missing has no place, and all the options are shown
+  },
+  "a protocol given as the handshake of a client": {
+    code: "Client.connect({ handshake: Line.protocol })",
+    at: "handshake",
+    says: ["missing the following properties from type 'Effect<"]
+  },
+  "a handshake given as the protocol of a client": {
+    code: "Client.connect({ protocol: Line.client })",
+    at: "protocol",
+    says: ["missing the following properties", "name, client"]
+  },
+  "a protocol given as the handshake of a server": {
+    code: "Server.layer({ handshake: Line.protocol, serve: () => Effect.void })",
+    at: "handshake",
+    says: ["missing the following properties from type 'Effect<"]
+  },
+  "a frame of another type": {
+    code: `Transport.framed(Codec.bytes).pipe(Handshake.expect("HELLO"))`,
+    at: `"HELLO"`,
+    says: ["'string' is not assignable to parameter of type 'Uint8Array"]
+  },
+  "a service of other frames": {
+    code: "Server.layer({ protocol: Line.protocol, serve: Pipeline.serve((n: number) => Effect.succeed(n + 1)) })",
+    at: "serve:",
+    says: ["Type 'string' is not assignable to type 'number'"],
+    within: 420 // with both functions and both transports
+  }
+}
+
+const right: Record<string, string> = {
+  "a codec that only receives": `const oneWay = Transport.framed(
+  Codec.make<string, never>({ decoder: () => ({ decode: () => undefined }), encode: () => {} })
+)
+oneWay.pipe(Handshake.verify("x", () => Effect.void), Handshake.named("x"))
+Server.make({ handshake: oneWay.pipe(Handshake.named("x")), serve: () => Effect.never })`,
+  "two kinds of refusal in one decision": `Transport.framed(Codec.lines()).pipe(Handshake.verify("x", (line) =>
+  line === "a" ? Effect.void : line === "b"
+    ? Effect.fail(new HandshakeError.UnsupportedVersion({ offered: "1", supported: ["2"] }))
+    : Effect.fail(new HandshakeError.InvalidGreeting({ expected: "a", received: "?" }))))`,
+  "a literal as a pong": `type M = { readonly op: "ping" | "pong" }
+declare const transport: Transport.Transport<M, M>
+Middleware.pingPong(transport, { pong: (m) => m.op === "ping" ? { op: "pong" } : undefined })
+transport.pipe(Middleware.pingPong({ pong: (m) => m.op === "ping" ? { op: "pong" } : undefined }))`,
+  "a refusal that needs a service": `class Words extends Context.Service<Words, { readonly no: string }>()("Words") {}
+const refuse = () => Effect.flatMap(Words, (words) => Handshake.refuse(Transport.framed(Codec.lines()), words.no))
+Protocol.make({ name: "x", server: Line.server, client: Line.client, refuse })`
+}
+
+const fenceOf = (kind: string, code: string, index: number): Fence => ({
+  file: `${kind}-${index}`,
+  line: 0,
+  title: "",
+  tag: "",
+  code: imports + code
+})
+const wrongFences = Object.values(mistakes).map(({ code }, index) => fenceOf("wrong", code, index))
+const rightFences = Object.values(right).map((code, index) => fenceOf("right", code, index))
+
+let errors: Awaited<ReturnType<typeof compile>>
+beforeAll(async () => {
+  errors = await compile([...wrongFences, ...rightFences], "mistakes")
+}, 60_000)
+
+describe("the compiler names", () => {
+  for (const [index, [name, { at, says, within = 400 }]] of Object.entries(mistakes).entries()) {
+    it(name, () => {
+      const fence = wrongFences[index]
+      const lines = errors.get(fence) ?? []
+      const first = /^wrong-\d+:(\d+):(\d+) error TS\d+: /.exec(lines[0] ?? "")
+      if (first === null) return assert.fail("it compiles")
+      const message = lines.join("\n").slice(first[0].length)
+      assert.strictEqual(lines.filter((line) => line.startsWith("wrong-")).length, 1, `only one message:\n${message}`)
+      assert.isAtMost(message.length, within, message)
+      for (const words of says) assert.include(message, words)
+      const place = fence.code.split("\n")[Number(first[1]) - 1].slice(Number(first[2]) - 1)
+      assert.isTrue(place.startsWith(at), `it stands at ${place}`)
+    })
+  }
+})
+
+describe("the compiler has nothing to say against", () => {
+  for (const [index, name] of Object.keys(right).entries()) {
+    it(name, () => assert.isUndefined(errors.get(rightFences[index])))
+  }
+})
