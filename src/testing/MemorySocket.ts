@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
 import type * as SocketServer from "effect/socket/SocketServer"
 import { concat } from "../internal/bytes/primitives.ts"
+import { closeError } from "./internal/closeError.ts"
 import * as NetworkServer from "./internal/networkServer.ts"
 
 /**
@@ -32,8 +33,6 @@ export interface Options {
 }
 
 const encoder = new TextEncoder()
-
-const closeError = (code: number) => new Socket.SocketError({ reason: new Socket.SocketCloseError({ code }) })
 
 const writeError = (message: string) =>
   new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error(message) }) })

@@ -10,7 +10,6 @@ import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import * as Command from "../../src/cli/command.ts"
 import { Exited } from "../../src/cli/flags.ts"
-import { compileCache } from "./compileCache.ts"
 import { Heard } from "./tcp.ts"
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
@@ -24,7 +23,7 @@ export const runIn = (env: Readonly<Record<string, string>>, ...args: ReadonlyAr
     Effect.sync(() => {
       const child = spawn(process.execPath, [main, ...args], {
         stdio: ["ignore", "pipe", "pipe"],
-        env: { ...withoutPassword, ...compileCache, NO_COLOR: "1", ...env }
+        env: { ...withoutPassword, NO_COLOR: "1", ...env }
       })
       let exit: number | NodeJS.Signals | undefined
       const stdout = new Heard(() => exit !== undefined)

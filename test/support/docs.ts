@@ -11,7 +11,6 @@ import { dirname, join, normalize, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { format } from "node:util"
 import { parseAst } from "vitest/node"
-import { compileCache } from "./compileCache.ts"
 
 export const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -175,8 +174,7 @@ export const run = async (fence: Fence): Promise<void> => {
 /** Runs Node in the project, and collects what it prints. */
 export const spawned = (args: ReadonlyArray<string>, timeout = 60_000) =>
   new Promise<{ readonly code: number | null; readonly output: string; readonly errors: string }>((resolve, reject) => {
-    const env = { ...process.env, ...compileCache }
-    const child = spawn(process.execPath, args, { cwd: root, timeout, env, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(process.execPath, args, { cwd: root, timeout, stdio: ["ignore", "pipe", "pipe"] })
     let output = ""
     let errors = ""
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => (output += chunk))

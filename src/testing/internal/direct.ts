@@ -7,10 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
 import { type Source, type SourceEvents, type SourceSocket, StandIn } from "../../internal/connection/source.ts"
 import * as Peer from "../../Peer.ts"
+import { closeError } from "./closeError.ts"
 
 const encoder = new TextEncoder()
-
-const closed = (code: number) => new Socket.SocketError({ reason: new Socket.SocketCloseError({ code }) })
 
 const unwritable = () =>
   Effect.fail(
@@ -88,14 +87,14 @@ class End {
     },
     write: (chunks) => this.write(chunks),
     endWrite: () => {
-      this.endWrite(closed(1000))
+      this.endWrite(closeError(1000))
       return true
     },
     flushed: Effect.void
   }
 
   private readonly opened = <A>(value: A) =>
-    Effect.acquireRelease(Effect.succeed(value), () => Effect.sync(() => this.endWrite(closed(1000))))
+    Effect.acquireRelease(Effect.succeed(value), () => Effect.sync(() => this.endWrite(closeError(1000))))
 
   /** One chunk, the source's way, for whoever uses this end as any other socket. */
   private readonly pull = Effect.callback<readonly [Uint8Array], Socket.SocketError>((resume) => {
@@ -112,7 +111,7 @@ class End {
       onEnd: (error) => {
         stop()
         // There is no TLS of its own here that could fail.
-        resume(Effect.fail(error === undefined || error._tag === "TlsFailure" ? closed(1000) : error))
+        resume(Effect.fail(error === undefined || error._tag === "TlsFailure" ? closeError(1000) : error))
       }
     }
     this.wanted = true
@@ -126,7 +125,7 @@ class End {
       writer: this.opened({
         write: (chunk: Uint8Array | string | Socket.CloseEvent) =>
           Socket.isCloseEvent(chunk)
-            ? Effect.sync(() => this.endWrite(closed(chunk.code)))
+            ? Effect.sync(() => this.endWrite(closeError(chunk.code)))
             : this.write([chunk]),
         writeAll: (chunks: ReadonlyArray<Uint8Array | string>) => this.write(chunks)
       })

@@ -12,6 +12,7 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { concat } from "../../internal/bytes/primitives.ts"
+import { closeError } from "./closeError.ts"
 import { type Arrival, type End, type Failure, Link, type LinkRules } from "./networkLink.ts"
 
 type Pulled = NonEmptyReadonlyArray<Uint8Array>
@@ -50,11 +51,9 @@ export const socketError = (reason: Socket.SocketErrorReason) => new Socket.Sock
 const writeError = (cause = new Error("socket closed")) => socketError(new Socket.SocketWriteError({ cause }))
 
 const pullError = (failure: Failure) =>
-  socketError(
-    failure._tag === "Closed"
-      ? new Socket.SocketCloseError({ code: failure.code })
-      : new Socket.SocketReadError({ cause: failure.error })
-  )
+  failure._tag === "Closed"
+    ? closeError(failure.code)
+    : socketError(new Socket.SocketReadError({ cause: failure.error }))
 
 /** One end, and those who wait at it. */
 export class Port {

@@ -13,10 +13,7 @@ import { pbkdf2Sync } from "node:crypto"
 const random: SecureRandom.SecureRandom["Service"] = {
   ...SecureRandom.make((size) => new Uint8Array(size)),
   randomBytes: (size) =>
-    Effect.map(
-      Effect.all(Array.from({ length: size }, () => Random.nextIntBetween(0, 255))),
-      (bytes) => Uint8Array.from(bytes)
-    ),
+    Effect.map(Random.Random, (random) => Uint8Array.from({ length: size }, () => 256 * random.nextDoubleUnsafe())),
   intBetween: (min, max) => Random.nextIntBetween(min, max)
 }
 

@@ -21,7 +21,10 @@ export const oversize: Check = (attempt) =>
     const flood = 2 * maxBytes
     const repeat = (unit: Uint8Array): Uint8Array => {
       const said = new Uint8Array(flood)
-      for (let i = 0; i < flood; i++) said[i] = unit[i % unit.length]
+      said.set(unit.subarray(0, flood))
+      for (let done = unit.length; done > 0 && done < flood; done *= 2) {
+        said.copyWithin(done, 0, Math.min(done, flood - done))
+      }
       return said
     }
     const chunk = Math.max(1, Math.min(4096, Math.floor(maxBytes / 4)))
@@ -60,7 +63,9 @@ export const oversize: Check = (attempt) =>
         coverage.crossed([talk.step], "oversize")
         const before = reference.borders[index]
         const flaw = Trial.flawOf(talk)
-        if (flaw === undefined && talk.asked <= before + maxBytes) return Effect.void
+        if (flaw === undefined && talk.asked <= before + maxBytes) {
+          return Effect.void
+        }
         return Effect.fail(problem(attempt, talk, {
           scenario: what,
           expected: `it is done, or fails with a typed error, before it has taken more than ${maxBytes} bytes of it`,
