@@ -120,7 +120,8 @@ interface ToContext {
  *
  * **Details**
  *
- * Each is an Effect that makes a `Socket`, such as `Net.socket({ host, port })`: an address alone does not say how it is dialled.
+ * Each is an Effect that makes a `Socket`, such as `Net.socket({ host, port })`: an address alone does not say how it is
+ * dialled.
  *
  * @category models
  * @since 0.1.0
@@ -288,7 +289,7 @@ export const connect = <
   HandshakeError | E | E2,
   Scope.Scope | Services<R, S> | R2
 > =>
-  // Without `client`, C is `Of<T>`, and with `sockets` no Socket of the context is asked for; only the types above can say.
+  // Without `client`, C is `Of<T>`, and with `sockets` no Socket of the context is asked for; only the types can say so.
   connectTo(options) as Effect.Effect<Made<C>, HandshakeError | E | E2, Scope.Scope | Services<R, S> | R2>
 
 /**
@@ -342,7 +343,7 @@ export const layer = <
     // Calls in order are no service of another kind: `client` has to make that.
     & (Makes<NoInfer<T>, NoInfer<C>, E2, R2> | (Of<T> extends C ? Calls : never))
 ): Layer.Layer<Self, HandshakeError | E | E2, Exclude<Services<R, S> | R2, Scope.Scope>> =>
-  // As above.
+  // The same as in `connect`, and without `client` the options demand that `Of<T>` is a C.
   Layer.effect(
     service,
     connectTo(options) as Effect.Effect<C, HandshakeError | E | E2, Scope.Scope | Services<R, S> | R2>

@@ -1,5 +1,6 @@
 /**
- * What the compiler says to somebody who has made a mistake: one message, which stands at the mistake, names it, and is short.
+ * What the compiler says to somebody who has made a mistake: one message, which stands at the mistake, names it, and is
+ * short.
  */
 import { assert, beforeAll, describe, it } from "vitest"
 import { compile, type Fence } from "./support/docs.ts"

@@ -2,7 +2,7 @@
  * What `Server`, `Client`, `Pipeline` and `Protocol` make of the types of a handshake.
  */
 // Nothing here runs, and much of it must not compile.
-// @effect-diagnostics missingEffectError:off floatingEffect:off
+// @effect-diagnostics floatingEffect:off missingEffectError:off
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
