@@ -106,8 +106,8 @@ export type {
 
 export {
   /**
-   * How many iterations a verifier has unless told otherwise, and how many a client wants at least: 4096, as RFC 7677
-   * 4 and PostgreSQL have it.
+   * How many iterations a verifier has unless told otherwise, and how many a client wants at least: 4096, as
+   * RFC 7677 4 and PostgreSQL have it.
    *
    * @category constants
    * @since 0.1.0

@@ -25,9 +25,8 @@ export const gs2Header = (binding: Binding): string => {
   }
 }
 
-/** RFC 5929 4.1: the hash function of the signature, but for those that are too weak. */
 const endPointHashes: Record<Certificate.Hash, Digest.Algorithm | undefined> = {
-  // RFC 5929 4.1: too weak by now.
+  // RFC 5929 4.1: SHA-256 in their place.
   "MD5": Digest.sha256,
   "SHA-1": Digest.sha256,
   // Hardly any certificate is signed so, and Web Cryptography does not have it.
@@ -37,6 +36,7 @@ const endPointHashes: Record<Certificate.Hash, Digest.Algorithm | undefined> = {
   "SHA-512": Digest.sha512
 }
 
+/** RFC 5929 4.1: what is hashed is the certificate as the server sends it, by the hash function of its signature. */
 export const serverEndPoint = (
   certificate: Uint8Array
 ): Effect.Effect<Uint8Array | undefined, never, Digest.Digest> =>

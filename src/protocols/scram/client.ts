@@ -79,6 +79,7 @@ interface Challenge {
   readonly message: string
 }
 
+/** server-first-message (RFC 5802 5.1, r, s and i). */
 const acceptChallenge = (
   serverFirst: Uint8Array | string,
   nonce: string,
@@ -90,6 +91,7 @@ const acceptChallenge = (
   const parsed = Message.parseServerFirst(serverFirst)
   if (Result.isFailure(parsed)) return Result.fail(malformed(parsed.failure))
   const challenge = parsed.success
+  // RFC 5802 5.1, r: it begins with the one that the client has sent, and the server adds its own.
   if (!challenge.nonce.startsWith(nonce) || challenge.nonce.length === nonce.length) {
     return Result.fail(
       new MalformedFrame({
@@ -105,6 +107,7 @@ const acceptChallenge = (
       `the server's salt has ${challenge.salt.length} bytes; ${minSaltLength} are the minimum`
     ))
   }
+  // RFC 7677 4, the fewest; RFC 5802 9, the most.
   const iterations = Number(challenge.iterations)
   if (iterations < fewest || iterations > most) {
     const asked = Excerpt.ofText(challenge.iterations, 16)
@@ -115,7 +118,7 @@ const acceptChallenge = (
   return Result.succeed({ ...challenge, iterations })
 }
 
-/** client-final-message (RFC 5802 3). The keys by their formulas stand in keys.ts. */
+/** client-final-message (RFC 5802 3, and 5.1, c and p). The formulas stand in keys.ts. */
 const answer = Effect.fnUntraced(function*({ bare, binding, challenge, mechanism, password }: {
   readonly binding: Binding
   readonly mechanism: Mechanism
@@ -153,8 +156,8 @@ const conclude = (
 }
 
 /**
- * What a server's error means (RFC 5802 7: what is not known is as good as `other-error`). Values that are not known are not
- * shown: they may repeat the proof.
+ * What a server's error means (RFC 5802 7: one that is not known is as good as `other-error`). Values that are not known
+ * are not shown: they may repeat the proof.
  */
 const told = (value: string, mechanism: Mechanism): AuthenticationFailed => {
   switch (value) {

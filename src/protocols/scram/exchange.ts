@@ -15,7 +15,7 @@ export interface Authenticated {
   readonly mechanism: Mechanism
 }
 
-/** A state goes one way. Whoever takes it twice would answer two challenges with one nonce. */
+/** RFC 5802 5.1, r: a state goes one way. Whoever takes it twice would answer two challenges with one nonce. */
 export const once = () => {
   let isUsed = false
   return <A, E, R>(transition: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

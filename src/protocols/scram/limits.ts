@@ -4,10 +4,10 @@
  * @internal
  */
 
-/** RFC 7677 4: "at least 4096". */
+/** RFC 7677 4: at least 4096. */
 export const defaultIterations = 4096
 
-/** RFC 5802 9: a hostile server can keep a client busy by asking for many. */
+/** RFC 5802 9: a hostile server can keep a client busy by asking for many iterations. */
 export const defaultMaxIterations = 1_000_000
 
 /** What a derivation can be asked for at all. */

@@ -11,6 +11,7 @@ import { failed } from "./errors.ts"
 
 export type Mechanism = "SCRAM-SHA-256" | "SCRAM-SHA-256-PLUS"
 
+/** RFC 5802 4: the one with -PLUS is for channel binding. */
 export const bound: Mechanism = "SCRAM-SHA-256-PLUS"
 export const unbound: Mechanism = "SCRAM-SHA-256"
 
@@ -19,6 +20,13 @@ export interface Chosen {
   readonly binding: Binding
 }
 
+/**
+ * RFC 5802 6, at the client:
+ *
+ *            | -PLUS is offered | it is not
+ * can bind   | p=               | y: what was taken away on the way is noticed
+ * cannot     | n                | n
+ */
 export const choose = (options: {
   /** The server's mechanisms by their names. Others are passed over. */
   readonly offered: ReadonlyArray<string>

@@ -18,7 +18,7 @@ const problems: Record<Saslprep.Problem, string> = {
   empty: "is empty"
 }
 
-/** RFC 5802 2.2, Normalize: a password is a stored string, so code points that are not assigned are prohibited. */
+/** RFC 5802 2.2, Normalize: a password is a stored string, and has only code points that are assigned. */
 export const preparePassword = (
   password: Redacted.Redacted<string>,
   preparation: Preparation = "strict"
@@ -30,7 +30,7 @@ export const preparePassword = (
     (problem) => failed("SCRAM", `the password ${problems[problem]}`, "local")
   )
 
-/** RFC 5802 5.1, n: a name is a query, and the client aborts where it cannot be prepared or nothing is left of it. */
+/** RFC 5802 5.1, n: a name is a query string, and the client gives up where nothing is left of it. */
 export const prepareOwnName = (name: string): Result.Result<string, AuthenticationFailed> =>
   name === "" ? Result.succeed("") : Result.mapError(
     Saslprep.prepare(name, "query"),

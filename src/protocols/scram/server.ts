@@ -86,6 +86,7 @@ interface Accepted {
   readonly channelBinding: string
 }
 
+/** client-first-message (RFC 5802 5.1, n and r; 6). */
 const acceptClient = (
   clientFirst: Uint8Array | string,
   { endPoint, mechanism, username = "required" }: ServerOptions
@@ -98,6 +99,8 @@ const acceptClient = (
         problem: `client-first-message: ${problem}`,
         excerpt: Excerpt.ofString(first.gs2Header)
       }))
+    // RFC 5802 6, at the server:
+    //
     //            | SCRAM-SHA-256                     | SCRAM-SHA-256-PLUS
     // n          | go on                             | breaks the protocol
     // y          | offered: a downgrade; else go on  | breaks the protocol
@@ -118,6 +121,7 @@ const acceptClient = (
     } else if (first.flag.type !== Message.endPointType) {
       return yield* refuse("unsupported-channel-binding-type", `only ${Message.endPointType} can be bound to`)
     }
+    // RFC 5802 5.1, n: a query string, and no empty one.
     let name = ""
     if (username === "required") {
       const unescaped = Message.unescapeName(first.username)
@@ -151,6 +155,7 @@ const challenge = (
   }
 }
 
+/** client-final-message (RFC 5802 5.1, c and r), all of it but the proof. */
 const acceptProof = (
   clientFinal: Uint8Array | string,
   first: Accepted,
@@ -160,6 +165,7 @@ const acceptProof = (
   const parsed = Message.parseClientFinal(clientFinal)
   if (Result.isFailure(parsed)) return Result.fail(violation(parsed.failure))
   const final = parsed.success
+  // RFC 5802 5.1, r: the whole nonce of the server-first-message.
   if (final.nonce !== nonce) {
     return Result.fail(violation({
       error: "invalid-encoding",
@@ -167,6 +173,7 @@ const acceptProof = (
       excerpt: "c=…,r=…,p=…"
     }))
   }
+  // RFC 5802 5.1, c, and 6: the GS2 header of the first message, and what this side sees of the channel.
   return final.channelBinding === first.channelBinding
     ? Result.succeed(final)
     : Result.fail(refusal(
@@ -175,6 +182,7 @@ const acceptProof = (
     ))
 }
 
+/** RFC 5802 3: the proof and StoredKey give ClientKey, whose hash is StoredKey again. */
 const recognize = Effect.fnUntraced(function*(
   final: Message.ClientFinal,
   first: Accepted,
@@ -185,7 +193,8 @@ const recognize = Effect.fnUntraced(function*(
   const authMessage = Keys.utf8(`${first.bare},${serverFirst},${final.withoutProof}`)
   const storedKey = Redacted.value(verifier.storedKey)
   const clientKey = Keys.xor(final.proof, yield* Keys.hmac(storedKey, authMessage))
-  // The same work and the same words whether the user is there or not: a mock verifier is one that nothing fits.
+  // The same work and the same words whether the user is there or not (RFC 5802 7 allows it): a mock verifier is one
+  // that nothing fits.
   if (!Mac.timingSafeEqual(yield* Keys.hash(clientKey), storedKey)) {
     return yield* Effect.fail(refusal("invalid-proof", failed(mechanism, "the user name or the password is wrong")))
   }

@@ -27,6 +27,7 @@ export interface Verifier {
 /** In bytes. */
 const defaultSaltLength = 16
 
+/** Whether it can be said in a server-first-message (RFC 5802 7), and has keys as long as SHA-256 is (RFC 7677 3). */
 export const isVerifier = ({ iterations, salt, serverKey, storedKey }: Verifier): boolean =>
   Number.isInteger(iterations) && iterations >= 1 && iterations <= iterationsLimit &&
   salt.length >= 1 && salt.length <= Message.maxSaltLength &&
@@ -61,6 +62,7 @@ export const verifier = Effect.fnUntraced(function*(
   return { iterations, salt, storedKey: Redacted.make(keys.storedKey), serverKey: Redacted.make(keys.serverKey) }
 })
 
+/** RFC 5802 7 has `unknown-user` for it, and allows not to say so. */
 export const mock = Effect.fnUntraced(function*(
   user: string,
   secret: Redacted.Redacted<Uint8Array>,
