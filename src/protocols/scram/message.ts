@@ -44,6 +44,7 @@ export const maxNonceLength = 512
 /** In bytes. */
 export const maxSaltLength = 256
 
+/** RFC 5929 4. */
 export const endPointType = "tls-server-end-point"
 
 export interface ClientFirst {
@@ -99,13 +100,13 @@ const numberForm = /^[1-9][0-9]*$/
 const extensionForm = /^[A-Za-z]=[^\0,]+$/
 const defined = new Set("anmrcsipve")
 
-/** Base64 in its only form: with its padding, without blanks, and with zero bits where bits are left over. */
+/** RFC 5802 7, base64: with its padding, without blanks, and with zero bits where bits are left over. */
 export const decodeBase64 = (text: string): Uint8Array | undefined => {
   const decoded = Result.getOrUndefined(Base64.decode(text))
   return decoded !== undefined && Base64.encode(decoded) === text ? decoded : undefined
 }
 
-/** The value of the attribute that is due at this place. */
+/** The value of the attribute that is due at this place. RFC 5802 5.1: their order is fixed, and `m=` is refused. */
 const attribute = (parts: ReadonlyArray<string>, at: number, name: string): Parsed<string> => {
   const part = parts.at(at)
   if (part === undefined) return problem(`the message ends where ${name}= is due`)
@@ -115,7 +116,7 @@ const attribute = (parts: ReadonlyArray<string>, at: number, name: string): Pars
     : problem(`${name}= is due at attribute ${at + 1}`)
 }
 
-/** What may follow and is passed over. */
+/** RFC 5802 5.1: what may follow and is passed over. */
 const extensions = (parts: ReadonlyArray<string>): Parsed<void> => {
   for (const part of parts) {
     if (!extensionForm.test(part)) return problem("an extension is not of the form letter=value")
@@ -127,6 +128,7 @@ const extensions = (parts: ReadonlyArray<string>): Parsed<void> => {
   return Result.void
 }
 
+/** RFC 5802 5.1, r. */
 const nonce = (value: string, maxLength: number): Parsed<string> =>
   value.length > maxLength
     ? problem(`the nonce is longer than ${maxLength} characters`)
@@ -180,7 +182,7 @@ const parse = <A>(
 
 const flagForm = /^(?:n|y|p=([A-Za-z0-9.-]+))$/
 
-/** gs2-header client-first-message-bare, such as `n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL`. */
+/** RFC 5802 7, client-first-message, such as `n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL`. */
 export const parseClientFirst = (message: Uint8Array | string): Result.Result<ClientFirst, Violation> =>
   parse("client-first-message", message, true, (text) => {
     const [flagPart, authzid, ...parts] = text.split(",")
@@ -205,7 +207,7 @@ export const parseClientFirst = (message: Uint8Array | string): Result.Result<Cl
     })
   })
 
-/** Such as `r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096`. */
+/** RFC 5802 7, server-first-message, such as `r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096`. */
 export const parseServerFirst = (message: Uint8Array | string): Result.Result<ServerFirst, Violation> =>
   parse("server-first-message", message, false, (text) => {
     const parts = text.split(",")
@@ -220,7 +222,10 @@ export const parseServerFirst = (message: Uint8Array | string): Result.Result<Se
     })
   })
 
-/** Such as `c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=`. */
+/**
+ * RFC 5802 7, client-final-message, such as
+ * `c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=`.
+ */
 export const parseClientFinal = (message: Uint8Array | string): Result.Result<ClientFinal, Violation> =>
   parse("client-final-message", message, true, (text) => {
     const parts = text.split(",")
@@ -235,7 +240,7 @@ export const parseClientFinal = (message: Uint8Array | string): Result.Result<Cl
     })
   })
 
-/** `v=` with the server's signature, or `e=` with an error. */
+/** RFC 5802 7, server-final-message: `v=` with the server's signature, or `e=` with an error. */
 export const parseServerFinal = (message: Uint8Array | string): Result.Result<ServerFinal, Violation> =>
   parse("server-final-message", message, true, (text) => {
     const parts = text.split(",")
@@ -254,14 +259,14 @@ export const parseServerFinal = (message: Uint8Array | string): Result.Result<Se
 // Names and bindings
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** saslname: a comma and an equals sign have another form, so that they end nothing. */
+/** RFC 5802 5.1, n, saslname: a comma and an equals sign have another form, so that they end nothing. */
 export const escapeName = (name: string): string => name.replaceAll("=", "=3D").replaceAll(",", "=2C")
 
 /** The name behind a saslname; undefined where an `=` begins no escape. */
 export const unescapeName = (escaped: string): string | undefined =>
   /=(?!2C|3D)/.test(escaped) ? undefined : escaped.replaceAll("=2C", ",").replaceAll("=3D", "=")
 
-/** cbind-input in base64: what a client has said of the channel, and what it sees of it. */
+/** RFC 5802 5.1, c, cbind-input in base64: what a client has said of the channel, and what it sees of it. */
 export const channelBinding = (gs2Header: string, data: Uint8Array | undefined): string => {
   const header = new TextEncoder().encode(gs2Header)
   return Base64.encode(data === undefined ? header : concat([header, data]))
