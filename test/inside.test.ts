@@ -22,6 +22,7 @@ import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Rung from "../src/testing/Rung.ts"
 import * as Transport from "../src/Transport.ts"
 import { outcomeOf, utf8 } from "./support/conversation.ts"
+import * as Law from "./support/laws.ts"
 import { echo } from "./support/serving.ts"
 
 const lines = Transport.framed(Codec.lines())
@@ -221,5 +222,5 @@ Laws.handshake<Lines, Lines>({
   client: Handshake.named(client, "addressed line"),
   refusal: { server: "No! Go away!\n" },
   rungs: [Rung.pure, Rung.memory, Rung.fast(Rung.pure)],
-  it
+  it: Law.it
 })

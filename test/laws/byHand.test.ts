@@ -10,6 +10,7 @@ import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
 import * as Transport from "../../src/Transport.ts"
 import { outcomeOf, utf8 } from "../support/conversation.ts"
+import * as Law from "../support/laws.ts"
 
 const server = Effect.gen(function*() {
   const transport = yield* Transport.framed(Codec.lines({ maxLength: 64 }))
@@ -37,7 +38,7 @@ Laws.handshake({
   deadline: "5 seconds",
   refusal: { server: "No! Go away!\n" },
   rungs: [Rung.pure, Rung.memory, Rung.fast(Rung.pure)],
-  it
+  it: Law.it
 })
 
 const refused: Record<string, readonly [said: Uint8Array, tag: string]> = {

@@ -4,12 +4,13 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Laws from "../../src/testing/Laws.ts"
+import * as Law from "../support/laws.ts"
 import { broken, healthy } from "./gallery/handshakes.ts"
 
 const seed = "gallery"
 
 describe("the healthy handshake", () => {
-  Laws.handshake({ ...healthy, name: "healthy", it })
+  Laws.handshake({ ...healthy, name: "healthy", it: Law.it })
 })
 
 describe("a handshake that", () => {

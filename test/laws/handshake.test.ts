@@ -1,5 +1,5 @@
 /**
- * The laws of every handshake of this package, on five rungs and on the fast way, and what the laws leave open because it is these handshakes'
+ * The laws of the line protocol, on five rungs and on the fast way, and what the laws leave open because it is these handshakes'
  * own: their limits to the byte, and how long a refusal is waited for.
  */
 import { describe, expect, it } from "@effect/vitest"
@@ -8,41 +8,28 @@ import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
-import { afterAll } from "vitest"
 import * as Handshake from "../../src/Handshake.ts"
 import * as Pipeline from "../../src/Pipeline.ts"
 import * as Laws from "../../src/testing/Laws.ts"
 import * as MemorySocket from "../../src/testing/MemorySocket.ts"
 import { cutInto, outcomeOf, text, utf8 } from "../support/conversation.ts"
+import * as Coverage from "../support/coverage.ts"
 import { line, password, vault } from "../support/handshakes.ts"
+import * as Law from "../support/laws.ts"
 import { rungs } from "../support/rungs.ts"
 
-const suites = [
-  Laws.handshake({
-    ...line,
-    name: "line",
-    rungs,
-    it,
-    refusal: { server: "No! Go away!\n" },
-    calls: {
-      serve: Pipeline.serve((line: string) => Effect.succeed(line.toUpperCase())),
-      requests: ["Hello", "Goodbye", "Hello again"],
-      respond: (line) => line.toUpperCase()
-    }
-  }),
-  Laws.handshake({
-    ...vault,
-    name: "vault",
-    rungs,
-    it,
-    secrets: [password],
-    calls: {
-      serve: Pipeline.serve((packet: Uint8Array) => Effect.succeed(packet.toReversed())),
-      requests: [utf8("abc"), utf8(""), utf8("defgh")],
-      respond: (packet) => packet.toReversed()
-    }
-  })
-]
+const suite = Laws.handshake({
+  ...line,
+  name: "line",
+  rungs,
+  it: Law.it,
+  refusal: { server: "No! Go away!\n" },
+  calls: {
+    serve: Pipeline.serve((line: string) => Effect.succeed(line.toUpperCase())),
+    requests: ["Hello", "Goodbye", "Hello again"],
+    respond: (line) => line.toUpperCase()
+  }
+})
 
 const Lengths = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 20 }))).check(
   Schema.isMinLength(1),
@@ -140,32 +127,9 @@ describe("law 11, refusal is heard", () => {
 
 describe("coverage", () => {
   // A step that only sends waits for nothing, so that nothing can go wrong with what is received.
-  const waiting: Record<string, ReadonlyArray<string>> = {
-    line: ["server: expect \"You ready?\"", "client: expect \"Bring it!\""],
-    vault: ["server: version", "server: password", "client: version", "client: expect \"OK\""]
-  }
-  // Nothing can come too early for the first message, and a few bytes are said before a deadline however slowly.
-  const impossible: Record<string, ReadonlyArray<string>> = {
-    line: ["server: expect \"You ready?\", early bytes", "client: expect \"Bring it!\", early bytes"],
-    vault: [
-      "server: version, early bytes",
-      "client: version, early bytes",
-      "client: version, dribble",
-      "client: expect \"OK\", dribble"
-    ]
-  }
-
-  it("each fault has met each step that waits for the peer", () => {
-    for (const suite of suites) {
-      const holes = Laws.holes(Effect.runSync(suite.coverage))
-        .map(({ fault, side, step }) => ({ at: `${side}: ${step}`, fault }))
-        .filter(({ at }) => waiting[suite.name].includes(at))
-        .map(({ at, fault }) => `${at}, ${fault}`)
-      expect(holes).toEqual(impossible[suite.name])
-    }
-  })
-
-  afterAll(() => {
-    for (const suite of suites) console.log(`${suite.name}\n${Laws.formatCoverage(Effect.runSync(suite.coverage))}\n`)
+  Coverage.complete(suite, {
+    waiting: ["server: expect \"You ready?\"", "client: expect \"Bring it!\""],
+    // Nothing can come too early for the first message, and a few bytes are said before a deadline however slowly.
+    impossible: ["server: expect \"You ready?\", early bytes", "client: expect \"Bring it!\", early bytes"]
   })
 })

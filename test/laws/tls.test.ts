@@ -24,6 +24,7 @@ import * as Rung from "../../src/testing/Rung.ts"
 import * as Transport from "../../src/Transport.ts"
 import * as Certificates from "../support/certificates/index.ts"
 import { cutInto } from "../support/conversation.ts"
+import * as Law from "../support/laws.ts"
 import * as Tcp from "../support/tcp.ts"
 import * as Peers from "../support/tlsPeers.ts"
 
@@ -130,7 +131,7 @@ for (
     const skip = exceptions[name][law.law] ?? law.skip
     return skip === undefined ? law : { ...law, skip }
   })
-  Laws.register({ ...suite, laws }, it)
+  Laws.register({ ...suite, laws }, Law.it)
 }
 
 describe("what somebody says in clear behind the request for TLS", () => {

@@ -4,6 +4,7 @@
 import { describe, it } from "@effect/vitest"
 import * as Http2 from "../../src/protocols/Http2.ts"
 import * as Laws from "../../src/testing/Laws.ts"
+import * as Law from "../support/laws.ts"
 import { rungs } from "../support/rungs.ts"
 import { frames } from "./http2/frames.ts"
 
@@ -60,11 +61,11 @@ describe("the handshake", () => {
     server: { settings: { maxConcurrentStreams: 100, initialWindowSize: 70_000, maxFrameSize: 20_000 } },
     client: { settings: { headerTableSize: 0 } }
   })
-  Laws.handshake({ it, name: "h2", client, server, negotiated, accepts, rungs, lateRefusal: true })
+  Laws.handshake({ it: Law.it, name: "h2", client, server, negotiated, accepts, rungs, lateRefusal: true })
 })
 
 describe("the handshake of a client that waits to be acknowledged", () => {
   // It hears a refusal too, which comes in the place of the acknowledgement. What is its own is no matter of sockets.
   const protocol = Http2.make({ client: { awaitAcknowledgement: true } })
-  Laws.handshake({ ...protocol, it, name: "h2", negotiated, accepts })
+  Laws.handshake({ ...protocol, it: Law.it, name: "h2", negotiated, accepts })
 })

@@ -7,7 +7,7 @@ import * as Net from "node:net"
 import { expect } from "vitest"
 
 /** The longest that anything on loopback may take; whoever waits longer waits in vain. */
-const patience = "8 seconds"
+const patience = "15 seconds"
 
 /** Something that changes, and those who wait for it to become so. */
 export class Watched {

@@ -1,20 +1,21 @@
 /**
- * The laws of PostgreSQL's start-up in clear, by one method. Each has a test file of its own, so that they run side by side.
+ * The laws of PostgreSQL's start-up in clear, by one method. Each method has a file of tests, so that they run side by side.
  */
-import { describe, it } from "@effect/vitest"
+import { describe } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
-import * as Codec from "../../../src/Codec.ts"
-import * as Postgres from "../../../src/protocols/Postgres.ts"
-import * as Codecs from "../../../src/protocols/postgres/codecs.ts"
-import * as Laws from "../../../src/testing/Laws.ts"
-import type * as Rung from "../../../src/testing/Rung.ts"
-import { utf8 } from "../../support/conversation.ts"
-import * as Crypto from "./crypto.ts"
+import * as Codec from "../../../../src/Codec.ts"
+import * as Postgres from "../../../../src/protocols/Postgres.ts"
+import * as Codecs from "../../../../src/protocols/postgres/codecs.ts"
+import * as Laws from "../../../../src/testing/Laws.ts"
+import type * as Rung from "../../../../src/testing/Rung.ts"
+import { utf8 } from "../../../support/conversation.ts"
+import * as Law from "../../../support/laws.ts"
+import * as Crypto from "../crypto.ts"
 
 const user = "ann"
 const password = "correct horse"
@@ -75,11 +76,12 @@ const told = Object.fromEntries(
   ])
 )
 
-export const lawsOf = (
-  method: Postgres.Method,
-  version: "3.0" | "3.2",
-  rungs: ReadonlyArray<Rung.Rung>
-): void => {
+/** Registers the laws of a start-up by this method, on these rungs. */
+export const laws = ({ method, rungs, version }: {
+  readonly method: Postgres.Method
+  readonly version: "3.0" | "3.2"
+  readonly rungs: ReadonlyArray<Rung.Rung>
+}): void => {
   describe(`${method}, protocol ${version}`, () => {
     const services = Context.merge(context, provided(method))
     const { client, server } = Postgres.make({
@@ -95,7 +97,7 @@ export const lawsOf = (
     })
     Laws.handshake<Postgres.ServerTransport, Postgres.ClientTransport>({
       name: "postgres",
-      it,
+      it: Law.it,
       rungs,
       server: Effect.provideContext(server, services) as Effect.Effect<
         Postgres.ServerTransport,

@@ -1,0 +1,239 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import { availableParallelism } from "node:os"
+import * as Cli from "./support/cli.ts"
+import * as Processes from "./support/processes.ts"
+import * as Tcp from "./support/tcp.ts"
+import { timed } from "./support/timed.ts"
+
+const refusal = "No! Go away!\n"
+
+/** `serve line` with two workers, and their processes. */
+const serveByTwo = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
+  const server = yield* Cli.serve("--workers", "2", ...args)
+  const workers = Processes.childrenOf(server.pid)
+  expect(workers.length).toBe(2)
+  return { ...server, workers }
+})
+
+const greeting = (port: number) => Effect.tap(Tcp.saying(port, "You ready?\n"), (peer) => peer.hears("Bring it!\n"))
+
+/** Asks again until the answer is this; nothing tells us when that is. */
+const eventually = <A, E, R>(ask: Effect.Effect<A, E, R>, holds: (answer: A) => boolean) =>
+  Effect.timeout(Effect.repeat(ask, { schedule: Schedule.spaced("50 millis"), until: holds }), "8 seconds")
+
+/** A connection at each of two workers: they are given out in turn. */
+const greetBoth = (port: number) => Effect.all([greeting(port), greeting(port)])
+
+// Three processes each, on as many cores as there are: one after the other.
+describe("serve line --workers", () => {
+  it.live("is one process without it", () =>
+    Effect.gen(function*() {
+      const server = yield* Cli.serve()
+      expect(Processes.childrenOf(server.pid)).toEqual([])
+    }))
+
+  it.live("serves with all workers, says where it listens once, and leaves none of them behind", () =>
+    Effect.gen(function*() {
+      const server = yield* serveByTwo()
+      for (const peer of yield* greetBoth(server.port)) {
+        yield* peer.say("Hello\n")
+        yield* peer.hears("Bring it!\nHello\n")
+        yield* peer.end
+      }
+      yield* server.kill("SIGTERM")
+      expect(yield* server.exit).toBe(0)
+      expect(server.stdout()).toBe(`listening on 127.0.0.1:${server.port}\n`)
+      expect(server.stderr()).toBe("")
+      expect(server.workers.filter(Processes.isAlive)).toEqual([])
+    }))
+
+  it.live("replaces a worker that is killed; the other one serves on", () =>
+    Effect.gen(function*() {
+      // Each has room for one: while the other one is busy, only a new one has any.
+      const { port, workers } = yield* serveByTwo("--max-connections", "2")
+      const peers = yield* greetBoth(port)
+      process.kill(workers[0], "SIGKILL")
+      yield* Effect.raceFirst(peers[0].over, peers[1].over)
+      const left = peers.filter((peer) => peer.isOpen())
+      expect(left.length).toBe(1)
+      yield* left[0].say("Hello\n")
+      yield* left[0].hears("Bring it!\nHello\n")
+      const heard = Effect.scoped(Effect.gen(function*() {
+        const peer = yield* Tcp.saying(port, "You ready?\n")
+        yield* peer.end
+        return yield* peer.ended
+      }))
+      yield* eventually(Effect.orElseSucceed(heard, () => ""), (said) => said === "Bring it!\n")
+      yield* left[0].say("Goodbye\n")
+      yield* left[0].hears("Bring it!\nHello\nGoodbye\n")
+    }))
+
+  it.live("replaces a worker that is told to stop, and lets its requests be answered", () =>
+    Effect.gen(function*() {
+      const { pid, port, workers } = yield* serveByTwo("--echo-delay", "500ms")
+      const peers = yield* greetBoth(port)
+      for (const peer of peers) yield* peer.say("Hello\n")
+      process.kill(workers[0], "SIGTERM")
+      yield* Effect.raceFirst(peers[0].over, peers[1].over)
+      for (const peer of peers) yield* peer.hears("Bring it!\nHello\n")
+      expect(peers.filter((peer) => peer.isOpen()).length).toBe(1)
+      yield* eventually(
+        Effect.sync(() => Processes.childrenOf(pid)),
+        (children) => children.length === 2 && !children.includes(workers[0])
+      )
+    }))
+
+  it.live("with --balance shared whoever is free takes a connection", () =>
+    Effect.gen(function*() {
+      const { port, workers } = yield* serveByTwo("--balance", "shared")
+      // In turn, every second connection would be given to this one.
+      process.kill(workers[0], "SIGSTOP")
+      yield* Effect.addFinalizer(() => Effect.sync(() => process.kill(workers[0], "SIGCONT")))
+      for (let i = 0; i < 4; i++) yield* (yield* Tcp.saying(port, "You ready?\nHello\n")).hears("Bring it!\nHello\n")
+    }))
+
+  it.live("has room for --max-connections in all workers together", () =>
+    Effect.gen(function*() {
+      const { port } = yield* serveByTwo("--max-connections", "4")
+      const inside = [...yield* greetBoth(port), ...yield* greetBoth(port)]
+      const fifth = yield* Tcp.saying(port, "You ready?\n")
+      expect(yield* fifth.ended).toBe(refusal)
+      expect(inside.every((peer) => peer.isOpen())).toBe(true)
+    }))
+
+  it.live("has room for --max-pending handshakes in all workers together", () =>
+    Effect.gen(function*() {
+      const { port } = yield* serveByTwo("--max-pending", "2")
+      const inside = [yield* Tcp.saying(port, "You re"), yield* Tcp.saying(port, "You re")]
+      const third = yield* Tcp.saying(port, "You ready?\n")
+      expect(yield* third.ended).toBe(refusal)
+      for (const peer of inside) {
+        yield* peer.say("ady?\n")
+        yield* peer.hears("Bring it!\n")
+      }
+    }))
+
+  it.live("on SIGTERM answers the requests under way in all workers, and exits 0", () =>
+    Effect.gen(function*() {
+      const server = yield* serveByTwo("--echo-delay", "500ms")
+      const peers = yield* greetBoth(server.port)
+      for (const peer of peers) yield* peer.say("Hello\n")
+      yield* server.kill("SIGTERM")
+      for (const peer of peers) {
+        expect(yield* peer.ended).toBe("Bring it!\nHello\n")
+        yield* peer.end
+      }
+      expect(yield* server.exit).toBe(0)
+      expect(server.stderr()).toBe("")
+    }))
+
+  it.live("on Ctrl-C, which all of its processes hear, does the same", () =>
+    Effect.gen(function*() {
+      const server = yield* serveByTwo("--echo-delay", "500ms")
+      const peers = yield* greetBoth(server.port)
+      for (const peer of peers) yield* peer.say("Hello\n")
+      // The workers first: their end must not look like a death.
+      for (const pid of [...server.workers, server.pid]) process.kill(pid, "SIGINT")
+      for (const peer of peers) {
+        expect(yield* peer.ended).toBe("Bring it!\nHello\n")
+        yield* peer.end
+      }
+      expect(yield* server.exit).toBe(0)
+      expect(server.stdout()).toBe(`listening on 127.0.0.1:${server.port}\n`)
+      expect(server.stderr()).toBe("")
+    }))
+
+  it.live("on SIGTERM waits for requests no longer than --drain-timeout", () =>
+    Effect.gen(function*() {
+      const server = yield* serveByTwo("--echo-delay", "60s", "--drain-timeout", "300ms")
+      const peers = yield* greetBoth(server.port)
+      for (const peer of peers) yield* peer.say("Hello\n")
+      yield* server.kill("SIGTERM")
+      const [code, ms] = yield* timed(server.exit)
+      expect(code).toBe(0)
+      expect(ms).toBeLessThan(2500)
+      expect(server.workers.filter(Processes.isAlive)).toEqual([])
+    }))
+
+  it.live("kills a worker that does not end within --drain-timeout and two seconds", () =>
+    Effect.gen(function*() {
+      const server = yield* serveByTwo("--drain-timeout", "100ms")
+      // It hears nothing any more.
+      process.kill(server.workers[0], "SIGSTOP")
+      yield* server.kill("SIGTERM")
+      const [code, ms] = yield* timed(server.exit)
+      expect(code).toBe(0)
+      expect(ms).toBeGreaterThan(2000)
+      expect(server.workers.filter(Processes.isAlive)).toEqual([])
+    }))
+
+  it.live("on a second signal ends at once with 130", () =>
+    Effect.gen(function*() {
+      const server = yield* serveByTwo("--echo-delay", "60s", "--drain-timeout", "60s")
+      const peers = yield* greetBoth(server.port)
+      for (const peer of peers) yield* peer.say("Hello\n")
+      const impatient = Effect.repeat(server.kill("SIGINT"), Schedule.spaced("100 millis"))
+      yield* Effect.raceFirst(impatient, server.exit)
+      expect(yield* server.exit).toBe(130)
+      expect(server.workers.filter(Processes.isAlive)).toEqual([])
+    }))
+
+  it.live("leaves no worker behind where it is killed itself", () =>
+    Effect.gen(function*() {
+      const server = yield* serveByTwo()
+      yield* server.kill("SIGKILL")
+      // It is over when nobody holds its standard output any more.
+      expect(yield* server.exit).toBe("SIGKILL")
+      expect(server.workers.filter(Processes.isAlive)).toEqual([])
+    }))
+
+  it.live("on a port that is in use says so once and exits 1", () =>
+    Effect.gen(function*() {
+      const { port } = yield* Tcp.listen(() => {})
+      const server = yield* Cli.run("serve", "line", "--port", String(port), "--workers", "2")
+      expect(yield* server.exit).toBe(1)
+      expect(server.stderr()).toBe(`cannot listen on 127.0.0.1:${port}: the address is in use\n`)
+      expect(server.stdout()).toBe("")
+    }))
+
+  it.live("gives up when a worker dies again and again, says so in one line and exits 1", () =>
+    Effect.gen(function*() {
+      const server = yield* serveByTwo()
+      const killing = Effect.sync(() => {
+        // A worker may have ended since it was found.
+        for (const pid of Processes.childrenOf(server.pid)) Result.try(() => process.kill(pid, "SIGKILL"))
+      })
+      yield* Effect.repeat(killing, {
+        schedule: Schedule.spaced("50 millis"),
+        until: () => !Processes.isAlive(server.pid)
+      })
+      expect(yield* server.exit).toBe(1)
+      expect(server.stderr()).toMatch(/^worker [12] has died [^\n]* \(by SIGKILL\), as have those before it\n$/)
+      expect(Processes.childrenOf(server.pid)).toEqual([])
+    }))
+
+  it.live("takes auto for a number", () =>
+    Effect.gen(function*() {
+      const server = yield* Cli.serve("--workers", "auto")
+      const cores = availableParallelism()
+      expect(Processes.childrenOf(server.pid).length).toBe(cores === 1 ? 0 : cores)
+    }))
+
+  const misuse: Record<string, ReadonlyArray<string>> = {
+    "no worker": ["--workers", "0"],
+    "what is no number": ["--workers", "two"],
+    "fewer connections than workers": ["--workers", "3", "--max-connections", "2"],
+    "fewer handshakes than workers": ["--workers", "3", "--max-pending", "2"]
+  }
+  for (const [what, args] of Object.entries(misuse)) {
+    it.live(`exits 64 for ${what}, and says what is wrong on stderr`, () =>
+      Effect.gen(function*() {
+        const server = yield* Cli.run("serve", "line", "--port", "0", ...args)
+        expect(yield* server.exit).toBe(64)
+        expect(server.stderr()).toContain(args.at(-1))
+      }))
+  }
+})

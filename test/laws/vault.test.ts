@@ -1,0 +1,39 @@
+/**
+ * The laws of a handshake with everything that the steps offer, on five rungs and on the fast way.
+ */
+import { describe } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Pipeline from "../../src/Pipeline.ts"
+import * as Laws from "../../src/testing/Laws.ts"
+import { utf8 } from "../support/conversation.ts"
+import * as Coverage from "../support/coverage.ts"
+import { password, vault } from "../support/handshakes.ts"
+import * as Law from "../support/laws.ts"
+import { rungs } from "../support/rungs.ts"
+
+const suite = Laws.handshake({
+  ...vault,
+  name: "vault",
+  rungs,
+  it: Law.it,
+  secrets: [password],
+  calls: {
+    serve: Pipeline.serve((packet: Uint8Array) => Effect.succeed(packet.toReversed())),
+    requests: [utf8("abc"), utf8(""), utf8("defgh")],
+    respond: (packet) => packet.toReversed()
+  }
+})
+
+describe("coverage", () => {
+  // A step that only sends waits for nothing, so that nothing can go wrong with what is received.
+  Coverage.complete(suite, {
+    waiting: ["server: version", "server: password", "client: version", "client: expect \"OK\""],
+    // Nothing can come too early for the first message, and a few bytes are said before a deadline however slowly.
+    impossible: [
+      "server: version, early bytes",
+      "client: version, early bytes",
+      "client: version, dribble",
+      "client: expect \"OK\", dribble"
+    ]
+  })
+})
