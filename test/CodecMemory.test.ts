@@ -10,7 +10,6 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
-import * as TestClock from "effect/testing/TestClock"
 import * as Codec from "../src/Codec.ts"
 import { type Source, StandIn } from "../src/internal/connection/source.ts"
 import * as Middleware from "../src/Middleware.ts"
@@ -20,6 +19,7 @@ import * as Pipeline from "../src/Pipeline.ts"
 import * as Fast from "../src/testing/internal/fast.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
+import { settled } from "./support/serving.ts"
 
 const malformed = (problem: string, excerpt: string, fault: Codec.Fault) =>
   Result.fail(new Codec.MalformedFrame({ problem, excerpt, fault }))
@@ -62,7 +62,6 @@ const numbered: Codec.Codec<string, string> = Codec.make<string>({
 
 const echo = Pipeline.serve((line: string) => Effect.succeed(line))
 
-const settled = TestClock.adjust("1 millis")
 const long = "x".repeat(100)
 
 /** A socket that pulls and waits, and one that writes at once where it can. */

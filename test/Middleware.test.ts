@@ -30,6 +30,7 @@ import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
 import type { TransportError } from "../src/TransportError.ts"
 import { cutInto, rawPeer, utf8 } from "./support/conversation.ts"
+import { settled } from "./support/serving.ts"
 
 type Lines = Transport.Transport<string, string>
 
@@ -52,8 +53,6 @@ const deaf = Effect.fnUntraced(function*() {
     transport
   }
 })
-
-const settled = TestClock.adjust("1 millis")
 
 const pong = (line: string) => line.startsWith("ping") ? line.replace("ping", "pong") : undefined
 

@@ -18,8 +18,7 @@ import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as SimulatedNetwork from "../src/testing/SimulatedNetwork.ts"
 import * as Transport from "../src/Transport.ts"
 import { text, utf8 } from "./support/conversation.ts"
-
-const settled = TestClock.adjust("1 millis")
+import { settled } from "./support/serving.ts"
 
 class Refused extends Data.TaggedError("Refused")<{ readonly what: string }> {}
 

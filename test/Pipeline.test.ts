@@ -19,6 +19,7 @@ import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
 import type { TransportError } from "../src/TransportError.ts"
 import { cutInto, rawPeer, text, utf8 } from "./support/conversation.ts"
+import { settled } from "./support/serving.ts"
 
 class Refused extends Data.TaggedError("Refused")<{ readonly what: string }> {}
 
@@ -38,8 +39,6 @@ const throwing = Codec.make<string>({
     into.string("\n")
   }
 })
-
-const settled = TestClock.adjust("1 millis")
 
 /** A connection that can be read from, and to which every write fails, after a while or at once. */
 const unwritable = Effect.fnUntraced(function*(after: "0 seconds" | "1 second") {

@@ -14,11 +14,10 @@ import * as Service from "../src/Service.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
 import { rawPeer, utf8 } from "./support/conversation.ts"
+import { settled } from "./support/serving.ts"
 
 class Refused extends Data.TaggedError("Refused")<{ readonly what: string }> {}
 class Broken extends Data.TaggedError("Broken")<{}> {}
-
-const settled = TestClock.adjust("1 millis")
 
 /** What a peer hears that sends these lines to a server with this handler, and how the server has ended. */
 const conversation = Effect.fnUntraced(function*<E>(handler: Service.Service<string, string, E>, lines: string) {

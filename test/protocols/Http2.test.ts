@@ -22,6 +22,7 @@ import * as MemorySocket from "../../src/testing/MemorySocket.ts"
 import * as SimulatedNetwork from "../../src/testing/SimulatedNetwork.ts"
 import * as Transcript from "../../src/Transcript.ts"
 import * as Transport from "../../src/Transport.ts"
+import { settled } from "../support/serving.ts"
 import * as Tcp from "../support/tcp.ts"
 import { raw } from "./http2/frames.ts"
 import {
@@ -35,7 +36,6 @@ import {
   refused,
   serverOf,
   settingsAck,
-  settled,
   taking
 } from "./http2/peer.ts"
 

@@ -7,15 +7,13 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
-import * as TestClock from "effect/testing/TestClock"
 import * as Client from "../../src/Client.ts"
 import * as Pipeline from "../../src/Pipeline.ts"
 import * as Line from "../../src/protocols/Line.ts"
 import * as Server from "../../src/Server.ts"
 import * as MemorySocket from "../../src/testing/MemorySocket.ts"
 import { rawPeer, utf8 } from "../support/conversation.ts"
-
-const settled = TestClock.adjust("1 millis")
+import { settled } from "../support/serving.ts"
 
 describe("as the server of a tokio-proto client", () => {
   it.effect("every byte of the session is the one that is due", () =>

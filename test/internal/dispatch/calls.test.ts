@@ -4,15 +4,13 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as TestClock from "effect/testing/TestClock"
 import type * as Body from "../../../src/Body.ts"
 import * as Codec from "../../../src/Codec.ts"
 import * as Multiplex from "../../../src/Multiplex.ts"
 import * as Pipeline from "../../../src/Pipeline.ts"
 import type * as Transport from "../../../src/Transport.ts"
 import { connectedWith, epipe } from "../../support/heldWrites.ts"
-
-const settled = TestClock.adjust("1 millis")
+import { settled } from "../../support/serving.ts"
 
 // What every kind of client does the same. Each request is a word behind its id, and so is its answer. --------------------
 

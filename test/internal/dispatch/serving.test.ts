@@ -11,8 +11,7 @@ import * as Pipeline from "../../../src/Pipeline.ts"
 import type * as Transport from "../../../src/Transport.ts"
 import type { TransportError } from "../../../src/TransportError.ts"
 import { connectedWith, epipe } from "../../support/heldWrites.ts"
-
-const settled = TestClock.adjust("1 millis")
+import { settled } from "../../support/serving.ts"
 
 // What every kind of service does the same. Each request is a line that begins with its id, and so is its answer. --------
 

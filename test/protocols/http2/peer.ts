@@ -7,13 +7,13 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import * as TestClock from "effect/testing/TestClock"
 import * as Codec from "../../../src/Codec.ts"
 import { type HandshakeError, isHandshakeError } from "../../../src/HandshakeError.ts"
 import { concat } from "../../../src/internal/bytes/primitives.ts"
 import * as Http2 from "../../../src/protocols/Http2.ts"
 import * as MemorySocket from "../../../src/testing/MemorySocket.ts"
 import { isTransportError, type TransportError } from "../../../src/TransportError.ts"
+import { settled } from "../../support/serving.ts"
 import { raw } from "./frames.ts"
 
 export const preface = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
@@ -59,9 +59,6 @@ export const peerOf = Effect.fnUntraced(function*(socket: Socket.Socket) {
   }
   return peer
 })
-
-/** Lets everything happen that waits for nothing but its turn. */
-export const settled = TestClock.adjust("1 millis")
 
 type Shaking = Effect.Effect<Http2.Http2Transport, HandshakeError, Socket.Socket | Scope.Scope>
 
