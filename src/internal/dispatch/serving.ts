@@ -18,6 +18,9 @@ import type { TransportImpl } from "../connection/transport.ts"
 import { BatchWriter, maxBatch } from "./batchWriter.ts"
 import { areFrames, failureOf } from "./exits.ts"
 
+/** Who waits for the end before there is one. */
+const nobody = () => {}
+
 /** A request whose handler runs. */
 export interface Running<A, E> {
   fiber: Fiber.Fiber<A, E> | undefined
@@ -63,7 +66,9 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   /** What the next write will have. */
   private batch: Array<Out> | undefined = undefined
   private reader: Reader | undefined = undefined
-  private finish: (exit: Exit.Exit<void, E | TransportError>) => void = () => {}
+  private finish: (exit: Exit.Exit<void, E | TransportError>) => void = nobody
+  // One for all that wakes it: an idle connection has no more functions than it needs.
+  private readonly onNews = () => this.turn()
   private readonly scheduler: Scheduler.Scheduler
   // Made when something takes its time for the first time.
   private dispatcher: Scheduler.SchedulerDispatcher | undefined = undefined
@@ -73,7 +78,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
     this.impl = impl
     this.fork = Effect.runForkWith(context)
     this.scheduler = Context.get(context, Scheduler.Scheduler)
-    this.writer = new BatchWriter(impl, this.fork, () => this.turn())
+    this.writer = new BatchWriter(impl, this.fork, this.onNews)
   }
 
   // What the kinds of services differ in ----------------------------------------------------------------------------
@@ -113,7 +118,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
     return Effect.onExit(
       Effect.callback<void, E | TransportError>((resume) => {
         this.finish = resume
-        this.reader = connection.reader(() => this.turn())
+        this.reader = connection.reader(this.onNews)
         // A turn follows.
         connection.onCloseToRequests = () => {
           this.isDraining = true
