@@ -107,6 +107,7 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
           reference,
           options,
           coverage: coverage.of(side.role, reference.talk.steps),
+          turn: rungs.indexOf(rung),
           property: (cases, holds, share = 1) => {
             const own = `${++properties}/`
             const replay = options.replay?.slice(key.length)
@@ -121,7 +122,9 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
           each: (cases, check, most = runs) =>
             trial.isVirtual
               ? Effect.forEach(cases, check, { discard: true })
-              : Effect.forEach(spread(cases, most), check, { discard: true, concurrency: 4 })
+              : Effect.forEach(spread(cases, most), check, { discard: true, concurrency: 4 }),
+          together: (cases, check) =>
+            cases.length === 0 ? Effect.void : check(trial.isVirtual ? cases : spread(cases, runs))
         }).pipe(
           Effect.mapError((error) => error instanceof Suite.LawViolation ? error : report(error)),
           // What the handshake logs is not what the laws have to say.

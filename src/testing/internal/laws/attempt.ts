@@ -22,6 +22,8 @@ export interface Attempt {
   readonly reference: Trial.Reference
   readonly options: AnyOptions
   readonly coverage: Coverage.Counter
+  /** The place of its rung among the rungs: what would be a product is shared out among them by it. */
+  readonly turn: number
   /** A property over cases that are drawn and shrunk. It has all of the law's runs, or a share of them. */
   readonly property: <A>(
     cases: Arbitrary.Arbitrary<A>,
@@ -35,6 +37,11 @@ export interface Attempt {
     cases: ReadonlyArray<A>,
     check: (value: A) => Effect.Effect<void, Suite.Problem>,
     most?: number
+  ) => Effect.Effect<void, Suite.Problem>
+  /** Tries the same cases as `each` does, all of them in one go. */
+  readonly together: <A>(
+    cases: ReadonlyArray<A>,
+    check: (values: ReadonlyArray<A>) => Effect.Effect<void, Suite.Problem>
   ) => Effect.Effect<void, Suite.Problem>
 }
 

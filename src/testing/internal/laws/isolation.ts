@@ -46,25 +46,39 @@ export const isolation: Check = (attempt) =>
               }))
           })
       ))
-    // One that is refused after the other is ready: it starts when that is done, while it is still open.
-    yield* attempt.each(candidatesOf(trial, reference, options), ({ index, said, what }) => {
-      const bad: Plan = replaced(index, said)
-      return Effect.gen(function*() {
-        const [, second] = yield* trial.talks([
-          { later: { after: trial.isVirtual ? 1000 : 50, say: nothing } },
-          { ...bad, delay: trial.isVirtual ? 500 : 20 }
-        ])
-        if (!Trial.isReady(second)) return
-        const alone = yield* trial.talk(bad)
-        return yield* Effect.fail(problem(attempt, second, {
+    if (options.fresh?.[trial.side.role] === true && messages.length > 0) {
+      // More than one: what is made in turns, or for a moment, is fresh for one other connection only.
+      const recorded = concat((yield* trial.talk({})).messages)
+      for (let again = 1; again <= 3; again++) {
+        const replayed = yield* trial.talk({ script: recorded, random: again })
+        if (!Trial.isReady(replayed)) continue
+        return yield* Effect.fail(problem(attempt, replayed, {
+          scenario: "all that was said on one connection is said again on another",
+          expected: "it fails: what was fresh for the one is not for the other",
+          actual: "it became ready"
+        }))
+      }
+    }
+    // Those that are refused come when another one is ready, all at once, and start when that is done, while it is still open.
+    const refused = candidatesOf(trial, reference, options)
+    yield* attempt.together(refused, (refused) =>
+      Effect.gen(function*() {
+        const delay = trial.isVirtual ? 500 : 20
+        const bad = refused.map(({ index, said }): Plan => ({ ...replaced(index, said), delay }))
+        const ready: Plan = { later: { after: trial.isVirtual ? 1000 : 50, say: nothing } }
+        const [, ...talks] = yield* trial.talks([ready, ...bad])
+        const i = talks.findIndex(Trial.isReady)
+        if (i === -1) return
+        const { index, said, what } = refused[i]
+        const alone = yield* trial.talk(replaced(index, said))
+        return yield* Effect.fail(problem(attempt, talks[i], {
           scenario: `while another conversation is ready, ${what} comes in the place of ${nth(index)}`,
           expected: "it fails: what the other one has proved is not its own",
           actual: Trial.isReady(alone)
             ? "it became ready, as it does alone: either anybody gets in with that (law 5), or it remembers who came before"
             : "it became ready: it has used what the other connection had learned"
         }))
-      })
-    })
+      }))
     // Each pair agrees on its own.
     if (options.negotiated !== undefined && options[otherRole(trial.side.role)] !== undefined) {
       const { role } = trial.side
@@ -104,17 +118,5 @@ export const isolation: Check = (attempt) =>
             actual: Trial.outcome(next)
           }))
         }))
-    }
-    if (options.fresh?.[trial.side.role] !== true || messages.length === 0) return
-    // More than one: what is made in turns, or for a moment, is fresh for one other connection only.
-    const recorded = concat((yield* trial.talk({})).messages)
-    for (let again = 1; again <= 3; again++) {
-      const replayed = yield* trial.talk({ script: recorded, random: again })
-      if (!Trial.isReady(replayed)) continue
-      return yield* Effect.fail(problem(attempt, replayed, {
-        scenario: "all that was said on one connection is said again on another",
-        expected: "it fails: what was fresh for the one is not for the other",
-        actual: "it became ready"
-      }))
     }
   })

@@ -59,21 +59,18 @@ export const refusalIsHeard: Check = (attempt) =>
       }))
     }
     const late = trial.isVirtual ? 300 : 30
-    yield* attempt.each(cases, ({ index, said, what }) =>
+    // How it comes and who listens: as it is on every rung, and of the other ways each rung takes the next one.
+    yield* attempt.each([...cases.entries()], ([i, { index, said, what }]) =>
       Effect.gen(function*() {
         const place = `${what} comes in the place of ${nth(index)}`
-        const listens: ReadonlyArray<readonly [said: Uint8Array, deaf: number | undefined, scenario: string]> = [
-          [said, undefined, place],
+        const behind = `with ${more.length} bytes behind it that nobody reads`
+        const otherWays: ReadonlyArray<readonly [said: Uint8Array, deaf: number | undefined, scenario: string]> = [
           [said, late, `${place}, and the peer listens only after ${late} ms`],
-          [concat([said, more]), undefined, `${place}, with ${more.length} bytes behind it that nobody reads`],
-          [
-            concat([said, more]),
-            late,
-            `${place}, with ${more.length} bytes behind it that nobody reads, and the peer listens only after ${late} ms`
-          ]
+          [concat([said, more]), undefined, `${place}, ${behind}`],
+          [concat([said, more]), late, `${place}, ${behind}, and the peer listens only after ${late} ms`]
         ]
-        for (const [said, deaf, scenario] of listens) {
-          const talk = yield* trial.talk({ ...replaced(index, said), deaf })
+        for (const [words, deaf, scenario] of [[said, undefined, place] as const, otherWays[(i + attempt.turn) % 3]]) {
+          const talk = yield* trial.talk({ ...replaced(index, words), deaf })
           // What is let in is refused nowhere, whatever comes behind it.
           if (Trial.isReady(talk)) return
           yield* hears(talk, talk.writesBefore[index] ?? talk.written.length, scenario)

@@ -19,8 +19,10 @@ export const truncation: Check = (attempt) =>
     const { needed } = reference
     const said = concat(reference.messages)
     if (needed > 0) {
-      const stops = stopsOf(reference, needed - 1, 160)
-      const cases = (["end", "reset"] as const).flatMap((how) => stops.map((after): Stop => ({ after, how })))
+      // It ends after every byte; for a reset it is enough to come at every border and within every message.
+      const cases = ([["end", 160], ["reset", 24]] as const).flatMap(([how, most]) =>
+        stopsOf(reference, needed - 1, most).map((after): Stop => ({ after, how }))
+      )
       yield* attempt.each(cases, (stop) =>
         Effect.flatMap(trial.talk({ stop }), (talk) => {
           // Where a message is shorter this time, it was cut behind the last one.

@@ -68,12 +68,18 @@ const isSession = (said: Uint8Array, due: Uint8Array): boolean => {
     frames.every((frame) => session.includes(frame._tag) && (frame._tag !== "ReadyForQuery" || frame.status === "idle"))
 }
 
-/** Fewer of what there is to say, and so fewer cases. */
+/** Two of what the server tells of itself stand for all: each more is as many cases again. */
 const told = Object.fromEntries(
-  ["server_encoding", "DateStyle", "IntervalStyle", "TimeZone", "integer_datetimes", "application_name"].map((name) => [
-    name,
-    undefined
-  ])
+  [
+    "application_name",
+    "session_authorization",
+    "server_encoding",
+    "DateStyle",
+    "IntervalStyle",
+    "TimeZone",
+    "integer_datetimes",
+    "standard_conforming_strings"
+  ].map((name) => [name, undefined])
 )
 
 /** Registers the laws of a start-up by this method, on these rungs. */

@@ -4,4 +4,4 @@
 import * as Rung from "../../../../src/testing/Rung.ts"
 import { laws } from "./laws.ts"
 
-laws({ method: "md5", version: "3.0", rungs: [Rung.pure, Rung.fast(Rung.simulated())] })
+laws({ method: "md5", version: "3.0", rungs: [Rung.simulated(), Rung.fast(Rung.pure)] })
