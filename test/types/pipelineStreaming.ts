@@ -33,8 +33,16 @@ interface Answer {
 
 declare const toClients: Transport.Transport<Ask, Answer>
 declare const toServer: Transport.Transport<Answer, Ask>
-declare const plain: Pipeline.StreamingFrames<Ask, Answer, string, string, Date, Uint8Array>
-declare const failing: Pipeline.StreamingFrames<Ask, Answer, string, string, Date, Uint8Array, Busy>
+interface Types {
+  toServer: Ask
+  toClient: Answer
+  request: string
+  requestChunk: string
+  response: Date
+  responseChunk: Uint8Array
+}
+declare const plain: Pipeline.StreamingFrames<Types>
+declare const failing: Pipeline.StreamingFrames<Types & { failure: Busy }>
 
 const now = { head: new Date(0), body: undefined }
 const pages = Stream.unwrap(Effect.map(Pages, ({ all }) => all))

@@ -33,9 +33,18 @@ interface Answer {
 
 declare const toClients: Transport.Transport<Ask, Answer>
 declare const toServer: Transport.Transport<Answer, Ask>
-declare const plain: Multiplex.StreamingFrames<Ask, Answer, number, string, string, Date, Uint8Array>
-declare const failing: Multiplex.StreamingFrames<Ask, Answer, number, string, string, Date, Uint8Array, Busy>
-declare const large: Multiplex.StreamingFrames<Ask, Answer, bigint, string, string, Date, Uint8Array>
+interface Types {
+  toServer: Ask
+  toClient: Answer
+  id: number
+  request: string
+  requestChunk: string
+  response: Date
+  responseChunk: Uint8Array
+}
+declare const plain: Multiplex.StreamingFrames<Types>
+declare const failing: Multiplex.StreamingFrames<Types & { failure: Busy }>
+declare const large: Multiplex.StreamingFrames<Omit<Types, "id"> & { id: bigint }>
 
 const now = { head: new Date(0), body: undefined }
 
