@@ -88,6 +88,14 @@ const half = Multiplex.serve({
 })(toClients)
 same<typeof half, Effect.Effect<void, TransportError>>()
 
+// What a description is given need not have its types written.
+const telling = Multiplex.serve({
+  fromClient: (frame: Ask) => ({ _tag: "Request", id: frame.ask, body: `${frame.ask}` }),
+  response: (answer, _body: Date): Answer => ({ answer }),
+  failure: (answer, _error: Busy) => ({ answer })
+}, () => Effect.fail(new Busy()))(toClients)
+same<typeof telling, Effect.Effect<void, TransportError>>()
+
 // --- client ----------------------------------------------------------------------------------------------------------
 
 const calls = Multiplex.client(plain, toServer)
@@ -128,3 +136,23 @@ same<typeof narrow.call, (request: string) => Effect.Effect<string, Busy | Trans
 export const silentFailures: typeof failing = plain
 // @ts-expect-error: a date is no id
 export declare const ofDates: Multiplex.Frames<Omit<Types, "id"> & { id: Date }>
+
+// One type for both directions is the same as one for each, and a failure left out is none.
+declare const brief: Multiplex.Frames<{ frame: Ask; id: number; request: string; response: Date }>
+interface Long {
+  toServer: Ask
+  toClient: Ask
+  id: number
+  request: string
+  response: Date
+  failure: never
+}
+same<typeof brief, Multiplex.Frames<Long>>()
+
+// @ts-expect-error: what a server sends is missing
+export declare const oneWay: Multiplex.Frames<Omit<Types, "toClient">>
+
+// A description is written for any protocol.
+export const halves = <T extends Multiplex.Types>(
+  frames: Multiplex.Frames<T>
+): [Multiplex.ServerFrames<T>, Multiplex.ClientFrames<T>] => [frames, frames]

@@ -5,9 +5,15 @@
  */
 import type * as Body from "../../Body.ts"
 
+interface Requests {
+  readonly request: unknown
+  readonly response: unknown
+  readonly failure?: unknown
+}
+
 /** What every protocol has; `frame` is for both directions, where it is the same for both. */
 export type CallTypes =
-  & { readonly request: unknown; readonly response: unknown; readonly failure?: unknown }
+  & Requests
   & ({ readonly frame: unknown } | { readonly toServer: unknown; readonly toClient: unknown })
 
 /** What one with bodies has; `chunk` is for both directions, too. */
