@@ -53,11 +53,14 @@ const message = {
 }
 
 type Bytes = Uint8Array
-// An id, then head and chunk of the requests and of the responses, and the failure that an abort tells of.
-const frames: Multiplex.StreamingFrames<Bytes, Bytes, number, string, Bytes, string, Bytes, string> = {
-  request: message,
-  response: message
-}
+const frames: Multiplex.StreamingFrames<{
+  frame: Bytes
+  id: number
+  request: string
+  response: string
+  chunk: Bytes
+  failure: string // what an abort tells of
+}> = { request: message, response: message }
 
 const codec = Codec.lengthPrefixed({ bytes: 4 })
 const uploads = Protocol.make({

@@ -245,7 +245,7 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
  *   const at = line.indexOf(" ")
  *   return { id: Number(line.slice(0, at)), body: line.slice(at + 1) }
  * }
- * const frames: Multiplex.Frames<string, string, number, string, string> = {
+ * const frames: Multiplex.Frames<{ frame: string; id: number; request: string; response: string }> = {
  *   request: (id, body) => `${id} ${body}`,
  *   fromClient: (line) => ({ _tag: "Request", ...cut(line) }),
  *   response: (id, body) => `${id} ${body}`,

@@ -14,25 +14,32 @@ import { implOf } from "./internal/connection/transport.ts"
 import { boundsOf } from "./internal/dispatch/body.ts"
 import { open } from "./internal/dispatch/calls.ts"
 import { MultiplexCalls } from "./internal/dispatch/multiplexClient.ts"
+import type * as Internal from "./internal/dispatch/multiplexFrames.ts"
 import type {
-  ClientFrames,
   FromClient,
   FromServer,
   MessageAbort,
   MessagePart,
   MessageReader,
   MessageWriter,
-  RequestReader,
-  ServerFrames,
-  StreamingClientFrames,
-  StreamingServerFrames
+  RequestReader
 } from "./internal/dispatch/multiplexFrames.ts"
 import { type Frames as FramesOfServing, MultiplexServing } from "./internal/dispatch/multiplexServer.ts"
 import { MultiplexStreamingCalls } from "./internal/dispatch/multiplexStreamingClient.ts"
-import {
-  type Frames as FramesOfStreaming,
-  MultiplexStreamingServing
-} from "./internal/dispatch/multiplexStreamingServer.ts"
+import { MultiplexStreamingServing, type Service } from "./internal/dispatch/multiplexStreamingServer.ts"
+import type {
+  AllOf,
+  AllTypesById,
+  CallTypes,
+  Failure,
+  Given,
+  StreamingTypes as TypesOfMessages,
+  Tellable,
+  TellableOfBodies,
+  ToClient,
+  ToServer,
+  Untold
+} from "./internal/dispatch/protocolTypes.ts"
 import type { Rules } from "./internal/dispatch/servingById.ts"
 import type * as Transport from "./Transport.ts"
 import type { TransportError } from "./TransportError.ts"
@@ -45,19 +52,7 @@ import type { TransportError } from "./TransportError.ts"
  */
 export const defaultMaxInFlight = 64
 
-export type {
-  ClientFrames,
-  FromClient,
-  FromServer,
-  MessageAbort,
-  MessagePart,
-  MessageReader,
-  MessageWriter,
-  RequestReader,
-  ServerFrames,
-  StreamingClientFrames,
-  StreamingServerFrames
-}
+export type { FromClient, FromServer, MessageAbort, MessagePart, MessageReader, MessageWriter, RequestReader }
 
 /**
  * What can be the id of a request. Two ids are the same where a `Map` has one place for them.
@@ -92,12 +87,75 @@ export type NextId<Id> = [number] extends [Id] ? { readonly nextId?: ((last: Id 
   : { readonly nextId: (last: Id | undefined) => Id }
 
 /**
+ * The types of a protocol.
+ *
+ * **Details**
+ *
+ * | field | what it is |
+ * |---|---|
+ * | `frame` | a frame; or `toServer`, one that a client sends, and `toClient`, one that a server sends |
+ * | `id` | the id of a request |
+ * | `request` | a request |
+ * | `response` | a response |
+ * | `failure` | why a request has failed, where the protocol can tell of that |
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Types = CallTypes & { readonly id: RequestId }
+
+/**
+ * What a server has to know of the frames of its protocol. All of them are pure functions.
+ *
+ * **Details**
+ *
+ * - `fromClient`: reads a frame. One that is neither a request nor a cancel is `undefined`, and ends the connection.
+ * - `response`: answers a request.
+ * - `cancelled`: answers a request that was cancelled. Without it nothing does.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ServerFrames<T extends Types> = Internal.ServerFrames<
+  ToServer<T>,
+  ToClient<T>,
+  T["id"],
+  T["request"],
+  T["response"]
+>
+
+/**
+ * What a client has to know of the frames of its protocol. All of them are pure functions.
+ *
+ * **Details**
+ *
+ * - `fromServer`: reads a frame. One that is no answer is `undefined`, and ends the use of the connection.
+ * - `request`: asks for something.
+ * - `cancel`: says that the answer to a request is not wanted any more. Without it the answer is waited for and dropped.
+ * - `cancelled`: whether a request that was cancelled is answered all the same, be it with a response that was on its
+ *   way: then its id and its place stay taken until that has come. A description that serves both sides has the
+ *   server's frame here; where there is none, `true` says it. Without it both are free at once, the id is not used
+ *   again while the last 4,096 cancelled ones are remembered, and an answer that comes late is dropped.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ClientFrames<T extends Types> = Internal.ClientFrames<
+  ToClient<T>,
+  ToServer<T>,
+  T["id"],
+  T["request"],
+  T["response"],
+  Failure<T>
+>
+
+/**
  * What the frames of a protocol mean, for its servers and its clients.
  *
  * **Details**
  *
- * `ToServer` is what a client sends and `ToClient` what a server sends. `Failure` is the error of a request that the
- * protocol can tell its client of; without it there is none.
+ * `T` is the types of all that the frames are made of, and are read as: see {@link Types}. Where it has a `failure`, the frame
+ * `failure` tells of it.
  *
  * **Example** (Lines that begin with an id)
  *
@@ -111,7 +169,7 @@ export type NextId<Id> = [number] extends [Id] ? { readonly nextId?: ((last: Id 
  *   const at = line.indexOf(" ")
  *   return { id: Number(line.slice(0, at)), body: line.slice(at + 1) }
  * }
- * const frames: Multiplex.Frames<string, string, number, string, string> = {
+ * const frames: Multiplex.Frames<{ frame: string; id: number; request: string; response: string }> = {
  *   request: (id, body) => `${id} ${body}`,
  *   fromClient: (line) => ({ _tag: "Request", ...cut(line) }),
  *   response: (id, body) => `${id} ${body}`,
@@ -140,13 +198,13 @@ export type NextId<Id> = [number] extends [Id] ? { readonly nextId?: ((last: Id 
  * @category models
  * @since 0.1.0
  */
-export type Frames<ToServer, ToClient, Id extends RequestId, Request, Response, Failure = never> =
-  & ServerFrames<ToServer, ToClient, Id, Request, Response>
-  & ClientFrames<ToClient, ToServer, Id, Request, Response, Failure>
+export type Frames<T extends Types> =
+  & ServerFrames<T>
+  & ClientFrames<T>
   // The one that both halves have.
-  & { readonly cancelled?: ((id: Id) => ToClient) | undefined }
-  & ([Failure] extends [never] ? { readonly failure?: undefined } : FailureFrames<ToClient, Id, Failure>)
-  & NextId<Id>
+  & { readonly cancelled?: ((id: T["id"]) => ToClient<T>) | undefined }
+  & ([Failure<T>] extends [never] ? { readonly failure?: undefined } : FailureFrames<ToClient<T>, T["id"], Failure<T>>)
+  & NextId<T["id"]>
 
 /**
  * Ids that count up, and begin again behind the last one.
@@ -189,20 +247,30 @@ const rulesOf = <Out, Id, Head, E>(
 })
 
 interface Serve {
-  <In, Out, Id extends RequestId, Request, Response, Failure, R = never>(
-    frames: ServerFrames<In, Out, Id, Request, Response> & FailureFrames<Out, Id, Failure>,
-    handler: (request: Request) => Effect.Effect<Response, NoInfer<Failure>, R>,
-    options?: {
-      readonly maxInFlight?: number | undefined
-      readonly refuse?: ((request: Request) => NoInfer<Failure>) | undefined
-    }
-  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, TransportError, R>
-  <In, Out, Id extends RequestId, Request, Response, E = never, R = never>(
-    frames: ServerFrames<In, Out, Id, Request, Response> & { readonly failure?: undefined },
+  <
+    In,
+    Out,
+    Id extends RequestId,
+    Request,
+    Response,
+    Told = unknown,
+    Tell = undefined,
+    E extends Tellable<Tell, Told> = never,
+    R = never
+  >(
+    frames:
+      & Internal.ServerFrames<In, Out, Id, Request, Response>
+      & { readonly failure?: ((id: Id, error: Told) => Out) | undefined }
+      & Given<"failure", Tell>,
     handler: (request: Request) => Effect.Effect<Response, E, R>,
-    options?: { readonly maxInFlight?: number | undefined }
-  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, E | TransportError, R>
+    options?: Options<Request, Tell, Told>
+  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, Untold<Tell, E> | TransportError, R>
 }
+
+type Options<Request, Tell, Told> =
+  & { readonly maxInFlight?: number | undefined }
+  & ([Tell] extends [undefined] ? { readonly refuse?: undefined }
+    : { readonly refuse?: ((request: Request) => NoInfer<Told>) | undefined })
 
 /**
  * Serves each request of a transport with a handler and answers it when its handler is done.
@@ -238,7 +306,8 @@ interface Serve {
  *   const [tag, id, body] = line.split(" ")
  *   return { tag, id: Number(id), body }
  * }
- * const frames: Multiplex.Frames<string, string, number, string, string, string> = {
+ * type Types = { frame: string; id: number; request: string; response: string; failure: string }
+ * const frames: Multiplex.Frames<Types> = {
  *   request: (id, body) => `? ${id} ${body}`,
  *   fromClient: (line) => ({ _tag: "Request", ...read(line) }),
  *   response: (id, body) => `+ ${id} ${body}`,
@@ -269,7 +338,7 @@ interface Serve {
  * @category servers
  * @since 0.1.0
  */
-export const serve: Serve = <In, Out, Id extends RequestId, Request, Response, E, R>(
+export const serve = (<In, Out, Id extends RequestId, Request, Response, E, R>(
   frames: FramesOfServing<In, Out, Id, Request, Response, E>,
   handler: (request: Request) => Effect.Effect<Response, E, R>,
   options?: {
@@ -284,7 +353,7 @@ export const serve: Serve = <In, Out, Id extends RequestId, Request, Response, E
   }
   return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
     Effect.contextWith((context: Context.Context<R>) => new MultiplexServing(implOf(transport), service, context).run())
-}
+}) as Serve // with a `failure` nothing of E is left, which only its type can say
 
 /**
  * Calls over one transport, whose answers come in any order.
@@ -336,7 +405,7 @@ export const client = Effect.fnUntraced(function*<
   Response,
   Failure = never
 >(
-  frames: ClientFrames<In, Out, Id, Request, Response, Failure> & NextId<Id>,
+  frames: Internal.ClientFrames<In, Out, Id, Request, Response, Failure> & NextId<Id>,
   transport: Transport.Transport<In, Out>,
   options?: { readonly maxInFlight?: number | undefined }
 ): Effect.fn.Return<Client<Request, Response, Failure>, never, Scope.Scope> {
@@ -353,13 +422,66 @@ export const client = Effect.fnUntraced(function*<
 })
 
 /**
+ * The types of a protocol with bodies.
+ *
+ * **Details**
+ *
+ * | field | what it is |
+ * |---|---|
+ * | `frame` | a frame; or `toServer`, one that a client sends, and `toClient`, one that a server sends |
+ * | `id` | the id of a request |
+ * | `request` | the head of a request |
+ * | `response` | the head of a response |
+ * | `chunk` | a chunk of a body; or `requestChunk` and `responseChunk`, one of a request's and one of a response's |
+ * | `failure` | why a request, or a body, has failed, where the protocol can tell of that |
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StreamingTypes = TypesOfMessages & { readonly id: RequestId }
+
+/**
+ * What a server has to know of the frames of a protocol with bodies. All of them are pure functions.
+ *
+ * **Details**
+ *
+ * - `request`: how requests are read.
+ * - `response`: how responses are written.
+ * - `cancelled`: answers a request that was cancelled, in the place of what is left of its response. Without it nothing
+ *   does.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StreamingServerFrames<T extends StreamingTypes> = Internal.StreamingServerFrames<AllById<T>>
+
+/**
+ * What a client has to know of the frames of a protocol with bodies. All of them are pure functions.
+ *
+ * **Details**
+ *
+ * - `request`: how requests are written, and given up where the protocol can say that.
+ * - `response`: how responses are read.
+ * - `cancel`: says that the response to a request is not wanted any more, and that no more comes of the request either.
+ *   Without it what still comes of the response is waited for and dropped.
+ * - `cancelled`: whether the response to a request that was cancelled still ends: then its id and its place stay taken until
+ *   it has. A description that serves both sides has the server's frame here, which is read as an `Abort`; where there is
+ *   none, `true` says it. Without it both are free at once, the id is not used again while the last 4,096 cancelled
+ *   ones are remembered, and what comes late is dropped.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StreamingClientFrames<T extends StreamingTypes> = Internal.StreamingClientFrames<AllById<T>>
+
+/**
  * What the frames of a protocol with bodies mean, for its servers and its clients.
  *
  * **Details**
  *
- * `ToServer` is what a client sends and `ToClient` what a server sends. `Failure` is the error of a request, or of a body,
- * that the protocol can tell of; with one, `response` has an `abort` that says it, and `request` may have one. Without one a
- * message that has begun is sent to its end, or cancelled, or the connection is over.
+ * `T` is the types of all that the frames are made of, and are read as: see {@link StreamingTypes}. Where it has a `failure`,
+ * `response` has an `abort` that tells of it, and `request` may have one. Without one a message that has begun is sent to its
+ * end, or cancelled, or the connection is over.
  *
  * **Example** (Lines that begin with a sign and an id)
  *
@@ -390,7 +512,8 @@ export const client = Effect.fnUntraced(function*<
  *     }
  *   }
  * }
- * const frames: Multiplex.StreamingFrames<string, string, number, string, string, string, string> = {
+ * type Types = { frame: string; id: number; request: string; response: string; chunk: string }
+ * const frames: Multiplex.StreamingFrames<Types> = {
  *   request: message,
  *   response: message
  * }
@@ -413,42 +536,22 @@ export const client = Effect.fnUntraced(function*<
  * @category models
  * @since 0.1.0
  */
-export type StreamingFrames<
-  ToServer,
-  ToClient,
-  Id extends RequestId,
-  Request,
-  RequestChunk,
-  Response,
-  ResponseChunk,
-  Failure = never
-> =
-  & StreamingServerFrames<ToServer, ToClient, Id, Request, RequestChunk, Response, ResponseChunk, Failure>
-  & StreamingClientFrames<ToClient, ToServer, Id, Request, RequestChunk, Response, ResponseChunk, Failure>
+export type StreamingFrames<T extends StreamingTypes> =
+  & StreamingServerFrames<T>
+  & StreamingClientFrames<T>
   // The one that both halves have.
-  & { readonly cancelled?: ((id: Id) => ToClient) | undefined }
+  & { readonly cancelled?: ((id: T["id"]) => ToClient<T>) | undefined }
   & {
-    readonly response: [Failure] extends [never] ? { readonly abort?: undefined } : MessageAbort<ToClient, Id, Failure>
+    readonly response: [Failure<T>] extends [never] ? { readonly abort?: undefined }
+      : MessageAbort<ToClient<T>, T["id"], Failure<T>>
   }
-  & NextId<Id>
+  & NextId<T["id"]>
+
+interface AllById<T extends StreamingTypes> extends AllOf<T> {
+  readonly id: T["id"]
+}
 
 interface ServeStreaming {
-  <In, Out, Id extends RequestId, Request, RequestChunk, Response, ResponseChunk, Failure, R = never, R2 = never>(
-    frames:
-      & StreamingServerFrames<In, Out, Id, Request, RequestChunk, Response, ResponseChunk, NoInfer<Failure>>
-      & { readonly response: MessageAbort<Out, Id, Failure> },
-    handler: (
-      request: Body.Message<Request, RequestChunk, NoInfer<Failure> | Body.ReadError>
-    ) => Effect.Effect<
-      Body.Message<Response, ResponseChunk, NoInfer<Failure> | Body.ReadError, R2>,
-      NoInfer<Failure> | Body.ReadError,
-      R
-    >,
-    options?: Body.Options & {
-      readonly maxInFlight?: number | undefined
-      readonly refuse?: ((request: Request) => NoInfer<Failure>) | undefined
-    }
-  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, TransportError, R | R2>
   <
     In,
     Out,
@@ -458,19 +561,32 @@ interface ServeStreaming {
     Response,
     ResponseChunk,
     Failure = never,
-    E = never,
+    Told = unknown,
+    Tell = undefined,
+    E extends TellableOfBodies<Tell, Told> = never,
+    E2 extends TellableOfBodies<Tell, Told> = never,
     R = never,
-    E2 = never,
     R2 = never
   >(
     frames:
-      & StreamingServerFrames<In, Out, Id, Request, RequestChunk, Response, ResponseChunk, Failure>
-      & { readonly response: { readonly abort?: undefined } },
+      & Internal.StreamingServerFrames<{
+        toServer: In
+        toClient: Out
+        id: Id
+        request: Request
+        requestChunk: RequestChunk
+        response: Response
+        responseChunk: ResponseChunk
+        failure: Failure
+      }>
+      & {
+        readonly response: { readonly abort?: ((id: Id, error: Told) => Out) | undefined } & Given<"abort", Tell>
+      },
     handler: (
       request: Body.Message<Request, RequestChunk, Failure | Body.ReadError>
     ) => Effect.Effect<Body.Message<Response, ResponseChunk, E2, R2>, E, R>,
-    options?: Body.Options & { readonly maxInFlight?: number | undefined }
-  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, E | E2 | TransportError, R | R2>
+    options?: Body.Options & Options<Request, Tell, Told>
+  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, Untold<Tell, E | E2> | TransportError, R | R2>
 }
 
 /**
@@ -518,38 +634,27 @@ interface ServeStreaming {
  * @category servers
  * @since 0.1.0
  */
-export const serveStreaming: ServeStreaming = <
-  In,
-  Out,
-  Id extends RequestId,
-  Request,
-  RequestChunk,
-  Response,
-  ResponseChunk,
-  Failure,
-  E,
-  R
->(
-  frames: FramesOfStreaming<In, Out, Id, Request, RequestChunk, Response, ResponseChunk, Failure, E>,
-  handler: (
-    request: Body.Message<Request, RequestChunk, Failure | Body.ReadError>
-  ) => Effect.Effect<Body.Message<Response, ResponseChunk, E, R>, E, R>,
+export const serveStreaming = (<T extends AllTypesById, E, R>(
+  frames: Service<T, E, R>["frames"],
+  handler: Service<T, E, R>["handler"],
   options?: Body.Options & {
     readonly maxInFlight?: number | undefined
-    readonly refuse?: ((request: Request) => E) | undefined
+    readonly refuse?: ((request: T["request"]) => E) | undefined
   }
 ) => {
-  const service = {
+  const service: Service<T, E, R> = {
     frames,
     handler,
     rules: rulesOf(options, frames.response.abort !== undefined, frames.cancelled),
     bounds: boundsOf(options)
   }
-  return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
+  return (
+    transport: Transport.Transport<T["toServer"], T["toClient"]>
+  ): Effect.Effect<void, E | TransportError, R> =>
     Effect.contextWith((context: Context.Context<R>) =>
-      new MultiplexStreamingServing(implOf(transport), service, context).run()
+      new MultiplexStreamingServing<T, E, R>(implOf(transport), service, context).run()
     )
-}
+}) as ServeStreaming // as with `serve`
 
 /**
  * Calls over one transport, whose requests and responses may have bodies, and whose answers come in any order.
@@ -631,7 +736,16 @@ export const streamingClient = Effect.fnUntraced(function*<
   Failure = never
 >(
   frames:
-    & StreamingClientFrames<In, Out, Id, Request, RequestChunk, Response, ResponseChunk, Failure>
+    & Internal.StreamingClientFrames<{
+      toServer: Out
+      toClient: In
+      id: Id
+      request: Request
+      requestChunk: RequestChunk
+      response: Response
+      responseChunk: ResponseChunk
+      failure: Failure
+    }>
     & NextId<Id>,
   transport: Transport.Transport<In, Out>,
   options?: Body.Options & { readonly maxInFlight?: number | undefined }
@@ -640,7 +754,16 @@ export const streamingClient = Effect.fnUntraced(function*<
   never,
   Scope.Scope
 > {
-  const calls = new MultiplexStreamingCalls(
+  const calls = new MultiplexStreamingCalls<{
+    toServer: Out
+    toClient: In
+    id: Id
+    request: Request
+    requestChunk: RequestChunk
+    response: Response
+    responseChunk: ResponseChunk
+    failure: Failure
+  }>(
     implOf(transport),
     frames,
     // As with `client`.

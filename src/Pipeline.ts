@@ -13,19 +13,19 @@ import { implOf } from "./internal/connection/transport.ts"
 import { boundsOf } from "./internal/dispatch/body.ts"
 import { open } from "./internal/dispatch/calls.ts"
 import { PipelineCalls, readWith } from "./internal/dispatch/pipelineClient.ts"
-import type {
-  MessageAbort,
-  MessageReader,
-  MessageWriter,
-  StreamingClientFrames,
-  StreamingServerFrames
-} from "./internal/dispatch/pipelineFrames.ts"
+import type * as Internal from "./internal/dispatch/pipelineFrames.ts"
+import type { MessageAbort, MessageReader, MessageWriter } from "./internal/dispatch/pipelineFrames.ts"
 import { PipelineServing } from "./internal/dispatch/pipelineServer.ts"
 import { PipelineStreamingCalls } from "./internal/dispatch/pipelineStreamingClient.ts"
-import {
-  type Frames as FramesOfServing,
-  PipelineStreamingServing
-} from "./internal/dispatch/pipelineStreamingServer.ts"
+import { PipelineStreamingServing, type Service } from "./internal/dispatch/pipelineStreamingServer.ts"
+import type {
+  AllOf,
+  AllTypes,
+  Given,
+  StreamingTypes as TypesOfMessages,
+  TellableOfBodies,
+  Untold
+} from "./internal/dispatch/protocolTypes.ts"
 import type * as Transport from "./Transport.ts"
 import type { TransportError } from "./TransportError.ts"
 
@@ -37,7 +37,7 @@ import type { TransportError } from "./TransportError.ts"
  */
 export const defaultMaxInFlight = 64
 
-export type { MessageAbort, MessageReader, MessageWriter, StreamingClientFrames, StreamingServerFrames }
+export type { MessageAbort, MessageReader, MessageWriter }
 
 interface Serve {
   <In, Out, E, R = never>(
@@ -221,13 +221,47 @@ export const client: MakeClient = Effect.fnUntraced(function*<In, Out, Response,
 }) as MakeClient // without `response` every frame is one, which only the overloads can say
 
 /**
+ * The types of a protocol with bodies.
+ *
+ * **Details**
+ *
+ * | field | what it is |
+ * |---|---|
+ * | `frame` | a frame; or `toServer`, one that a client sends, and `toClient`, one that a server sends |
+ * | `request` | the head of a request |
+ * | `response` | the head of a response |
+ * | `chunk` | a chunk of a body; or `requestChunk` and `responseChunk`, one of a request's and one of a response's |
+ * | `failure` | why a request, or a body, has failed, where the protocol can tell of that |
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StreamingTypes = TypesOfMessages
+
+/**
+ * What a server has to know of the frames of a protocol with bodies.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StreamingServerFrames<T extends StreamingTypes> = Internal.StreamingServerFrames<AllOf<T>>
+
+/**
+ * What a client has to know of the frames of a protocol with bodies.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StreamingClientFrames<T extends StreamingTypes> = Internal.StreamingClientFrames<AllOf<T>>
+
+/**
  * What the frames of a protocol with bodies mean, for its servers and its clients.
  *
  * **Details**
  *
- * `ToServer` is what a client sends and `ToClient` what a server sends. `Failure` is the error of a request, or of a body,
- * that the protocol can tell of; with one, `response` has an `abort` that says it, and `request` may have one. Without one a
- * message that has begun is sent to its end, or the connection is over.
+ * `T` is the types of all that the frames are made of, and are read as: see {@link StreamingTypes}. Where it has a `failure`,
+ * `response` has an `abort` that tells of it, and `request` may have one. Without one a message that has begun is sent to its
+ * end, or the connection is over.
  *
  * **Example** (Lines that begin with a sign)
  *
@@ -256,7 +290,7 @@ export const client: MakeClient = Effect.fnUntraced(function*<In, Out, Response,
  *     }
  *   }
  * }
- * const frames: Pipeline.StreamingFrames<string, string, string, string, string, string> = {
+ * const frames: Pipeline.StreamingFrames<{ frame: string; request: string; response: string; chunk: string }> = {
  *   request: message,
  *   response: message
  * }
@@ -279,31 +313,9 @@ export const client: MakeClient = Effect.fnUntraced(function*<In, Out, Response,
  * @category models
  * @since 0.1.0
  */
-export interface StreamingFrames<ToServer, ToClient, Request, RequestChunk, Response, ResponseChunk, Failure = never> {
-  readonly request:
-    & MessageReader<ToServer, Request, RequestChunk, Failure>
-    & MessageWriter<ToServer, Request, RequestChunk>
-    & Partial<MessageAbort<ToServer, Failure>>
-  readonly response:
-    & MessageReader<ToClient, Response, ResponseChunk, Failure>
-    & MessageWriter<ToClient, Response, ResponseChunk>
-    & ([Failure] extends [never] ? { readonly abort?: undefined } : MessageAbort<ToClient, Failure>)
-}
+export type StreamingFrames<T extends StreamingTypes> = Internal.StreamingFrames<AllOf<T>>
 
 interface ServeStreaming {
-  <In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, R = never, R2 = never>(
-    frames: StreamingServerFrames<In, Out, Request, RequestChunk, Response, ResponseChunk, NoInfer<Failure>> & {
-      readonly response: MessageAbort<Out, Failure>
-    },
-    handler: (
-      request: Body.Message<Request, RequestChunk, NoInfer<Failure> | Body.ReadError>
-    ) => Effect.Effect<
-      Body.Message<Response, ResponseChunk, NoInfer<Failure> | Body.ReadError, R2>,
-      NoInfer<Failure> | Body.ReadError,
-      R
-    >,
-    options?: Body.Options & { readonly maxInFlight?: number | undefined }
-  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, TransportError, R | R2>
   <
     In,
     Out,
@@ -312,19 +324,31 @@ interface ServeStreaming {
     Response,
     ResponseChunk,
     Failure = never,
-    E = never,
+    Told = unknown,
+    Tell = undefined,
+    E extends TellableOfBodies<Tell, Told> = never,
+    E2 extends TellableOfBodies<Tell, Told> = never,
     R = never,
-    E2 = never,
     R2 = never
   >(
-    frames: StreamingServerFrames<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure> & {
-      readonly response: { readonly abort?: undefined }
-    },
+    frames:
+      & Internal.StreamingServerFrames<{
+        toServer: In
+        toClient: Out
+        request: Request
+        requestChunk: RequestChunk
+        response: Response
+        responseChunk: ResponseChunk
+        failure: Failure
+      }>
+      & {
+        readonly response: { readonly abort?: ((error: Told) => Out) | undefined } & Given<"abort", Tell>
+      },
     handler: (
       request: Body.Message<Request, RequestChunk, Failure | Body.ReadError>
     ) => Effect.Effect<Body.Message<Response, ResponseChunk, E2, R2>, E, R>,
     options?: Body.Options & { readonly maxInFlight?: number | undefined }
-  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, E | E2 | TransportError, R | R2>
+  ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, Untold<Tell, E | E2> | TransportError, R | R2>
 }
 
 /**
@@ -396,7 +420,8 @@ interface ServeStreaming {
  *     }
  *   }
  * }
- * const frames: Pipeline.StreamingFrames<string, string, string, string, string, string, string> = {
+ * type Types = { frame: string; request: string; response: string; chunk: string; failure: string }
+ * const frames: Pipeline.StreamingFrames<Types> = {
  *   request: message,
  *   response: message
  * }
@@ -432,24 +457,24 @@ interface ServeStreaming {
  * @category servers
  * @since 0.1.0
  */
-export const serveStreaming: ServeStreaming = <In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E, R>(
-  frames: FramesOfServing<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E>,
-  handler: (
-    request: Body.Message<Request, RequestChunk, Failure | Body.ReadError>
-  ) => Effect.Effect<Body.Message<Response, ResponseChunk, E, R>, E, R>,
+export const serveStreaming = (<T extends AllTypes, E, R>(
+  frames: Service<T, E, R>["frames"],
+  handler: Service<T, E, R>["handler"],
   options?: Body.Options & { readonly maxInFlight?: number | undefined }
 ) => {
-  const service = {
+  const service: Service<T, E, R> = {
     frames,
     handler,
     maxInFlight: Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
     bounds: boundsOf(options)
   }
-  return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
+  return (
+    transport: Transport.Transport<T["toServer"], T["toClient"]>
+  ): Effect.Effect<void, E | TransportError, R> =>
     Effect.contextWith((context: Context.Context<R>) =>
-      new PipelineStreamingServing(implOf(transport), service, context).run()
+      new PipelineStreamingServing<T, E, R>(implOf(transport), service, context).run()
     )
-}
+}) as ServeStreaming // with an `abort` nothing of E is left, which only its type can say
 
 /**
  * Calls over one transport, whose requests and responses may have bodies.
@@ -526,7 +551,15 @@ export const streamingClient = Effect.fnUntraced(function*<
   ResponseChunk,
   Failure = never
 >(
-  frames: StreamingClientFrames<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure>,
+  frames: Internal.StreamingClientFrames<{
+    toServer: Out
+    toClient: In
+    request: Request
+    requestChunk: RequestChunk
+    response: Response
+    responseChunk: ResponseChunk
+    failure: Failure
+  }>,
   transport: Transport.Transport<In, Out>,
   options?: Body.Options & { readonly maxInFlight?: number | undefined }
 ): Effect.fn.Return<
@@ -534,7 +567,15 @@ export const streamingClient = Effect.fnUntraced(function*<
   never,
   Scope.Scope
 > {
-  const calls = new PipelineStreamingCalls(
+  const calls = new PipelineStreamingCalls<{
+    toServer: Out
+    toClient: In
+    request: Request
+    requestChunk: RequestChunk
+    response: Response
+    responseChunk: ResponseChunk
+    failure: Failure
+  }>(
     implOf(transport),
     frames,
     Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),

@@ -255,7 +255,7 @@ for (const [rung, socketOf] of Object.entries(rungs)) {
     it.effect("answers, and what a handler sends while they wait to be written", () =>
       Effect.gen(function*() {
         const { peer, received, transport } = yield* connected()
-        const frames: Multiplex.ServerFrames<string, string, string, string, string> = {
+        const frames: Multiplex.ServerFrames<{ frame: string; id: string; request: string; response: string }> = {
           fromClient: (line) => ({ _tag: "Request", id: line, body: line }),
           response: (_, line) => line
         }

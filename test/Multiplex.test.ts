@@ -29,8 +29,15 @@ const read = (line: string) => {
   return { tag, id: Number(id), body: body.join(" ") }
 }
 
+interface Types {
+  frame: string
+  id: number
+  request: string
+  response: string
+}
+
 /** Neither errors nor cancels. */
-const plain: Multiplex.Frames<string, string, number, string, string> = {
+const plain: Multiplex.Frames<Types> = {
   request: (id, body) => `? ${id} ${body}`,
   fromClient: (line) => {
     const { body, id, tag } = read(line)
@@ -45,7 +52,7 @@ const plain: Multiplex.Frames<string, string, number, string, string> = {
 }
 
 /** Failures of requests are answers too. */
-const failing: Multiplex.Frames<string, string, number, string, string, Refused> = {
+const failing: Multiplex.Frames<Types & { failure: Refused }> = {
   ...plain,
   failure: (id, error) => `- ${id} ${error.what}`,
   fromServer: (line) => {
@@ -872,7 +879,7 @@ describe("serve", () => {
 
 describe("client", () => {
   const calling = Effect.fnUntraced(function*<Failure>(
-    frames: Multiplex.ClientFrames<string, string, number, string, string, Failure>,
+    frames: Multiplex.ClientFrames<Types & { failure: Failure }>,
     options?: { readonly maxInFlight?: number; readonly nextId?: (last: number | undefined) => number }
   ) {
     const { peer, transport } = yield* connected()

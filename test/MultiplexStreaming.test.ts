@@ -68,14 +68,22 @@ const written = {
 
 const abort = (id: number, error: Refused | undefined) => `!${id}${error === undefined ? "" : ` ${error.what}`}`
 
+interface Types {
+  frame: string
+  id: number
+  request: string
+  response: string
+  chunk: string
+}
+
 /** Nothing can be given up. */
-const plain: Multiplex.StreamingFrames<string, string, number, string, string, string, string> = {
+const plain: Multiplex.StreamingFrames<Types> = {
   request: { ...written, read: readPlain },
   response: { ...written, read: readPlain }
 }
 
 /** Everything can, and a failure is told. */
-const aborting: Multiplex.StreamingFrames<string, string, number, string, string, string, string, Refused> = {
+const aborting: Multiplex.StreamingFrames<Types & { failure: Refused }> = {
   request: { ...written, abort, read: readRequest },
   response: { ...written, abort, read }
 }

@@ -56,14 +56,21 @@ const written = {
 
 const abort = (error: Refused | undefined) => error === undefined ? "!" : `!${error.what}`
 
+interface Types {
+  frame: string
+  request: string
+  response: string
+  chunk: string
+}
+
 /** Nothing can be given up. */
-const plain: Pipeline.StreamingFrames<string, string, string, string, string, string> = {
+const plain: Pipeline.StreamingFrames<Types> = {
   request: { ...written, read: (line) => line[0] === "!" ? undefined : read(line) as Body.Part<string, string> },
   response: { ...written, read: (line) => line[0] === "!" ? undefined : read(line) as Body.Part<string, string> }
 }
 
 /** Everything can. */
-const aborting: Pipeline.StreamingFrames<string, string, string, string, string, string, Refused> = {
+const aborting: Pipeline.StreamingFrames<Types & { failure: Refused }> = {
   request: { ...written, abort, read },
   response: { ...written, abort, read }
 }

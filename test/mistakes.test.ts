@@ -6,10 +6,21 @@ import { assert, beforeAll, describe, it } from "vitest"
 import { compile, type Fence } from "./support/docs.ts"
 
 const imports = `import { Client, Codec, Handshake, HandshakeError, Middleware } from "effect-handshake"
-import { Pipeline, Protocol, Server, Transport } from "effect-handshake"
+import { type Body, Multiplex, Pipeline, Protocol, Server, Transport } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"
 import * as Line from "effect-handshake/protocols/Line"
-import { Context, Effect } from "effect"
+import { Context, Effect, Stream } from "effect"
+
+type Types = { frame: string; id: number; request: string; response: string; chunk: string }
+declare const message:
+  & Pipeline.MessageReader<string, string, string>
+  & Pipeline.MessageWriter<string, string, string>
+declare const plain: Pipeline.StreamingFrames<Types>
+declare const failing: Pipeline.StreamingFrames<Types & { failure: "busy" }>
+declare const ofNumbers: Pipeline.StreamingFrames<Omit<Types, "frame"> & { frame: number }>
+declare const plainById: Multiplex.StreamingFrames<Types>
+declare const failingById: Multiplex.StreamingFrames<Types & { failure: "busy" }>
+declare const failingAnswers: Multiplex.Frames<Types & { failure: "busy" }>
 
 `
 
@@ -24,6 +35,7 @@ interface Mistake {
 
 const socket = "Net.socket({ port: 1 })"
 const noEffect = "Type 'string' is not assignable to type 'Effect<Socket, never, never>'"
+const chunk = 720 // of which 230 are the compiler's about exactOptionalPropertyTypes
 const noKnownProperty = "'host' does not exist in type 'Effect<Socket, never, never>'"
 
 const mistakes: Record<string, Mistake> = {
@@ -124,6 +136,112 @@ Client.layer(Shop, { protocol: Line.protocol, sockets: [${socket}] })`,
     at: "serve:",
     says: ["Type 'string' is not assignable to type 'number'"],
     within: 420 // with both functions and both transports
+  },
+  "a type left out of the record of a protocol": {
+    code: "declare const frames: Pipeline.StreamingFrames<{ frame: string; request: string; chunk: string }>",
+    at: "{ frame: string; request",
+    says: ["Property 'response' is missing in type '{ frame: string; request: string; chunk: string; }'"]
+  },
+  "one direction left out of the record of a protocol": {
+    code: `declare const frames: Pipeline.StreamingFrames<Omit<Types, "frame"> & { toServer: string }>`,
+    at: "Omit",
+    says: ["Property 'toClient' is missing"],
+    within: 480 // three times the whole record
+  },
+  "a description that does not say how a body ends": {
+    code: `const frames: Pipeline.StreamingFrames<Types> = {
+  request: message,
+  response: { read: message.read, head: message.head, chunk: message.chunk }
+}`,
+    at: "response",
+    says: ["Property 'end' is missing", "required in type 'MessageWriter<string, string, string>'"],
+    within: 600 // twice all that is there
+  },
+  "a description that is not declared and does not say how a body ends": {
+    code: `Pipeline.serveStreaming(
+  { request: message, response: { head: (head: string) => head, chunk: (chunk: string) => chunk } },
+  () => Effect.succeed({ head: "a", body: undefined })
+)`,
+    at: "response",
+    says: ["Property 'end' is missing", "required in type 'MessageWriter<string, string, string>'"]
+  },
+  "a description that writes another frame": {
+    code:
+      `const frames: Pipeline.StreamingFrames<Types> = { request: message, response: { ...message, end: () => 0 } }`,
+    at: "0",
+    says: ["Type 'number' is not assignable to type 'string'"]
+  },
+  "a description that does not say how a failure is told": {
+    code:
+      `const frames: Pipeline.StreamingFrames<Types & { failure: "busy" }> = { request: message, response: message }`,
+    at: "response",
+    says: ["Property 'abort' is missing", `required in type 'MessageAbort<string, "busy">'`],
+    within: 420 // twice all that is there
+  },
+  "a chunk of another type": {
+    code: `Pipeline.serveStreaming(plain, () => Effect.succeed({ head: "a", body: Stream.make(1) }))`,
+    at: "Effect.succeed",
+    says: ["Type 'number' is not assignable to type 'string'"],
+    within: chunk
+  },
+  "a chunk of another type, where failures are told": {
+    code: `Pipeline.serveStreaming(failing, () => Effect.succeed({ head: "a", body: Stream.make(1) }))`,
+    at: "Effect.succeed",
+    says: ["Type 'number' is not assignable to type 'string'"],
+    within: chunk
+  },
+  "a chunk of another type, by id": {
+    code: `Multiplex.serveStreaming(plainById, () => Effect.succeed({ head: "a", body: Stream.make(1) }))`,
+    at: "Effect.succeed",
+    says: ["Type 'number' is not assignable to type 'string'"],
+    within: chunk
+  },
+  "a chunk of another type, by id, where failures are told": {
+    code: `Multiplex.serveStreaming(failingById, () => Effect.succeed({ head: "a", body: Stream.make(1) }))`,
+    at: "Effect.succeed",
+    says: ["Type 'number' is not assignable to type 'string'"],
+    within: chunk
+  },
+  "a response of another type, where failures are told": {
+    code: "Multiplex.serve(failingAnswers, () => Effect.succeed(1))",
+    at: "Effect.succeed",
+    says: ["Type 'number' is not assignable to type 'string'"]
+  },
+  "a response without a word about its body": {
+    code: `Pipeline.serveStreaming(plain, () => Effect.succeed({ head: "a" }))`,
+    at: "Effect.succeed",
+    says: ["Property 'body' is missing in type '{ head: string; }'"]
+  },
+  "a failure that the protocol cannot tell of": {
+    code: "Pipeline.serveStreaming(failing, () => Effect.fail(1))",
+    at: "Effect.fail",
+    says: [`Type 'number' is not assignable to type '"busy" | ReadError'`]
+  },
+  "a failure that the protocol cannot tell of, by id": {
+    code: "Multiplex.serveStreaming(failingById, () => Effect.fail(1))",
+    at: "Effect.fail",
+    says: [`Type 'number' is not assignable to type '"busy" | ReadError'`]
+  },
+  "a refusal that the protocol cannot tell of": {
+    code:
+      `Multiplex.serveStreaming(plainById, () => Effect.succeed({ head: "a", body: undefined }), { refuse: () => "busy" })`,
+    at: "refuse",
+    says: ["is not assignable to type 'undefined'"]
+  },
+  "a service with bodies of other frames": {
+    code: `Server.layer({
+  protocol: Line.protocol,
+  serve: Pipeline.serveStreaming(ofNumbers, () => Effect.succeed({ head: "a", body: undefined }))
+})`,
+    at: "serve:",
+    says: ["Type 'string' is not assignable to type 'number'"],
+    within: 420 // with both functions and both transports
+  },
+  "a client with bodies of other frames": {
+    code: "Client.connect({ protocol: Line.protocol, client: (t) => Pipeline.streamingClient(ofNumbers, t) })",
+    at: "ofNumbers",
+    says: ["Type 'number' is not assignable to type 'string'"],
+    within: 1000 // both descriptions, and twice what each says of the direction that is wrong
   }
 }
 

@@ -116,7 +116,7 @@ const frames = {
 }
 
 /** `1 -why` is the failure of a request. */
-const failing: Multiplex.Frames<string, string, number, string, string, string> = {
+const failing: Multiplex.Frames<{ frame: string; id: number; request: string; response: string; failure: string }> = {
   ...frames,
   request: (id, body) => `${id} ${body}`,
   cancel: (id) => `${id} !`,

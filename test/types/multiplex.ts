@@ -2,7 +2,7 @@
  * What `Multiplex` makes of the description of a protocol.
  */
 // Nothing here runs, and much of it must not compile.
-// @effect-diagnostics floatingEffect:off
+// @effect-diagnostics floatingEffect:off missingEffectError:off
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -30,10 +30,17 @@ interface Answer {
 
 declare const toClients: Transport.Transport<Ask, Answer>
 declare const toServer: Transport.Transport<Answer, Ask>
-declare const plain: Multiplex.Frames<Ask, Answer, number, string, Date>
-declare const failing: Multiplex.Frames<Ask, Answer, number, string, Date, Busy>
-declare const mixed: Multiplex.Frames<Ask, Answer, string | number, string, Date>
-declare const large: Multiplex.Frames<Ask, Answer, bigint, string, Date>
+interface Types {
+  toServer: Ask
+  toClient: Answer
+  id: number
+  request: string
+  response: Date
+}
+declare const plain: Multiplex.Frames<Types>
+declare const failing: Multiplex.Frames<Types & { failure: Busy }>
+declare const mixed: Multiplex.Frames<Omit<Types, "id"> & { id: string | number }>
+declare const large: Multiplex.Frames<Omit<Types, "id"> & { id: bigint }>
 
 // --- serve -----------------------------------------------------------------------------------------------------------
 
@@ -81,6 +88,14 @@ const half = Multiplex.serve({
 })(toClients)
 same<typeof half, Effect.Effect<void, TransportError>>()
 
+// What a description is given need not have its types written.
+const telling = Multiplex.serve({
+  fromClient: (frame: Ask) => ({ _tag: "Request", id: frame.ask, body: `${frame.ask}` }),
+  response: (answer, _body: Date): Answer => ({ answer }),
+  failure: (answer, _error: Busy) => ({ answer })
+}, () => Effect.fail(new Busy()))(toClients)
+same<typeof telling, Effect.Effect<void, TransportError>>()
+
 // --- client ----------------------------------------------------------------------------------------------------------
 
 const calls = Multiplex.client(plain, toServer)
@@ -118,6 +133,26 @@ same<typeof narrow.call, (request: string) => Effect.Effect<string, Busy | Trans
 // --- Frames ----------------------------------------------------------------------------------------------------------
 
 // @ts-expect-error: it has to say how it tells of its failures
-export const silentFailures: Multiplex.Frames<Ask, Answer, number, string, Date, Busy> = plain
+export const silentFailures: typeof failing = plain
 // @ts-expect-error: a date is no id
-export declare const ofDates: Multiplex.Frames<Ask, Answer, Date, string, Date>
+export declare const ofDates: Multiplex.Frames<Omit<Types, "id"> & { id: Date }>
+
+// One type for both directions is the same as one for each, and a failure left out is none.
+declare const brief: Multiplex.Frames<{ frame: Ask; id: number; request: string; response: Date }>
+interface Long {
+  toServer: Ask
+  toClient: Ask
+  id: number
+  request: string
+  response: Date
+  failure: never
+}
+same<typeof brief, Multiplex.Frames<Long>>()
+
+// @ts-expect-error: what a server sends is missing
+export declare const oneWay: Multiplex.Frames<Omit<Types, "toClient">>
+
+// A description is written for any protocol.
+export const halves = <T extends Multiplex.Types>(
+  frames: Multiplex.Frames<T>
+): [Multiplex.ServerFrames<T>, Multiplex.ClientFrames<T>] => [frames, frames]

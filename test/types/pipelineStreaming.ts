@@ -33,8 +33,16 @@ interface Answer {
 
 declare const toClients: Transport.Transport<Ask, Answer>
 declare const toServer: Transport.Transport<Answer, Ask>
-declare const plain: Pipeline.StreamingFrames<Ask, Answer, string, string, Date, Uint8Array>
-declare const failing: Pipeline.StreamingFrames<Ask, Answer, string, string, Date, Uint8Array, Busy>
+interface Types {
+  toServer: Ask
+  toClient: Answer
+  request: string
+  requestChunk: string
+  response: Date
+  responseChunk: Uint8Array
+}
+declare const plain: Pipeline.StreamingFrames<Types>
+declare const failing: Pipeline.StreamingFrames<Types & { failure: Busy }>
 
 const now = { head: new Date(0), body: undefined }
 const pages = Stream.unwrap(Effect.map(Pages, ({ all }) => all))
@@ -125,3 +133,73 @@ calls.call({ head: "a", body: Stream.fail(new Other()) })
 calls.call({ head: new Date(0), body: undefined })
 // @ts-expect-error: a server sends no requests
 Pipeline.streamingClient(plain, toClients)
+
+// --- StreamingFrames -------------------------------------------------------------------------------------------------
+
+// @ts-expect-error: it has to say how it tells of its failures
+export const silentFailures: typeof failing = plain
+
+// One type for both directions is the same as one for each, and a failure left out is none.
+declare const brief: Pipeline.StreamingFrames<{ frame: Ask; request: string; response: Date; chunk: string }>
+interface Long {
+  toServer: Ask
+  toClient: Ask
+  request: string
+  requestChunk: string
+  response: Date
+  responseChunk: string
+  failure: never
+}
+same<typeof brief, Pipeline.StreamingFrames<Long>>()
+
+// One direction can differ.
+declare const pushing: Pipeline.StreamingFrames<
+  { frame: Ask; toClient: Answer; request: string; response: Date; chunk: string; responseChunk: Uint8Array }
+>
+same<typeof pushing, typeof plain>()
+
+// @ts-expect-error: what a server sends is missing
+export declare const oneWay: Pipeline.StreamingFrames<Omit<Types, "toClient">>
+// @ts-expect-error: so are the chunks of responses
+export declare const withoutChunks: Pipeline.StreamingFrames<Omit<Types, "responseChunk">>
+// @ts-expect-error: so is the head of a request, which is misspelt
+export declare const misspelt: Pipeline.StreamingFrames<Omit<Types, "request"> & { requst: string }>
+
+// Each side needs its half only.
+declare const half: Pipeline.StreamingServerFrames<Types>
+const halfServed = Pipeline.serveStreaming(half, () => Effect.fail(new Busy()))(toClients)
+same<typeof halfServed, Effect.Effect<void, Busy | TransportError>>()
+const halfCalls = Pipeline.streamingClient({ request: plain.request, response: plain.response }, toServer)
+same<typeof halfCalls, Effect.Effect<Pipeline.StreamingClient<string, string, Date, Uint8Array>, never, Scope.Scope>>()
+
+// A description is written for any protocol.
+export const halves = <T extends Pipeline.StreamingTypes>(
+  frames: Pipeline.StreamingFrames<T>
+): [Pipeline.StreamingServerFrames<T>, Pipeline.StreamingClientFrames<T>] => [frames, frames]
+
+// What is read of fewer failures is read of more, and not the other way round; and so with all that is read or written.
+declare const narrow: Pipeline.StreamingServerFrames<Types & { failure: Busy }>
+declare const wide: Pipeline.StreamingServerFrames<Types & { failure: Busy | Other }>
+export const widened: typeof wide = narrow
+// @ts-expect-error: it would read a failure that nobody knows
+export const narrowed: typeof narrow = wide
+
+// An `abort` that may be missing is none.
+declare const maybe: typeof half & { readonly response: Partial<Pipeline.MessageAbort<Answer, Busy>> }
+// @ts-expect-error: a failure could be told, or go out
+Pipeline.serveStreaming(maybe, () => Effect.succeed(now))
+
+// A description need not be declared, and the types of what it is given need not be written.
+const undeclared = Pipeline.serveStreaming({
+  request: plain.request,
+  response: {
+    head: (_head: Date, _hasBody) => ({ answer: 0 }),
+    chunk: (_chunk: Uint8Array) => ({ answer: 0 }),
+    end: () => ({ answer: 0 }),
+    abort: (error) => {
+      same<typeof error, unknown>()
+      return { answer: 0 }
+    }
+  }
+}, () => Effect.fail(new Busy()))(toClients)
+same<typeof undeclared, Effect.Effect<void, TransportError>>()

@@ -291,7 +291,9 @@ const multiplexed = Client.connect({
   client: (transport) => Multiplex.client(byId, transport)
 })
 same<typeof multiplexed, Effect.Effect<Multiplex.Client<string, number, NotOurs>, HandshakeError, Scope.Scope>>()
-declare const byId: Multiplex.ClientFrames<string, string, number, string, number, NotOurs>
+declare const byId: Multiplex.ClientFrames<
+  { frame: string; id: number; request: string; response: number; failure: NotOurs }
+>
 
 const withResponse = Client.connect({
   handshake: mixed,

@@ -33,9 +33,18 @@ interface Answer {
 
 declare const toClients: Transport.Transport<Ask, Answer>
 declare const toServer: Transport.Transport<Answer, Ask>
-declare const plain: Multiplex.StreamingFrames<Ask, Answer, number, string, string, Date, Uint8Array>
-declare const failing: Multiplex.StreamingFrames<Ask, Answer, number, string, string, Date, Uint8Array, Busy>
-declare const large: Multiplex.StreamingFrames<Ask, Answer, bigint, string, string, Date, Uint8Array>
+interface Types {
+  toServer: Ask
+  toClient: Answer
+  id: number
+  request: string
+  requestChunk: string
+  response: Date
+  responseChunk: Uint8Array
+}
+declare const plain: Multiplex.StreamingFrames<Types>
+declare const failing: Multiplex.StreamingFrames<Types & { failure: Busy }>
+declare const large: Multiplex.StreamingFrames<Omit<Types, "id"> & { id: bigint }>
 
 const now = { head: new Date(0), body: undefined }
 
@@ -136,3 +145,47 @@ const undeclared = Multiplex.streamingClient({
   response: { read }
 }, toServer)
 same<typeof undeclared, Effect.Effect<Multiplex.StreamingClient<string, string, string, string>, never, Scope.Scope>>()
+
+// One type for both directions is the same as one for each, and a failure left out is none.
+declare const brief: Multiplex.StreamingFrames<
+  { frame: Ask; id: number; request: string; response: Date; chunk: string }
+>
+interface Long {
+  toServer: Ask
+  toClient: Ask
+  id: number
+  request: string
+  requestChunk: string
+  response: Date
+  responseChunk: string
+  failure: never
+}
+same<typeof brief, Multiplex.StreamingFrames<Long>>()
+
+// @ts-expect-error: the ids are missing
+export declare const withoutIds: Multiplex.StreamingFrames<Omit<Types, "id">>
+// @ts-expect-error: a date is no id
+export declare const ofDates: Multiplex.StreamingFrames<Omit<Types, "id"> & { id: Date }>
+
+// Each side needs its half only.
+declare const half: Multiplex.StreamingServerFrames<Types>
+const halfServed = Multiplex.serveStreaming(half, () => Effect.fail(new Busy()))(toClients)
+same<typeof halfServed, Effect.Effect<void, Busy | TransportError>>()
+declare const otherHalf: Multiplex.StreamingClientFrames<Types & { failure: Busy }>
+const halfCalls = Multiplex.streamingClient(otherHalf, toServer)
+same<
+  typeof halfCalls,
+  Effect.Effect<Multiplex.StreamingClient<string, string, Date, Uint8Array, Busy>, never, Scope.Scope>
+>()
+
+// A description is written for any protocol.
+export const halves = <T extends Multiplex.StreamingTypes>(
+  frames: Multiplex.StreamingFrames<T>
+): [Multiplex.StreamingServerFrames<T>, Multiplex.StreamingClientFrames<T>] => [frames, frames]
+
+// What is read of fewer failures is read of more, and not the other way round; and so with all that is read or written.
+declare const narrow: Multiplex.StreamingServerFrames<Types & { failure: Busy }>
+declare const wide: Multiplex.StreamingServerFrames<Types & { failure: Busy | Other }>
+export const widened: typeof wide = narrow
+// @ts-expect-error: it would read a failure that nobody knows
+export const narrowed: typeof narrow = wide

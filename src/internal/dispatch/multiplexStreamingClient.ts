@@ -10,7 +10,6 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import type * as Body from "../../Body.ts"
 import { closedHere } from "../connection/inbox.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 import { maxBatch } from "./batchWriter.ts"
@@ -31,22 +30,20 @@ import { CallsById } from "./callsById.ts"
 import { failureOf } from "./exits.ts"
 import type * as Multiplex from "./multiplexFrames.ts"
 import { OpenBodies } from "./openBodies.ts"
+import type { AllTypesById, ReadFailure, Request, Response } from "./protocolTypes.ts"
 
 type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 
-/** A request whose services are there already. */
-type Request<Head, Chunk, Failure> = Body.Message<Head, Chunk, Failure | Body.ReadError>
-type Response<Head, Chunk, Failure> = Body.Message<Head, Chunk, Failure | Body.ReadError>
-
-interface Call<Id, Head, Chunk, Head2, Chunk2, Failure> {
-  readonly request: Request<Head, Chunk, Failure>
+interface Call<T extends AllTypesById> {
+  /** Its services are there already. */
+  readonly request: Request<T>
   readonly fork: Fork
   /** Once it has a place. */
-  id: Id | undefined
+  id: T["id"] | undefined
   /** Goes nowhere once the call was interrupted. */
-  readonly settle: (exit: Exit.Exit<Response<Head2, Chunk2, Failure>, Failure | Body.ReadError>) => void
+  readonly settle: (exit: Exit.Exit<Response<T>, ReadFailure<T>>) => void
   /** The body of the request, once that is being sent. */
-  outlet: Outlet<Chunk, Failure | Body.ReadError, never> | undefined
+  outlet: Outlet<T["requestChunk"], ReadFailure<T>, never> | undefined
   /** Whether that waits for its turn. */
   isQueued: boolean
   /** Whether the peer knows that nothing more comes of it. */
@@ -54,7 +51,7 @@ interface Call<Id, Head, Chunk, Head2, Chunk2, Failure> {
   /** Whether the head of the response has come. */
   isAnswered: boolean
   /** The body of the response. */
-  inlet: Inlet<Chunk2, Failure> | undefined
+  inlet: Inlet<T["responseChunk"], T["failure"]> | undefined
   /** Whether what still comes of its response is dropped. */
   isAbandoned: boolean
 }
@@ -77,30 +74,30 @@ interface Call<Id, Head, Chunk, Head2, Chunk2, Failure> {
  * At most one frame is held, a chunk for which its body has no room, and nothing is read behind it. It waits for its reader
  * for `bodyTimeout` at most.
  */
-export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure>
-  extends CallsById<In, Out, Id, Call<Id, Head, Chunk, Head2, Chunk2, Failure>>
+export class MultiplexStreamingCalls<T extends AllTypesById>
+  extends CallsById<T["toClient"], T["toServer"], T["id"], Call<T>>
 {
-  private readonly frames: Multiplex.StreamingClientFrames<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure>
+  private readonly frames: Multiplex.StreamingClientFrames<T>
   private readonly bounds: Bounds
   private readonly patience: Patience
   /** The bodies of responses that have not ended. */
-  private readonly open = new OpenBodies<Chunk2, Failure>()
+  private readonly open = new OpenBodies<T["responseChunk"], T["failure"]>()
   /** What is still to be said: the cancel of a request, whose body may have ended, or the early end of a body. */
-  private readonly stopping = new Map<Id, "cancel" | "cancel whole" | "stop">()
-  private readonly bodies = new BodyTurns<Call<Id, Head, Chunk, Head2, Chunk2, Failure>>(
+  private readonly stopping = new Map<T["id"], "cancel" | "cancel whole" | "stop">()
+  private readonly bodies = new BodyTurns<Call<T>>(
     () => this.end === undefined && this.writer.size < maxBatch,
     (call) => this.addBody(call)
   )
   /** Whose request has a body that has not ended, be it given up. */
-  private readonly sending = new Set<Outlet<Chunk, Failure | Body.ReadError, never>>()
+  private readonly sending = new Set<Outlet<T["requestChunk"], ReadFailure<T>, never>>()
   /** What was read of the frame that waits. */
-  private held: Multiplex.MessagePart<Id, Head2, Chunk2, Failure> | undefined = undefined
+  private held: Multiplex.MessagePart<T["id"], T["response"], T["responseChunk"], T["failure"]> | undefined = undefined
   private sendsLater = false
 
   constructor(
-    impl: TransportImpl<In, Out>,
-    frames: Multiplex.StreamingClientFrames<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure>,
-    nextId: (last: Id | undefined) => Id,
+    impl: TransportImpl<T["toClient"], T["toServer"]>,
+    frames: Multiplex.StreamingClientFrames<T>,
+    nextId: (last: T["id"] | undefined) => T["id"],
     maxInFlight: number,
     bounds: Bounds,
     context: Context.Context<never>
@@ -112,15 +109,15 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
   }
 
   readonly call = <R>(
-    request: Body.Message<Head, Chunk, Failure | Body.ReadError, R>
-  ): Effect.Effect<Response<Head2, Chunk2, Failure>, Failure | Body.ReadError, R | Scope.Scope> =>
+    request: Request<T, ReadFailure<T>, R>
+  ): Effect.Effect<Response<T>, ReadFailure<T>, R | Scope.Scope> =>
     Effect.contextWith((context: Context.Context<R | Scope.Scope>) => {
-      let call: Call<Id, Head, Chunk, Head2, Chunk2, Failure> | undefined
-      const answer = Effect.callback<Response<Head2, Chunk2, Failure>, Failure | Body.ReadError>((resume) => {
+      let call: Call<T> | undefined
+      const answer = Effect.callback<Response<T>, ReadFailure<T>>((resume) => {
         if (this.end !== undefined) return resume(this.end)
         call = {
           // Its services are in the context that its body is run with.
-          request: request as Request<Head, Chunk, Failure>,
+          request: request as Request<T>,
           fork: Effect.runForkWith(context) as Fork,
           id: undefined,
           settle: resume,
@@ -158,13 +155,13 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
   // Giving up ------------------------------------------------------------------------------------------------------------
 
   /** Nobody wants its response any more. Waits until the body of its request is over. */
-  private abandon(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>): Effect.Effect<void> {
+  private abandon(call: Call<T>): Effect.Effect<void> {
     this.giveUp(call)
     call.inlet?.drop()
     return call.outlet === undefined ? Effect.void : call.outlet.stopped
   }
 
-  private giveUp(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>): void {
+  private giveUp(call: Call<T>): void {
     const { id, outlet } = call
     if (this.waiting.delete(call) || id === undefined || call.isAbandoned || this.inFlight.get(id) !== call) return
     const wasSent = call.isSent
@@ -187,7 +184,7 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
   }
 
   /** Its response is complete. */
-  private complete(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>, id: Id): void {
+  private complete(call: Call<T>, id: T["id"]): void {
     this.forget(call, id)
     this.dropCancel(id)
     if (call.isSent) return
@@ -197,11 +194,11 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
   }
 
   /** What is all there on both sides needs no cancel any more. */
-  private dropCancel(id: Id): void {
+  private dropCancel(id: T["id"]): void {
     if (this.stopping.get(id) === "cancel whole") this.stopping.delete(id)
   }
 
-  private forget(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>, id: Id): void {
+  private forget(call: Call<T>, id: T["id"]): void {
     this.inFlight.delete(id)
     if (call.inlet !== undefined) this.open.delete(call.inlet)
   }
@@ -217,7 +214,7 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
     return this.open.room(this.bounds.bodyBuffer)
   }
 
-  protected accept(frame: In): boolean {
+  protected accept(frame: T["toClient"]): boolean {
     const { held } = this
     const part = held ?? this.frames.response.read(frame)
     if (part === undefined) return this.reject("a part of a response", frame)
@@ -228,7 +225,10 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
     return accepted
   }
 
-  private acceptPart(part: Multiplex.MessagePart<Id, Head2, Chunk2, Failure>, frame: In): boolean {
+  private acceptPart(
+    part: Multiplex.MessagePart<T["id"], T["response"], T["responseChunk"], T["failure"]>,
+    frame: T["toClient"]
+  ): boolean {
     const { id } = part
     const call = this.inFlight.get(id)
     if (call === undefined) return this.acceptLate(part, frame)
@@ -247,12 +247,12 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
     return call.inlet === undefined || call.inlet.accept(part)
   }
 
-  private acceptHead(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>, id: Id, head: Head2, hasBody: boolean): void {
+  private acceptHead(call: Call<T>, id: T["id"], head: T["response"], hasBody: boolean): void {
     call.isAnswered = true
     if (!hasBody) this.complete(call, id)
     if (call.isAbandoned) return
     if (!hasBody) return call.settle(Exit.succeed({ head, body: undefined }))
-    const inlet = call.inlet = new Inlet<Chunk2, Failure>(
+    const inlet = call.inlet = new Inlet<T["responseChunk"], T["failure"]>(
       this.bounds.bodyBuffer,
       () => this.receive(),
       () => this.giveUp(call)
@@ -261,7 +261,10 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
     call.settle(Exit.succeed({ head, body: inlet.stream }))
   }
 
-  private acceptLate(part: Multiplex.MessagePart<Id, Head2, Chunk2, Failure>, frame: In): true {
+  private acceptLate(
+    part: Multiplex.MessagePart<T["id"], T["response"], T["responseChunk"], T["failure"]>,
+    frame: T["toClient"]
+  ): true {
     if (!this.late.has(part.id)) return this.reject("a part of a response to a request in flight", frame)
     if (part._tag === "Chunk" || (part._tag === "Head" && part.hasBody)) return true
     this.late.delete(part.id)
@@ -316,11 +319,11 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
     this.stopping.clear()
   }
 
-  protected requestOf({ request }: Call<Id, Head, Chunk, Head2, Chunk2, Failure>): Out {
+  protected requestOf({ request }: Call<T>): T["toServer"] {
     return this.frames.request.head(this.freeId, request.head, request.body !== undefined)
   }
 
-  protected override begun(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>): void {
+  protected override begun(call: Call<T>): void {
     super.begun(call)
     if (call.request.body !== undefined) this.startBody(call, call.request.body)
   }
@@ -328,8 +331,8 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
   // The bodies of requests -----------------------------------------------------------------------------------------------
 
   private startBody(
-    call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>,
-    body: NonNullable<Request<Head, Chunk, Failure>["body"]>
+    call: Call<T>,
+    body: NonNullable<Request<T>["body"]>
   ): void {
     const outlet = call.outlet = new Outlet(body, () => this.onBodyNews(call, outlet))
     this.sending.add(outlet)
@@ -337,8 +340,8 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
   }
 
   private onBodyNews(
-    call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>,
-    outlet: Outlet<Chunk, Failure | Body.ReadError, never>
+    call: Call<T>,
+    outlet: Outlet<T["requestChunk"], ReadFailure<T>, never>
   ): void {
     if (outlet.exit !== undefined) this.sending.delete(outlet)
     // Nobody hears it any more.
@@ -349,7 +352,7 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
   }
 
   /** Adds what is next of a body. False where that was the end of it. */
-  private addBody(call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>): boolean {
+  private addBody(call: Call<T>): boolean {
     const { id, outlet } = call
     const { request } = this.frames
     if (id === undefined || outlet === undefined || call.isSent) return false
@@ -371,9 +374,9 @@ export class MultiplexStreamingCalls<In, Out, Id, Head, Chunk, Head2, Chunk2, Fa
    * A failure that the protocol can tell of is told, and the server answers it. Any other fails the call, which is given up.
    */
   private bodyFailed(
-    call: Call<Id, Head, Chunk, Head2, Chunk2, Failure>,
-    id: Id,
-    cause: Cause.Cause<Failure | Body.ReadError>
+    call: Call<T>,
+    id: T["id"],
+    cause: Cause.Cause<ReadFailure<T>>
   ): void {
     const { abort } = this.frames.request
     const error = failureOf(cause)

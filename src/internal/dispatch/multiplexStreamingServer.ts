@@ -8,7 +8,6 @@ import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type * as Body from "../../Body.ts"
 import type { TransportError } from "../../TransportError.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 import {
@@ -27,34 +26,31 @@ import { isReady } from "./exits.ts"
 import { LateIds } from "./ids.ts"
 import type * as Multiplex from "./multiplexFrames.ts"
 import { OpenBodies } from "./openBodies.ts"
+import type { AllTypesById, Request, Response } from "./protocolTypes.ts"
 import { type Exchange, type Rules, ServingById } from "./servingById.ts"
 
 /** The frames of a protocol, and how it says that a request or its response has failed. */
-export type Frames<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, E> =
-  & Multiplex.StreamingServerFrames<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure>
-  & { readonly response: { readonly abort?: ((id: Id, error: E | undefined) => Out) | undefined } }
+export type Frames<T extends AllTypesById, E> = Multiplex.StreamingServerFrames<T> & {
+  readonly response: { readonly abort?: ((id: T["id"], error: E | undefined) => T["toClient"]) | undefined }
+}
 
-export type Handler<Head, Chunk, Head2, Chunk2, Failure, E, R> = (
-  request: Body.Message<Head, Chunk, Failure | Body.ReadError>
-) => Effect.Effect<Body.Message<Head2, Chunk2, E, R>, E, R>
+export type Handler<T extends AllTypesById, E, R> = (request: Request<T>) => Effect.Effect<Response<T, E, R>, E, R>
 
-export interface Service<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, E, R> {
-  readonly frames: Frames<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, E>
-  readonly handler: Handler<Head, Chunk, Head2, Chunk2, Failure, E, R>
-  readonly rules: Rules<Out, Id, Head, E>
+export interface Service<T extends AllTypesById, E, R> {
+  readonly frames: Frames<T, E>
+  readonly handler: Handler<T, E, R>
+  readonly rules: Rules<T["toClient"], T["id"], T["request"], E>
   readonly bounds: Bounds
 }
 
-type Part<Id, Head, Chunk, Failure> =
-  | Multiplex.MessagePart<Id, Head, Chunk, Failure>
-  | { readonly _tag: "Cancel"; readonly id: Id }
+type Part<T extends AllTypesById> =
+  | Multiplex.MessagePart<T["id"], T["request"], T["requestChunk"], T["failure"]>
+  | { readonly _tag: "Cancel"; readonly id: T["id"] }
 
 /** A request whose handler runs, or whose response is being sent. */
-interface MessageExchange<Id, Chunk, Head2, Chunk2, Failure, E, R>
-  extends Exchange<Id, Body.Message<Head2, Chunk2, E, R>, E>
-{
-  readonly inlet: Inlet<Chunk, Failure> | undefined
-  outlet: Outlet<Chunk2, E, R> | undefined
+interface MessageExchange<T extends AllTypesById, E, R> extends Exchange<T["id"], Response<T, E, R>, E> {
+  readonly inlet: Inlet<T["requestChunk"], T["failure"]> | undefined
+  outlet: Outlet<T["responseChunk"], E, R> | undefined
   isQueued: boolean
 }
 
@@ -75,23 +71,23 @@ interface MessageExchange<Id, Chunk, Head2, Chunk2, Failure, E, R>
  * handler waits for its own body, which may come behind the head. What is unended has no place, or the end of its
  * body could wait behind a head that waits for that place.
  */
-export class MultiplexStreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, E, R> extends ServingById<
-  In,
-  Out,
-  Id,
-  Head,
-  Part<Id, Head, Chunk, Failure>,
-  MessageExchange<Id, Chunk, Head2, Chunk2, Failure, E, R>,
-  Body.Message<Head2, Chunk2, E, R>,
+export class MultiplexStreamingServing<T extends AllTypesById, E, R> extends ServingById<
+  T["toServer"],
+  T["toClient"],
+  T["id"],
+  T["request"],
+  Part<T>,
+  MessageExchange<T, E, R>,
+  Response<T, E, R>,
   E,
   R
 > {
-  private readonly service: Service<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, E, R>
+  private readonly service: Service<T, E, R>
   private readonly patience: Patience
   /** The bodies of those in flight that have not ended. */
-  private readonly open = new OpenBodies<Chunk, Failure>()
-  private readonly unended = new LateIds<Id>()
-  private readonly bodies = new BodyTurns<MessageExchange<Id, Chunk, Head2, Chunk2, Failure, E, R>>(
+  private readonly open = new OpenBodies<T["requestChunk"], T["failure"]>()
+  private readonly unended = new LateIds<T["id"]>()
+  private readonly bodies = new BodyTurns<MessageExchange<T, E, R>>(
     () => this.failure === undefined && !this.isOver && this.hasRoomToSay,
     (exchange) => this.sendBody(exchange)
   )
@@ -100,8 +96,8 @@ export class MultiplexStreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, 
   protected readonly expected = "a part of a request"
 
   constructor(
-    impl: TransportImpl<In, Out>,
-    service: Service<In, Out, Id, Head, Chunk, Head2, Chunk2, Failure, E, R>,
+    impl: TransportImpl<T["toServer"], T["toClient"]>,
+    service: Service<T, E, R>,
     context: Context.Context<R>
   ) {
     super(impl, context, service.rules)
@@ -127,7 +123,7 @@ export class MultiplexStreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, 
     this.open.end(cutBy(exit))
   }
 
-  protected override interrupt(exchange: MessageExchange<Id, Chunk, Head2, Chunk2, Failure, E, R>) {
+  protected override interrupt(exchange: MessageExchange<T, E, R>) {
     return exchange.outlet === undefined ? super.interrupt(exchange) : exchange.outlet.stopped
   }
 
@@ -145,11 +141,11 @@ export class MultiplexStreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, 
     this.open.end(how)
   }
 
-  protected read(frame: In): Part<Id, Head, Chunk, Failure> | undefined {
+  protected read(frame: T["toServer"]): Part<T> | undefined {
     return this.service.frames.request.read(frame)
   }
 
-  protected acceptPart(part: Part<Id, Head, Chunk, Failure>, frame: In): boolean {
+  protected acceptPart(part: Part<T>, frame: T["toServer"]): boolean {
     const wasHeld = this.held !== undefined
     const accepted = this.acceptKind(part, frame)
     // What waits next has all the time again.
@@ -157,7 +153,7 @@ export class MultiplexStreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, 
     return accepted
   }
 
-  private acceptKind(part: Part<Id, Head, Chunk, Failure>, frame: In): boolean {
+  private acceptKind(part: Part<T>, frame: T["toServer"]): boolean {
     const { id } = part
     if (part._tag === "Head") {
       // Whoever drains takes no request any more; the bodies of those that were taken still come.
@@ -176,11 +172,11 @@ export class MultiplexStreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, 
     return true
   }
 
-  protected override isTaken(id: Id): boolean {
+  protected override isTaken(id: T["id"]): boolean {
     return super.isTaken(id) || this.unended.has(id)
   }
 
-  protected refuse(id: Id, hasBody: boolean, error: E | undefined): true {
+  protected refuse(id: T["id"], hasBody: boolean, error: E | undefined): true {
     const { abort } = this.service.frames.response
     if (abort !== undefined) this.say(abort(id, error))
     if (hasBody) this.unended.add(id)
@@ -188,7 +184,10 @@ export class MultiplexStreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, 
   }
 
   /** False where it may wait for a place. */
-  private refuseHeld({ hasBody, id }: { readonly id: Id; readonly hasBody: boolean }, frame: In): boolean {
+  private refuseHeld(
+    { hasBody, id }: { readonly id: T["id"]; readonly hasBody: boolean },
+    frame: T["toServer"]
+  ): boolean {
     if (!this.isOutOfPatience) return false
     this.isOutOfPatience = false
     if (this.service.frames.response.abort !== undefined) return this.refuse(id, hasBody, undefined)
@@ -212,9 +211,9 @@ export class MultiplexStreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, 
 
   // Handlers -------------------------------------------------------------------------------------------------------------
 
-  protected start(id: Id, head: Head, hasBody: boolean): void {
+  protected start(id: T["id"], head: T["request"], hasBody: boolean): void {
     const { bounds, frames, handler } = this.service
-    const inlet = hasBody ? new Inlet<Chunk, Failure>(bounds.bodyBuffer, this.onRoom) : undefined
+    const inlet = hasBody ? new Inlet<T["requestChunk"], T["failure"]>(bounds.bodyBuffer, this.onRoom) : undefined
     const effect = this.handle(handler, { head, body: inlet?.stream })
     // Nothing has to be kept of one that has no body on either side.
     if (inlet === undefined && isReady(effect) && Exit.isSuccess(effect) && effect.value.body === undefined) {
@@ -227,8 +226,8 @@ export class MultiplexStreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, 
   private readonly onRoom = (): void => this.turn()
 
   protected answer(
-    exchange: MessageExchange<Id, Chunk, Head2, Chunk2, Failure, E, R>,
-    exit: Exit.Exit<Body.Message<Head2, Chunk2, E, R>, E>
+    exchange: MessageExchange<T, E, R>,
+    exit: Exit.Exit<Response<T, E, R>, E>
   ): void {
     if (Exit.isFailure(exit)) return this.abort(exchange, exit.cause)
     const { body, head } = exit.value
@@ -239,7 +238,7 @@ export class MultiplexStreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, 
   }
 
   /** A response is given up, as the protocol can say it. */
-  private abort(exchange: MessageExchange<Id, Chunk, Head2, Chunk2, Failure, E, R>, cause: Cause.Cause<E>): void {
+  private abort(exchange: MessageExchange<T, E, R>, cause: Cause.Cause<E>): void {
     const { abort } = this.service.frames.response
     const error = this.toTell(cause, abort !== undefined)
     if (abort !== undefined && Option.isSome(error)) {
@@ -248,33 +247,33 @@ export class MultiplexStreamingServing<In, Out, Id, Head, Chunk, Head2, Chunk2, 
     this.answered(exchange)
   }
 
-  protected override answered(exchange: MessageExchange<Id, Chunk, Head2, Chunk2, Failure, E, R>): void {
+  protected override answered(exchange: MessageExchange<T, E, R>): void {
     super.answered(exchange)
     // What still comes of it is known as such. Where the peer has ended, nothing else comes.
     if (exchange.inlet !== undefined && !exchange.inlet.isEnded) this.unended.add(exchange.id)
   }
 
-  protected override release(exchange: MessageExchange<Id, Chunk, Head2, Chunk2, Failure, E, R>): void {
+  protected override release(exchange: MessageExchange<T, E, R>): void {
     super.release(exchange)
     if (exchange.inlet === undefined) return
     this.open.delete(exchange.inlet)
     exchange.inlet.drop()
   }
 
-  protected override giveUp(exchange: MessageExchange<Id, Chunk, Head2, Chunk2, Failure, E, R>): void {
+  protected override giveUp(exchange: MessageExchange<T, E, R>): void {
     if (exchange.outlet === undefined) super.giveUp(exchange)
     else exchange.outlet.stop()
   }
 
   // The bodies of responses ----------------------------------------------------------------------------------------------
 
-  private onBodyNews(exchange: MessageExchange<Id, Chunk, Head2, Chunk2, Failure, E, R>): void {
+  private onBodyNews(exchange: MessageExchange<T, E, R>): void {
     if (this.isOver || !this.bodies.add(exchange) || this.state === "turning") return
     this.wake(this.running.size > 1)
   }
 
   /** False where that was the end of it. */
-  private sendBody(exchange: MessageExchange<Id, Chunk, Head2, Chunk2, Failure, E, R>): boolean {
+  private sendBody(exchange: MessageExchange<T, E, R>): boolean {
     const { id, isCancelled, outlet } = exchange
     const { response } = this.service.frames
     if (outlet === undefined) return false

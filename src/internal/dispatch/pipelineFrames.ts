@@ -4,6 +4,7 @@
  * @internal
  */
 import type * as Body from "../../Body.ts"
+import type { AllTypes, Directions } from "./protocolTypes.ts"
 
 /**
  * How the frames of one direction are read as messages: a pure function. A frame that is no part of a message is
@@ -50,40 +51,25 @@ export interface MessageAbort<out Frame, in Failure> {
   readonly abort: (error: Failure | undefined) => Frame
 }
 
-/**
- * What a server has to know of the frames of a protocol with bodies.
- *
- * @category models
- * @since 0.1.0
- */
-export interface StreamingServerFrames<
-  in In,
-  out Out,
-  out Request,
-  out RequestChunk,
-  in Response,
-  in ResponseChunk,
-  out Failure = never
-> {
-  readonly request: MessageReader<In, Request, RequestChunk, Failure>
-  readonly response: MessageWriter<Out, Response, ResponseChunk>
-}
+/** What a server has to know of the frames of a protocol with bodies. */
+export type StreamingServerFrames<T extends AllTypes> = Directions<
+  MessageReader<T["toServer"], T["request"], T["requestChunk"], T["failure"]>,
+  MessageWriter<T["toClient"], T["response"], T["responseChunk"]>
+>
 
-/**
- * What a client has to know of the frames of a protocol with bodies.
- *
- * @category models
- * @since 0.1.0
- */
-export interface StreamingClientFrames<
-  in In,
-  out Out,
-  in Request,
-  in RequestChunk,
-  out Response,
-  out ResponseChunk,
-  in out Failure = never
-> {
-  readonly request: MessageWriter<Out, Request, RequestChunk> & Partial<MessageAbort<Out, Failure>>
-  readonly response: MessageReader<In, Response, ResponseChunk, Failure>
-}
+/** What a client has to know of them. */
+export type StreamingClientFrames<T extends AllTypes> = Directions<
+  & MessageWriter<T["toServer"], T["request"], T["requestChunk"]>
+  & Partial<MessageAbort<T["toServer"], T["failure"]>>,
+  MessageReader<T["toClient"], T["response"], T["responseChunk"], T["failure"]>
+>
+
+/** What both have to know, and how a server tells of a failure. */
+export type StreamingFrames<T extends AllTypes> = Directions<
+  & MessageReader<T["toServer"], T["request"], T["requestChunk"], T["failure"]>
+  & MessageWriter<T["toServer"], T["request"], T["requestChunk"]>
+  & Partial<MessageAbort<T["toServer"], T["failure"]>>,
+  & MessageReader<T["toClient"], T["response"], T["responseChunk"], T["failure"]>
+  & MessageWriter<T["toClient"], T["response"], T["responseChunk"]>
+  & ([T["failure"]] extends [never] ? { readonly abort?: undefined } : MessageAbort<T["toClient"], T["failure"]>)
+>

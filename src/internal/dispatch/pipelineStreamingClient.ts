@@ -27,24 +27,19 @@ import { Calls, type Ended } from "./calls.ts"
 import { failureOf } from "./exits.ts"
 import { InOrder } from "./inOrder.ts"
 import type * as Pipeline from "./pipelineFrames.ts"
-
-/** What a call comes to. */
-type Answer<Response, Chunk, Failure> = Exit.Exit<
-  Body.Message<Response, Chunk, Failure | Body.ReadError>,
-  Failure | Body.ReadError
->
+import type { AllTypes, ReadFailure, Request, Response } from "./protocolTypes.ts"
 
 /** A body that is sent, whatever its stream needs. */
 type Sent<Chunk, E> = Pick<Outlet<Chunk, E, never>, "exit" | "hasChunks" | "take" | "stop" | "stopped">
 
-class Call<Request, RequestChunk, Response, ResponseChunk, Failure> {
-  readonly head: Request
+class Call<T extends AllTypes> {
+  readonly head: T["request"]
   /** The body of the request, which is sent behind its head. */
-  readonly outlet: Sent<RequestChunk, Failure | Body.ReadError> | undefined
+  readonly outlet: Sent<T["requestChunk"], ReadFailure<T>> | undefined
   /** Starts it. */
   readonly start: () => void
   /** The body of the response, once its head has come. */
-  inlet: Inlet<ResponseChunk, Failure> | undefined = undefined
+  inlet: Inlet<T["responseChunk"], T["failure"]> | undefined = undefined
   /** Whether the rest of the request's body is not sent. */
   givesUp = false
   /** Whether nobody wants the response. */
@@ -52,10 +47,10 @@ class Call<Request, RequestChunk, Response, ResponseChunk, Failure> {
   /** Whether there is nothing left to do for it. */
   isOver = false
   /** The call that was sent after it. */
-  next: Call<Request, RequestChunk, Response, ResponseChunk, Failure> | undefined = undefined
-  settle: (answer: Answer<Response, ResponseChunk, Failure>) => void = () => {}
+  next: Call<T> | undefined = undefined
+  settle: (answer: Exit.Exit<Response<T>, ReadFailure<T>>) => void = () => {}
 
-  constructor(head: Request, outlet: Sent<RequestChunk, Failure | Body.ReadError> | undefined, start: () => void) {
+  constructor(head: T["request"], outlet: Sent<T["requestChunk"], ReadFailure<T>> | undefined, start: () => void) {
     this.head = head
     this.outlet = outlet
     this.start = start
@@ -75,32 +70,22 @@ class Call<Request, RequestChunk, Response, ResponseChunk, Failure> {
  * A head without a body is a complete response. Of one with a body, the chunks come in as in the server: those that wait
  * stop the reading of the connection, for `bodyTimeout` at most.
  */
-export class PipelineStreamingCalls<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure>
-  extends Calls<In, Out, Call<Request, RequestChunk, Response, ResponseChunk, Failure>>
-{
-  private readonly frames: Pipeline.StreamingClientFrames<
-    In,
-    Out,
-    Request,
-    RequestChunk,
-    Response,
-    ResponseChunk,
-    Failure
-  >
+export class PipelineStreamingCalls<T extends AllTypes> extends Calls<T["toClient"], T["toServer"], Call<T>> {
+  private readonly frames: Pipeline.StreamingClientFrames<T>
   private readonly bounds: Bounds
   private readonly patience: Patience
   /** In the order of the requests. */
-  private readonly unanswered = new InOrder<Call<Request, RequestChunk, Response, ResponseChunk, Failure>>()
+  private readonly unanswered = new InOrder<Call<T>>()
   /** The last one of them, while its body is sent. */
-  private sending: Call<Request, RequestChunk, Response, ResponseChunk, Failure> | undefined = undefined
+  private sending: Call<T> | undefined = undefined
   /** The body of the response to the first one. */
-  private receiving: Inlet<ResponseChunk, Failure> | undefined = undefined
+  private receiving: Inlet<T["responseChunk"], T["failure"]> | undefined = undefined
   /** What was read of the frame that waits. */
-  private held: Body.Part<Response, ResponseChunk, Failure> | undefined = undefined
+  private held: Body.Part<T["response"], T["responseChunk"], T["failure"]> | undefined = undefined
 
   constructor(
-    impl: TransportImpl<In, Out>,
-    frames: Pipeline.StreamingClientFrames<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure>,
+    impl: TransportImpl<T["toClient"], T["toServer"]>,
+    frames: Pipeline.StreamingClientFrames<T>,
     maxInFlight: number,
     bounds: Bounds,
     context: Context.Context<never>
@@ -112,23 +97,23 @@ export class PipelineStreamingCalls<In, Out, Request, RequestChunk, Response, Re
   }
 
   call<R>(
-    request: Body.Message<Request, RequestChunk, Failure | Body.ReadError, R>
+    request: Request<T, ReadFailure<T>, R>
   ): Effect.Effect<
-    Body.Message<Response, ResponseChunk, Failure | Body.ReadError>,
-    Failure | Body.ReadError,
+    Response<T>,
+    ReadFailure<T>,
     R | Scope.Scope
   > {
     return Effect.contextWith((context: Context.Context<R | Scope.Scope>) =>
       Effect.uninterruptibleMask((restore) => {
         const outlet = request.body && new Outlet(request.body, () => this.sendSoon())
-        const call = new Call<Request, RequestChunk, Response, ResponseChunk, Failure>(
+        const call = new Call<T>(
           request.head,
           outlet,
           () => outlet?.start(Effect.runForkWith(context))
         )
         const answer = Effect.callback<
-          Body.Message<Response, ResponseChunk, Failure | Body.ReadError>,
-          Failure | Body.ReadError
+          Response<T>,
+          ReadFailure<T>
         >((resume) => {
           if (this.end !== undefined) return resume(this.end)
           call.settle = resume
@@ -144,7 +129,7 @@ export class PipelineStreamingCalls<In, Out, Request, RequestChunk, Response, Re
     )
   }
 
-  protected leave(): Iterable<Call<Request, RequestChunk, Response, ResponseChunk, Failure>> {
+  protected leave(): Iterable<Call<T>> {
     const calls = [...this.unanswered]
     this.unanswered.clear()
     return calls
@@ -161,7 +146,7 @@ export class PipelineStreamingCalls<In, Out, Request, RequestChunk, Response, Re
   }
 
   /** Nobody wants anything of a call any more. */
-  private release(call: Call<Request, RequestChunk, Response, ResponseChunk, Failure>): Effect.Effect<void> {
+  private release(call: Call<T>): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.waiting.delete(call)
       this.abandon(call)
@@ -169,14 +154,14 @@ export class PipelineStreamingCalls<In, Out, Request, RequestChunk, Response, Re
     })
   }
 
-  private abandon(call: Call<Request, RequestChunk, Response, ResponseChunk, Failure>): void {
+  private abandon(call: Call<T>): void {
     call.isAbandoned = true
     call.inlet?.drop()
     this.giveUpSending(call)
   }
 
   /** The rest of a request's body is not sent. It ends as the protocol can say it. */
-  private giveUpSending(call: Call<Request, RequestChunk, Response, ResponseChunk, Failure>): void {
+  private giveUpSending(call: Call<T>): void {
     if (this.sending !== call || call.givesUp) return
     call.givesUp = true
     call.outlet?.stop()
@@ -196,14 +181,17 @@ export class PipelineStreamingCalls<In, Out, Request, RequestChunk, Response, Re
     return Math.max(1, this.receiving?.room ?? Infinity)
   }
 
-  protected accept(frame: In): boolean {
+  protected accept(frame: T["toClient"]): boolean {
     const part = this.held ?? this.frames.response.read(frame)
     const accepted = this.acceptPart(part, frame)
     this.held = accepted ? undefined : part
     return accepted
   }
 
-  private acceptPart(part: Body.Part<Response, ResponseChunk, Failure> | undefined, frame: In): boolean {
+  private acceptPart(
+    part: Body.Part<T["response"], T["responseChunk"], T["failure"]> | undefined,
+    frame: T["toClient"]
+  ): boolean {
     const { receiving } = this
     const call = this.unanswered.first
     if (call === undefined) return this.reject("no response", frame)
@@ -220,13 +208,13 @@ export class PipelineStreamingCalls<In, Out, Request, RequestChunk, Response, Re
     return receiving.accept(part)
   }
 
-  private receiveBody(call: Call<Request, RequestChunk, Response, ResponseChunk, Failure>): void {
+  private receiveBody(call: Call<T>): void {
     this.receiving = call.inlet = new Inlet(this.bounds.bodyBuffer, () => this.hasRoom())
     if (call.isAbandoned) call.inlet.drop()
   }
 
   /** The whole response to a call is there; what is left of its request is of no use. */
-  private complete(call: Call<Request, RequestChunk, Response, ResponseChunk, Failure>): void {
+  private complete(call: Call<T>): void {
     this.unanswered.shift()
     this.receiving = undefined
     call.isOver = true
@@ -268,11 +256,11 @@ export class PipelineStreamingCalls<In, Out, Request, RequestChunk, Response, Re
     }
   }
 
-  protected requestOf(call: Call<Request, RequestChunk, Response, ResponseChunk, Failure>): Out {
+  protected requestOf(call: Call<T>): T["toServer"] {
     return this.frames.request.head(call.head, call.outlet !== undefined)
   }
 
-  protected begun(call: Call<Request, RequestChunk, Response, ResponseChunk, Failure>): void {
+  protected begun(call: Call<T>): void {
     this.unanswered.add(call)
     if (call.outlet === undefined) return
     this.sending = call
@@ -280,7 +268,7 @@ export class PipelineStreamingCalls<In, Out, Request, RequestChunk, Response, Re
   }
 
   /** Adds what is next of a body. True where that was the end of it. */
-  private addBody(call: Call<Request, RequestChunk, Response, ResponseChunk, Failure>): boolean {
+  private addBody(call: Call<T>): boolean {
     const { givesUp, outlet } = call
     const { request } = this.frames
     if (givesUp || outlet === undefined) {
@@ -313,8 +301,8 @@ export class PipelineStreamingCalls<In, Out, Request, RequestChunk, Response, Re
    * | anything else | the server hears that there is no more, and the call fails | the same |
    */
   private bodyFailed(
-    call: Call<Request, RequestChunk, Response, ResponseChunk, Failure>,
-    cause: Cause.Cause<Failure | Body.ReadError>
+    call: Call<T>,
+    cause: Cause.Cause<ReadFailure<T>>
   ): void {
     const { abort } = this.frames.request
     const error = failureOf(cause)

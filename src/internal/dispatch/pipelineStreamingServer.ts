@@ -23,25 +23,24 @@ import {
   stalled
 } from "./body.ts"
 import type * as Pipeline from "./pipelineFrames.ts"
+import type { AllTypes, Request, Response } from "./protocolTypes.ts"
 import { ServingByPlace, type Slot } from "./servingByPlace.ts"
 
 /** The frames of a protocol, and how it says that a response is given up, where it can. */
-export type Frames<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E> =
-  & Pipeline.StreamingServerFrames<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure>
-  & { readonly response: { readonly abort?: ((error: E | undefined) => Out) | undefined } }
-
-export type Handler<Request, RequestChunk, Response, ResponseChunk, Failure, E, R> = (
-  request: Body.Message<Request, RequestChunk, Failure | Body.ReadError>
-) => Effect.Effect<Body.Message<Response, ResponseChunk, E, R>, E, R>
-
-interface MessageSlot<Chunk, Failure, Response, E> extends Slot<Response, E, MessageSlot<Chunk, Failure, Response, E>> {
-  /** The body of the request. */
-  readonly inlet: Inlet<Chunk, Failure> | undefined
+export type Frames<T extends AllTypes, E> = Pipeline.StreamingServerFrames<T> & {
+  readonly response: { readonly abort?: ((error: E | undefined) => T["toClient"]) | undefined }
 }
 
-export interface Service<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E, R> {
-  readonly frames: Frames<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E>
-  readonly handler: Handler<Request, RequestChunk, Response, ResponseChunk, Failure, E, R>
+export type Handler<T extends AllTypes, E, R> = (request: Request<T>) => Effect.Effect<Response<T, E, R>, E, R>
+
+interface MessageSlot<T extends AllTypes, E, R> extends Slot<Response<T, E, R>, E, MessageSlot<T, E, R>> {
+  /** The body of the request. */
+  readonly inlet: Inlet<T["requestChunk"], T["failure"]> | undefined
+}
+
+export interface Service<T extends AllTypes, E, R> {
+  readonly frames: Frames<T, E>
+  readonly handler: Handler<T, E, R>
   readonly maxInFlight: number
   readonly bounds: Bounds
 }
@@ -66,28 +65,26 @@ export interface Service<In, Out, Request, RequestChunk, Response, ResponseChunk
  * | the body of its response is sent | each batch of it, when what is before that is written |
  * | its response is complete | the next request; nobody wants the rest of a body that nobody has begun to read |
  */
-export class PipelineStreamingServing<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E, R>
-  extends ServingByPlace<
-    In,
-    Out,
-    MessageSlot<RequestChunk, Failure, Body.Message<Response, ResponseChunk, E, R>, E>,
-    Body.Message<Response, ResponseChunk, E, R>,
-    E,
-    R
-  >
-{
-  private readonly service: Service<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E, R>
+export class PipelineStreamingServing<T extends AllTypes, E, R> extends ServingByPlace<
+  T["toServer"],
+  T["toClient"],
+  MessageSlot<T, E, R>,
+  Response<T, E, R>,
+  E,
+  R
+> {
+  private readonly service: Service<T, E, R>
   private readonly patience: Patience
   /** What was read of the frame that waits. */
-  private held: Body.Part<Request, RequestChunk, Failure> | undefined = undefined
+  private held: Body.Part<T["request"], T["requestChunk"], T["failure"]> | undefined = undefined
   /** The body that comes in. */
-  private receiving: Inlet<RequestChunk, Failure> | undefined = undefined
+  private receiving: Inlet<T["requestChunk"], T["failure"]> | undefined = undefined
   /** The body of the response to the first request. */
-  private sending: Outlet<ResponseChunk, E, R> | undefined = undefined
+  private sending: Outlet<T["responseChunk"], E, R> | undefined = undefined
 
   constructor(
-    impl: TransportImpl<In, Out>,
-    service: Service<In, Out, Request, RequestChunk, Response, ResponseChunk, Failure, E, R>,
+    impl: TransportImpl<T["toServer"], T["toClient"]>,
+    service: Service<T, E, R>,
     context: Context.Context<R>
   ) {
     super(impl, context, service.maxInFlight)
@@ -107,7 +104,7 @@ export class PipelineStreamingServing<In, Out, Request, RequestChunk, Response, 
   }
 
   protected override interrupt(
-    slot: MessageSlot<RequestChunk, Failure, Body.Message<Response, ResponseChunk, E, R>, E>
+    slot: MessageSlot<T, E, R>
   ) {
     return slot === this.slots.first && this.sending !== undefined ? this.sending.stopped : super.interrupt(slot)
   }
@@ -128,7 +125,7 @@ export class PipelineStreamingServing<In, Out, Request, RequestChunk, Response, 
     this.receiving?.end(how)
   }
 
-  protected accept(frame: In): boolean {
+  protected accept(frame: T["toServer"]): boolean {
     // What was taken together with the end of the last request that is wanted.
     if (this.isDraining && !this.isMidRequest) return true
     const part = this.held ?? this.service.frames.request.read(frame)
@@ -137,7 +134,10 @@ export class PipelineStreamingServing<In, Out, Request, RequestChunk, Response, 
     return accepted
   }
 
-  private acceptPart(part: Body.Part<Request, RequestChunk, Failure> | undefined, frame: In): boolean {
+  private acceptPart(
+    part: Body.Part<T["request"], T["requestChunk"], T["failure"]> | undefined,
+    frame: T["toServer"]
+  ): boolean {
     const { receiving } = this
     if (receiving === undefined) {
       if (part?._tag !== "Head") return this.reject("the head of a request", frame)
@@ -151,10 +151,10 @@ export class PipelineStreamingServing<In, Out, Request, RequestChunk, Response, 
     return true
   }
 
-  private start(head: Request, hasBody: boolean): void {
+  private start(head: T["request"], hasBody: boolean): void {
     const { bounds, handler } = this.service
     const inlet = this.receiving = hasBody
-      ? new Inlet<RequestChunk, Failure>(bounds.bodyBuffer, () => this.hasRoom(), () => this.turn())
+      ? new Inlet<T["requestChunk"], T["failure"]>(bounds.bodyBuffer, () => this.hasRoom(), () => this.turn())
       : undefined
     const effect = this.handle(handler, { head, body: inlet?.stream })
     this.place({ inlet, fiber: undefined, exit: undefined, next: undefined }, effect)
@@ -162,13 +162,13 @@ export class PipelineStreamingServing<In, Out, Request, RequestChunk, Response, 
 
   // Where the response has a body, that may still read the body of the request.
   protected override concluded(
-    { inlet }: MessageSlot<RequestChunk, Failure, Body.Message<Response, ResponseChunk, E, R>, E>,
-    exit: Exit.Exit<Body.Message<Response, ResponseChunk, E, R>, E>
+    { inlet }: MessageSlot<T, E, R>,
+    exit: Exit.Exit<Response<T, E, R>, E>
   ): void {
     if (Exit.isFailure(exit) || exit.value.body === undefined) this.dropUnread(inlet)
   }
 
-  private dropUnread(inlet: Inlet<RequestChunk, Failure> | undefined): void {
+  private dropUnread(inlet: Inlet<T["requestChunk"], T["failure"]> | undefined): void {
     if (inlet !== undefined && !inlet.wasRead) inlet.drop()
   }
 
@@ -194,8 +194,8 @@ export class PipelineStreamingServing<In, Out, Request, RequestChunk, Response, 
   // What goes out ---------------------------------------------------------------------------------------------------
 
   protected respond(
-    { inlet }: MessageSlot<RequestChunk, Failure, Body.Message<Response, ResponseChunk, E, R>, E>,
-    exit: Exit.Exit<Body.Message<Response, ResponseChunk, E, R>, E>
+    { inlet }: MessageSlot<T, E, R>,
+    exit: Exit.Exit<Response<T, E, R>, E>
   ): boolean {
     if (this.sending === undefined) this.sendHead(exit)
     if (this.sending !== undefined && !this.sendBody(this.sending)) return false
@@ -203,7 +203,7 @@ export class PipelineStreamingServing<In, Out, Request, RequestChunk, Response, 
     return true
   }
 
-  private sendHead(exit: Exit.Exit<Body.Message<Response, ResponseChunk, E, R>, E>): void {
+  private sendHead(exit: Exit.Exit<Response<T, E, R>, E>): void {
     if (Exit.isFailure(exit)) return this.abort(exit.cause)
     const { body, head } = exit.value
     this.say(this.service.frames.response.head(head, body !== undefined))
@@ -213,7 +213,7 @@ export class PipelineStreamingServing<In, Out, Request, RequestChunk, Response, 
   }
 
   /** Sends what is next of a body. True where that was the end of it. */
-  private sendBody(outlet: Outlet<ResponseChunk, E, R>): boolean {
+  private sendBody(outlet: Outlet<T["responseChunk"], E, R>): boolean {
     const { response } = this.service.frames
     if (outlet.hasChunks) {
       for (const chunk of outlet.take(chunksPerTurn)) this.say(response.chunk(chunk))
