@@ -114,13 +114,17 @@ export class Connection implements SourceEvents {
   isGone = false
   /** The connection that it is made of, where somebody has decorated the socket of one that was open. */
   private within: Connection | undefined = undefined
+  /** The connection that is made of this one. */
+  private around: Connection | undefined = undefined
   /** Called before each write. */
   onWrite: (() => void) | undefined = undefined
+  /** No further request is wanted. */
+  closesToRequests = false
   /**
-   * Whoever reads on while no further request is taken, because a request that was taken is not all there, and calls
-   * `stopRequests` when it is.
+   * Whether somebody reads on while no further request is wanted, because a request that was taken is not all there, and
+   * calls `stopRequests` when it is.
    */
-  onCloseToRequests: (() => void) | undefined = undefined
+  finishesRequests = false
   private drain: Drain | undefined = undefined
   private source: Source
   private knownPeer: Peer.Peer | undefined
@@ -410,7 +414,7 @@ export class Connection implements SourceEvents {
   /** It reads and writes through this one, which a runtime may know instead of it. */
   isWithin(inner: Connection): void {
     this.within = inner
-    inner.onCloseToRequests = () => this.closeToRequests()
+    inner.around = this
   }
 
   /** The last words of this side are said: closing waits until they were heard. */
@@ -427,8 +431,9 @@ export class Connection implements SourceEvents {
       drain.hasBegun = true
       for (const done of drain.waiters) done()
     }
-    if (this.onCloseToRequests === undefined && drain?.hasBegun !== true) return this.stopRequests()
-    this.onCloseToRequests?.()
+    this.closesToRequests = true
+    if (this.around !== undefined) this.around.closeToRequests()
+    else if (!this.finishesRequests && drain?.hasBegun !== true) return this.stopRequests()
     this.notify()
   }
 

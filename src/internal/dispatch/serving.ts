@@ -53,8 +53,6 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   protected readonly writer: BatchWriter<Out>
   /** No further request comes. */
   protected ended = false
-  /** No further request is wanted. */
-  protected isDraining = false
   protected failure: Exit.Exit<never, E | TransportError> | undefined = undefined
   protected state: "idle" | "turning" | "over" = "idle"
   protected hasNews = false
@@ -119,10 +117,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
       Effect.callback<void, E | TransportError>((resume) => {
         this.finish = resume
         this.reader = connection.reader(this.onNews)
-        // A turn follows.
-        connection.onCloseToRequests = () => {
-          this.isDraining = true
-        }
+        connection.finishesRequests = true
         this.turn()
       }),
       (exit) => Effect.suspend(() => this.end(exit))
@@ -149,7 +144,12 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   private stop(): void {
     this.state = "over"
     this.reader?.stop()
-    this.impl.connection.onCloseToRequests = undefined
+    this.impl.connection.finishesRequests = false
+  }
+
+  /** No further request is wanted. */
+  protected get isDraining(): boolean {
+    return this.impl.connection.closesToRequests
   }
 
   protected get isOver(): boolean {
