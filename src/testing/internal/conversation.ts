@@ -409,6 +409,10 @@ class Opposite {
 
 const within = <A, E>(effect: Effect.Effect<A, E>, millis: number) => Effect.timeoutOption(effect, millis)
 
+/** Waits for a fiber, and so long at most. Most are done by then. */
+const ending = (fiber: Fiber.Fiber<unknown, unknown>, millis: number): Effect.Effect<unknown> =>
+  fiber.pollUnsafe() === undefined ? within(Fiber.await(fiber), millis) : Effect.void
+
 /**
  * Has the conversation. It always ends, and leaves nothing open.
  */
@@ -522,12 +526,19 @@ export const converse = (
         return plan.stop === undefined || told < plan.stop.after
       })
 
-      const isStopped = Deferred.makeUnsafe<void>()
+      // What ends the speech calls for it: a fiber for each to wait for would be most of what a conversation costs.
+      const allSaid = Deferred.makeUnsafe<void>()
+      const finish = () => Deferred.doneUnsafe(allSaid, Exit.void)
+      let isStopped = false
+      const stop = () => {
+        isStopped = true
+        finish()
+      }
       const saying = Effect.gen(function*() {
         if (plan.delay !== undefined) yield* Effect.sleep(plan.delay)
-        if (plan.stop?.after === 0) Deferred.doneUnsafe(isStopped, Exit.void)
+        if (plan.stop?.after === 0) stop()
         if (plan.script !== undefined) {
-          if (!Deferred.isDoneUnsafe(isStopped)) yield* tell(plan.script)
+          if (!isStopped) yield* tell(plan.script)
           return
         }
         for (;;) {
@@ -535,10 +546,10 @@ export const converse = (
             for (const message of opposite.take(chunk)) {
               const index = opposite.messages.push(message) - 1
               // What the peer says behind the stop is said to nobody.
-              if (Deferred.isDoneUnsafe(isStopped)) continue
+              if (isStopped) continue
               writesBefore.push(subject.tap?.written.length ?? 0)
               const goesOn = yield* tell(plan.say === undefined ? message : plan.say(index, message))
-              if (!goesOn) Deferred.doneUnsafe(isStopped, Exit.void)
+              if (!goesOn) stop()
             }
           }
         }
@@ -547,25 +558,32 @@ export const converse = (
       // All is said when the plan stops it, when the script or the peer is at its end, when the side under test is done, or
       // both handshakes where nothing is behind them, or when nobody has had anything to say for a while.
       const speech = yield* Effect.forkScoped(Effect.exit(saying), { startImmediately: true })
-      const toldAll: Effect.Effect<void> = Effect.suspend(() =>
-        isTelling ? Effect.andThen(Effect.sleep(rung.lag), toldAll) : Effect.void
-      )
-      const agreed = Deferred.await(subject.shaken).pipe(
-        Effect.andThen(Deferred.await(opposite.shaken)),
-        Effect.andThen(Effect.sleep(rung.lag)),
-        Effect.andThen(toldAll)
-      )
-      const done = plan.behind === undefined ? Effect.raceFirst(Fiber.await(fiber), agreed) : Fiber.await(fiber)
+      speech.addObserver(finish)
+      fiber.addObserver(finish)
+      if (plan.behind === undefined) {
+        yield* Deferred.await(subject.shaken).pipe(
+          Effect.andThen(Deferred.await(opposite.shaken)),
+          Effect.andThen(Effect.sleep(rung.lag)),
+          Effect.andThen(Effect.suspend(function toldAll(): Effect.Effect<void> {
+            return isTelling ? Effect.andThen(Effect.sleep(rung.lag), Effect.suspend(toldAll)) : Effect.sync(finish)
+          })),
+          Effect.forkScoped({ startImmediately: true })
+        )
+      }
       const part = quietTime(rung, plan) / quietParts
-      const quiet = Effect.gen(function*() {
-        let before = -1
-        for (let parts = 0; parts < quietParts; parts++) {
-          yield* Effect.sleep(part)
-          if (told + heard.length !== before) parts = 0
-          before = told + heard.length
-        }
-      })
-      yield* Effect.raceAllFirst([Fiber.await(speech), Deferred.await(isStopped), done, quiet])
+      yield* Effect.forkScoped(
+        Effect.gen(function*() {
+          let before = -1
+          for (let parts = 0; parts < quietParts; parts++) {
+            yield* Effect.sleep(part)
+            if (told + heard.length !== before) parts = 0
+            before = told + heard.length
+          }
+          finish()
+        }),
+        { startImmediately: true }
+      )
+      yield* Deferred.await(allSaid)
 
       if (plan.stop !== undefined && told >= plan.stop.after) {
         switch (plan.stop.how) {
@@ -590,10 +608,10 @@ export const converse = (
         }
         yield* Scope.close(writing, Exit.void)
       }
-      yield* within(Fiber.await(fiber), patience(rung))
+      yield* ending(fiber, patience(rung))
       if (plan.peerBehind !== undefined) yield* within(Deferred.await(opposite.isDone), 2 * rung.lag)
       // Its last words are on their way still.
-      yield* within(Fiber.await(listening), rung.time === "virtual" ? patience(rung) : 1000)
+      yield* ending(listening, rung.time === "virtual" ? patience(rung) : 1000)
       return fiber
     })
 

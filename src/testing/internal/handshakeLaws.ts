@@ -70,6 +70,13 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
   const trials = rungs.flatMap((rung) =>
     sides.map(({ peer, side }) => Trial.make(rung, bounded(side, rung, options, defaultDeadline), peer, options))
   )
+  const virtual = rungs.filter(({ time }) => time === "virtual")
+  // All cases on the first rung, and each once more on one of the others: what differs between rungs is not what differs
+  // between cases.
+  const shared = <A>(cases: ReadonlyArray<A>, rung: Rung.Rung): ReadonlyArray<A> => {
+    const [place, others] = [virtual.indexOf(rung), virtual.length - 1]
+    return place === 0 ? cases : cases.filter((_, i) => i % others === place - 1)
+  }
   // Real sockets let everybody wait, so they wait at the same time.
   const inTurns = <E>(check: (trial: Trial.Trial) => Effect.Effect<void, E>) => {
     const [virtual, real] = [trials.filter(({ isVirtual }) => isVirtual), trials.filter(({ isVirtual }) => !isVirtual)]
@@ -121,10 +128,10 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
           },
           each: (cases, check, most = runs) =>
             trial.isVirtual
-              ? Effect.forEach(cases, check, { discard: true })
+              ? Effect.forEach(shared(cases, rung), check, { discard: true })
               : Effect.forEach(spread(cases, most), check, { discard: true, concurrency: 4 }),
           together: (cases, check) =>
-            cases.length === 0 ? Effect.void : check(trial.isVirtual ? cases : spread(cases, runs))
+            cases.length === 0 ? Effect.void : check(trial.isVirtual ? shared(cases, rung) : spread(cases, runs))
         }).pipe(
           Effect.mapError((error) => error instanceof Suite.LawViolation ? error : report(error)),
           // What the handshake logs is not what the laws have to say.

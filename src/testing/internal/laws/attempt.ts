@@ -31,7 +31,8 @@ export interface Attempt {
     share?: number
   ) => Effect.Effect<void, Suite.LawViolation | Suite.Problem>
   /**
-   * Tries the cases of a list: all of them where time is virtual, else at most so many, evenly spread, some of them at once.
+   * Tries the cases of a list. Where time is virtual, all of them are tried on the first rung, and each once more on one of
+   * the others; real sockets have at most so many, evenly spread, some of them at once.
    */
   readonly each: <A>(
     cases: ReadonlyArray<A>,

@@ -34,7 +34,7 @@ export const isolation: Check = (attempt) =>
           marked("second", { lengths: [piece], pace, delay: Math.floor(delay / piece), seed: 1, random: 1 })
         ]),
         (talks) =>
-          attempt.each(talks.map((talk, i) => [talk, ["first", "second"][i]] as const), ([talk, mark]) => {
+          Effect.forEach(talks.map((talk, i) => [talk, ["first", "second"][i]] as const), ([talk, mark]) => {
             const expected = concat([beyond, bytesOf(mark)])
             return talk.rest !== undefined && Trial.firstDifference(talk.rest, expected) === -1
               ? Effect.void
@@ -93,7 +93,7 @@ export const isolation: Check = (attempt) =>
         peerBehind: (transport) =>
           Effect.andThen(Effect.sleep(trial.isVirtual ? 4000 : 100), learns(otherRole(role))(transport))
       })))
-      yield* attempt.each(pairs, (talk) => {
+      yield* Effect.forEach(pairs, (talk) => {
         const { behind, peerBehind } = talk
         const [own, others] = [behind, peerBehind].map((exit) =>
           exit !== undefined && Exit.isSuccess(exit) ? exit.value : exit

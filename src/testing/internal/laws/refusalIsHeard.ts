@@ -86,7 +86,7 @@ export const refusalIsHeard: Check = (attempt) =>
     )
     const scenario = "the server is at capacity and turns a client away, which talks on"
     const talksOn = (index: number, message: Uint8Array) => index === 0 ? concat([message, more]) : message
-    yield* attempt.each([undefined, trial.isVirtual ? 300 : 30], (deaf) =>
+    yield* Effect.forEach([undefined, trial.isVirtual ? 300 : 30], (deaf) =>
       Effect.flatMap(turnedAway.talk({ deaf, say: talksOn }), (talk) =>
         Effect.andThen(
           hears(talk, 0, scenario),
