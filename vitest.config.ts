@@ -19,6 +19,7 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: "test/support/bundle.ts",
     testTimeout: 20_000,
     hookTimeout: 20_000,
     // All cores; a worker may take half a gigabyte, and beyond eight the longest file is what is waited for.

@@ -2,7 +2,7 @@
  * One port, many protocols, over real TCP: lines, HTTP/2 and PostgreSQL, each in clear and inside TLS. The first bytes decide,
  * inside TLS what both sides have negotiated (ALPN). Not a byte is lost by looking.
  */
-import { NodeCrypto } from "@effect/platform-node"
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { Effect, Layer } from "effect"
 import { Client, Handshake, type HandshakeError, Server, type Transport } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"

@@ -3,7 +3,7 @@
  * tells by its type why it was not let in. What it will not do whoever asks for it: say the password in clear.
  * The server is one of this package.
  */
-import { NodeCrypto } from "@effect/platform-node"
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { Deferred, Effect, Layer, Redacted, Stream } from "effect"
 import { Client, Server } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"

@@ -3,7 +3,7 @@
  * is `pg`, the driver for Node. Behind the start-up everything is up to `serve`: this could as well be a proxy, or a
  * database of another kind.
  */
-import { NodeCrypto } from "@effect/platform-node"
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { Effect, Layer, Redacted, Stream } from "effect"
 import { Server } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"

@@ -11,14 +11,20 @@ import * as Tcp from "./support/tcp.ts"
 
 const refusal = "No! Go away!\n"
 
-const probe = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
-  const process = yield* Cli.run("probe", ...args)
-  const code = yield* process.exit
-  return { code, stdout: process.stdout(), stderr: process.stderr() }
-})
+const here = (...args: ReadonlyArray<string>) => Cli.here("probe", ...args)
+
+/** In a process of its own, once for each exit code. */
+const apart = (...args: ReadonlyArray<string>) => Cli.apart("probe", ...args)
+
+/** From its sources. */
+const fromSources = (...args: ReadonlyArray<string>) => Cli.fromSources("probe", ...args)
 
 /** Probes a peer that does this as soon as somebody comes. */
-const probing = (onPeer: (peer: Tcp.Peer) => Effect.Effect<unknown, unknown>, ...args: ReadonlyArray<string>) =>
+const probing = (
+  probe: typeof here,
+  onPeer: (peer: Tcp.Peer) => Effect.Effect<unknown, unknown>,
+  ...args: ReadonlyArray<string>
+) =>
   Effect.flatMap(
     Tcp.listen((peer) => Effect.runFork(onPeer(peer))),
     ({ port }) => Effect.map(probe(`line://127.0.0.1:${port}`, ...args), (result) => ({ ...result, port }))
@@ -43,11 +49,10 @@ const said = (transcript: Transcript.Transcript) =>
     `${entry.direction} ${entry.direction === "note" ? entry.frame : new TextDecoder().decode(entry.bytes)}`
   )
 
-// Each test has processes of its own, and most of its time goes into starting them.
 describe.concurrent("probe", () => {
   it.live("draws a peer that is ready, and exits 0", () =>
     Effect.gen(function*() {
-      const { code, port, stderr, stdout } = yield* probing(greeted("Bring it!\n"))
+      const { code, port, stderr, stdout } = yield* probing(fromSources, greeted("Bring it!\n"))
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
       const lines = stdout.trimEnd().split("\n")
       expect(lines[0]).toMatch(/^client +server$/)
@@ -57,7 +62,7 @@ describe.concurrent("probe", () => {
 
   it.live("with --json prints one object that has both frames in order", () =>
     Effect.gen(function*() {
-      const { code, port, stdout } = yield* probing(greeted("Bring it!\n"), "--json")
+      const { code, port, stdout } = yield* probing(here, greeted("Bring it!\n"), "--json")
       expect(code).toBe(0)
       expect(stdout.trimEnd()).not.toContain("\n")
       const report: unknown = JSON.parse(stdout)
@@ -77,7 +82,7 @@ describe.concurrent("probe", () => {
 
   it.live("exits 2 where the peer says no, and names the step", () =>
     Effect.gen(function*() {
-      const { code, port, stdout } = yield* probing(greeted(refusal))
+      const { code, port, stdout } = yield* probing(apart, greeted(refusal))
       expect(code).toBe(2)
       expect(stdout.trimEnd().split("\n").at(-1)).toMatch(
         new RegExp(`^rejected: line at 127\\.0\\.0\\.1:${port}, step expect "Bring it!": rejected by the peer`)
@@ -86,7 +91,7 @@ describe.concurrent("probe", () => {
 
   it.live("with --json says why it was rejected", () =>
     Effect.gen(function*() {
-      const { code, stdout } = yield* probing(greeted(refusal), "--json")
+      const { code, stdout } = yield* probing(here, greeted(refusal), "--json")
       expect(code).toBe(2)
       expect(JSON.parse(stdout)).toMatchObject({
         outcome: "rejected",
@@ -112,7 +117,7 @@ describe.concurrent("probe", () => {
   for (const [what, [onPeer, tag]] of Object.entries(invalid)) {
     it.live(`exits 3 where the peer ${what}`, () =>
       Effect.gen(function*() {
-        const { code, stderr, stdout } = yield* probing(onPeer, "--json")
+        const { code, stderr, stdout } = yield* probing(here, onPeer, "--json")
         expect(JSON.parse(stdout)).toMatchObject({ outcome: "invalid", reason: { tag } })
         expect({ code, stderr }).toEqual({ code: 3, stderr: "" })
       }))
@@ -120,7 +125,7 @@ describe.concurrent("probe", () => {
 
   it.live("exits 4 where the peer is silent until --timeout", () =>
     Effect.gen(function*() {
-      const { code, stdout } = yield* probing(() => Effect.void, "--timeout", "300ms", "--json")
+      const { code, stdout } = yield* probing(apart, () => Effect.void, "--timeout", "300ms", "--json")
       expect(code).toBe(4)
       expect(JSON.parse(stdout)).toMatchObject({
         outcome: "timeout",
@@ -132,7 +137,7 @@ describe.concurrent("probe", () => {
   it.live("exits 5 where nobody listens", () =>
     Effect.gen(function*() {
       const port = yield* Tcp.deadPort
-      const { code, stderr, stdout } = yield* probe(`line://127.0.0.1:${port}`, "--json")
+      const { code, stderr, stdout } = yield* apart(`line://127.0.0.1:${port}`, "--json")
       expect({ code, stderr }).toEqual({ code: 5, stderr: "" })
       expect(JSON.parse(stdout)).toMatchObject({
         outcome: "unreachable",
@@ -145,7 +150,7 @@ describe.concurrent("probe", () => {
   it.live("with --record keeps the session, and what came of it", () =>
     Effect.gen(function*() {
       const file = yield* scratch
-      const { code, port, stderr, stdout } = yield* probing(greeted("Bring it!\n"), "--json", "--record", file)
+      const { code, port, stderr, stdout } = yield* probing(here, greeted("Bring it!\n"), "--json", "--record", file)
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
       expect(Object.keys(JSON.parse(stdout).steps[0])).toEqual(["atMs", "direction", "frame"])
       const { peer, self, transcript } = stored(file)
@@ -161,7 +166,7 @@ describe.concurrent("probe", () => {
   it.live("with --record keeps a session that has failed, up to its end", () =>
     Effect.gen(function*() {
       const file = yield* scratch
-      const { code, port, stdout } = yield* probing((peer) => peer.end, "--record", file)
+      const { code, port, stdout } = yield* probing(apart, (peer) => peer.end, "--record", file)
       expect(code).toBe(3)
       const { transcript } = stored(file)
       expect(said(transcript)).toEqual([
@@ -190,7 +195,7 @@ describe.concurrent("probe", () => {
   it.live("exits 73 where the file of --record cannot be written, and says why on stderr", () =>
     Effect.gen(function*() {
       const file = join(yield* scratch, "no", "such", "directory")
-      const { code, stderr, stdout } = yield* probing(greeted(refusal), "--json", "--record", file)
+      const { code, stderr, stdout } = yield* probing(apart, greeted(refusal), "--json", "--record", file)
       expect(code).toBe(73)
       expect(JSON.parse(stdout)).toMatchObject({ outcome: "rejected" })
       expect(stderr).toMatch(/^cannot write [^\n]*: ENOENT[^\n]*\n$/)
@@ -206,7 +211,7 @@ describe.concurrent("probe", () => {
   for (const [what, args] of Object.entries(misuse)) {
     it.live(`exits 64 for ${what}, and says what is wrong on stderr`, () =>
       Effect.gen(function*() {
-        const { code, stderr } = yield* probe(...args)
+        const { code, stderr } = yield* here(...args)
         expect(code).toBe(64)
         expect(stderr).not.toBe("")
       }))

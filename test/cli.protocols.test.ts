@@ -30,11 +30,7 @@ const serveApart = (what: string, ...args: ReadonlyArray<string>) => Cli.serveIn
 
 const ran = Cli.here
 
-const ranIn = Effect.fnUntraced(function*(env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) {
-  const process = yield* Cli.runIn(env, ...args)
-  const code = yield* process.exit
-  return { code, stdout: process.stdout(), stderr: process.stderr() }
-})
+const ranIn = Cli.apartIn
 
 const probe = (...args: ReadonlyArray<string>) => ran("probe", ...args)
 

@@ -19,14 +19,13 @@ const memory = (pid: number): Option.Option<number> => {
 describe.concurrent("demo", () => {
   it.live("plays its scenes and exits 0", () =>
     Effect.gen(function*() {
-      const demo = yield* Cli.run("demo")
-      expect(yield* demo.exit).toBe(0)
-      const out = demo.stdout()
+      const { code, stderr, stdout } = yield* Cli.fromSources("demo")
+      expect(code).toBe(0)
       for (const said of ["\"You ready?\"", "\"Bring it!\"", "\"No! Go away!\"", "Hello", "Goodbye", "├──", "◄──"]) {
-        expect(out).toContain(said)
+        expect(stdout).toContain(said)
       }
-      expect(out).toMatch(/^1\. A client is accepted[^]*^2\. [^]* turned away[^]*^4\. [^]*at capacity/m)
-      expect(demo.stderr()).toBe("")
+      expect(stdout).toMatch(/^1\. A client is accepted[^]*^2\. [^]* turned away[^]*^4\. [^]*at capacity/m)
+      expect(stderr).toBe("")
     }))
 })
 

@@ -10,13 +10,16 @@ import { timed } from "./support/timed.ts"
 
 const refusal = "No! Go away!\n"
 
-/** `serve line` with two workers, and their processes. */
-const serveByTwo = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
-  const server = yield* Cli.serve("--workers", "2", ...args)
+/** The same, and its two workers. */
+const withWorkers = Effect.fnUntraced(function*(serving: ReturnType<typeof Cli.serve>) {
+  const server = yield* serving
   const workers = Processes.childrenOf(server.pid)
   expect(workers.length).toBe(2)
   return { ...server, workers }
 })
+
+/** `serve line` with two workers. */
+const serveByTwo = (...args: ReadonlyArray<string>) => withWorkers(Cli.serve("--workers", "2", ...args))
 
 const greeting = (port: number) => Effect.tap(Tcp.saying(port, "You ready?\n"), (peer) => peer.hears("Bring it!\n"))
 
@@ -37,7 +40,8 @@ describe("serve line --workers", () => {
 
   it.live("serves with all workers, says where it listens once, and leaves none of them behind", () =>
     Effect.gen(function*() {
-      const server = yield* serveByTwo()
+      // From its sources, for each worker is started from them too.
+      const server = yield* withWorkers(Cli.serveSources("--workers", "2"))
       for (const peer of yield* greetBoth(server.port)) {
         yield* peer.say("Hello\n")
         yield* peer.hears("Bring it!\nHello\n")

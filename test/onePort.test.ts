@@ -3,7 +3,7 @@
  * what both sides have negotiated; the right handshake gets every byte, however they are cut, and whoever says nothing that
  * can be told is told so.
  */
-import { NodeCrypto } from "@effect/platform-node"
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

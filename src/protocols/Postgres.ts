@@ -261,7 +261,7 @@ export {
  * ```ts
  * import * as Postgres from "effect-handshake/protocols/Postgres"
  * import { MemorySocket } from "effect-handshake/testing"
- * import { NodeCrypto } from "@effect/platform-node"
+ * import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
  * import { Effect } from "effect"
  * import { Socket } from "effect/socket"
  *
@@ -338,7 +338,7 @@ export type ClientOptions = ClientSide.Options
  * ```ts
  * import * as Postgres from "effect-handshake/protocols/Postgres"
  * import { MemorySocket } from "effect-handshake/testing"
- * import { NodeCrypto } from "@effect/platform-node"
+ * import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
  * import { Effect, Redacted } from "effect"
  * import { Socket } from "effect/socket"
  *
@@ -571,7 +571,7 @@ export type ServerOptions = ServerSide.Options
  * import { Server } from "effect-handshake"
  * import * as Net from "effect-handshake/node/Net"
  * import * as Postgres from "effect-handshake/protocols/Postgres"
- * import { NodeCrypto } from "@effect/platform-node"
+ * import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
  * import { Effect, Layer, Redacted, Stream } from "effect"
  *
  * const layer = Server.layer({

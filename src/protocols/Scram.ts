@@ -250,7 +250,7 @@ export {
    *
    * ```ts
    * import * as Scram from "effect-handshake/protocols/Scram"
-   * import { NodeCrypto } from "@effect/platform-node"
+   * import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
    * import { Effect, Redacted } from "effect"
    *
    * const password = Redacted.make("pencil")
@@ -336,7 +336,7 @@ export {
    *
    * ```ts
    * import * as Scram from "effect-handshake/protocols/Scram"
-   * import { NodeCrypto } from "@effect/platform-node"
+   * import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
    * import { Effect, Redacted } from "effect"
    *
    * const program = Effect.gen(function*() {

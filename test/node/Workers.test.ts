@@ -9,10 +9,10 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import { fileURLToPath } from "node:url"
 import * as Supervision from "../../src/internal/node/workers.ts"
 import * as Wire from "../../src/internal/node/workersWire.ts"
 import * as Workers from "../../src/node/Workers.ts"
+import { bundled } from "../support/bundle.ts"
 import * as Processes from "../support/processes.ts"
 import * as Tcp from "../support/tcp.ts"
 
@@ -424,7 +424,7 @@ describe("supervision", () => {
     }))
 })
 
-const script = fileURLToPath(new URL("../support/workersApp.ts", import.meta.url))
+const script = bundled("workersApp")
 
 const portOf = ({ address }: { readonly address: NetAddress.SocketAddress }): number =>
   "port" in address ? address.port : expect.fail("it listens on a port")

@@ -1,5 +1,5 @@
 /**
- * The command: as a process of its own, which takes a second to start, and in this one.
+ * The command: as a process of its own, and in this one.
  */
 import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
@@ -7,21 +7,18 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { spawn } from "node:child_process"
-import { fileURLToPath } from "node:url"
 import * as Command from "../../src/cli/command.ts"
 import { Exited } from "../../src/cli/flags.ts"
+import { bundled, source } from "./bundle.ts"
 import { Heard } from "./tcp.ts"
-
-const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
 
 // What whoever runs the tests has there is none of theirs.
 const { PGPASSWORD: _, ...withoutPassword } = process.env
 
-/** Runs the command with these variables besides those of this process, until the scope closes. */
-export const runIn = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
+const start = (program: string, env: Readonly<Record<string, string>>, args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(process.execPath, [main, ...args], {
+      const child = spawn(process.execPath, [program, ...args], {
         stdio: ["ignore", "pipe", "pipe"],
         env: { ...withoutPassword, NO_COLOR: "1", ...env }
       })
@@ -61,8 +58,37 @@ export const runIn = (env: Readonly<Record<string, string>>, ...args: ReadonlyAr
     (process) => Effect.andThen(process.kill("SIGKILL"), process.exit)
   )
 
+/** Runs the command with these variables besides those of this process, until the scope closes. */
+export const runIn = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
+  start(bundled("command"), env, args)
+
 /** Runs the command until the scope closes. */
 export const run = (...args: ReadonlyArray<string>) => runIn({}, ...args)
+
+/** The same from the sources, as npm runs it in a clone. */
+export const runSources = (...args: ReadonlyArray<string>) => start(source("command"), {}, args)
+
+/** What came of a run. */
+export interface Ran {
+  readonly code: number | NodeJS.Signals | undefined
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const toItsEnd = (started: ReturnType<typeof run>): Effect.Effect<Ran> =>
+  Effect.scoped(Effect.flatMap(
+    started,
+    ({ exit, stderr, stdout }) => Effect.map(exit, (code) => ({ code, stdout: stdout(), stderr: stderr() }))
+  ))
+
+/** Runs the command to its end. */
+export const apart = (...args: ReadonlyArray<string>) => toItsEnd(run(...args))
+
+export const apartIn = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
+  toItsEnd(runIn(env, ...args))
+
+/** The same from the sources. */
+export const fromSources = (...args: ReadonlyArray<string>) => toItsEnd(runSources(...args))
 
 const portOf = (line: string, stderr: string): Effect.Effect<number> => {
   const port = /^listening on (?:127\.0\.0\.1|\[::1\]):(\d+)$/.exec(line)?.[1]
@@ -71,17 +97,22 @@ const portOf = (line: string, stderr: string): Effect.Effect<number> => {
     : Effect.succeed(Number(port))
 }
 
-/** A server of the command, when it listens. */
-export const serveIn = Effect.fnUntraced(function*(
-  env: Readonly<Record<string, string>>,
-  ...args: ReadonlyArray<string>
-) {
-  const process = yield* runIn(env, "serve", ...args)
+const listening = Effect.fnUntraced(function*(started: ReturnType<typeof run>) {
+  const process = yield* started
   return { ...process, port: yield* portOf(yield* process.firstLine, process.stderr()) }
 })
 
+/** A server of the command, when it listens. */
+export const serveIn = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
+  listening(runIn(env, "serve", ...args))
+
+const line = ["serve", "line", "--port", "0"]
+
 /** `serve line` on a free port. */
-export const serve = (...args: ReadonlyArray<string>) => serveIn({}, "line", "--port", "0", ...args)
+export const serve = (...args: ReadonlyArray<string>) => listening(run(...line, ...args))
+
+/** The same from the sources. */
+export const serveSources = (...args: ReadonlyArray<string>) => listening(runSources(...line, ...args))
 
 const consoleOf = (stdout: Heard, stderr: Heard): Console.Console => ({
   ...globalThis.console,
@@ -119,7 +150,7 @@ export const startHere = Effect.fnUntraced(function*(...args: ReadonlyArray<stri
 })
 
 /** Runs the command in this process to its end. */
-export const here = (...args: ReadonlyArray<string>) =>
+export const here = (...args: ReadonlyArray<string>): Effect.Effect<Ran> =>
   Effect.scoped(Effect.gen(function*() {
     const running = yield* startHere(...args)
     const code = yield* running.exit

@@ -8,19 +8,24 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { execFileSync } from "node:child_process"
+import { createHash } from "node:crypto"
 import {
   chmodSync,
   chownSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
+  statfsSync,
   symlinkSync,
   writeFileSync
 } from "node:fs"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { basename, dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
 import * as Pg from "pg"
 import * as Certificates from "./certificates/index.ts"
 import * as Peers from "./peers.ts"
@@ -129,14 +134,26 @@ const works = (folder: string, user: Peers.User | undefined) =>
       Effect.catch(() => Effect.succeed(false))
     )
 
+/** A folder of that user, until the scope closes. */
+const temporaryFolder = (within: string, user: Peers.User | undefined): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const folder = mkdtempSync(join(within, "pg-"))
+      if (user !== undefined) chownSync(folder, user.uid, user.gid)
+      return folder
+    }),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+  )
+
 /**
- * The installation as that user can run it: as it is, or a copy.
+ * The installation as that user can run it, and what to remove behind it: as it is, or a copy.
  *
  * The package lacks some links where npm did not run its install script, and a clone in root's home is out of the reach of
  * anybody else. Neither is put right in place: another test may be using it.
  */
-const usable = Effect.fnUntraced(function*(original: string, user: Peers.User | undefined, folder: string) {
-  if (yield* works(original, user)) return original
+const usable = Effect.fnUntraced(function*(original: string, user: Peers.User | undefined) {
+  if (yield* works(original, user)) return { native: original, remove: [] }
+  const folder = yield* temporaryFolder(tmpdir(), user)
   const copy = join(folder, "native")
   const ran = yield* Peers.run("sh", ["-c", `cp -R "$1" "$2" && chmod -R a+rX "$2"`, "sh", original, copy])
   if (ran.status !== 0) return yield* new Peers.PeerError({ message: `no copy: ${ran.stderr}` })
@@ -151,19 +168,20 @@ const usable = Effect.fnUntraced(function*(original: string, user: Peers.User | 
       if (!existsSync(link)) symlinkSync(basename(source), link)
     }
   }
-  return copy
+  return { native: copy, remove: [folder] }
 })
 
-/** A folder of that user, with a path that is short enough for a Unix socket. */
-const temporaryFolder = (user: Peers.User | undefined): Effect.Effect<string, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const folder = mkdtempSync(join(tmpdir(), "pg-"))
-      if (user !== undefined) chownSync(folder, user.uid, user.gid)
-      return folder
-    }),
-    (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-  )
+/**
+ * Where clusters are served from: memory, where the system has such a folder with room for some. A cluster is a thousand
+ * files, and to put them on a disk takes longer than all that the tests do with them. The path has to be short: that of a
+ * Unix socket is in there.
+ */
+const place = (): string => {
+  const memory = "/dev/shm"
+  if (!existsSync(memory)) return tmpdir()
+  const { bavail, bsize } = statfsSync(memory)
+  return bavail * bsize > 2 ** 30 ? memory : tmpdir()
+}
 
 /** A file that the server alone may read, as it wants it of its key. */
 const put = (path: string, text: string, user: Peers.User | undefined): void => {
@@ -185,15 +203,82 @@ const rules = (options: Options): string => {
 
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
 
-const population = Object.entries(users).filter(([name]) => name !== "missing_user").map((
-  [name, { method, password }]
-) =>
-  [
-    `set password_encryption = ${literal(method === "md5" ? "md5" : "scram-sha-256")}`,
-    `create role ${name} login connection limit ${name === "busy_user" ? 0 : -1}` +
-    (password === undefined ? "" : ` password ${literal(password)}`)
-  ].join(";")
+/** The users and the databases; each line is a query of its own. */
+const population = [
+  ...Object.entries(users).filter(([name]) => name !== "missing_user").map(([name, { method, password }]) =>
+    [
+      `set password_encryption = ${literal(method === "md5" ? "md5" : "scram-sha-256")}`,
+      `create role ${name} login connection limit ${name === "busy_user" ? 0 : -1}` +
+      (password === undefined ? "" : ` password ${literal(password)}`)
+    ].join(";")
+  ),
+  "create database handshakes",
+  "create database busy connection limit 0",
+  ""
+].join("\n")
+
+const durability = {
+  // Whatever is in it goes with the test.
+  fsync: "off",
+  full_page_writes: "off",
+  synchronous_commit: "off"
+}
+
+const flags = (settings: Readonly<Record<string, string>>): ReadonlyArray<string> =>
+  Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
+
+const initdbFlags = [
+  "--username=postgres",
+  "--auth=trust",
+  "--encoding=UTF8",
+  "--no-locale",
+  "--no-sync",
+  "--no-instructions"
+]
+
+/** Runs a program of PostgreSQL, or whatever else has to succeed. */
+const succeeding = Effect.fnUntraced(
+  function*(command: string, args: ReadonlyArray<string>, options: Peers.RunOptions) {
+    const { status, stderr } = yield* Peers.run(command, args, { timeout: "30 seconds", ...options })
+    if (status !== 0) return yield* new Peers.PeerError({ message: `${command} ended with ${status}: ${stderr}` })
+  }
 )
+
+/** Makes a cluster with the users and the databases. */
+const populated = Effect.fnUntraced(function*(native: string, data: string, options: Peers.RunOptions) {
+  yield* succeeding(join(native, "bin/initdb"), [...initdbFlags, `--pgdata=${data}`], options)
+  // Without a server: it reads queries, and ends with its input.
+  const single = ["--single", "-D", data, ...flags({ ...durability, exit_on_error: "on" }), "postgres"]
+  yield* succeeding(join(native, "bin/postgres"), single, { ...options, input: population })
+})
+
+/** Where clusters are kept, each in one file: to unpack it takes a fraction of what it takes to make one. */
+const clusters = fileURLToPath(new URL("../../.cache/postgres", import.meta.url))
+
+const recipe = createHash("sha256").update(JSON.stringify([initdbFlags, population])).digest("hex").slice(0, 16)
+
+/** Puts a cluster into the folder; the first of its kind stays for those after it, in later runs too. */
+const cluster = Effect.fnUntraced(function*(
+  version: Version,
+  native: string,
+  folder: string,
+  user: Peers.User | undefined
+) {
+  const data = join(folder, "data")
+  const kept = join(clusters, `${version}-${user?.uid ?? process.getuid?.()}-${recipe}.tar`)
+  if (existsSync(kept)) {
+    mkdirSync(data)
+    yield* succeeding("tar", ["-C", data, "-xpf", kept, "."], {})
+    return data
+  }
+  yield* populated(native, data, { user, cwd: folder })
+  mkdirSync(clusters, { recursive: true })
+  // It has its name when it is whole.
+  const part = `${kept}.${process.pid}`
+  yield* succeeding("tar", ["-C", data, "-cf", part, "."], {})
+  renameSync(part, kept)
+  return data
+})
 
 const superuser = (folder: string, port: number) => (sql: string, parameters: ReadonlyArray<unknown> = []) =>
   Effect.tryPromise({
@@ -217,22 +302,9 @@ const made = Effect.fnUntraced(function*(
   original: string
 ): Effect.fn.Return<Server, Peers.PeerError, Scope.Scope> {
   const user = userOf()
-  const folder = yield* temporaryFolder(user)
-  const native = yield* usable(original, user, folder)
-  const data = join(folder, "data")
-
-  const initdb = yield* Peers.run(join(native, "bin/initdb"), [
-    `--pgdata=${data}`,
-    "--username=postgres",
-    "--auth=trust",
-    "--encoding=UTF8",
-    "--no-locale",
-    "--no-sync",
-    "--no-instructions"
-  ], { user, cwd: folder, timeout: "30 seconds" })
-  if (initdb.status !== 0) {
-    return yield* new Peers.PeerError({ message: `initdb ended with ${initdb.status}: ${initdb.stderr}` })
-  }
+  const folder = yield* temporaryFolder(place(), user)
+  const { native, remove } = yield* usable(original, user)
+  const data = yield* cluster(options.version, native, folder, user)
   put(join(data, "pg_hba.conf"), rules(options), user)
   const certificate = options.certificate ?? Certificates.server
   if (certificate !== "none") {
@@ -243,10 +315,7 @@ const made = Effect.fnUntraced(function*(
   const settings: Readonly<Record<string, string>> = {
     listen_addresses: "127.0.0.1",
     unix_socket_directories: folder,
-    // Whatever is in it goes with the test.
-    fsync: "off",
-    full_page_writes: "off",
-    synchronous_commit: "off",
+    ...durability,
     shared_buffers: "16MB",
     max_connections: "30",
     autovacuum: "off",
@@ -257,22 +326,12 @@ const made = Effect.fnUntraced(function*(
   const port = yield* Peers.freePort
   const running = yield* Peers.start(
     join(native, "bin/postgres"),
-    [
-      "-D",
-      data,
-      "-p",
-      String(port),
-      ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
-    ],
+    ["-D", data, "-p", String(port), ...flags(settings)],
     // SIGINT is PostgreSQL's fast shutdown: it does not wait for its clients.
-    { user, cwd: folder, signal: "SIGINT", remove: [folder] }
+    { user, cwd: folder, signal: "SIGINT", remove: [folder, ...remove] }
   )
   const query = superuser(folder, port)
   yield* Peers.untilReady(running, `PostgreSQL ${options.version}`, query("select 1"))
-  yield* query(population.join(";"))
-  // Not within the transaction that several statements in one query are.
-  yield* query("create database handshakes")
-  yield* query("create database busy connection limit 0")
   return {
     version: options.version,
     host: "127.0.0.1",
