@@ -11,7 +11,7 @@ import { ByteWriter } from "../../internal/bytes/writer.ts"
 import * as Cases from "./codecCases.ts"
 import { type Check, cycle, isDecoded, type Limit, type Subject } from "./codecSubject.ts"
 import { plural, shownBytes, shownEnd, shownFrame, shownFrames, shownOutcome, shownResult } from "./codecWords.ts"
-import { attempt, crumbs, cutInto, decodePieces, Feed, isCodecError, type Takes, Thrown } from "./countingBuffer.ts"
+import { attempt, crumbs, decodePieces, Feed, isCodecError, type Takes, Thrown } from "./countingBuffer.ts"
 import type * as Suite from "./suite.ts"
 
 /** Of what comes without end, the first frames are enough. */
@@ -254,16 +254,22 @@ const cost = ({ bytes, codec, looksPerByte, size, takes }: Load, length: number)
   const load = bytes(length)
   const next = cycle(takes)
   let fed = 0
-  for (const piece of cutInto(load, [size])) {
+  // Cut as it is needed, for most of what never ends is refused soon.
+  while (fed < load.length && feed.end === undefined) {
+    const piece = load.subarray(fed, fed + size)
     feed.input.push(piece)
     fed += piece.length
     feed.drain(next)
-    if (feed.end !== undefined) break
   }
   return { fed, examined: feed.input.examined, looks: feed.input.looks, spent: feed.end?._tag === "Spent" }
 }
 
+/** So little for twice the bytes that half of them can neither have been too dear nor have cost a third of it. */
+const isCheap = ({ looksPerByte }: Load, { examined, fed, spent }: ReturnType<typeof cost>): boolean =>
+  !spent && examined <= 4 * fed && examined <= looksPerByte * costly + 1024
+
 const tooDear = (load: Load): Suite.Problem | undefined => {
+  if (isCheap(load, cost(load, 2 * costly))) return undefined
   const once = cost(load, costly)
   const twice = once.spent ? once : cost(load, 2 * costly)
   const perByte = (measured: { readonly examined: number; readonly fed: number }) =>
