@@ -170,7 +170,7 @@ export const crowded = <In, Out extends In>(subject: Subject<In, Out>): Check<Ou
   const encoded = Cases.encodable(codec, value.frames)
   const own = concat(encoded.map(({ bytes }) => bytes))
   if (own.length === 0 || !isDecoded(subject, encoded)) return undefined
-  const bytes = repeated(own, Math.min(limit === undefined ? plenty : 4 * limit.maxLength, plenty))
+  const bytes = Cases.repeated(own, Math.min(limit === undefined ? plenty : 4 * limit.maxLength, plenty))
   const got = decodePieces(codec, [bytes], undefined, mostFrames)
   const refused = got.end?._tag === "Failed" && isCodecError(got.end.error) && got.end.error._tag === "FrameTooLarge"
   return !refused ? undefined : {
@@ -240,7 +240,7 @@ export const endless = <In, Out extends In>({ codec, maxBuffered }: Subject<In, 
 const costly = 1024
 
 interface Load {
-  readonly what: string
+  readonly what: () => string
   readonly bytes: (length: number) => Uint8Array
   readonly codec: Codec.Codec<unknown, never>
   readonly size: number
@@ -264,21 +264,19 @@ const cost = ({ bytes, codec, looksPerByte, size, takes }: Load, length: number)
   return { fed, examined: feed.input.examined, looks: feed.input.looks, spent: feed.end?._tag === "Spent" }
 }
 
-/** So little for twice the bytes that half of them can neither have been too dear nor have cost a third of it. */
-const isCheap = ({ looksPerByte }: Load, { examined, fed, spent }: ReturnType<typeof cost>): boolean =>
-  !spent && examined <= 4 * fed && examined <= looksPerByte * costly + 1024
-
 const tooDear = (load: Load): Suite.Problem | undefined => {
-  if (isCheap(load, cost(load, 2 * costly))) return undefined
+  const all = cost(load, 2 * costly)
+  // So little that half of it can neither have been too dear nor have cost a third of that.
+  if (!all.spent && all.examined <= Math.min(4 * all.fed, load.looksPerByte * costly + 1024)) return undefined
   const once = cost(load, costly)
-  const twice = once.spent ? once : cost(load, 2 * costly)
+  const twice = once.spent ? once : all
   const perByte = (measured: { readonly examined: number; readonly fed: number }) =>
     Math.round(10 * measured.examined / measured.fed) / 10
   const grown = twice.examined > 3 * once.examined && twice.examined > 4 * twice.fed
   if (!twice.spent && !grown) return undefined
   const [call] = Object.entries(twice.looks).toSorted(([, a], [, b]) => b - a)[0]
   return {
-    scenario: `${load.what}, in pieces of ${plural(load.size, "byte")}${
+    scenario: `${load.what()}, in pieces of ${plural(load.size, "byte")}${
       load.takes.some((max) => max > 0) ? ", to decodeMany" : ""
     }`,
     expected:
@@ -291,21 +289,13 @@ const tooDear = (load: Load): Suite.Problem | undefined => {
   }
 }
 
-/** Some bytes over and over, once at least. */
-const repeated = (bytes: Uint8Array, length: number): Uint8Array => {
-  const out = new Uint8Array(Math.max(1, Math.ceil(length / bytes.length)) * bytes.length)
-  out.set(bytes)
-  for (let done = bytes.length; done < out.length; done *= 2) out.copyWithin(done, 0, done)
-  return out
-}
-
 export const linear = <In, Out extends In>(subject: Subject<In, Out>): Check<Out> => (value) => {
   const { batches, codec, looksPerByte } = subject
   const encoded = Cases.encodable(codec, value.frames)
   const frames = concat(encoded.map(({ bytes }) => bytes))
   const { filler, head } = Cases.floodOf(encoded[0]?.bytes ?? value.garbage, value.flood)
   const endless: Load = {
-    what: `${Excerpt.ofBytes(head)} arrives, and then ${Excerpt.ofBytes(Uint8Array.of(filler))} again and again`,
+    what: () => `${Excerpt.ofBytes(head)} arrives, and then ${Excerpt.ofBytes(Uint8Array.of(filler))} again and again`,
     bytes: (length) => concat([head, new Uint8Array(length).fill(filler)]),
     codec,
     size: [1, 1, 7, 64][value.flood.filler % 4],
@@ -314,8 +304,8 @@ export const linear = <In, Out extends In>(subject: Subject<In, Out>): Check<Out
   }
   const many: Load = {
     ...endless,
-    what: `${shownFrames(encoded.map(({ frame }) => frame))} arrive again and again`,
-    bytes: (length) => repeated(frames, length),
+    what: () => `${shownFrames(encoded.map(({ frame }) => frame))} arrive again and again`,
+    bytes: (length) => Cases.repeated(frames, length),
     size: 2 * costly
   }
   for (const load of frames.length === 0 ? [endless] : [endless, many]) {
@@ -333,7 +323,7 @@ export const longFrame = <In, Out extends In>({ codec, limit, looksPerByte }: Su
   const large = withMaxLength === undefined ? codec : withMaxLength(2 * costly)
   for (const size of [1, 7, 64]) {
     const problem = tooDear({
-      what: `a frame of ${costly}, and one of ${2 * costly}, arrives`,
+      what: () => `a frame of ${costly}, and one of ${2 * costly}, arrives`,
       bytes: (length) => Cases.encode(large, ofLength(length)) ?? new Uint8Array(),
       codec: large,
       size,

@@ -64,6 +64,14 @@ export const encodableWith = <Out>(encoder: Codec.Encoder<Out>, frames: Readonly
 export const encodable = <Out>(codec: Codec.Codec<unknown, Out>, frames: ReadonlyArray<Out>): Array<Encoded<Out>> =>
   encodableWith(Codec.encoderOf(codec), frames)
 
+/** Some bytes over and over, once at least. */
+export const repeated = (bytes: Uint8Array, length: number): Uint8Array => {
+  const out = new Uint8Array(Math.max(1, Math.ceil(length / bytes.length)) * bytes.length)
+  out.set(bytes)
+  for (let done = bytes.length; done < out.length; done *= 2) out.copyWithin(done, 0, done)
+  return out
+}
+
 const pick = Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 })))
 
 const pickUpTo = (maximum: number): Arbitrary.Arbitrary<number> =>

@@ -416,7 +416,7 @@ const wrongTurn = <In, Out extends In>({ codec }: Subject<In, Out>): Check<Out> 
   const place = value.flood.keep % (own.length + 1)
   const stuffed = concat([
     own.subarray(0, place),
-    ...Array.from({ length: Math.ceil(2 * maxText / stuffing.length) }, () => stuffing),
+    stuffing,
     own.subarray(place)
   ])
   for (const pieces of [cutInto(said(codec, value), value.lengths), [stuffed]]) {
@@ -465,7 +465,7 @@ const encoder = new TextEncoder()
 /** What makes a text long, or moves a terminal's cursor, or turns the direction of writing. */
 const stuffings = ["x", "\u001b[2J", "\u202e", "\u0000", "1"].map((text) => encoder.encode(text)).concat(
   Uint8Array.of(0xff)
-)
+).map((bytes) => Cases.repeated(bytes, 2 * maxText))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Law 10, isolation
