@@ -248,19 +248,23 @@ interface Load {
   readonly looksPerByte: number
 }
 
+/** Gives bytes to a decoder in pieces of one size, up to its end; how many it was given. */
+const fill = (feed: Feed<unknown>, bytes: Uint8Array, size: number, takes: Takes): number => {
+  let fed = 0
+  // Cut as it is needed, for most of what never ends is refused soon.
+  while (fed < bytes.length && feed.end === undefined) {
+    const piece = bytes.subarray(fed, fed + size)
+    feed.input.push(piece)
+    fed += piece.length
+    feed.drain(takes)
+  }
+  return fed
+}
+
 const cost = ({ bytes, codec, looksPerByte, size, takes }: Load, length: number) => {
   const feed = new Feed(codec)
   feed.input.allowance = looksPerByte * length + 1024
-  const load = bytes(length)
-  const next = cycle(takes)
-  let fed = 0
-  // Cut as it is needed, for most of what never ends is refused soon.
-  while (fed < load.length && feed.end === undefined) {
-    const piece = load.subarray(fed, fed + size)
-    feed.input.push(piece)
-    fed += piece.length
-    feed.drain(next)
-  }
+  const fed = fill(feed, bytes(length), size, cycle(takes))
   return { fed, examined: feed.input.examined, looks: feed.input.looks, spent: feed.end?._tag === "Spent" }
 }
 
