@@ -248,23 +248,34 @@ interface Load {
   readonly looksPerByte: number
 }
 
-/** Gives bytes to a decoder in pieces of one size, up to its end; how many it was given. */
-const fill = (feed: Feed<unknown>, bytes: Uint8Array, size: number, takes: Takes): number => {
+/** Whether what a decoder has given costs so little that what follows need not be measured. */
+const isSteady = ({ input }: Feed<unknown>, looksPerByte: number): boolean =>
+  input.examined <= Math.min(4, looksPerByte + 0.5) * input.consumed
+
+/** Gives bytes to a decoder in pieces of one size, as long as there is something to learn; how many it was given. */
+const fill = (feed: Feed<unknown>, bytes: Uint8Array, { looksPerByte, size, takes }: Load): number => {
+  const next = cycle(takes)
   let fed = 0
+  // What is looked at again is what waits, and of frames one behind the other never more waits than behind the first.
+  let most = mostFrames
   // Cut as it is needed, for most of what never ends is refused soon.
   while (fed < bytes.length && feed.end === undefined) {
     const piece = bytes.subarray(fed, fed + size)
     feed.input.push(piece)
     fed += piece.length
-    feed.drain(takes)
+    feed.drain(next, most)
+    if (feed.frames.length < most) continue
+    if (isSteady(feed, looksPerByte)) break
+    most = Infinity
+    feed.drain(next)
   }
   return fed
 }
 
-const cost = ({ bytes, codec, looksPerByte, size, takes }: Load, length: number) => {
-  const feed = new Feed(codec)
-  feed.input.allowance = looksPerByte * length + 1024
-  const fed = fill(feed, bytes(length), size, cycle(takes))
+const cost = (load: Load, length: number) => {
+  const feed = new Feed(load.codec)
+  feed.input.allowance = load.looksPerByte * length + 1024
+  const fed = fill(feed, load.bytes(length), load)
   return { fed, examined: feed.input.examined, looks: feed.input.looks, spent: feed.end?._tag === "Spent" }
 }
 
