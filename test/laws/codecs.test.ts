@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
@@ -77,6 +78,19 @@ describe("a failure", () => {
     }))
 })
 
+describe("with a seed", () => {
+  it.effect("a frame that an encoder changes is a fresh one in each law", () =>
+    Effect.gen(function*() {
+      // What is sorted stays so, and whoever sees it first is the only one to see it change.
+      const sorting = Codec.map(Codec.lengthPrefixed({ bytes: 2 }), {
+        decode: (frame) => frame,
+        encode: (frame: Uint8Array) => frame.sort()
+      })
+      const violations = yield* violationsOf(Laws.codec(sorting, Schema.Uint8Array, { seed: 7, runs: 20 }))
+      expect(violations.find(({ law }) => law === 2)?.expected).toBe("the frame stays as it is")
+    }))
+})
+
 describe("the options", () => {
   const limit = { maxLength: 40, ofLength: (length: number) => "x".repeat(length) }
 
@@ -139,6 +153,19 @@ describe("the options", () => {
       const frames = Schema.Literals(["Hello", "Goodbye"])
       expect(yield* violationOf(12, Laws.codec(shouting, frames))).toMatchObject({ scenario: /^"Hello" is encoded/ })
       yield* holds(Laws.codec(shouting, frames, { equals: (a, b) => a.toUpperCase() === b.toUpperCase() }))
+    }))
+
+  it.effect("what an option throws has a stack that tells where", () =>
+    Effect.gen(function*() {
+      const broken = () => {
+        throw new Error("not comparable")
+      }
+      const suite = Laws.codec(Codec.lines(), Schema.String, { equals: broken })
+      const exit = yield* Effect.exit(suite.laws.find(({ law }) => law === 12)!.check)
+      expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toMatchObject({
+        message: "not comparable",
+        stack: expect.stringContaining("at broken")
+      })
     }))
 
   it.effect("`looksPerByte` is how often a decoder may look at a byte", () =>
