@@ -11,6 +11,7 @@
  */
 import * as Formatter from "effect/Formatter"
 import * as Redacted from "effect/Redacted"
+import { decodeUtf8 } from "./internal/bytes/primitives.ts"
 
 /**
  * How much of a frame an excerpt shows unless told otherwise: 64 bytes, or as many UTF-16 units of a text.
@@ -27,8 +28,6 @@ export const maxExcerpt = 64
  * @since 0.1.0
  */
 export const redacted = "<redacted>"
-
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 const hex = (code: number): string => `\\x${code.toString(16).padStart(2, "0")}`
 
@@ -49,8 +48,17 @@ const escapeUnprintable = (text: string): string =>
     return code < 0x1_0000 ? `\\u${code.toString(16).padStart(4, "0")}` : `\\u{${code.toString(16)}}`
   })
 
+// Most of what is shown, and told sooner than what each character is.
+const plain = /^[ !#-[\]-~]*$/
+
 // Inside quotes there is one way to read it.
-const escape = (text: string): string => escapeUnprintable(text.replace(ambiguous, "\\$&"))
+const escape = (text: string): string => plain.test(text) ? text : escapeUnprintable(text.replace(ambiguous, "\\$&"))
+
+/** Each byte by itself. */
+const escapedBytes = Array.from(
+  { length: 256 },
+  (_, byte) => byte >= 0x80 ? hex(byte) : escape(String.fromCharCode(byte))
+)
 
 /**
  * A text that somebody else has made of what a peer sent, without quotes: on one line, cut to `limit` UTF-16 units, 256
@@ -128,15 +136,8 @@ export const ofBytes = (bytes: Uint8Array, limit = maxExcerpt): string => {
     while (keep > 0 && keep > head.length - 4 && (bytes[keep] & 0xc0) === 0x80) keep--
     if (keep > head.length - 4) head = head.subarray(0, keep)
   }
-  let text: string
-  try {
-    text = escape(utf8.decode(head))
-  } catch {
-    text = ""
-    for (const byte of head) {
-      text += byte >= 0x80 ? hex(byte) : escape(String.fromCharCode(byte))
-    }
-  }
+  const utf8 = decodeUtf8(head, 0, head.length)
+  const text = utf8 === undefined ? Array.from(head, (byte) => escapedBytes[byte]).join("") : escape(utf8)
   return cut ? `"${text}"…` : `"${text}"`
 }
 

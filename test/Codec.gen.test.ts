@@ -232,10 +232,10 @@ describe("nested", () => {
 })
 
 describe("RESP", () => {
-  it("an array in an array of 400,000 elements is decoded, however it is cut", () => {
-    const count = 400_000
-    const inner = utf8(`*${count}\r\n${":7\r\n".repeat(count)}`)
-    const bytes = new Uint8Array([...utf8("*1\r\n"), ...inner])
+  it("an array in an array of 150,000 elements is decoded, however it is cut", () => {
+    // More than a call may have arguments.
+    const count = 150_000
+    const bytes = utf8(`*1\r\n*${count}\r\n${":7\r\n".repeat(count)}`)
     for (const size of [bytes.length, 65_536, 1000, 17]) {
       const { frames } = decodePieces(resp({ maxLength: bytes.length }), cutInto(bytes, [size]))
       const [[values]] = frames as [[Array<number>]]

@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
@@ -77,7 +78,22 @@ describe("a failure", () => {
     }))
 })
 
+describe("with a seed", () => {
+  it.effect("a frame that an encoder changes is a fresh one in each law", () =>
+    Effect.gen(function*() {
+      // What is sorted stays so, and whoever sees it first is the only one to see it change.
+      const sorting = Codec.map(Codec.lengthPrefixed({ bytes: 2 }), {
+        decode: (frame) => frame,
+        encode: (frame: Uint8Array) => frame.sort()
+      })
+      const violations = yield* violationsOf(Laws.codec(sorting, Schema.Uint8Array, { seed: 7, runs: 20 }))
+      expect(violations.find(({ law }) => law === 2)?.expected).toBe("the frame stays as it is")
+    }))
+})
+
 describe("the options", () => {
+  // What an option turns off shows in the first cases already.
+  const few = { runs: 30 }
   const limit = { maxLength: 40, ofLength: (length: number) => "x".repeat(length) }
 
   it("`it` registers one test for each law, under the name of the codec", () => {
@@ -95,7 +111,7 @@ describe("the options", () => {
 
   it.effect("`maxLength` is where the limit has to be, even where no longer frame can be made for it", () =>
     Effect.gen(function*() {
-      yield* holds(Laws.codec(Codec.lines({ maxLength: 40 }), Schema.String, limit))
+      yield* holds(Laws.codec(Codec.lines({ maxLength: 40 }), Schema.String, { ...limit, ...few }))
       const onlySends = Codec.duplex(Codec.lines({ maxLength: 41 }), Codec.lines({ maxLength: 40 }))
       const violation = yield* violationOf(4, Laws.codec(onlySends, Schema.String, limit))
       expect(violation.expected).toContain("refuses to send")
@@ -110,7 +126,7 @@ describe("the options", () => {
       const codec = Codec.lines({ maxLength: 1_500_000 })
       const violation = yield* violationOf(4, Laws.codec(codec, Schema.String))
       expect(violation.expected).toContain("1048576")
-      yield* holds(Laws.codec(codec, Schema.String, { maxBuffered: 2_000_000, runs: 30 }))
+      yield* holds(Laws.codec(codec, Schema.String, { maxBuffered: 2_000_000, ...few }))
     }))
 
   it.effect("`garbage` replaces the bytes that are drawn", () =>
@@ -125,7 +141,7 @@ describe("the options", () => {
         encode: (frame: Uint8Array) => frame
       })
       const frames = Arbitrary.Constant(Uint8Array.of(1, 2, 3, 4))
-      yield* holds(Laws.codec(codec, frames))
+      yield* holds(Laws.codec(codec, frames, few))
       const violation = yield* violationOf(5, Laws.codec(codec, frames, { garbage: Arbitrary.Constant(magic) }))
       expect(violation.actual).toBe("it throws Error: magic")
     }))
@@ -138,32 +154,45 @@ describe("the options", () => {
       })
       const frames = Schema.Literals(["Hello", "Goodbye"])
       expect(yield* violationOf(12, Laws.codec(shouting, frames))).toMatchObject({ scenario: /^"Hello" is encoded/ })
-      yield* holds(Laws.codec(shouting, frames, { equals: (a, b) => a.toUpperCase() === b.toUpperCase() }))
+      yield* holds(Laws.codec(shouting, frames, { equals: (a, b) => a.toUpperCase() === b.toUpperCase(), ...few }))
+    }))
+
+  it.effect("what an option throws has a stack that tells where", () =>
+    Effect.gen(function*() {
+      const broken = () => {
+        throw new Error("not comparable")
+      }
+      const suite = Laws.codec(Codec.lines(), Schema.String, { equals: broken })
+      const exit = yield* Effect.exit(suite.laws.find(({ law }) => law === 12)!.check)
+      expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toMatchObject({
+        message: "not comparable",
+        stack: expect.stringContaining("at broken")
+      })
     }))
 
   it.effect("`looksPerByte` is how often a decoder may look at a byte", () =>
     Effect.gen(function*() {
       // Once to find the end of the line, and once to take it.
-      yield* holds(Laws.codec(Codec.lines(), Schema.String, { looksPerByte: 3, runs: 30 }))
+      yield* holds(Laws.codec(Codec.lines(), Schema.String, { looksPerByte: 3, ...few }))
       const violation = yield* violationOf(8, Laws.codec(Codec.lines(), Schema.String, { looksPerByte: 1 }))
       expect(violation.expected).toContain("at most 1 times")
     }))
 
   it.effect("`selfDelimiting: false` joins the frames that depend on the cut", () =>
     Effect.gen(function*() {
-      yield* holds(Laws.codec(Codec.bytes, Schema.Uint8Array, { selfDelimiting: false }))
-      expect((yield* violationsOf(Laws.codec(Codec.bytes, Schema.Uint8Array))).map(({ law }) => law)).toContain(1)
+      yield* holds(Laws.codec(Codec.bytes, Schema.Uint8Array, { selfDelimiting: false, ...few }))
+      expect((yield* violationsOf(Laws.codec(Codec.bytes, Schema.Uint8Array, few))).map(({ law }) => law)).toContain(1)
       const texts = Codec.map(Codec.bytes, {
-        decode: (bytes) => String.fromCharCode(...bytes),
+        decode: (bytes) => Buffer.from(bytes).toString("latin1"),
         encode: (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0))
       })
-      yield* holds(Laws.codec(texts, Schema.Literals(["a", "bc"]), { selfDelimiting: false }))
+      yield* holds(Laws.codec(texts, Schema.Literals(["a", "bc"]), { selfDelimiting: false, ...few }))
     }))
 
   it.effect("frames that the codec cannot encode do not pass for frames that hold the laws", () =>
     Effect.gen(function*() {
       const violation = yield* violationOf(12, Laws.codec(Codec.lines({ maxLength: 3 }), Schema.Literals(["Hello"])))
       expect(violation.actual).toContain("refuses each of them")
-      yield* holds(Laws.codec(Codec.lines({ maxLength: 3 }), Schema.Literals(["Hello", "Hi"])))
+      yield* holds(Laws.codec(Codec.lines({ maxLength: 3 }), Schema.Literals(["Hello", "Hi"]), few))
     }))
 })

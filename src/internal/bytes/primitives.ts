@@ -43,14 +43,19 @@ export interface NodeBuffer {
   }
 }
 
+const isEncoded = (text: string, bytes: Uint8Array, from: number, to: number): boolean => {
+  const encoded = encoder.encode(text)
+  return encoded.length === to - from && encoded.every((byte, i) => byte === bytes[from + i])
+}
+
 const onNode = ({ byteLength, prototype: { indexOf, lastIndexOf, utf8Slice } }: NodeBuffer): Primitives => ({
   indexOf: (bytes, byte, from) => indexOf.call(bytes, byte, from),
   lastIndexOf: (bytes, byte) => lastIndexOf.call(bytes, byte),
   decodeUtf8: (bytes, from, to) => {
     try {
       const text = utf8Slice.call(bytes, from, to)
-      // It replaces what is not UTF-8 by U+FFFD, which the bytes may have said themselves.
-      return text.includes("\ufffd") ? portable.decodeUtf8(bytes, from, to) : text
+      // It replaces what is not UTF-8 by U+FFFD, which the bytes may have said themselves. To ask for an error costs more.
+      return text.includes("\ufffd") && !isEncoded(text, bytes, from, to) ? undefined : text
     } catch {
       return undefined
     }

@@ -11,7 +11,7 @@ import { ByteWriter } from "../../internal/bytes/writer.ts"
 import * as Cases from "./codecCases.ts"
 import { type Check, cycle, isDecoded, type Limit, type Subject } from "./codecSubject.ts"
 import { plural, shownBytes, shownEnd, shownFrame, shownFrames, shownOutcome, shownResult } from "./codecWords.ts"
-import { attempt, crumbs, cutInto, decodePieces, Feed, isCodecError, type Takes, Thrown } from "./countingBuffer.ts"
+import { attempt, crumbs, decodePieces, Feed, isCodecError, type Takes, Thrown } from "./countingBuffer.ts"
 import type * as Suite from "./suite.ts"
 
 /** Of what comes without end, the first frames are enough. */
@@ -170,7 +170,7 @@ export const crowded = <In, Out extends In>(subject: Subject<In, Out>): Check<Ou
   const encoded = Cases.encodable(codec, value.frames)
   const own = concat(encoded.map(({ bytes }) => bytes))
   if (own.length === 0 || !isDecoded(subject, encoded)) return undefined
-  const bytes = repeated(own, Math.min(limit === undefined ? plenty : 4 * limit.maxLength, plenty))
+  const bytes = Cases.repeated(own, Math.min(limit === undefined ? plenty : 4 * limit.maxLength, plenty))
   const got = decodePieces(codec, [bytes], undefined, mostFrames)
   const refused = got.end?._tag === "Failed" && isCodecError(got.end.error) && got.end.error._tag === "FrameTooLarge"
   return !refused ? undefined : {
@@ -240,7 +240,7 @@ export const endless = <In, Out extends In>({ codec, maxBuffered }: Subject<In, 
 const costly = 1024
 
 interface Load {
-  readonly what: string
+  readonly what: () => string
   readonly bytes: (length: number) => Uint8Array
   readonly codec: Codec.Codec<unknown, never>
   readonly size: number
@@ -248,31 +248,50 @@ interface Load {
   readonly looksPerByte: number
 }
 
-const cost = ({ bytes, codec, looksPerByte, size, takes }: Load, length: number) => {
-  const feed = new Feed(codec)
-  feed.input.allowance = looksPerByte * length + 1024
-  const load = bytes(length)
+/** Whether what a decoder has given costs so little that what follows need not be measured. */
+const isSteady = ({ input }: Feed<unknown>, looksPerByte: number): boolean =>
+  input.examined <= Math.min(4, looksPerByte + 0.5) * input.consumed
+
+/** Gives bytes to a decoder in pieces of one size, as long as there is something to learn; how many it was given. */
+const fill = (feed: Feed<unknown>, bytes: Uint8Array, { looksPerByte, size, takes }: Load): number => {
   const next = cycle(takes)
   let fed = 0
-  for (const piece of cutInto(load, [size])) {
+  // What is looked at again is what waits, and of frames one behind the other never more waits than behind the first.
+  let most = mostFrames
+  // Cut as it is needed, for most of what never ends is refused soon.
+  while (fed < bytes.length && feed.end === undefined) {
+    const piece = bytes.subarray(fed, fed + size)
     feed.input.push(piece)
     fed += piece.length
+    feed.drain(next, most)
+    if (feed.frames.length < most) continue
+    if (isSteady(feed, looksPerByte)) break
+    most = Infinity
     feed.drain(next)
-    if (feed.end !== undefined) break
   }
+  return fed
+}
+
+const cost = (load: Load, length: number) => {
+  const feed = new Feed(load.codec)
+  feed.input.allowance = load.looksPerByte * length + 1024
+  const fed = fill(feed, load.bytes(length), load)
   return { fed, examined: feed.input.examined, looks: feed.input.looks, spent: feed.end?._tag === "Spent" }
 }
 
 const tooDear = (load: Load): Suite.Problem | undefined => {
+  const all = cost(load, 2 * costly)
+  // So little that half of it can neither have been too dear nor have cost a third of that.
+  if (!all.spent && all.examined <= Math.min(4 * all.fed, load.looksPerByte * costly + 1024)) return undefined
   const once = cost(load, costly)
-  const twice = once.spent ? once : cost(load, 2 * costly)
+  const twice = once.spent ? once : all
   const perByte = (measured: { readonly examined: number; readonly fed: number }) =>
     Math.round(10 * measured.examined / measured.fed) / 10
   const grown = twice.examined > 3 * once.examined && twice.examined > 4 * twice.fed
   if (!twice.spent && !grown) return undefined
   const [call] = Object.entries(twice.looks).toSorted(([, a], [, b]) => b - a)[0]
   return {
-    scenario: `${load.what}, in pieces of ${plural(load.size, "byte")}${
+    scenario: `${load.what()}, in pieces of ${plural(load.size, "byte")}${
       load.takes.some((max) => max > 0) ? ", to decodeMany" : ""
     }`,
     expected:
@@ -285,21 +304,13 @@ const tooDear = (load: Load): Suite.Problem | undefined => {
   }
 }
 
-/** Some bytes over and over, once at least. */
-const repeated = (bytes: Uint8Array, length: number): Uint8Array => {
-  const out = new Uint8Array(Math.max(1, Math.ceil(length / bytes.length)) * bytes.length)
-  out.set(bytes)
-  for (let done = bytes.length; done < out.length; done *= 2) out.copyWithin(done, 0, done)
-  return out
-}
-
 export const linear = <In, Out extends In>(subject: Subject<In, Out>): Check<Out> => (value) => {
   const { batches, codec, looksPerByte } = subject
   const encoded = Cases.encodable(codec, value.frames)
   const frames = concat(encoded.map(({ bytes }) => bytes))
   const { filler, head } = Cases.floodOf(encoded[0]?.bytes ?? value.garbage, value.flood)
   const endless: Load = {
-    what: `${Excerpt.ofBytes(head)} arrives, and then ${Excerpt.ofBytes(Uint8Array.of(filler))} again and again`,
+    what: () => `${Excerpt.ofBytes(head)} arrives, and then ${Excerpt.ofBytes(Uint8Array.of(filler))} again and again`,
     bytes: (length) => concat([head, new Uint8Array(length).fill(filler)]),
     codec,
     size: [1, 1, 7, 64][value.flood.filler % 4],
@@ -308,8 +319,8 @@ export const linear = <In, Out extends In>(subject: Subject<In, Out>): Check<Out
   }
   const many: Load = {
     ...endless,
-    what: `${shownFrames(encoded.map(({ frame }) => frame))} arrive again and again`,
-    bytes: (length) => repeated(frames, length),
+    what: () => `${shownFrames(encoded.map(({ frame }) => frame))} arrive again and again`,
+    bytes: (length) => Cases.repeated(frames, length),
     size: 2 * costly
   }
   for (const load of frames.length === 0 ? [endless] : [endless, many]) {
@@ -327,7 +338,7 @@ export const longFrame = <In, Out extends In>({ codec, limit, looksPerByte }: Su
   const large = withMaxLength === undefined ? codec : withMaxLength(2 * costly)
   for (const size of [1, 7, 64]) {
     const problem = tooDear({
-      what: `a frame of ${costly}, and one of ${2 * costly}, arrives`,
+      what: () => `a frame of ${costly}, and one of ${2 * costly}, arrives`,
       bytes: (length) => Cases.encode(large, ofLength(length)) ?? new Uint8Array(),
       codec: large,
       size,

@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Codec from "../../Codec.ts"
 import { concat } from "../../internal/bytes/primitives.ts"
 import { ByteWriter } from "../../internal/bytes/writer.ts"
+import { stackless } from "./stackless.ts"
 
 /** One case of every law, so that the token of a failure means the same in each of them. */
 export interface Case<Out> {
@@ -39,15 +40,16 @@ export interface Encoded<Out> {
 }
 
 /** The bytes of a frame, in memory of their own, or nothing where the codec refuses it or fails at it. */
-export const encode = <Out>(codec: Pick<Codec.Encoder<Out>, "encode">, frame: Out): Uint8Array | undefined => {
-  const into = new ByteWriter()
-  try {
-    const result: unknown = codec.encode(frame, into)
-    return Result.isResult(result) && Result.isFailure(result) ? undefined : into.finishBytes().slice()
-  } catch {
-    return undefined
-  }
-}
+export const encode = <Out>(codec: Pick<Codec.Encoder<Out>, "encode">, frame: Out): Uint8Array | undefined =>
+  stackless(() => {
+    const into = new ByteWriter()
+    try {
+      const result: unknown = codec.encode(frame, into)
+      return Result.isResult(result) && Result.isFailure(result) ? undefined : into.finishBytes().slice()
+    } catch {
+      return undefined
+    }
+  })
 
 /** What one connection sends of these frames, in turn, as a transport does: what is refused leaves no trace. */
 export const encodableWith = <Out>(encoder: Codec.Encoder<Out>, frames: ReadonlyArray<Out>): Array<Encoded<Out>> =>
@@ -61,6 +63,14 @@ export const encodableWith = <Out>(encoder: Codec.Encoder<Out>, frames: Readonly
 
 export const encodable = <Out>(codec: Codec.Codec<unknown, Out>, frames: ReadonlyArray<Out>): Array<Encoded<Out>> =>
   encodableWith(Codec.encoderOf(codec), frames)
+
+/** Some bytes over and over, once at least. */
+export const repeated = (bytes: Uint8Array, length: number): Uint8Array => {
+  const out = new Uint8Array(Math.max(1, Math.ceil(length / bytes.length)) * bytes.length)
+  out.set(bytes)
+  for (let done = bytes.length; done < out.length; done *= 2) out.copyWithin(done, 0, done)
+  return out
+}
 
 const pick = Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 })))
 

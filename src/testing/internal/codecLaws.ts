@@ -49,6 +49,7 @@ import {
   type Takes,
   Thrown
 } from "./countingBuffer.ts"
+import { stackless } from "./stackless.ts"
 import * as Suite from "./suite.ts"
 
 export interface CodecOptions<In, Out extends In = In> extends Suite.CheckOptions {
@@ -415,7 +416,7 @@ const wrongTurn = <In, Out extends In>({ codec }: Subject<In, Out>): Check<Out> 
   const place = value.flood.keep % (own.length + 1)
   const stuffed = concat([
     own.subarray(0, place),
-    ...Array.from({ length: Math.ceil(2 * maxText / stuffing.length) }, () => stuffing),
+    stuffing,
     own.subarray(place)
   ])
   for (const pieces of [cutInto(said(codec, value), value.lengths), [stuffed]]) {
@@ -464,7 +465,7 @@ const encoder = new TextEncoder()
 /** What makes a text long, or moves a terminal's cursor, or turns the direction of writing. */
 const stuffings = ["x", "\u001b[2J", "\u202e", "\u0000", "1"].map((text) => encoder.encode(text)).concat(
   Uint8Array.of(0xff)
-)
+).map((bytes) => Cases.repeated(bytes, 2 * maxText))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Law 10, isolation
@@ -689,6 +690,28 @@ const subjectOf = <In, Out extends In>(
   }
 }
 
+/**
+ * With a seed, each check draws the same cases: they are drawn once for all of them, and once more behind a check that has
+ * changed a frame. Nothing where each draws its own.
+ */
+const drawnOnce = <Out>(
+  cases: Arbitrary.Arbitrary<Cases.Case<Out>>,
+  { replay, runs, seed }: Suite.CheckOptions
+): Effect.Effect<ReadonlyArray<Cases.Case<Out>> | undefined> => {
+  if (seed === undefined || replay !== undefined) return Effect.succeed(undefined)
+  let drawn: { readonly values: ReadonlyArray<Cases.Case<Out>>; readonly isSame: () => boolean } | undefined
+  return Effect.suspend(() => {
+    if (drawn?.isSame() === true) return Effect.succeed(drawn.values)
+    const values: Array<Cases.Case<Out>> = []
+    const keep = (value: Cases.Case<Out>) => values.push(value) > 0
+    return Effect.map(Arbitrary.checkEffect(cases, keep, { runs, seed }), ({ _tag }) => {
+      if (_tag !== "Passed") return undefined
+      drawn = { values, isSame: remember(values) }
+      return values
+    })
+  })
+}
+
 export const codec = <In, Out extends In>(
   codec: Codec.Codec<In, Out>,
   frames: Arbitrary.Arbitrary<Out> | Schema.Schema<Out>,
@@ -698,6 +721,7 @@ export const codec = <In, Out extends In>(
   const subject = subjectOf(codec, options)
   const { drawn, longer, variants } = Cases.framesOf(codec, frames)
   const cases = Cases.casesOf(codec, drawn, options.garbage)
+  const shared = drawnOnce(cases, options)
 
   const report = (law: Suite.LawNumber) => (problem: Suite.Problem, replay?: string) =>
     new Suite.LawViolation({
@@ -710,22 +734,33 @@ export const codec = <In, Out extends In>(
       ...(replay !== undefined && { replay })
     })
 
-  const always = (law: Suite.LawNumber, holds: Check<Out>, runs = options.runs) =>
-    Suite.property(
+  const always = (law: Suite.LawNumber, holds: Check<Out>, runs = options.runs) => {
+    const check = (value: Cases.Case<Out>) => stackless(() => holds(value))
+    const tried = Suite.property(
       cases,
       (value) =>
         Effect.suspend(() => {
-          const problem = holds(value)
+          const problem = check(value)
           return problem === undefined ? Effect.void : Effect.fail(problem)
         }),
       report(law),
       // A case has several parts, and the default of 100 ends with most of them as they were drawn.
       { ...options, runs, maxShrinks: 1000 }
     )
+    return runs !== options.runs ? tried : Effect.flatMap(shared, (values) => {
+      if (values === undefined) return tried
+      for (const value of values) {
+        const problem = check(value)
+        // What is drawn again is the same and can be shrunk. A codec that keeps state may hold this time.
+        if (problem !== undefined) return Effect.andThen(tried, Effect.fail(report(law)(problem)))
+      }
+      return Effect.void
+    })
+  }
 
   const once = (law: Suite.LawNumber, holds: () => Suite.Problem | undefined) =>
     Effect.suspend(() => {
-      const problem = holds()
+      const problem = stackless(holds)
       return problem === undefined ? Effect.void : Effect.fail(report(law)(problem))
     })
 
