@@ -22,8 +22,9 @@ export default defineConfig({
     globalSetup: "test/support/bundle.ts",
     testTimeout: 20_000,
     hookTimeout: 20_000,
-    // All cores; a worker may take half a gigabyte, and beyond eight the longest file is what is waited for.
-    maxWorkers: Math.min(8, availableParallelism()),
+    // One more than there are cores, for much of what is tested waits for sockets and processes; a worker may take half a
+    // gigabyte, and beyond eight the longest file is what is waited for.
+    maxWorkers: Math.min(8, availableParallelism() + 1),
     // A worker loads Effect and the sources once, and not for each file again.
     isolate: false,
     // What runs side by side in a file are mostly processes that start, which is work for a core each.

@@ -3,25 +3,22 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 /** What lasts longest, the longest first. */
 const long = [
-  "test/protocols/postgres/laws/trust.test.ts",
-  "test/protocols/postgres/laws/scram.test.ts",
-  "test/cli.workers.test.ts",
   "test/laws/tls.test.ts",
-  "test/peers/postgres-servers.test.ts",
   "test/protocols/Http2.laws.test.ts",
-  "test/laws/handshake.test.ts",
   "test/laws/vault.test.ts",
-  "test/cli.serve.test.ts",
-  "test/cli.probe.test.ts",
-  "test/cli.protocols.test.ts",
+  "test/protocols/postgres/laws/trust.test.ts",
+  "test/cli.workers.test.ts",
+  "test/protocols/postgres/laws/scram.test.ts",
+  "test/laws/handshake.test.ts",
   "test/docs.test.ts",
-  "test/laws/codecs.test.ts",
-  "test/protocols/postgres/laws/password.test.ts",
-  "test/protocols/postgres/laws/md5.test.ts",
   "test/Codec.test.ts",
+  "test/protocols/postgres/laws/md5.test.ts",
+  "test/protocols/postgres/laws/password.test.ts",
+  "test/laws/codecs.test.ts",
+  "test/protocols/Postgres.tls.test.ts",
   "test/testing/Laws.test.ts",
-  "test/peers/infrastructure.test.ts",
-  "test/examples.test.ts"
+  "test/examples.test.ts",
+  "test/peers/infrastructure.test.ts"
 ]
 
 /**
