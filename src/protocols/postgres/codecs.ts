@@ -668,7 +668,8 @@ const isKeyOrProof = (input: Codec.ByteBuffer): boolean => {
   if (input.length === 0) return false
   const type = input.at(0)
   return type === codeOf("K") ||
-    type === codeOf("R") && input.length >= 9 && !openRequests.includes(int32At(input, 5))
+    // Behind a message that is too short for a code stands another message.
+    type === codeOf("R") && input.length >= 9 && int32At(input, 1) >= 8 && !openRequests.includes(int32At(input, 5))
 }
 
 /** In the start-up also what may have been one of them. */

@@ -235,6 +235,7 @@ describe("a typed message", () => {
     ["a key for cancelling", Codecs.startup, packet(`${cancel}\0\0\0\x01secret`, 100), true],
     ["the proof of a server", Codecs.backend(), message("R", "\0\0\0\x0cv=secret", 100), true],
     ["the challenge of a server", Codecs.backend(), message("R", "\0\0\0\x0br=nonce", 100), false],
+    ["too short for its code, whatever comes behind it", Codecs.backend(), message("R", "\0\0\0\x0c", 4), false],
     ["a query", Codecs.requests(), message("Q", "select", 100), false],
     ["a start-up message", Codecs.startup, packet(`${v3}user`, 100), false]
   ])(
