@@ -4,19 +4,10 @@ import { defineConfig } from "vitest/config"
 import { LongFirst } from "./test/support/sequencer.ts"
 import { Tally } from "./test/support/tally.ts"
 
-const src = fileURLToPath(new URL("src", import.meta.url))
-
 // What runs TypeScript is started many times, and compiling it takes longer than most of what tests want of it.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL(".cache/compile", import.meta.url))
 
 export default defineConfig({
-  resolve: {
-    // Tests and documentation import the package by its name, and get the sources.
-    alias: [
-      { find: /^effect-handshake$/, replacement: `${src}/index.ts` },
-      { find: /^effect-handshake\/(.+)$/, replacement: `${src}/$1.ts` }
-    ]
-  },
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: "test/support/bundle.ts",
@@ -27,6 +18,10 @@ export default defineConfig({
     maxWorkers: Math.min(8, availableParallelism() + 1),
     // A worker loads Effect and the sources once, and not for each file again.
     isolate: false,
+    // Node itself runs the sources: nothing stands between a module and what it imports. The package is imported by its
+    // name, and the condition gives its sources.
+    experimental: { viteModuleRunner: false },
+    execArgv: ["--conditions=handshake-source"],
     // What runs side by side in a file are mostly processes that start, which is work for a core each.
     maxConcurrency: 3,
     sequence: { sequencer: LongFirst },
