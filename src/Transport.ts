@@ -20,7 +20,7 @@ import { type Transport, TypeId as TransportTypeId } from "./internal/connection
 import type { Observer } from "./internal/connection/observer.ts"
 import { CurrentEncrypt } from "./internal/connection/source.ts"
 import type { TlsClientOptions, TlsServerOptions } from "./internal/connection/tls.ts"
-import { CurrentByteLimit, implOf, TransportImpl } from "./internal/connection/transport.ts"
+import { CurrentByteLimit, CurrentRewrite, implOf, TransportImpl } from "./internal/connection/transport.ts"
 import { CurrentProgress } from "./internal/handshake/progress.ts"
 import { annotateTls } from "./internal/handshake/telemetry.ts"
 import type { TransportError } from "./TransportError.ts"
@@ -123,6 +123,7 @@ export const framed = <In, Out>(codec: Codec.Codec<In, Out>, options?: {
       const observer = Context.get(context, CurrentObserver)
       if (observer !== undefined && !connection.wasTold) observer({ _tag: "Connected", peer: connection.peer })
       connection.wasTold ||= observer !== undefined
+      connection.rewrite = Context.get(context, CurrentRewrite)
       return new TransportImpl(connection, codec, observer, options?.describe)
     }
     // Nobody before it has had words for the peer that is to be turned away, so that nothing is said.

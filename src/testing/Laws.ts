@@ -101,6 +101,35 @@ export type CheckOptions = Suites.CheckOptions
 export type WrongTurn = Options.WrongTurn
 
 /**
+ * The last words of a side to whoever says something wrong, or a function of what was said that gives them: `undefined` is
+ * silence.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Refusal = Options.Refusal
+
+/**
+ * A valid conversation that differs from the one that was given. A side that is left out is the one that was given.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Alternative<S extends Transport.Transport.Any, C extends Transport.Transport.Any> = Options.Alternative<
+  S,
+  C
+>
+
+/**
+ * How a side fails when it hears something wrong, as far as that is held: the tag of the reason, whose fault it is, and whether
+ * it is worth another try.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Failure = Options.Failure
+
+/**
  * A handshake, and what its laws have to know of it.
  *
  * @see {@link handshake}
@@ -136,8 +165,14 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  * nothing waits. The peer is the other side itself, and what it says is cut, delayed, replaced and broken off on its way.
  *
  * What the laws cannot see by themselves they have to be told: `secrets` for law 9, the `deadline` that the handshake
- * promises for law 6, `fresh` for law 10, the words of a `refusal` for law 11, what was `negotiated` for law 12 and the
- * `calls` behind the handshake for laws 2 and 12. `accepts` is for a protocol in which a message may stand in the place of another.
+ * promises for law 6, `fresh` and `alternatives` for law 10, the words of a `refusal` for laws 5 and 11, what was `negotiated`
+ * for law 12 and the `calls` behind the handshake for laws 2 and 12. `impostors` are whole handshakes that must not get through, and
+ * `failure` says how a side has to fail, for law 5. `accepts` is for a protocol in which a message may stand in the place of
+ * another, and `trailing` for one that says more of itself when a side is ready.
+ *
+ * Law 5 says each message as it is made at that time, changed at every place: bytes, characters, and each field of a frame,
+ * which goes through the peer's own codec. All cases are tried on the first rung where time is virtual, and once more on one of the
+ * others. `runs` bounds them, too: ten changes for each run.
  *
  * A handshake that needs services is given with them provided. The laws replace Effect's `Random` by a seeded one, so that
  * what a handshake draws from it is the same each time.

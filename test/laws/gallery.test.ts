@@ -1,11 +1,11 @@
 /**
  * The laws can fail: each broken handshake of the gallery is caught by its law, with a message that leads to the bug.
  */
-import { describe, expect, it } from "@effect/vitest"
+import { afterAll, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Laws from "../../src/testing/Laws.ts"
 import * as Law from "../support/laws.ts"
-import { broken, healthy } from "./gallery/handshakes.ts"
+import { broken, healthy, stopTimers } from "./gallery/handshakes.ts"
 
 const seed = "gallery"
 
@@ -14,6 +14,7 @@ describe("the healthy handshake", () => {
 })
 
 describe("a handshake that", () => {
+  afterAll(stopTimers)
   for (const { law, name, options, says } of broken) {
     it(`${name} breaks law ${law}`, async () => {
       const suite = Laws.handshake({ ...options, name, seed })

@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Socket from "effect/socket/Socket"
 import * as Codec from "../../src/Codec.ts"
 import * as Handshake from "../../src/Handshake.ts"
-import { InvalidGreeting } from "../../src/HandshakeError.ts"
+import { AuthenticationFailed, InvalidGreeting } from "../../src/HandshakeError.ts"
 import * as Pipeline from "../../src/Pipeline.ts"
 import * as Line from "../../src/protocols/Line.ts"
 import * as Laws from "../../src/testing/Laws.ts"
@@ -58,16 +58,107 @@ describe("registration", () => {
     )
   })
 
-  it("skips the law of secrets where none are given, and says why", () => {
-    const { names, skipped } = registered({})
-    expect(names).toHaveLength(11)
-    expect(skipped).toEqual([expect.stringMatching(/law 9.*\(no secrets are given\)$/)])
-  })
-
   it("is not made without a side to try", () => {
     expect(() => Laws.handshake({ name: "nothing" })).toThrow(/give a server and a client/)
     expect(() => Laws.handshake({ name: "half", server: Line.server })).toThrow(/a peer that plays the other/)
   })
+})
+
+describe("what is told", () => {
+  const denied = new AuthenticationFailed({ method: "password", detail: "wrong", fault: "peer" })
+  const passes: Record<string, string> = { ann: "hunter2", bob: "letmein" }
+  /** `CONNECT name password`: silence to what is none, a word to who is not let in. */
+  const server = Effect.gen(function*() {
+    const transport = yield* lines
+    const user = yield* Handshake.receive(transport, "login", (line) => {
+      const [, name, password] = /^CONNECT (\w+) (\w+)$/.exec(line) ?? []
+      if (name === undefined) {
+        return Effect.fail(new InvalidGreeting({ expected: "CONNECT", received: "something else" }))
+      }
+      return passes[name] === password ? Effect.succeed(name) : Handshake.refuse(transport, "NO", denied)
+    }, { secret: true })
+    yield* transport.send("OK")
+    return Transport.extend(transport, { user })
+  }).pipe(Handshake.named("connect"))
+  const clientOf = (user: string, password = passes[user]) =>
+    lines.pipe(
+      Handshake.send(`CONNECT ${user} ${password}`, { name: "login", secret: true }),
+      Handshake.expect("OK", { rejections: ["NO"] }),
+      Handshake.extend({ user }),
+      Handshake.named("connect")
+    )
+  const userOf = ({ user }: { readonly user: string }) => user
+  const text = new TextDecoder()
+  const healthy = {
+    name: "connect",
+    server,
+    client: clientOf("ann"),
+    rungs,
+    secrets: ["hunter2", "letmein"],
+    negotiated: { server: userOf, client: userOf, value: "ann" },
+    alternatives: [{ name: "bob", client: clientOf("bob") }],
+    impostors: { client: [clientOf("ann", "letmein"), lines.pipe(Handshake.send("HELLO"))] },
+    refusal: {
+      server: ({ said }: Laws.WrongTurn) => /^CONNECT \w+ \w+\n/.test(text.decode(said)) ? "NO\n" : undefined
+    },
+    failure: ({ side }: Laws.WrongTurn) => side === "server" ? { fault: "peer" } as const : undefined
+  } satisfies Laws.HandshakeOptions<Effect.Success<typeof server>, Effect.Success<ReturnType<typeof clientOf>>>
+
+  it.effect("excuses nobody who is healthy from any law, all of it together", () =>
+    // An impostor that only says something is ready at once.
+    Laws.check(Laws.handshake({ ...healthy, impostors: { client: [clientOf("ann", "letmein")] } })))
+
+  it.effect("is held: a server with a deadline of its own that it does not keep", () =>
+    Effect.gen(function*() {
+      const late = Laws.handshake({ ...healthy, deadline: { server: "20 seconds" } })
+      const violation = yield* Effect.flip(check(late, 6))
+      expect(violation.expected).toMatch(/at its deadline, after 20000 ms/)
+    }))
+
+  it.effect("is held: another value than the one that was negotiated", () =>
+    Effect.gen(function*() {
+      const negotiated = { ...healthy.negotiated, value: "bob" }
+      const violation = yield* Effect.flip(check(Laws.handshake({ ...healthy, negotiated }), 12))
+      expect(violation.expected).toBe(`both have negotiated "bob"`)
+    }))
+
+  it.effect("says that more may come behind a handshake, which else is a violation", () =>
+    Effect.gen(function*() {
+      const options = {
+        name: "chatty",
+        rungs,
+        server: lines.pipe(Handshake.expect("HELLO"), Handshake.send("OK"), Handshake.send("by the way")),
+        client: lines.pipe(Handshake.send("HELLO"), Handshake.expect("OK"))
+      }
+      const violation = yield* Effect.flip(check(Laws.handshake(options), 2))
+      expect(violation.actual).toMatch(/"by the way\\n" is left/)
+      yield* check(Laws.handshake({ ...options, trailing: { client: true } }), 2)
+    }))
+
+  it.effect("bounds how many changes are tried, with the runs", () =>
+    Effect.gen(function*() {
+      const conversations = (runs: number) => {
+        let count = 0
+        const reset = Effect.sync(() => {
+          count++
+        })
+        return Effect.map(check(Laws.handshake({ ...vault, name: "vault", rungs, runs, reset }), 5), () => count)
+      }
+      expect(yield* conversations(1)).toBeLessThan((yield* conversations(100)) / 2)
+    }))
+
+  it.effect("as a secret is in no violation, whatever that is about", () =>
+    Effect.gen(function*() {
+      const anybody = lines.pipe(
+        Handshake.verify("login", () => Effect.void),
+        Handshake.send("OK"),
+        Handshake.extend({ user: "ann" }),
+        Handshake.named("connect")
+      )
+      const violation = yield* Effect.flip(check(Laws.handshake({ ...healthy, server: anybody }), 5))
+      expect(violation.message).toMatch(/it became ready/)
+      expect(violation.message).not.toMatch(/hunter|letmei/)
+    }))
 })
 
 describe("a failure", () => {

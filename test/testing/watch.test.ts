@@ -3,8 +3,9 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
-import { hiding, watched } from "../../src/testing/internal/watch.ts"
+import { concealing, hiding, watched } from "../../src/testing/internal/watch.ts"
 
 const utf8 = (text: string) => new TextEncoder().encode(text)
 
@@ -43,7 +44,7 @@ describe("a secret is not found", () => {
 
 describe("watching", () => {
   const places = (effect: Effect.Effect<unknown>) =>
-    Effect.map(watched(effect), ([, seen]) => {
+    Effect.map(watched(effect, (seen) => hidden([seen]) !== undefined), ([, seen]) => {
       const leak = hidden(seen)
       return leak?.where
     })
@@ -62,8 +63,58 @@ describe("watching", () => {
       expect(yield* places(Effect.ignore(Effect.withSpan(Effect.fail(`no such ${secret}`), "a")))).toBe("a span")
     }))
 
+  it.effect("sees names, tags and values of metrics of every kind, and sees them again each time", () =>
+    Effect.gen(function*() {
+      const tagged = Metric.update(Metric.counter("watched_tag", { attributes: { pass: secret } }), 1)
+      for (let again = 0; again < 2; again++) {
+        expect(yield* places(tagged)).toBe("a metric")
+        expect(yield* places(Metric.update(Metric.gauge(`watched_${secret}`), 1))).toBe("a metric")
+        expect(yield* places(Metric.update(Metric.frequency("watched_frequency"), secret))).toBe("a metric")
+      }
+      expect(yield* places(Metric.update(Metric.counter("watched_count"), 1))).toBeUndefined()
+    }))
+
+  it.effect("sees what is printed, and keeps it back", () =>
+    Effect.gen(function*() {
+      expect(yield* places(Effect.sync(() => console.error("got", { secret })))).toBe("console.error")
+      expect(yield* places(Effect.sync(() => process.stdout.write(`${secret}\n`)))).toBe("stdout")
+      expect(yield* places(Effect.sync(() => process.stderr.write(utf8(secret))))).toBe("stderr")
+    }))
+
+  it.effect("sees what is printed by way of a method that was set meanwhile", () =>
+    Effect.gen(function*() {
+      const { warn } = console
+      const quiet = Effect.sync(() => {
+        console.warn = () => {}
+        console.warn(secret)
+      })
+      expect(yield* places(quiet)).toBe("console.warn")
+      expect(console.warn).toBe(warn)
+    }))
+
+  it.effect("lets everything else be printed as before", () =>
+    Effect.gen(function*() {
+      const { info } = console
+      const said: Array<unknown> = []
+      console.info = (...args) => said.push(...args)
+      expect(yield* places(Effect.sync(() => console.info("hello", 1)))).toBeUndefined()
+      console.info = info
+      expect(said).toEqual(["hello", 1])
+    }))
+
   it.effect("sees nothing where there is nothing", () =>
     Effect.gen(function*() {
       expect(yield* places(Effect.withSpan(Effect.logInfo("hello"), "a"))).toBeUndefined()
     }))
+})
+
+describe("what is concealed", () => {
+  const conceal = concealing([utf8(secret)])
+  it("is a secret, wherever it stands and however it is written", () => {
+    expect(conceal(`a ${secret}, and ${hex(secret)}`)).toBe("a ***, and ***")
+  })
+  it("is a good part of one, with what may be the rest of it", () => {
+    expect(conceal("got correct ho!")).toBe("got ***")
+  })
+  it("is nothing else", () => expect(conceal("that is correct")).toBe("that is correct"))
 })

@@ -116,6 +116,8 @@ export class Connection implements SourceEvents {
   private within: Connection | undefined = undefined
   /** The connection that is made of this one. */
   private around: Connection | undefined = undefined
+  /** Says something in the place of its frames, under the laws. */
+  rewrite: ((frame: unknown, say: (instead: unknown) => boolean) => boolean) | undefined = undefined
   /** Called before each write. */
   onWrite: (() => void) | undefined = undefined
   /** No further request is wanted. */

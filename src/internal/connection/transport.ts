@@ -31,6 +31,18 @@ export const CurrentByteLimit: Context.Reference<number> = Context.Reference<num
   { defaultValue: () => Infinity }
 )
 
+/**
+ * Says something in the place of a frame, and whether it has: `say` is false for what the codec cannot say. The laws try a
+ * handshake with it, where something watches the transport anyway.
+ */
+export type Rewrite = (frame: unknown, say: (instead: unknown) => boolean) => boolean
+
+/** How the frames of the connections that are opened inside it are rewritten. */
+export const CurrentRewrite: Context.Reference<Rewrite | undefined> = Context.Reference<Rewrite | undefined>(
+  "effect-handshake/internal/CurrentRewrite",
+  { defaultValue: () => undefined }
+)
+
 /** How many of the frames that a sink has taken can still be given to another codec when it gives them back. */
 const recallable = 8
 
@@ -264,9 +276,10 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
   /** Appends a frame to what will be written, or returns why it cannot and leaves that as it was. */
   encode(frame: Out, into: ByteWriter, observer = this.observer): TransportError | undefined {
     into.mark()
+    if (observer !== undefined && this.isRewritten(frame, into, observer)) return undefined
     // What is observed is written on its own, to be seen on its own.
     const own = observer === undefined ? into : new ByteWriter()
-    const result = this.outbox === undefined ? this.codec.encode(frame, own) : this.outbox.encoder.encode(frame, own)
+    const result = this.put(frame, own)
     if (result !== undefined && Result.isFailure(result)) {
       into.reset()
       return new TransportError({ reason: this.frames.secret ? redactReason(result.failure) : result.failure })
@@ -277,6 +290,28 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
       observer({ _tag: "Sent", ...this.observed(frame, bytes) })
     }
     return undefined
+  }
+
+  private put(frame: Out, into: ByteWriter): Result.Result<void, Codec.CodecError> | void {
+    return this.outbox === undefined ? this.codec.encode(frame, into) : this.outbox.encoder.encode(frame, into)
+  }
+
+  /** Appends what is said in the place of a frame, where something is. */
+  private isRewritten(frame: Out, into: ByteWriter, observer: Observer): boolean {
+    return this.connection.rewrite?.(frame, (instead) => {
+      const own = new ByteWriter()
+      const said = instead as Out // it may be anything; the codec finds out
+      try {
+        const result = this.put(said, own)
+        if (result !== undefined && Result.isFailure(result)) return false
+      } catch {
+        return false
+      }
+      const bytes = own.finishBytes()
+      into.bytes(bytes)
+      observer({ _tag: "Sent", ...this.observed(said, bytes) })
+      return true
+    }) === true
   }
 
   /** Appends frames to what will be written, up to the first one that cannot be encoded, and returns why it cannot. */

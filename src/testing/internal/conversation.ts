@@ -15,10 +15,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Codec from "../../Codec.ts"
 import { concat } from "../../internal/bytes/primitives.ts"
+import { CurrentRewrite } from "../../internal/connection/transport.ts"
 import * as Progress from "../../internal/handshake/progress.ts"
 import * as Pipeline from "../../Pipeline.ts"
 import type * as Server from "../../Server.ts"
@@ -57,6 +59,12 @@ export interface Plan {
   readonly random?: number | undefined
   /** What is said in the place of the peer's n-th message; all of it travels together. Default: the message. */
   readonly say?: ((index: number, message: Uint8Array) => Uint8Array) | undefined
+  /** What the peer says in the place of its n-th frame, through its own codec. */
+  readonly alters?: { readonly index: number; readonly apply: (frame: unknown) => unknown } | undefined
+  /** Who speaks with the side under test. Default: its peer. */
+  readonly peer?: Peer | undefined
+  /** What the side under test runs. Default: its handshake. */
+  readonly handshake?: Handshake | undefined
   /** What is said, all of it at once, without regard to what the side under test says. There is no peer then. */
   readonly script?: Uint8Array | undefined
   /** How many bytes each segment has, over and over; default: each message is one. */
@@ -113,6 +121,8 @@ export interface Talk {
   /** How often it has opened and released its connection. */
   readonly opened: number
   readonly released: number
+  /** How many of the fibers that it has started have not ended, when it was over. */
+  readonly fibers: number
   /** What it has written, write by write, and how many of those it had made when the peer's n-th message was said. */
   readonly written: ReadonlyArray<Uint8Array>
   readonly writesBefore: ReadonlyArray<number>
@@ -123,6 +133,13 @@ export interface Talk {
   readonly behind: Exit.Exit<unknown, unknown> | undefined
   /** What the peer has said, message by message, before anything was done to it. */
   readonly messages: ReadonlyArray<Uint8Array>
+  /** What was said in the place of each of them, as far as it was said. */
+  readonly said: ReadonlyArray<Uint8Array>
+  /** The peer's frames, as it has given them to its codec, and which of them it hides. */
+  readonly frames: ReadonlyArray<unknown>
+  readonly hidden: ReadonlyArray<boolean>
+  /** Whether the plan has altered one of them. */
+  readonly isAltered: boolean
   /** Whether the peer is ready, and all that it has said was told before the plan's stop. */
   readonly isComplete: boolean
   /** What the peer has heard, and whether it has heard the end. */
@@ -244,6 +261,7 @@ class Subject {
   pulled = 0
   asked = 0
   examined = 0
+  fibers = 0
   rest: Uint8Array | undefined
   restEnd: Cause.Cause<unknown> | undefined
   behind: Exit.Exit<unknown, unknown> | undefined
@@ -268,6 +286,14 @@ class Subject {
         : Effect.flatMap(Fast.accepted(socket), (socket) => this.serve(this.tapped(socket))))
     return played.pipe(
       Effect.scoped,
+      Effect.provideService(Metric.FiberRuntimeMetrics, {
+        recordFiberStart: () => {
+          this.fibers++
+        },
+        recordFiberEnd: () => {
+          this.fibers--
+        }
+      }),
       Effect.onExit(() =>
         Effect.sync(() => {
           this.overAt = this.now()
@@ -308,7 +334,7 @@ class Subject {
   }
 
   private shaking(tap: Tap): Handshake {
-    return Effect.andThen(Deferred.succeed(this.begun, undefined), this.side.handshake).pipe(
+    return Effect.andThen(Deferred.succeed(this.begun, undefined), this.plan.handshake ?? this.side.handshake).pipe(
       Effect.provideService(Progress.CurrentProgress, this.steps),
       Effect.onExit((exit) => {
         this.exit = exit
@@ -356,13 +382,16 @@ class Opposite {
   readonly shaken = Deferred.makeUnsafe<void>()
   readonly isDone = Deferred.makeUnsafe<void>()
   readonly messages: Array<Uint8Array> = []
+  readonly frames: Array<unknown> = []
+  readonly hidden: Array<boolean> = []
+  isAltered = false
   exit: Exit.Exit<unknown, unknown> | undefined
   behind: Exit.Exit<unknown, unknown> | undefined
   // How long each frame is that was sent and not seen yet: one write may hold several.
   private readonly lengths: Array<number> = []
   private unfinished: Uint8Array = nothing
 
-  play(peer: Peer, socket: Socket.Socket, behind: Behind | undefined): Effect.Effect<void> {
+  play(peer: Peer, socket: Socket.Socket, { alters, peerBehind: behind }: Plan): Effect.Effect<void> {
     return Effect.exit(peer).pipe(
       Effect.flatMap((exit) => {
         this.exit = exit
@@ -379,7 +408,16 @@ class Opposite {
       Effect.scoped,
       Effect.provideService(Socket.Socket, socket),
       Effect.provideService(Transport.CurrentObserver, (event) => {
-        if (event._tag === "Sent") this.lengths.push(event.length)
+        if (event._tag !== "Sent") return
+        this.lengths.push(event.length)
+        this.hidden.push(event.bytes === undefined)
+      }),
+      Effect.provideService(CurrentRewrite, (frame, say) => {
+        const index = this.frames.push(frame) - 1
+        const altered = alters?.index === index ? alters.apply(frame) : undefined
+        const isSaid = altered !== undefined && say(altered)
+        this.isAltered ||= isSaid
+        return isSaid
       })
     )
   }
@@ -432,6 +470,7 @@ export const converse = (
     const opposite = new Opposite()
     const heard: Array<Uint8Array> = []
     const writesBefore: Array<number> = []
+    const said: Array<Uint8Array> = []
     let isEndHeard = false
     let told = 0
     let isTelling = false
@@ -487,7 +526,7 @@ export const converse = (
       const farPull = yield* Socket.readerBytes(far)
       const farWriter = yield* far.writer
       if (plan.script === undefined) {
-        yield* Effect.forkScoped(opposite.play(peer, there, plan.peerBehind), { startImmediately: true })
+        yield* Effect.forkScoped(opposite.play(plan.peer ?? peer, there, plan), { startImmediately: true })
       }
 
       const listening = yield* Effect.gen(function*() {
@@ -513,8 +552,8 @@ export const converse = (
         const left = plan.stop === undefined ? Infinity : plan.stop.after - told
         isTelling = true
         if (plan.pause !== undefined) yield* Effect.sleep(plan.pause)
-        const said = bytes.subarray(0, left)
-        for (const piece of plan.lengths === undefined ? [said] : cutInto(said, plan.lengths)) {
+        const words = bytes.subarray(0, left)
+        for (const piece of plan.lengths === undefined ? [words] : cutInto(words, plan.lengths)) {
           if (plan.hushes === true && subject.exit !== undefined) return false
           if (plan.pace !== undefined && told >= (plan.pace.from ?? 0)) yield* Effect.sleep(plan.pace.millis)
           yield* writer.write(piece)
@@ -548,7 +587,9 @@ export const converse = (
               // What the peer says behind the stop is said to nobody.
               if (isStopped) continue
               writesBefore.push(subject.tap?.written.length ?? 0)
-              const goesOn = yield* tell(plan.say === undefined ? message : plan.say(index, message))
+              const instead = plan.say === undefined ? message : plan.say(index, message)
+              said.push(instead)
+              const goesOn = yield* tell(instead)
               if (!goesOn) stop()
             }
           }
@@ -630,12 +671,17 @@ export const converse = (
       opened: subject.tap?.opened ?? 0,
       released: subject.tap?.released ?? 0,
       examined: subject.examined,
+      fibers: subject.fibers,
       written: subject.tap?.written ?? [],
       writesBefore,
       rest: subject.rest,
       restEnd: subject.restEnd,
       behind: subject.behind,
       messages: opposite.messages,
+      said,
+      frames: opposite.frames,
+      hidden: opposite.hidden,
+      isAltered: opposite.isAltered,
       isComplete: opposite.exit !== undefined && Exit.isSuccess(opposite.exit) &&
         told === opposite.messages.reduce((said, message) => said + message.length, 0),
       heard: concat(heard),

@@ -17,7 +17,7 @@ import { bounded, defaultDeadline } from "./laws/deadline.ts"
 import { interruption } from "./laws/interruption.ts"
 import { isolation } from "./laws/isolation.ts"
 import { linearCost } from "./laws/linearCost.ts"
-import type { Any, Options } from "./laws/options.ts"
+import { type Any, type Options, secretsOf } from "./laws/options.ts"
 import { oversize } from "./laws/oversize.ts"
 import { refusalIsHeard } from "./laws/refusalIsHeard.ts"
 import { secrets } from "./laws/secrets.ts"
@@ -26,6 +26,7 @@ import { truncation } from "./laws/truncation.ts"
 import { wrongTurn } from "./laws/wrongTurn.ts"
 import * as Suite from "./suite.ts"
 import * as Trial from "./trial.ts"
+import * as Watch from "./watch.ts"
 
 export interface HandshakeSuite extends Suite.Suite {
   readonly coverage: Effect.Effect<Coverage.Report>
@@ -94,17 +95,20 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
         if (options.replay !== undefined && !options.replay.startsWith(key)) return
         let properties = 0
         const where = `${side.role}, ${rung.name}`
-        const report = (problem: Suite.Problem, replay?: string) =>
-          Suite.violation({
+        const report = (problem: Suite.Problem, replay?: string) => {
+          // A violation is read by many.
+          const shown = Watch.concealing(secretsOf(options))
+          return Suite.violation({
             law,
             suite: options.name,
             where,
-            scenario: problem.scenario,
-            expected: problem.expected,
-            actual: problem.actual,
+            scenario: shown(problem.scenario),
+            expected: shown(problem.expected),
+            actual: shown(problem.actual),
             ...(replay !== undefined && { replay: key + replay }),
-            ...(problem.diagram !== undefined && { diagram: problem.diagram })
+            ...(problem.diagram !== undefined && { diagram: shown(problem.diagram) })
           })
+        }
         const reference = yield* Effect.mapError(trial.reference, (problem) => report(problem))
         const share = Math.ceil((options.runs ?? 200) / trials.length)
         const runs = trial.isVirtual ? share : Math.min(share, realRuns)
@@ -148,8 +152,6 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
   const skipped = (law: Suite.LawNumber): string | undefined =>
     options.replay !== undefined && !options.replay.startsWith(`${law}/`)
       ? "another law is tried again"
-      : law === 9 && (options.secrets ?? []).length === 0
-      ? "no secrets are given"
       : undefined
   const suite: HandshakeSuite = {
     name: options.name,

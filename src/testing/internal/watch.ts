@@ -15,6 +15,7 @@ import * as Excerpt from "../../Excerpt.ts"
 import { HandshakeError } from "../../HandshakeError.ts"
 import * as Transcript from "../../Transcript.ts"
 import type { Talk } from "./conversation.ts"
+import * as StandardStreams from "./standardStreams.ts"
 
 /** A text that can be seen, and where. */
 export interface Seen {
@@ -30,14 +31,34 @@ const json = (value: unknown): string => {
   }
 }
 
+// A frequency has what it counts in a Map, which is nothing as JSON.
+const entries = (state: object): unknown =>
+  "occurrences" in state && state.occurrences instanceof Map ? [...state.occurrences] : state
+
 const metrics = Effect.map(
   Metric.snapshot,
-  (snapshot) => snapshot.map(({ state, ...metric }) => ({ id: json(metric), text: json(state) }))
+  (snapshot) =>
+    snapshot.map(({ state, ...metric }): Seen => ({ where: "a metric", text: json(metric) + json(entries(state)) }))
 )
 
-/** Runs an Effect and collects the spans, the logs and the metrics that it makes. */
-export const watched = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<readonly [A, Array<Seen>], E, R> =>
+/** Runs an Effect and collects the spans, the logs and the metrics that it makes, and what it prints. */
+export const watched = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  isLeak: (seen: Seen) => boolean
+): Effect.Effect<readonly [A, Array<Seen>], E, R> =>
   Effect.gen(function*() {
+    const printed: Array<Seen> = []
+    const listening = Effect.acquireRelease(
+      Effect.sync(() =>
+        StandardStreams.listen((text, where) => {
+          // What anybody else prints meanwhile is none of this one's.
+          if (!isLeak({ where, text })) return false
+          printed.push({ where, text })
+          return true
+        })
+      ),
+      (stop) => Effect.sync(stop)
+    )
     const spans: Array<Tracer.Span> = []
     const logs: Array<Seen> = []
     const tracer = Tracer.make({
@@ -50,14 +71,16 @@ export const watched = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<
     const logger = Logger.make((entry) => {
       logs.push({ where: "a log", text: Logger.formatLogFmt.log(entry) })
     })
-    // Metrics are the process's: what somebody else has made of them before is not of this one.
-    const known = new Set((yield* metrics).map(({ id }) => id))
-    const result = yield* effect.pipe(
+    const [result, counted] = yield* Effect.all([Effect.andThen(listening, effect), metrics]).pipe(
+      Effect.scoped,
       Effect.provideService(Tracer.Tracer, tracer),
       Effect.provideService(References.CurrentLoggers, new Set([logger])),
-      Effect.provideService(References.MinimumLogLevel, "All")
+      Effect.provideService(References.MinimumLogLevel, "All"),
+      // Of its own: what was counted before is counted again.
+      Effect.provideService(Metric.MetricRegistry, new Map())
     )
     const seen = [
+      ...printed,
       ...logs,
       ...spans.map((span) => ({
         where: "a span",
@@ -68,10 +91,7 @@ export const watched = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<
           span.status._tag === "Ended" && Exit.isFailure(span.status.exit) ? Cause.pretty(span.status.exit.cause) : ""
         ].join("\n")
       })),
-      ...(yield* metrics).filter(({ id }) => !known.has(id)).map(({ id, text }) => ({
-        where: "a metric",
-        text: id + text
-      }))
+      ...counted
     ]
     return [result, seen] as const
   })
@@ -142,9 +162,8 @@ const spellings = (secret: Uint8Array): ReadonlyArray<string> => [
  */
 const tellTale = (length: number): number => Math.max(Math.min(length, 6), Math.ceil((length * 3) / 4))
 
-/** Looks for secrets, or for a good part of one, in what can be seen. */
-export const hiding = (secrets: ReadonlyArray<Uint8Array>) => {
-  const needles = secrets.flatMap((secret) =>
+const needlesOf = (secrets: ReadonlyArray<Uint8Array>) =>
+  secrets.flatMap((secret) =>
     [...new Set(spellings(secret))].filter((text) => text.length > 0).flatMap((text) => {
       const length = tellTale(text.length)
       return Array.from({ length: text.length - length + 1 }, (_, from) => ({
@@ -154,6 +173,26 @@ export const hiding = (secrets: ReadonlyArray<Uint8Array>) => {
       }))
     })
   )
+
+/** Puts `***` in the place of secrets, and of a good part of one. */
+export const concealing = (secrets: ReadonlyArray<Uint8Array>) => {
+  const needles = needlesOf(secrets)
+  return (text: string): string => {
+    let shown = text
+    for (const { from, of, part } of needles) {
+      for (let at = shown.indexOf(part); at !== -1; at = shown.indexOf(part, at)) {
+        const begins = Math.max(0, at - from)
+        shown = `${shown.slice(0, begins)}***${shown.slice(begins + of)}`
+        at = begins + 3
+      }
+    }
+    return shown
+  }
+}
+
+/** Looks for secrets, or for a good part of one, in what can be seen. */
+export const hiding = (secrets: ReadonlyArray<Uint8Array>) => {
+  const needles = needlesOf(secrets)
   return (seen: ReadonlyArray<Seen>): Leak | undefined => {
     for (const { text, where } of seen) {
       for (const { from, of, part } of needles) {

@@ -5,6 +5,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
@@ -12,6 +13,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
+import { createHmac, randomBytes } from "node:crypto"
 import * as Codec from "../../../src/Codec.ts"
 import * as Handshake from "../../../src/Handshake.ts"
 import * as HandshakeError from "../../../src/HandshakeError.ts"
@@ -98,6 +100,128 @@ const serverWith = <E>(step: (transport: Line) => Effect.Effect<unknown, E>) =>
   )
 
 const isRight = (line: string) => line === `PASS ${password}`
+
+/** A server that hides the password where the steps can, and does something else with it. */
+const serverHiding = (decide: (line: string) => Effect.Effect<unknown, HandshakeError.Reason>) =>
+  serverWith((transport) => Handshake.verify(transport, "password", decide, { orReply: "NO", secret: true }))
+
+/** A nonce that Effect's `Random` has no part in, and a proof of it. */
+const provingBy = (accepts: (proof: string, due: string) => boolean): Broken["options"] => {
+  const prove = (nonce: string) => createHmac("sha256", password).update(nonce).digest("hex")
+  return {
+    server: Effect.suspend(() => {
+      const nonce = randomBytes(8).toString("hex")
+      return lines.pipe(
+        hello,
+        Handshake.exchange(
+          "proof",
+          nonce,
+          (proof) => accepts(proof, prove(nonce)) ? Effect.void : Effect.fail(denied),
+          { orReply: "NO", secret: true }
+        ),
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }),
+    client: Effect.gen(function*() {
+      const transport = yield* lines.pipe(Handshake.send("HELLO 2"))
+      const nonce = yield* transport.receive
+      return yield* Handshake.send(transport, prove(nonce), { name: "proof", secret: true }).pipe(
+        Handshake.expect("OK", { rejections: ["NO"] })
+      )
+    }).pipe(Handshake.named("broken"))
+  }
+}
+
+/** Eight bytes from each side, and lines behind them. */
+const binary = (accepts: (greeting: Uint8Array) => boolean): Broken["options"] => {
+  const eight = Transport.framed(Codec.fixed(8))
+  const welcome = new Uint8Array(8).fill(9)
+  return {
+    server: eight.pipe(
+      Handshake.verify("greeting", (greeting) => accepts(greeting) ? Effect.void : Effect.fail(denied)),
+      Handshake.send(welcome),
+      Handshake.switchCodec(Codec.lines()),
+      Handshake.named("broken")
+    ),
+    client: eight.pipe(
+      Handshake.send(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8)),
+      Handshake.expect(welcome),
+      Handshake.switchCodec(Codec.lines()),
+      Handshake.named("broken")
+    )
+  }
+}
+
+/** A client that is told that it is in before it has said who it is. */
+const welcomed = (words: string) =>
+  lines.pipe(
+    Handshake.send("HELLO 2"),
+    Handshake.send(words, { name: "password", secret: true }),
+    Handshake.expect("OK", { rejections: ["NO"] }),
+    Handshake.named("broken")
+  )
+
+const timers = new Set<NodeJS.Timeout>()
+
+/** What the handshakes of the gallery have left running. */
+export const stopTimers = (): void => {
+  for (const timer of timers) clearInterval(timer)
+}
+
+const passwords = Metric.frequency("passwords")
+
+/** The name that one connection has said is read when another one is done. */
+const naming = (): Broken["options"] => {
+  const userOf = (transport: Line): unknown => "user" in transport ? transport.user : undefined
+  let name = ""
+  const called = (user: string) =>
+    lines.pipe(
+      Handshake.send(`HELLO ${user}`),
+      Handshake.expect("GO ON"),
+      Handshake.send("DONE"),
+      Handshake.expect("WELCOME"),
+      Handshake.extend({ user }),
+      Handshake.named("broken")
+    )
+  return {
+    server: lines.pipe(
+      Handshake.verify("hello", (line) => {
+        if (!/^HELLO [a-z]+$/.test(line)) return Effect.fail(denied)
+        name = line.slice(6)
+        return Effect.void
+      }),
+      Handshake.send("GO ON"),
+      Handshake.expect("DONE"),
+      Handshake.send("WELCOME"),
+      Effect.flatMap((transport) => Effect.sync(() => Transport.extend(transport, { user: name }))),
+      Handshake.named("broken")
+    ),
+    client: called("ann"),
+    alternatives: [{ name: "bob", client: called("bob") }],
+    accepts: ({ index, said, side }) => side === "server" && index === 0 && /^HELLO [a-z]+\n$/.test(text.decode(said)),
+    negotiated: { server: userOf, client: userOf }
+  }
+}
+
+/** Silent to what is no password at all, as MQTT 3.1.1 has it; one side of that is broken. */
+const refusingByTurn = (saysTooMuch: boolean): Broken["options"] => ({
+  server: lines.pipe(
+    Handshake.verify(
+      "password",
+      (line) => isRight(line) ? Effect.void : Effect.fail(denied),
+      { secret: true, ...(saysTooMuch && { orReply: "NO" }) }
+    ),
+    Handshake.send("OK"),
+    Handshake.named("broken")
+  ),
+  client: lines.pipe(
+    Handshake.send(`PASS ${password}`, { name: "password", secret: true }),
+    Handshake.expect("OK", { rejections: ["NO"] }),
+    Handshake.named("broken")
+  ),
+  refusal: { server: ({ said }) => text.decode(said).startsWith("PASS ") ? "NO\n" : undefined }
+})
 
 /** Reads the socket itself, as bytes. */
 const raw = Transport.framed(Codec.bytes)
@@ -881,6 +1005,175 @@ export const broken: ReadonlyArray<Broken> = [
       server,
       client: lines.pipe(Handshake.send("HELLO 2"), Handshake.send(`PASS ${password}`, { secret: true }))
     }
+  },
+  // ------------------------------------------------------------------------------------------------ what is let in
+  {
+    name: "takes the server's refusal for its welcome",
+    law: 5,
+    says: /the refusal of its peer.*it became ready/s,
+    options: {
+      server,
+      client: lines.pipe(
+        Handshake.send("HELLO 2"),
+        Handshake.expect("WHO"),
+        Handshake.send(`PASS ${password}`, { name: "password", secret: true }),
+        Handshake.verify("answer", (line) => line === "OK" || line === "NO" ? Effect.void : Effect.fail(denied)),
+        Handshake.named("broken")
+      ),
+      refusal: { server: "NO\n" }
+    }
+  },
+  {
+    name: "does not mind the case of a password",
+    law: 5,
+    says: /message 2 comes changed: character \d+ of \d+ in the other case/,
+    options: {
+      server: serverWith((transport) =>
+        Handshake.verify(
+          transport,
+          "password",
+          (line) => line.toLowerCase() === `pass ${password}` ? Effect.void : Effect.fail(denied),
+          { orReply: "NO", secret: true }
+        )
+      ),
+      client
+    }
+  },
+  {
+    name: "compares the first digits of a proof whose nonce nobody can seed",
+    law: 5,
+    says: /message 2 comes changed.*it became ready/s,
+    options: provingBy((proof, due) => proof.length === due.length && proof.slice(0, 8) === due.slice(0, 8))
+  },
+  {
+    name: "does not look at what stands behind a proof whose nonce nobody can seed",
+    law: 5,
+    says: /message 2 comes changed: .*it became ready/s,
+    options: provingBy((proof, due) => proof.startsWith(due))
+  },
+  {
+    name: "does not look at one byte of a binary greeting",
+    law: 5,
+    says: /byte 1 of 8/,
+    options: binary((greeting) => [0, 2, 3, 4, 5, 6, 7].every((at) => greeting[at] === at + 1))
+  },
+  {
+    name: "takes a version that is higher for its own",
+    law: 5,
+    says: /in the place of message 1, .*it became ready/s,
+    options: binary((greeting) => greeting.slice(0, 7).every((byte, at) => byte === at + 1) && greeting[7] >= 8)
+  },
+  {
+    name: "says that it lets somebody in before it has looked at the password",
+    law: 5,
+    says: /impostor 1 in the place of the client comes.*the impostor became ready/s,
+    options: {
+      server: lines.pipe(hello, Handshake.send("OK"), pass, Handshake.named("broken")),
+      client: welcomed(`PASS ${password}`),
+      impostors: { client: [welcomed("PASS of-somebody-else")] }
+    }
+  },
+  {
+    name: "calls a wrong password worth another try",
+    law: 5,
+    says: /it fails with retryable false, as `failure` says.*retryable true/s,
+    options: {
+      server,
+      client: lines.pipe(
+        Handshake.send("HELLO 2"),
+        Handshake.expect("WHO"),
+        Handshake.send(`PASS ${password}`, { name: "password", secret: true }),
+        Handshake.expect("OK", { rejections: ["NO"], retryable: true }),
+        Handshake.named("broken")
+      ),
+      refusal: { server: "NO\n" },
+      failure: ({ index, said, side }) =>
+        side === "client" && index === 1 && text.decode(said) === "NO\n"
+          ? { reason: "Rejected", retryable: false }
+          : undefined
+    }
+  },
+  {
+    name: "says its last word twice",
+    law: 2,
+    says: /"OK\\n" is left, and would be the first that is served/,
+    options: {
+      server: lines.pipe(hello, Handshake.send("WHO"), pass, Handshake.send("OK"), Handshake.send("OK")),
+      client
+    }
+  },
+  {
+    name: "starts a fiber that nobody ends",
+    law: 7,
+    says: /of the fibers that it has started go on/,
+    options: { server: server.pipe(Effect.tap(() => Effect.forkDetach(Effect.never))), client }
+  },
+  {
+    name: "starts a timer that nobody stops",
+    law: 7,
+    says: /more of Timeout are there than before/,
+    options: {
+      server: server.pipe(Effect.tap(() => Effect.sync(() => timers.add(setInterval(() => {}, 1e6))))),
+      client
+    }
+  },
+  {
+    name: "counts passwords, but only those that are right",
+    law: 9,
+    says: /show in a metric/,
+    options: {
+      server: serverHiding((line) => isRight(line) ? Metric.update(passwords, line) : Effect.fail(denied)),
+      client,
+      secrets: [password]
+    }
+  },
+  {
+    name: "prints the password",
+    law: 9,
+    says: /show in console\.log/,
+    options: {
+      server: serverHiding((line) => {
+        console.log("got", line)
+        return isRight(line) ? Effect.void : Effect.fail(denied)
+      }),
+      client,
+      secrets: [password]
+    }
+  },
+  {
+    name: "shows a proof that its peer hides, and that nobody has listed",
+    law: 9,
+    says: /show in the transcript/,
+    options: {
+      server: serverWith((transport) =>
+        Handshake.verify(transport, "password", (line) => isRight(line) ? Effect.void : Effect.fail(denied))
+      ),
+      client
+    }
+  },
+  {
+    name: "keeps the name of its user for all connections",
+    law: 10,
+    says: /two clients come at once, the same and bob.*has "bob", its peer has "ann"/s,
+    options: naming()
+  },
+  {
+    name: "forgets to refuse a wrong password in words, where it has none for what is no password",
+    law: 11,
+    says: /the peer hears "NO\\n"/,
+    options: { ...refusingByTurn(false) }
+  },
+  {
+    name: "has words for what it promises to be silent to",
+    law: 11,
+    says: /the peer hears nothing/,
+    options: { ...refusingByTurn(true) }
+  },
+  {
+    name: "agrees on something else than it should",
+    law: 12,
+    says: /both have negotiated "3".*both have "2"/s,
+    options: { server, client, negotiated: { server: () => "2", client: () => "2", value: "3" } }
   },
   // ---------------------------------------------------------------------------------------------------- 12, agreement
   {

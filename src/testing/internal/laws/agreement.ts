@@ -14,7 +14,7 @@ import * as Transport from "../../../Transport.ts"
 import { type Behind, otherRole, type Role } from "../conversation.ts"
 import * as Trial from "../trial.ts"
 import { type Check, ended, problem } from "./attempt.ts"
-import { cuttings, inPieces, nothing } from "./cases.ts"
+import { alternativesOf, cuttings, inPieces, nothing } from "./cases.ts"
 import { bytesOf, negotiatedBy } from "./options.ts"
 
 export const agreement: Check = (attempt) =>
@@ -70,12 +70,34 @@ export const agreement: Check = (attempt) =>
               `the ${role}'s side ${ended(behind)}, and its peer's ${ended(peerBehind)}`
             )
           }
-          return Equal.equals(behind.value, peerBehind.value)
-            ? Effect.void
-            : fails(
+          if (!Equal.equals(behind.value, peerBehind.value)) {
+            return fails(
               "they agree on what was negotiated",
               `the ${role} has ${Excerpt.ofFrame(behind.value)}, its peer has ${Excerpt.ofFrame(peerBehind.value)}`
             )
+          }
+          const due = options.negotiated?.value
+          return due === undefined || Equal.equals(behind.value, due) ? Effect.void : fails(
+            `both have negotiated ${Excerpt.ofFrame(due)}`,
+            `both have ${Excerpt.ofFrame(behind.value)}`
+          )
+        }
+      ))
+    yield* attempt.each(alternativesOf(trial, options), ({ name, plan }) =>
+      Effect.flatMap(
+        trial.talk({ ...plan, behind: greets(role), peerBehind: greets(otherRole(role)) }),
+        (talk) => {
+          const { behind, peerBehind } = talk
+          const haveMet = behind !== undefined && Exit.isSuccess(behind) && peerBehind !== undefined &&
+            Exit.isSuccess(peerBehind)
+          if (haveMet && Equal.equals(behind.value, peerBehind.value)) return Effect.void
+          return Effect.fail(problem(attempt, talk, {
+            scenario: `alternative ${Excerpt.ofText(name)}: client and server speak with each other`,
+            expected: "both end well, and agree on what was negotiated",
+            actual: haveMet
+              ? `the ${role} has ${Excerpt.ofFrame(behind.value)}, its peer has ${Excerpt.ofFrame(peerBehind.value)}`
+              : `the ${role} ${Trial.ended(talk.exit)}, and its peer ${Trial.ended(talk.peerExit)}`
+          }))
         }
       ))
     const { calls } = options

@@ -6,9 +6,9 @@
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import type { Plan } from "../conversation.ts"
+import { otherRole, type Peer, type Plan } from "../conversation.ts"
 import * as Trial from "../trial.ts"
-import { type AnyOptions, bytesOf } from "./options.ts"
+import { type AnyOptions, bytesOf, refusalsOf } from "./options.ts"
 
 export const nothing = new Uint8Array(0)
 
@@ -80,6 +80,10 @@ export const candidatesOf = (trial: Trial.Trial, reference: Trial.Reference, opt
   const others = [
     ...messages.map((said, i) => ({ said, what: `message ${i + 1} of its peer` })),
     ...talk.written.map((said) => ({ said, what: "what the side has said itself" })),
+    ...refusalsOf(options, otherRole(trial.side.role), talk.written).map((said) => ({
+      said,
+      what: "the refusal of its peer"
+    })),
     ...(options.wrong?.[trial.side.role] ?? []).map((text) => ({ said: bytesOf(text), what: "a wrong message" }))
   ]
   const found: Array<Candidate> = []
@@ -94,6 +98,27 @@ export const candidatesOf = (trial: Trial.Trial, reference: Trial.Reference, opt
   })
   return found
 }
+
+/** Who comes in the place of the peer and must not get through. */
+export const impostorsOf = (
+  { side }: Trial.Trial,
+  { impostors }: AnyOptions
+): ReadonlyArray<{ readonly peer: Peer; readonly what: string }> => {
+  const role = otherRole(side.role)
+  return (impostors?.[role] ?? []).map((peer, i) => ({ peer, what: `impostor ${i + 1} in the place of the ${role}` }))
+}
+
+/** Further valid conversations, as what differs from the first one. Both sides have to be there. */
+export const alternativesOf = (
+  { side }: Trial.Trial,
+  options: AnyOptions
+): ReadonlyArray<{ readonly name: string; readonly plan: Plan }> =>
+  options.server === undefined || options.client === undefined
+    ? []
+    : (options.alternatives ?? []).map((alternative) => ({
+      name: alternative.name,
+      plan: { handshake: alternative[side.role], peer: alternative[otherRole(side.role)] }
+    }))
 
 /** The places where it is worth to stop: around each border, in the middle of each message, and where there is room, all. */
 export const stopsOf = (reference: Trial.Reference, upTo: number, most: number): ReadonlyArray<number> => {

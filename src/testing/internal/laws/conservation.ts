@@ -38,6 +38,14 @@ export const conservation: Check = (attempt) =>
   Effect.gen(function*() {
     const { coverage, options, reference, trial } = attempt
     const { beyond, messages } = reference
+    if (beyond.length > 0 && options.trailing?.[trial.side.role] !== true) {
+      return yield* Effect.fail(problem(attempt, reference.talk, {
+        scenario: "nobody disturbs the conversation, and nothing is said behind it",
+        expected:
+          "nothing of the handshake is left unread when it is done; or `trailing` says that something may come still",
+        actual: `${Trial.show(beyond)} is left, and would be the first that is served`
+      }))
+    }
     const last = messages.length - 1
     const following = (rest: Uint8Array): Plan =>
       last === -1

@@ -6,7 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Handshake from "../../../Handshake.ts"
 import type * as Rung from "../../Rung.ts"
-import type { Side } from "../conversation.ts"
+import type { Role, Side } from "../conversation.ts"
 import type { AnyOptions } from "./options.ts"
 
 export const defaultDeadline = Duration.seconds(10)
@@ -14,12 +14,19 @@ export const defaultDeadline = Duration.seconds(10)
 /** On real sockets nobody waits for ten seconds. */
 const realDeadline = Duration.seconds(1)
 
-export const deadlineOf = ({ deadline }: AnyOptions, rung: Rung.Rung): Duration.Duration =>
-  deadline !== undefined
+const givenTo = ({ deadline }: AnyOptions, role: Role): Duration.Input | undefined =>
+  typeof deadline === "object" && ("server" in deadline || "client" in deadline)
+    ? deadline[role]
+    : deadline as Duration.Input | undefined // what has none of these is no record of sides
+
+export const deadlineOf = (options: AnyOptions, role: Role, rung: Rung.Rung): Duration.Duration => {
+  const deadline = givenTo(options, role)
+  return deadline !== undefined
     ? Duration.fromInputUnsafe(deadline)
     : rung.time === "virtual"
     ? defaultDeadline
     : realDeadline
+}
 
 /** A handshake that promises no deadline of its own is bounded as `Server` and `Client` do it, or by a `Server`. */
 export const bounded = (
@@ -28,7 +35,7 @@ export const bounded = (
   options: AnyOptions,
   deadline: Duration.Duration
 ): Side => {
-  if (options.deadline !== undefined) return { role, handshake }
+  if (givenTo(options, role) !== undefined) return { role, handshake }
   return isFast === true && role === "server"
     ? { role, handshake, deadline }
     : { role, handshake: Handshake.deadline(handshake, deadline) }

@@ -11,7 +11,7 @@ import { concat } from "../../../internal/bytes/primitives.ts"
 import { type Behind, otherRole, type Plan, type Role } from "../conversation.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
-import { candidatesOf, nothing, nth, replaced, stopsOf } from "./cases.ts"
+import { alternativesOf, candidatesOf, nothing, nth, replaced, stopsOf } from "./cases.ts"
 import { bytesOf, negotiatedBy } from "./options.ts"
 
 export const isolation: Check = (attempt) =>
@@ -79,31 +79,59 @@ export const isolation: Check = (attempt) =>
             : "it became ready: it has used what the other connection had learned"
         }))
       }))
-    // Each pair agrees on its own.
-    if (options.negotiated !== undefined && options[otherRole(trial.side.role)] !== undefined) {
+    // Each pair agrees on its own, whoever comes at once.
+    if (options[otherRole(trial.side.role)] !== undefined) {
       const { role } = trial.side
       const learns = (role: Role): Behind => (transport) => negotiatedBy(options, role, transport)
-      const pairs = yield* trial.talks([0, 1].map((random): Plan => ({
-        lengths: [piece],
-        pace,
-        delay: random,
-        random,
-        // Both sides look at what they have only when all are ready.
-        behind: (transport) => Effect.andThen(Effect.sleep(trial.isVirtual ? 5000 : 200), learns(role)(transport)),
-        peerBehind: (transport) =>
-          Effect.andThen(Effect.sleep(trial.isVirtual ? 4000 : 100), learns(otherRole(role))(transport))
-      })))
-      yield* Effect.forEach(pairs, (talk) => {
-        const { behind, peerBehind } = talk
-        const [own, others] = [behind, peerBehind].map((exit) =>
-          exit !== undefined && Exit.isSuccess(exit) ? exit.value : exit
-        )
-        return Equal.equals(own, others) ? Effect.void : Effect.fail(problem(attempt, talk, {
-          scenario: "two clients come at once, and when both are ready each side looks at what was negotiated",
-          expected: "each client has what the server has for it",
-          actual: `the ${role} has ${Excerpt.ofFrame(own)}, its peer has ${Excerpt.ofFrame(others)}`
-        }))
-      })
+      const base = { name: "the same", plan: {} }
+      const alternatives = alternativesOf(trial, options)
+      const couples = [
+        [base, base] as const,
+        ...alternatives.flatMap((other) => [[base, other] as const, [other, base] as const])
+      ]
+      // The second one comes when so much of the first one was said, and when that is ready.
+      const cases = couples.flatMap((couple) =>
+        [0, ...alternatives.length === 0 ? [] : stopsOf(reference, needed, 8)].map((delay) => ({ couple, delay }))
+      )
+      yield* attempt.each(
+        options.negotiated === undefined && alternatives.length === 0 ? [] : cases,
+        ({ couple, delay }) =>
+          Effect.flatMap(
+            trial.talks(couple.map(({ plan }, i): Plan => ({
+              ...plan,
+              lengths: [piece],
+              pace,
+              delay: i * (1 + Math.floor(delay / piece)),
+              random: i,
+              // Both sides look at what they have only when all are ready.
+              behind: (transport) =>
+                Effect.andThen(Effect.sleep(trial.isVirtual ? 5000 : 200), learns(role)(transport)),
+              peerBehind: (transport) =>
+                Effect.andThen(Effect.sleep(trial.isVirtual ? 4000 : 100), learns(otherRole(role))(transport))
+            }))),
+            (talks) =>
+              Effect.forEach(talks, (talk, i) => {
+                const { behind, peerBehind } = talk
+                const [own, others] = [behind, peerBehind].map((exit) =>
+                  exit !== undefined && Exit.isSuccess(exit) ? exit.value : exit
+                )
+                const isReady = Trial.isReady(talk)
+                return isReady && Equal.equals(own, others) ? Effect.void : Effect.fail(problem(attempt, talk, {
+                  scenario: couple[0] === couple[1]
+                    ? "two clients come at once, and when both are ready each side looks at what was negotiated"
+                    : `two clients come at once, ${Excerpt.ofText(couple[0].name)} and ${
+                      Excerpt.ofText(couple[1].name)
+                    }, and when both are ready each side looks at what was negotiated`,
+                  expected: "each client has what the server has for it",
+                  actual: isReady
+                    ? `in the ${i === 0 ? "first" : "second"} conversation the ${role} has ${
+                      Excerpt.ofFrame(own)
+                    }, its peer has ${Excerpt.ofFrame(others)}`
+                    : Trial.outcome(talk)
+                }))
+              }, { discard: true })
+          )
+      )
     }
     // A conversation that breaks off in a message leaves nothing behind for the next one.
     if (needed > 1) {

@@ -5,7 +5,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import type * as Transport from "../../../Transport.ts"
@@ -34,6 +34,30 @@ export interface WrongTurn {
 
 type Text = string | Uint8Array
 
+/**
+ * The last word of a side to whoever says something wrong: one of these, where it has several, and none where that depends on
+ * what was said and it says nothing to that.
+ */
+export type Refusal =
+  | Text
+  | ReadonlyArray<Text>
+  | ((turn: WrongTurn) => Text | ReadonlyArray<Text> | undefined)
+
+/** A valid conversation that differs from the one that was given. */
+export interface Alternative<S extends Any = Any, C extends Any = Any> {
+  /** What it is called in violations. */
+  readonly name: string
+  readonly server?: Effect.Effect<S, unknown, Socket.Socket | Scope.Scope> | undefined
+  readonly client?: Effect.Effect<C, unknown, Socket.Socket | Scope.Scope> | undefined
+}
+
+/** What is held of a failure: the tag of its reason, whose fault it is, whether it is worth another try. */
+export interface Failure {
+  readonly reason?: string | undefined
+  readonly fault?: "peer" | "local" | "network" | undefined
+  readonly retryable?: boolean | undefined
+}
+
 export interface Options<S extends Any, C extends Any> extends Suite.CheckOptions {
   /** What it is called in the names of the tests and in violations. */
   readonly name: string
@@ -47,9 +71,12 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
   readonly rungs?: ReadonlyArray<Rung.Rung> | undefined
   /**
    * The time within which the handshake promises to be done, by a deadline of its own. Default: none; the laws set one, as
-   * `Server` and `Client` do.
+   * `Server` and `Client` do. Where the sides differ, one for each.
    */
-  readonly deadline?: Duration.Input | undefined
+  readonly deadline?:
+    | Duration.Input
+    | { readonly server?: Duration.Input; readonly client?: Duration.Input }
+    | undefined
   /** How many bytes of one message it may take before it refuses it. Default: 128 KiB. */
   readonly maxBytes?: number | undefined
   /** What must never show, as it is sent or as it is known. Without any, law 9 has nothing to look for and is skipped. */
@@ -60,11 +87,12 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
     | undefined
   /** Whether a message may stand in the place of another after all. Default: none may. */
   readonly accepts?: ((turn: WrongTurn) => boolean) | undefined
-  /** The last word of a side to whoever says something wrong, as bytes; one of these, where it has several. */
-  readonly refusal?: {
-    readonly server?: Text | ReadonlyArray<Text> | undefined
-    readonly client?: Text | ReadonlyArray<Text> | undefined
-  } | undefined
+  /**
+   * The last word of a side to whoever says something wrong, as bytes; one of these, where it has several. Where it depends on
+   * what was said, a function of that: `undefined` is silence. The other side is held to it, too: it must not take it for
+   * anything else.
+   */
+  readonly refusal?: { readonly server?: Refusal | undefined; readonly client?: Refusal | undefined } | undefined
   /**
    * Whether a client may be ready before it hears that there is no room, because its protocol lets a server say so behind the
    * handshake, as HTTP/2 does. Default: false.
@@ -75,13 +103,37 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
    * another one. Default: none.
    */
   readonly fresh?: { readonly server?: boolean | undefined; readonly client?: boolean | undefined } | undefined
-  /** What each side has learned in the handshake: a value, or an Effect of one. Both must be equal. */
+  /**
+   * What each side has learned in the handshake: a value, or an Effect of one. Both must be equal, and equal to `value` where
+   * that is given.
+   */
   readonly negotiated?:
     | {
       readonly server: (transport: S) => unknown
       readonly client: (transport: C) => unknown
+      readonly value?: unknown
     }
     | undefined
+  /**
+   * Whole handshakes of one side that the other must not let through: with a wrong key, a wrong version, without a proof.
+   * Those of `client` are tried on the server.
+   */
+  readonly impostors?: {
+    readonly client?: ReadonlyArray<Peer> | undefined
+    readonly server?: ReadonlyArray<Peer> | undefined
+  } | undefined
+  /**
+   * Further conversations that are valid: another user, another version, other options. A side that is left out is the one
+   * that was given.
+   */
+  readonly alternatives?: ReadonlyArray<Alternative<S, C>> | undefined
+  /** How a side fails when it hears something wrong, as far as it can be said; `undefined` where that is not known. */
+  readonly failure?: ((turn: WrongTurn) => Failure | undefined) | undefined
+  /**
+   * Which sides may still hear something of the handshake when they are ready, as HTTP/2's acknowledgement of settings.
+   * Default: none. Whatever else a handshake leaves unread would be taken for what is served.
+   */
+  readonly trailing?: { readonly server?: boolean | undefined; readonly client?: boolean | undefined } | undefined
   /** What is called behind the handshake: each call must get the answer to its own request. */
   readonly calls?:
     | {
@@ -103,6 +155,37 @@ export type AnyOptions = Options<any, any>
 const encoder = new TextEncoder()
 
 export const bytesOf = (text: Text): Uint8Array => typeof text === "string" ? encoder.encode(text) : text
+
+/** What must never show, as bytes. */
+export const secretsOf = ({ secrets }: AnyOptions): ReadonlyArray<Uint8Array> =>
+  (secrets ?? []).map((secret) => bytesOf(Redacted.isRedacted(secret) ? Redacted.value(secret) : secret))
+
+const list = (words: Text | ReadonlyArray<Text> | undefined): ReadonlyArray<Uint8Array> =>
+  words === undefined
+    ? []
+    : typeof words === "string" || words instanceof Uint8Array
+    ? [bytesOf(words)]
+    : words.map(bytesOf)
+
+/**
+ * What a side has to say to this: one of these words, and nothing where there are none. `undefined` where it is not known.
+ */
+export const refusalTo = ({ refusal }: AnyOptions, turn: WrongTurn): ReadonlyArray<Uint8Array> | undefined => {
+  const words = refusal?.[turn.side]
+  return words === undefined ? undefined : list(typeof words === "function" ? words(turn) : words)
+}
+
+/** All words with which a side refuses, as far as they are known without trying. */
+export const refusalsOf = (
+  options: AnyOptions,
+  role: Role,
+  said: ReadonlyArray<Uint8Array>
+): ReadonlyArray<Uint8Array> => {
+  const garbage = Uint8Array.of(0xff, 0xfe, 0x0a, 0xff, 0x0a)
+  return [garbage, ...said].flatMap((words) =>
+    said.flatMap((due, index) => refusalTo(options, { side: role, index, said: words, due, messages: said }) ?? [])
+  )
+}
 
 /** What one side has learned in the handshake. */
 export const negotiatedBy = (options: AnyOptions, role: Role, transport: Any): Effect.Effect<unknown, unknown> =>

@@ -12,8 +12,8 @@ import { concat } from "../../../internal/bytes/primitives.ts"
 import type { Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
-import { type Candidate, candidatesOf, nth, replaced } from "./cases.ts"
-import { bytesOf } from "./options.ts"
+import { type Candidate, candidatesOf, impostorsOf, nth, replaced } from "./cases.ts"
+import { refusalTo } from "./options.ts"
 
 /** Who is silent, or gone, has said nothing wrong. */
 const deservesRefusal = ({ exit }: Talk): boolean => {
@@ -26,7 +26,6 @@ export const refusalIsHeard: Check = (attempt) =>
   Effect.gen(function*() {
     const { options, reference, trial } = attempt
     const { messages } = reference
-    const refusals = [options.refusal?.[trial.side.role] ?? []].flat().map(bytesOf)
     // More than a system takes in without being asked.
     const more = new Uint8Array(trial.isVirtual ? 40_000 : 2_000_000).fill(0x7a)
     const garbage = Uint8Array.of(0xff, 0xfe, 0x0a, 0xff, 0x0a)
@@ -48,15 +47,20 @@ export const refusalIsHeard: Check = (attempt) =>
       }
       return Effect.void
     }
-    const isSaid = (talk: Talk, scenario: string) => {
-      if (refusals.length === 0 || !deservesRefusal(talk)) return Effect.void
+    const isSaid = (talk: Talk, index: number, said: Uint8Array, scenario: string) => {
+      const turn = { side: trial.side.role, index, said, due: messages[index], messages }
+      const words = refusalTo(options, turn)
+      if (words === undefined || !deservesRefusal(talk)) return Effect.void
+      const own = concat(talk.written.slice(talk.writesBefore[index] ?? talk.written.length))
       const isLast = (words: Uint8Array) =>
         Trial.firstDifference(talk.heard.subarray(Math.max(0, talk.heard.length - words.length)), words) === -1
-      return refusals.some(isLast) ? Effect.void : Effect.fail(problem(attempt, talk, {
-        scenario,
-        expected: `the peer hears ${refusals.map(Trial.show).join(" or ")}`,
-        actual: `it heard ${Trial.show(talk.heard)}, and ${Trial.outcome(talk)}`
-      }))
+      return (words.length === 0 ? own.length === 0 : words.some(isLast)) ?
+        Effect.void :
+        Effect.fail(problem(attempt, talk, {
+          scenario,
+          expected: `the peer hears ${words.length === 0 ? "nothing" : words.map(Trial.show).join(" or ")}`,
+          actual: `it heard ${Trial.show(talk.heard)}, and ${Trial.outcome(talk)}`
+        }))
     }
     const late = trial.isVirtual ? 300 : 30
     // How it comes and who listens: as it is on every rung, and of the other ways each rung takes the next one.
@@ -74,8 +78,17 @@ export const refusalIsHeard: Check = (attempt) =>
           // What is let in is refused nowhere, whatever comes behind it.
           if (Trial.isReady(talk)) return
           yield* hears(talk, talk.writesBefore[index] ?? talk.written.length, scenario)
-          yield* isSaid(talk, scenario)
+          yield* isSaid(talk, index, said, scenario)
         }
+      }))
+    yield* attempt.each(impostorsOf(trial, options), ({ peer, what }) =>
+      Effect.flatMap(trial.talk({ peer }), (talk) => {
+        const last = talk.said.length - 1
+        if (Trial.isReady(talk) || last === -1 || last >= messages.length) return Effect.void
+        return Effect.andThen(
+          hears(talk, talk.writesBefore[last] ?? talk.written.length, `${what} comes`),
+          isSaid(talk, last, talk.said[last], `${what} comes`)
+        )
       }))
     if (trial.side.role !== "server" || options.client === undefined) return
     const turnedAway = Trial.make(

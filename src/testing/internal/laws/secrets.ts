@@ -4,24 +4,36 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import * as Excerpt from "../../../Excerpt.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import type { Plan } from "../conversation.ts"
+import type { Plan, Talk } from "../conversation.ts"
 import * as Watch from "../watch.ts"
 import type { Check } from "./attempt.ts"
-import { candidatesOf, nth, replaced, stopsOf } from "./cases.ts"
-import { bytesOf } from "./options.ts"
+import { candidatesOf, impostorsOf, nth, replaced, stopsOf } from "./cases.ts"
+import { secretsOf } from "./options.ts"
+
+/** What ends a text is no secret, and not shown with it. */
+const withoutEnding = (message: Uint8Array): Uint8Array => {
+  let { length } = message
+  while (length > 0 && [0, 0x0a, 0x0d].includes(message[length - 1])) length--
+  return message.subarray(0, length)
+}
 
 export const secrets: Check = (attempt) =>
   Effect.gen(function*() {
     const { options, reference, trial } = attempt
     const { borders, messages, needed } = reference
-    const known = (options.secrets ?? []).map((secret) =>
-      bytesOf(Redacted.isRedacted(secret) ? Redacted.value(secret) : secret)
-    )
+    const known = secretsOf(options)
     const decoy = (secret: Uint8Array) => Uint8Array.from(secret, (_, i) => "qjzkxwv7".charCodeAt(i % 8))
-    const hidden = Watch.hiding([...known, ...known.map(decoy)])
+    const looksFor = [...known, ...known.map(decoy)]
+    const hidden = Watch.hiding(looksFor)
+    // What a client hides from those who watch it, such as a proof, is a secret of its server, too, where it comes as it is.
+    // A server's secret step may begin with a question that is none.
+    const proofsOf = (talk: Talk): ReadonlyArray<Uint8Array> =>
+      trial.side.role === "server" && talk.hidden.length === talk.messages.length
+        ? talk.messages.filter((message, index) => talk.hidden[index] && talk.said[index] === message)
+          .map(withoutEnding).filter(({ length }) => length >= 6)
+        : []
     const holdsSecret = (said: Uint8Array) => known.some((secret) => Watch.indexOf(said, secret) !== -1)
     const plans: Array<readonly [what: string, plan: Plan]> = [["nobody disturbs the conversation", {}]]
     messages.forEach((message, index) => {
@@ -48,6 +60,7 @@ export const secrets: Check = (attempt) =>
       if (holdsSecret(said) && !holdsSecret(messages[index])) continue
       plans.push([`${what} comes in the place of ${nth(index)}`, replaced(index, said)])
     }
+    for (const { peer, what } of impostorsOf(trial, options)) plans.push([`${what} comes`, { peer }])
     for (const after of stopsOf(reference, Math.max(0, needed - 1), 100)) {
       plans.push([`the connection ends after byte ${after} of ${needed}`, { stop: { after, how: "end" } }])
     }
@@ -57,8 +70,10 @@ export const secrets: Check = (attempt) =>
       plans.push([`it is interrupted after byte ${after}`, { stop: { after, how: "interrupt" } }])
     }
     yield* attempt.each(plans, ([what, plan]) =>
-      Effect.flatMap(Watch.watched(trial.talk(plan)), ([talk, seen]) => {
-        const leak = hidden([...Watch.ofTalk(talk), ...seen])
+      Effect.flatMap(Watch.watched(trial.talk(plan), (seen) => hidden([seen]) !== undefined), ([talk, seen]) => {
+        const proofs = proofsOf(talk)
+        const looks = proofs.length === 0 ? hidden : Watch.hiding([...looksFor, ...proofs])
+        const leak = looks([...Watch.ofTalk(talk), ...seen])
         return leak === undefined ? Effect.void : Effect.fail({
           scenario: what,
           expected: "no secret shows",

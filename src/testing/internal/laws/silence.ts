@@ -18,9 +18,9 @@ export const silence: Check = (attempt) =>
     const { coverage, options, reference } = attempt
     const { peer, rung, side } = attempt.trial
     const given = { role: side.role, handshake: attempt.handshake }
-    const trial = Trial.make(rung, bounded(given, rung, options, deadlineOf(options, rung)), peer, options)
+    const trial = Trial.make(rung, bounded(given, rung, options, deadlineOf(options, given.role, rung)), peer, options)
     const { needed } = reference
-    const deadline = Duration.toMillis(deadlineOf(options, trial.rung))
+    const deadline = Duration.toMillis(deadlineOf(options, trial.side.role, trial.rung))
     // That is too long to wait for on real sockets; the other rungs have all the time there is.
     if (!trial.isVirtual && deadline > 2000) return
     const tolerance = trial.isVirtual ? trial.rung.lag : 800

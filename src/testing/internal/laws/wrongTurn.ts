@@ -1,21 +1,104 @@
 /**
  * Law 5: what is not due now is refused with an error that names the step.
  *
+ * | what comes in the place of a message | is |
+ * |---|---|
+ * | another message, of either side; the refusal of the other side; what the user knows to be wrong | said as it was recorded |
+ * | the message itself, with a change at any place | what is said now, changed: a proof is made afresh each time |
+ *
  * @internal
  */
 import * as Arbitrary from "effect/Arbitrary"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { type HandshakeError, isHandshakeError } from "../../../HandshakeError.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import type { Talk } from "../conversation.ts"
+import * as Alterations from "../alterations.ts"
+import type { Plan, Talk } from "../conversation.ts"
+import type * as Suite from "../suite.ts"
 import * as Trial from "../trial.ts"
-import { type Check, problem } from "./attempt.ts"
-import { bytes, candidatesOf, ints, nothing, nth, replaced } from "./cases.ts"
+import * as Watch from "../watch.ts"
+import { type Attempt, type Check, problem } from "./attempt.ts"
+import { bytes, candidatesOf, impostorsOf, ints, nothing, nth, replaced } from "./cases.ts"
+import type { WrongTurn } from "./options.ts"
+
+/** A change of what is said now, in the bytes of a message or in the frame that they are made of. */
+interface Change {
+  readonly index: number
+  readonly what: string
+  readonly plan: Plan
+  /** What was said, and what was due, where it was changed at all. */
+  readonly of: (talk: Talk) => { readonly said: Uint8Array; readonly due: Uint8Array } | undefined
+}
+
+/** Whether it has failed for want of something, and not for what has come. */
+const isNoAnswer = ({ reason }: HandshakeError): boolean =>
+  ["Timeout", "UnexpectedEnd", "ConnectionFailed"].includes(reason._tag)
+
+/** What comes behind the last message is for whoever is served. */
+const isDue = (
+  { reference }: Attempt,
+  index: number,
+  { due, said }: { readonly said: Uint8Array; readonly due: Uint8Array }
+): boolean => index === reference.messages.length - 1 && Trial.firstDifference(said.subarray(0, due.length), due) === -1
+
+/** How many changes are tried for each of the runs that a law has, so that a slow handshake can be tried less. */
+const changesPerRun = 10
+
+const evenly = <A>(values: ReadonlyArray<A>, most: number): ReadonlyArray<A> =>
+  values.length <= most
+    ? values
+    : Array.from({ length: most }, (_, i) => values[Math.floor((i * values.length) / most)])
+
+const changesOf = ({ options, reference }: Attempt): ReadonlyArray<Change> => {
+  const { messages, talk } = reference
+  // One message is one frame, unless somebody writes bytes of his own, or TLS stands between.
+  const areFrames = talk.frames.length === talk.messages.length
+  const changes = messages.flatMap((message, index): Array<Change> => {
+    const inBytes = ({ apply, what }: Alterations.Alteration<Uint8Array>): Change => {
+      const instead = (due: Uint8Array) => apply(due) ?? due
+      return {
+        index,
+        what,
+        plan: { say: (i, due) => i === index ? instead(due) : due },
+        of: ({ messages, said }) =>
+          index >= said.length || said[index] === messages[index]
+            ? undefined
+            : { said: said[index], due: messages[index] }
+      }
+    }
+    if (!areFrames) return Alterations.ofBytes(message).map(inBytes)
+    const frame = talk.frames[index]
+    const inFrame = Alterations.ofFrame(frame).map(({ apply, what }): Change => ({
+      index,
+      what,
+      plan: { alters: { index, apply } },
+      of: ({ isAltered, messages }) =>
+        isAltered && index < messages.length ? { said: messages[index], due: message } : undefined
+    }))
+    const content = frame instanceof Uint8Array
+      ? frame
+      : typeof frame === "string"
+      ? new TextEncoder().encode(frame)
+      : undefined
+    const at = content === undefined || content.length === 0 ? -1 : Watch.indexOf(message, content)
+    return [
+      ...inFrame,
+      // A change of the frame says nothing of the bytes around it; those of a frame with fields are many things.
+      ...(at === -1
+        ? Alterations.ofBytesAround(message, message.length, message.length)
+        : Alterations.ofBytesAround(message, at, at + content!.length)).map(inBytes) // it is there: it was found
+    ]
+  })
+  return evenly(changes, changesPerRun * (options.runs ?? 200))
+}
 
 export const wrongTurn: Check = (attempt) =>
   Effect.gen(function*() {
     const { coverage, options, reference, trial } = attempt
     const { messages } = reference
-    const refused = (talk: Talk, scenario: string, mayBeReady: boolean) => {
+    const refused = (talk: Talk, scenario: string, mayBeReady: boolean): Effect.Effect<void, Suite.Problem> => {
       const flaw = Trial.isReady(talk) ? (mayBeReady ? undefined : Trial.outcome(talk)) : Trial.flawOf(talk)
       if (flaw === undefined) return Effect.void
       return Effect.fail(problem(attempt, talk, {
@@ -26,13 +109,65 @@ export const wrongTurn: Check = (attempt) =>
         actual: flaw
       }))
     }
+    // How it fails, where that can be said.
+    const failed = (talk: Talk, turn: WrongTurn, scenario: string): Effect.Effect<void, Suite.Problem> => {
+      const due = options.failure?.(turn)
+      const error = talk.exit !== undefined && Exit.isFailure(talk.exit) ? Cause.squash(talk.exit.cause) : undefined
+      if (due === undefined || !isHandshakeError(error)) return Effect.void
+      // Half a message is waited for, which says nothing of it.
+      if (due.reason === undefined && isNoAnswer(error)) return Effect.void
+      const { fault, retryable } = error
+      const actual = { reason: error.reason._tag, fault, retryable }
+      const wrong = (["reason", "fault", "retryable"] as const).filter((name) =>
+        due[name] !== undefined && due[name] !== actual[name]
+      )
+      return wrong.length === 0 ? Effect.void : Effect.fail(problem(attempt, talk, {
+        scenario,
+        expected: `it fails with ${
+          wrong.map((name) => `${name} ${String(due[name])}`).join(", ")
+        }, as \`failure\` says`,
+        actual: `${Trial.outcome(talk)}, with ${wrong.map((name) => `${name} ${String(actual[name])}`).join(", ")}`
+      }))
+    }
+    const { side } = trial
     yield* attempt.each(candidatesOf(trial, reference, options), ({ index, said, what }) =>
       Effect.flatMap(trial.talk(replaced(index, said)), (talk) => {
         coverage.crossed([talk.step], "wrong turn")
-        return refused(
-          talk,
-          `${what}, ${Trial.show(said)}, comes in the place of ${nth(index)}, ${Trial.show(messages[index])}`,
-          false
+        const scenario = `${what}, ${Trial.show(said)}, comes in the place of ${nth(index)}, ${
+          Trial.show(messages[index])
+        }`
+        return Effect.andThen(
+          refused(talk, scenario, false),
+          failed(talk, { side: side.role, index, said, due: messages[index], messages }, scenario)
+        )
+      }))
+    yield* attempt.each(changesOf(attempt), ({ index, of, plan, what }) =>
+      Effect.flatMap(trial.talk(plan), (talk) => {
+        const changed = of(talk)
+        if (changed === undefined || isDue(attempt, index, changed)) return Effect.void
+        coverage.crossed([talk.step], "wrong turn")
+        const turn = { side: side.role, index, messages, ...changed }
+        const mayBeReady = Trial.isReady(talk) && options.accepts?.(turn) === true
+        // A proof that is almost right is no text for a violation.
+        const shown = reference.talk.hidden[index] === true
+          ? ""
+          : `, ${Trial.show(changed.said)} for ${Trial.show(changed.due)}`
+        const scenario = `${nth(index)} comes changed${shown}: ${what}`
+        return Effect.andThen(refused(talk, scenario, mayBeReady), failed(talk, turn, scenario))
+      }))
+    yield* attempt.each(impostorsOf(trial, options), ({ peer, what }) =>
+      Effect.flatMap(trial.talk({ peer }), (talk) => {
+        if (!Trial.isReady(talk)) coverage.crossed([talk.step], "wrong turn")
+        if (options.lateRefusal === true || talk.peerExit === undefined || Exit.isFailure(talk.peerExit)) {
+          return refused(talk, `${what} comes`, false)
+        }
+        return Effect.andThen(
+          refused(talk, `${what} comes`, false),
+          Effect.fail(problem(attempt, talk, {
+            scenario: `${what} comes`,
+            expected: "neither side becomes ready",
+            actual: `the impostor became ready, and ${Trial.outcome(talk)}`
+          }))
         )
       }))
     yield* attempt.each(messages.slice(0, -1).map((message, index) => ({ index, message })), ({ index, message }) => {

@@ -48,10 +48,15 @@ const all = <In>(codec: Codec.Codec<In, never>, bytes: Uint8Array): ReadonlyArra
   }
 }
 
-/** Whether a server can take it for a start-up message, who is let in whatever name it gives. */
-const isStartup = (bytes: Uint8Array): boolean => {
+/**
+ * Whether a server can take it for a start-up message: of this user, or of whoever gives a name where anybody is let in. The
+ * database, the minor version and the other parameters are the client's own concern.
+ */
+const isStartup = (bytes: Uint8Array, of?: string): boolean => {
   const [first, ...rest] = all(Codecs.startup, bytes) ?? []
-  return first?._tag === "StartupMessage" && (first.parameters.get("user") ?? "") !== "" && rest.length === 0
+  if (first?._tag !== "StartupMessage" || rest.length > 0) return false
+  const named = first.parameters.get("user") ?? ""
+  return of === undefined ? named !== "" : named === of
 }
 
 const session: ReadonlyArray<string> = ["ParameterStatus", "BackendKeyData", "ReadyForQuery"]
@@ -66,6 +71,12 @@ const isSession = (said: Uint8Array, due: Uint8Array): boolean => {
   return dueFirst !== undefined && session.includes(dueFirst._tag) && frames.length > 0 &&
     Codec.encodeAll(Codecs.backend(), frames).length === said.length &&
     frames.every((frame) => session.includes(frame._tag) && (frame._tag !== "ReadyForQuery" || frame.status === "idle"))
+}
+
+/** Whether a client finds the mechanism in it that it is to use: what else a server offers is the server's own concern. */
+const offersScram = (said: Uint8Array): boolean => {
+  const [first, ...rest] = all(Codecs.backend(), said) ?? []
+  return first?._tag === "AuthenticationSASL" && first.mechanisms.includes("SCRAM-SHA-256") && rest.length === 0
 }
 
 /** Two of what the server tells of itself stand for all: each more is as many cases again. */
@@ -134,7 +145,10 @@ export const laws = ({ method, rungs, version }: {
           }])
         ]
       },
-      accepts: ({ due, said, side }) => side === "server" ? method === "trust" && isStartup(said) : isSession(said, due)
+      accepts: ({ due, index, said, side }) =>
+        side === "client"
+          ? isSession(said, due) || index === 0 && offersScram(said)
+          : index === 0 && isStartup(said, method === "trust" ? undefined : user)
     })
   })
 }

@@ -1,0 +1,93 @@
+/**
+ * What is almost a message: each place of it is changed, in each way somewhere, and each field.
+ */
+import { describe, expect, it } from "@effect/vitest"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Alterations from "../../src/testing/internal/alterations.ts"
+
+const changed = (value: unknown): Array<unknown> =>
+  Alterations.ofFrame(value).map(({ apply }) => apply(value)).filter((other) => other !== undefined)
+
+describe("a text", () => {
+  it.prop("is changed at each place, and never into itself", { text: Schema.String }, ({ text }) => {
+    const found = changed(text) as Array<string>
+    const of = (at: number) => found.some((other) => other.length === text.length && other[at] !== text[at])
+    const places = Array.from(text.slice(0, 256), (_, at) => at).filter((at) => text.length <= 256 && at < text.length)
+    return places.every(of) && !found.includes(text)
+  })
+
+  it("is changed in each way at each place, where it is short", () => {
+    const found = changed("aB")
+    for (const other of ["`B", "AB", "bB", "\0B", "\xffB", "\xe1B", "ab", "aC", "aA", "a\0"]) {
+      expect(found).toContain(other)
+    }
+  })
+
+  it("is changed in each way somewhere, where it is long", () => {
+    const text = "x".repeat(100)
+    const others = new Set(changed(text).flatMap((other) => [...String(other)]))
+    for (const other of ["y", "X", "w", "\0", "\xff", "\xf8"]) expect(others).toContain(other)
+  })
+
+  it("is made shorter and longer at each place", () => {
+    const found = changed("abcd")
+    for (const other of ["bcd", "acd", "abd", "abc", "aabcd", "abbcd", "abcdd", "a", "ab", "abcdx", "xabcd", ""]) {
+      expect(found).toContain(other)
+    }
+  })
+
+  it("is said in the other case as a whole", () => {
+    expect(changed("Pass Me")).toContain("PASS ME")
+    expect(changed("Pass Me")).toContain("pass me")
+  })
+})
+
+describe("bytes", () => {
+  it.prop("are changed at each place", { bytes: Schema.Uint8Array }, ({ bytes }) => {
+    const found = changed(bytes) as Array<Uint8Array>
+    return bytes.length > 256 ||
+      Array.from(bytes).every((byte, at) => found.some((other) => other.length === bytes.length && other[at] !== byte))
+  })
+
+  it("around a part are changed, and that part is not", () => {
+    const bytes = Uint8Array.of(0, 3, 7, 7, 7, 10)
+    const found = Alterations.ofBytesAround(bytes, 2, 5).flatMap(({ apply }) => apply(bytes) ?? [])
+    for (const at of [0, 1, 5]) expect(found.some((other) => other[at] !== bytes[at])).toBe(true)
+    for (const other of found) expect([...other.subarray(2, 5)]).toEqual([7, 7, 7])
+  })
+})
+
+describe("a frame", () => {
+  class Hello {
+    readonly _tag = "Hello"
+    readonly version: number
+    readonly wantsTls: boolean
+    constructor(version: number, wantsTls: boolean) {
+      this.version = version
+      this.wantsTls = wantsTls
+    }
+  }
+
+  it("has each of its fields changed, stays of its class, and keeps its tag", () => {
+    const found = changed(new Hello(3, true)) as Array<Hello>
+    for (const version of [2, 4, 0, 255]) expect(found).toContainEqual(new Hello(version, true))
+    expect(found).toContainEqual(new Hello(3, false))
+    expect(found.every((other) => other instanceof Hello && other._tag === "Hello")).toBe(true)
+  })
+
+  it("has its elements and entries changed and left out", () => {
+    expect(changed([1n, 2n])).toEqual(expect.arrayContaining([[1n], [2n], [2n, 1n], [2n, 2n], [1n, 2n, 2n]]))
+    expect(changed(new Map([["user", "ann"]]))).toEqual(expect.arrayContaining([new Map(), new Map([["user", "aon"]])]))
+  })
+
+  it("has its secrets changed, and they stay secrets", () => {
+    const found = changed({ password: Redacted.make("ab") }) as Array<{ readonly password: Redacted.Redacted<string> }>
+    expect(found.map(({ password }) => Redacted.value(password))).toContain("aB")
+  })
+
+  it("of another shape than the one that was known is left as it is", () => {
+    for (const { apply } of Alterations.ofFrame({ name: "ann" })) expect(apply({ other: 1 })).toBeUndefined()
+    for (const { apply } of Alterations.ofFrame("text")) expect(apply(1)).toBeUndefined()
+  })
+})
