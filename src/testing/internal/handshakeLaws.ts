@@ -112,6 +112,8 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
         const reference = yield* Effect.mapError(trial.reference, (problem) => report(problem))
         const share = Math.ceil((options.runs ?? 200) / trials.length)
         const runs = trial.isVirtual ? share : Math.min(share, realRuns)
+        const tried = <A>(cases: ReadonlyArray<A>, check: (value: A) => Effect.Effect<void, Suite.Problem>) =>
+          Effect.forEach(cases, check, { discard: true, concurrency: trial.isVirtual ? 1 : 4 })
         yield* check({
           trial,
           handshake: options[side.role]!,
@@ -131,9 +133,12 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
             })
           },
           each: (cases, check, most = runs) =>
-            trial.isVirtual
-              ? Effect.forEach(shared(cases, rung), check, { discard: true })
-              : Effect.forEach(spread(cases, most), check, { discard: true, concurrency: 4 }),
+            tried(trial.isVirtual ? shared(cases, rung) : spread(cases, most), check),
+          once: (cases, check) =>
+            tried(
+              trial.isVirtual ? cases.filter((_, i) => virtual[i % virtual.length] === rung) : spread(cases, runs),
+              check
+            ),
           together: (cases, check) =>
             cases.length === 0 ? Effect.void : check(trial.isVirtual ? shared(cases, rung) : spread(cases, runs))
         }).pipe(

@@ -141,7 +141,7 @@ export const wrongTurn: Check = (attempt) =>
           failed(talk, { side: side.role, index, said, due: messages[index], messages }, scenario)
         )
       }))
-    yield* attempt.each(changesOf(attempt), ({ index, of, plan, what }) =>
+    yield* attempt.once(changesOf(attempt), ({ index, of, plan, what }) =>
       Effect.flatMap(trial.talk(plan), (talk) => {
         const changed = of(talk)
         if (changed === undefined || isDue(attempt, index, changed)) return Effect.void
