@@ -94,10 +94,11 @@ const told = Object.fromEntries(
 )
 
 /** Registers the laws of a start-up by this method, on these rungs. */
-export const laws = ({ method, rungs, version }: {
+export const laws = ({ method, rungs, runs = 100, version }: {
   readonly method: Postgres.Method
   readonly version: "3.0" | "3.2"
   readonly rungs: ReadonlyArray<Rung.Rung>
+  readonly runs?: number
 }): void => {
   describe(`${method}, protocol ${version}`, () => {
     const services = Context.merge(context, provided(method))
@@ -116,6 +117,7 @@ export const laws = ({ method, rungs, version }: {
       name: "postgres",
       it: Law.it,
       rungs,
+      runs,
       server: Effect.provideContext(server, services) as Effect.Effect<
         Postgres.ServerTransport,
         unknown,
