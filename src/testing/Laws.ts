@@ -172,7 +172,7 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  *
  * Law 5 says each message as it is made at that time, changed at every place: bytes, characters, and each field of a frame,
  * which goes through the peer's own codec. Each change is tried on one of the rungs where time is virtual, every other case on
- * the first of them and once more on another. `runs` bounds the changes, too: ten for each run.
+ * the first of them and once more on another. `runs` bounds the changes, too: five for each run.
  *
  * A handshake that needs services is given with them provided. The laws replace Effect's `Random` by a seeded one, so that
  * what a handshake draws from it is the same each time.

@@ -44,7 +44,7 @@ const isDue = (
 ): boolean => index === reference.messages.length - 1 && Trial.firstDifference(said.subarray(0, due.length), due) === -1
 
 /** How many changes are tried for each of the runs that a law has, so that a slow handshake can be tried less. */
-const changesPerRun = 10
+const changesPerRun = 5
 
 const evenly = <A>(values: ReadonlyArray<A>, most: number): ReadonlyArray<A> =>
   values.length <= most
