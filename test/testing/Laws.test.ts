@@ -115,6 +115,14 @@ describe("what is told", () => {
       expect(violation.expected).toMatch(/at its deadline, after 20000 ms/)
     }))
 
+  it.effect("as an alternative may stand in the place of what the first conversation says", () =>
+    Effect.gen(function*() {
+      const options = { ...healthy, impostors: {}, wrong: { server: ["CONNECT bob letmein\n"] } }
+      yield* check(Laws.handshake(options), 5)
+      const violation = yield* Effect.flip(check(Laws.handshake({ ...options, alternatives: [] }), 5))
+      expect(violation.actual).toBe("it became ready")
+    }))
+
   it.effect("is held: another value than the one that was negotiated", () =>
     Effect.gen(function*() {
       const negotiated = { ...healthy.negotiated, value: "bob" }

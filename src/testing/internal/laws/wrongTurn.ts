@@ -20,7 +20,7 @@ import type * as Suite from "../suite.ts"
 import * as Trial from "../trial.ts"
 import * as Watch from "../watch.ts"
 import { type Attempt, type Check, problem } from "./attempt.ts"
-import { bytes, candidatesOf, impostorsOf, ints, nothing, nth, replaced } from "./cases.ts"
+import { alternativesOf, bytes, candidatesOf, impostorsOf, ints, nothing, nth, replaced } from "./cases.ts"
 import type { WrongTurn } from "./options.ts"
 
 /** A change of what is said now, in the bytes of a message or in the frame that they are made of. */
@@ -130,7 +130,15 @@ export const wrongTurn: Check = (attempt) =>
       }))
     }
     const { side } = trial
-    yield* attempt.each(candidatesOf(trial, reference, options), ({ index, said, what }) =>
+    // What another valid conversation says at the same place may be said there.
+    const valid = yield* Effect.forEach(
+      alternativesOf(trial, options),
+      ({ plan }) => Effect.map(trial.talk(plan), ({ messages }) => messages)
+    )
+    const isValid = (index: number, said: Uint8Array): boolean =>
+      valid.some((messages) => index < messages.length && Trial.firstDifference(messages[index], said) === -1)
+    const candidates = candidatesOf(trial, reference, options).filter(({ index, said }) => !isValid(index, said))
+    yield* attempt.each(candidates, ({ index, said, what }) =>
       Effect.flatMap(trial.talk(replaced(index, said)), (talk) => {
         coverage.crossed([talk.step], "wrong turn")
         const scenario = `${what}, ${Trial.show(said)}, comes in the place of ${nth(index)}, ${
@@ -147,7 +155,7 @@ export const wrongTurn: Check = (attempt) =>
         if (changed === undefined || isDue(attempt, index, changed)) return Effect.void
         coverage.crossed([talk.step], "wrong turn")
         const turn = { side: side.role, index, messages, ...changed }
-        const mayBeReady = Trial.isReady(talk) && options.accepts?.(turn) === true
+        const mayBeReady = isValid(index, changed.said) || Trial.isReady(talk) && options.accepts?.(turn) === true
         // A proof that is almost right is no text for a violation.
         const shown = reference.talk.hidden[index] === true
           ? ""
