@@ -1164,6 +1164,36 @@ export const broken: ReadonlyArray<Broken> = [
     options: { ...refusingByTurn(false) }
   },
   {
+    name: "speaks first, and closes too soon behind the words of a refusal",
+    law: 11,
+    says: /the peer hears all that was said, "NO\\n"/,
+    options: {
+      server: lines.pipe(
+        Handshake.send("HI"),
+        hello,
+        Handshake.send("WHO"),
+        Effect.tap((transport) =>
+          Handshake.verify(
+            transport,
+            "password",
+            (line) => isRight(line) ? Effect.void : Effect.fail(denied),
+            { secret: true }
+          ).pipe(Effect.tapError(() => Effect.ignore(transport.send("NO"))))
+        ),
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      ),
+      client: lines.pipe(
+        Handshake.expect("HI"),
+        Handshake.send("HELLO 2"),
+        Handshake.expect("WHO"),
+        Handshake.send(`PASS ${password}`, { name: "password", secret: true }),
+        Handshake.expect("OK", { rejections: ["NO"] }),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
     name: "has words for what it promises to be silent to",
     law: 11,
     says: /the peer hears nothing/,
