@@ -534,7 +534,8 @@ export const converse = (
         for (;;) {
           for (const chunk of yield* pull) {
             heard.push(chunk)
-            yield* farWriter.write(chunk)
+            // What the side says last is heard even where its peer has gone.
+            yield* Effect.ignore(farWriter.write(chunk))
           }
         }
       }).pipe(
