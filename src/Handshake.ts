@@ -28,7 +28,8 @@ import {
   Timeout
 } from "./HandshakeError.ts"
 import * as Connection from "./internal/connection/connection.ts"
-import { CurrentByteLimit, implOf } from "./internal/connection/transport.ts"
+import type { Secrecy } from "./internal/connection/inbox.ts"
+import { CurrentByteLimit, implOf, secretly } from "./internal/connection/transport.ts"
 import * as Progress from "./internal/handshake/progress.ts"
 import * as Transport from "./Transport.ts"
 import { isTransportError, type TransportError } from "./TransportError.ts"
@@ -136,40 +137,32 @@ const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0]) || T
 const then = <T extends Receiving, T2, E, R, E2, R2>(
   self: T | Effect.Effect<T, E, R>,
   name: (transport: T) => string,
-  act: (transport: T) => Effect.Effect<T2, E2, R2>
+  act: (transport: T, secrecy: Secrecy | undefined) => Effect.Effect<T2, E2, R2>,
+  secret?: boolean
 ): Effect.Effect<T2, Failure<E | E2>, R | R2> =>
   Effect.contextWith((context: Context.Context<never>) => {
     const progress = Context.get(context, Progress.CurrentProgress)
+    // The last step is the first to run: those before it learn from it that a secret is to come.
+    const secrecy = secretOr(secret, Context.get(context, Progress.SecretAhead))
     let begun: T | undefined
     // What comes before the first step is the opening of the connection.
     const step = () => begun === undefined ? progress?.step() ?? "connect" : name(begun)
     const begin = (transport: T): Effect.Effect<T2, E2, R2> => {
       begun = transport
-      if (progress !== undefined) progress.step = step
-      return act(transport)
+      if (progress !== undefined) {
+        progress.step = step
+        progress.isGuarded = secrecy === "guarded"
+      }
+      return act(transport, secrecy)
     }
     // A handshake by hand has its transport already.
-    return failingAt(Effect.isEffect(self) ? Effect.flatMap(self, begin) : begin(self), progress, step)
+    if (!Effect.isEffect(self)) return failingAt(begin(self), progress, step)
+    const before = secret === true ? Effect.provideService(self, Progress.SecretAhead, true) : self
+    return failingAt(Effect.flatMap(before, begin), progress, step)
   })
 
-const secretly = <A, E, R>(
-  transport: Receiving,
-  secret: boolean | undefined,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => {
-  if (secret !== true) return effect
-  const { frames } = implOf(transport)
-  return Effect.acquireUseRelease(
-    Effect.sync(() => {
-      frames.secret = true
-    }),
-    () => effect,
-    () =>
-      Effect.sync(() => {
-        frames.secret = false
-      })
-  )
-}
+const secretOr = (secret: boolean | undefined, isSecretAhead: boolean): Secrecy | undefined =>
+  secret === true ? "secret" : secret === undefined && isSecretAhead ? "guarded" : undefined
 
 const equals = (a: unknown, b: unknown): boolean => {
   if (a instanceof Uint8Array && b instanceof Uint8Array) {
@@ -216,7 +209,10 @@ export interface ExpectOptions<T> {
   readonly retryable?: boolean | undefined
   /** The name of the step; by default it tells what is expected. */
   readonly name?: string | undefined
-  /** Whether the frame is a secret that no error and no transcript may show. Default: false. */
+  /**
+   * Whether the frame is a secret that no error and no transcript may show. Default: false, but where a later step of the
+   * same pipe receives a secret no error shows what was refused: it may be that secret, said too early. `false` shows it.
+   */
   readonly secret?: boolean | undefined
 }
 
@@ -265,11 +261,12 @@ export const expect: {
         ((transport) => options?.secret === true ? "expect a secret" : `expect ${Transport.show(transport, expected)}`),
       (frame, transport): Effect.Effect<void, Reason> => {
         if (equals(frame, expected)) return Effect.void
-        const received = Transport.show(transport, frame)
+        // What is known beforehand is not what has to be guarded.
+        const known = (frame: In<T>) => options?.secret === true ? Excerpt.redacted : implOf(transport).describe(frame)
         return Effect.fail(
           options?.rejections?.some((rejection) => equals(frame, rejection)) === true
-            ? new Rejected({ by: "peer", said: received, retryable: options.retryable ?? true })
-            : new InvalidGreeting({ expected: Transport.show(transport, expected), received })
+            ? new Rejected({ by: "peer", said: known(frame), retryable: options.retryable ?? true })
+            : new InvalidGreeting({ expected: known(expected), received: Transport.show(transport, frame) })
         )
       },
       options
@@ -285,7 +282,10 @@ export const expect: {
 export interface VerifyOptions<T> {
   /** What a peer hears whose frame is refused, or that sends nothing that is a frame. */
   readonly orReply?: Out<T> | undefined
-  /** Whether the frame is a secret that no error and no transcript may show. Default: false. */
+  /**
+   * Whether the frame is a secret that no error and no transcript may show. Default: false, but where a later step of the
+   * same pipe receives a secret no error shows what was refused: it may be that secret, said too early. `false` shows it.
+   */
   readonly secret?: boolean | undefined
 }
 
@@ -341,7 +341,8 @@ export const verify: {
     then(
       self,
       nameOf(name),
-      (transport) => Effect.as(received(transport, decide, options), transport)
+      (transport, secrecy) => Effect.as(received(transport, decide, options, secrecy), transport),
+      options?.secret
     )
 )
 
@@ -418,7 +419,12 @@ export const receive: {
     decide: (frame: In<T>, transport: T) => D,
     options?: VerifyOptions<T>
   ): Effect.Effect<Effect.Success<D>, Failure<E | Effect.Error<D>>, R | Effect.Services<D>> =>
-    then(self, nameOf(name), (transport) => received(transport, decide, options))
+    then(
+      self,
+      nameOf(name),
+      (transport, secrecy) => received(transport, decide, options, secrecy),
+      options?.secret
+    )
 )
 
 /** What a function makes of a frame. Its own type is inferred whole, so that it may fail with several reasons. */
@@ -431,14 +437,15 @@ const nameOf = <T>(name: string | ((transport: T) => string)): (transport: T) =>
 const received = <T extends Receiving, D extends Decision>(
   transport: T,
   decide: (frame: In<T>, transport: T) => D,
-  options: VerifyOptions<T> | undefined
+  options: VerifyOptions<T> | undefined,
+  secrecy: Secrecy | undefined
 ) =>
   replyingWith(
     transport,
     options,
     secretly(
-      transport,
-      options?.secret,
+      implOf(transport),
+      secrecy,
       Effect.flatMap(
         transport.receive,
         // What it is an Effect of is what is inferred of its type.
@@ -505,7 +512,7 @@ export const send: {
       self,
       (transport) =>
         options?.name ?? (options?.secret === true ? "send a secret" : `send ${Transport.show(transport, frame)}`),
-      (transport) => secretly(transport, options?.secret, say(transport, frame))
+      (transport) => secretly(implOf(transport), options?.secret === true ? "secret" : undefined, say(transport, frame))
     )
 )
 

@@ -17,6 +17,8 @@ import { cutInto, outcomeOf, rawPeer, text, utf8 } from "./support/conversation.
 
 const lines = Transport.framed(Codec.lines({ maxLength: 64 }))
 
+type Lines = Effect.Success<typeof lines>
+
 class NotOurs extends Data.TaggedError("NotOurs")<{ readonly why: string }> {}
 
 /** The server of the line protocol, written by hand. */
@@ -145,6 +147,58 @@ describe("exchange", () => {
       )
       expect(yield* outcomeOf(asking, utf8("me\n"))).toMatchObject({ result: "ready", heard: "WHO?\n" })
       expect((yield* outcomeOf(asking, utf8("you\n"))).result).toMatchObject({ step: "name" })
+    }))
+})
+
+describe("a secret that is said too early", () => {
+  const denied = new HandshakeError.AuthenticationFailed({ method: "password", detail: "it is wrong", fault: "peer" })
+  const password = <E, R>(self: Effect.Effect<Lines, E, R>) =>
+    Handshake.verify(self, "password", (line) => line === "hunter2" ? Effect.void : Effect.fail(denied), {
+      secret: true,
+      orReply: "NO"
+    })
+  const named = <E, R>(self: Effect.Effect<Lines, E, R>) =>
+    Handshake.verify(self, "user", (line, transport) =>
+      line === "ann" ? Effect.void : Effect.fail(
+        new HandshakeError.InvalidGreeting({ expected: "ann", received: Transport.show(transport, line) })
+      ))
+
+  it.effect("is not shown by the steps before the one for which it is", () =>
+    Effect.gen(function*() {
+      const server = lines.pipe(Handshake.expect("HELLO", { orReply: "NO" }), named, password)
+      for (const said of ["hunter2\n", "HELLO\nhunter2\n"]) {
+        const { heard, result } = yield* outcomeOf(server, utf8(said))
+        expect(result).toMatchObject({ reason: { _tag: "InvalidGreeting", received: "<redacted>" } })
+        expect(heard).toBe(said.startsWith("HELLO") ? "" : "NO\n")
+      }
+    }))
+
+  it.effect("is not shown where it is no frame either", () =>
+    Effect.gen(function*() {
+      const { result } = yield* outcomeOf(lines.pipe(Handshake.expect("HELLO"), password), utf8("hunter2"))
+      expect(result).toMatchObject({ step: "expect \"HELLO\"", reason: { _tag: "UnexpectedEnd" } })
+      expect(String(result)).not.toContain("hunter2")
+    }))
+
+  it.effect("is shown by a step that says that it has no secrets", () =>
+    Effect.gen(function*() {
+      const server = lines.pipe(Handshake.expect("HELLO", { secret: false }), password)
+      expect((yield* outcomeOf(server, utf8("GET / HTTP/1.1\n"))).result).toMatchObject({
+        reason: { expected: "\"HELLO\"", received: "\"GET / HTTP/1.1\"" }
+      })
+    }))
+
+  it.effect("leaves what is expected, and the peer's own no, to be read", () =>
+    Effect.gen(function*() {
+      const server = lines.pipe(Handshake.expect("HELLO", { rejections: ["BYE"] }), password)
+      expect((yield* outcomeOf(server, utf8("hunter2\n"))).result).toMatchObject({ reason: { expected: "\"HELLO\"" } })
+      expect((yield* outcomeOf(server, utf8("BYE\n"))).result).toMatchObject({ reason: { said: "\"BYE\"" } })
+    }))
+
+  it.effect("hides nothing of the steps behind it", () =>
+    Effect.gen(function*() {
+      const server = lines.pipe(password, Handshake.expect("HELLO"))
+      expect((yield* outcomeOf(server, utf8("hunter2\nHI\n"))).result).toMatchObject({ reason: { received: "\"HI\"" } })
     }))
 })
 

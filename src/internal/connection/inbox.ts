@@ -81,14 +81,17 @@ export interface Taken<In> {
   readonly start?: number
 }
 
+/** What must not be shown to anybody is `secret`; what only no error may show, for it may be a secret said too early, `guarded`. */
+export type Secrecy = "secret" | "guarded"
+
 /** The frames of one codec on an inbox. */
 export class Frames<In> {
   private readonly inbox: Inbox
   private readonly decoder: Codec.Decoder<In>
   // Frames that a sink took and gave back, oldest first, with their bytes where they are known.
   private returned: Array<Taken<In>> | undefined = undefined
-  /** Whether what comes now must not be shown to anybody, in an error either. */
-  secret = false
+  /** Of what comes now; undefined where anybody may see it. */
+  secrecy: Secrecy | undefined = undefined
   private failure: Exit.Exit<never, TransportError> | undefined = undefined
   // The last frame that went to nobody. Where one before it is given back, its bytes are missing between.
   private usedUp: Taken<In> | undefined = undefined
@@ -248,6 +251,8 @@ export class Frames<In> {
   }
 
   private fail(error: TransportError): Exit.Exit<never, TransportError> {
-    return this.failure = Exit.fail(this.secret ? new TransportError({ reason: redactReason(error.reason) }) : error)
+    return this.failure = Exit.fail(
+      this.secrecy !== undefined ? new TransportError({ reason: redactReason(error.reason) }) : error
+    )
   }
 }

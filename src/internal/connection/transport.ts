@@ -20,7 +20,7 @@ import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import { ByteWriter } from "../bytes/writer.ts"
 import * as Redaction from "../text/redaction.ts"
 import type { Connection } from "./connection.ts"
-import { errorOf, Frames, redactReason, type Taken } from "./inbox.ts"
+import { errorOf, Frames, redactReason, type Secrecy, type Taken } from "./inbox.ts"
 import { type Transport, TypeId } from "./model.ts"
 import type { Event, Observed, Observer } from "./observer.ts"
 import { Outbox } from "./outbox.ts"
@@ -87,13 +87,13 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
     this.describe = describe ?? Excerpt.ofFrame
   }
 
-  /** A frame as errors and transcripts show it. */
+  /** A frame as errors show it. */
   show(frame: In | Out): string {
-    return this.frames.secret ? Excerpt.redacted : this.describe(frame)
+    return this.frames.secrecy === undefined ? this.describe(frame) : Excerpt.redacted
   }
 
   private observed(frame: In | Out, bytes: Uint8Array): Observed {
-    const shown = this.show(frame)
+    const shown = this.frames.secrecy === "secret" ? Excerpt.redacted : this.describe(frame)
     // Not `slice`: that of a Node Buffer is no copy.
     const copy = this.hides(frame, shown) ? undefined : new Uint8Array(bytes)
     return { frame: shown, bytes: copy, length: bytes.length }
@@ -101,7 +101,7 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
 
   /** Whether the bytes of a frame would tell what its description does not. */
   private hides(frame: In | Out, shown: string): boolean {
-    if (this.frames.secret) return true
+    if (this.frames.secrecy === "secret") return true
     // Texts and bytes that show as they are hide nothing, whatever they say.
     const plain = typeof frame === "string" || frame instanceof Uint8Array
     if (plain && this.describe === Excerpt.ofFrame) return false
@@ -282,7 +282,9 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
     const result = this.put(frame, own)
     if (result !== undefined && Result.isFailure(result)) {
       into.reset()
-      return new TransportError({ reason: this.frames.secret ? redactReason(result.failure) : result.failure })
+      return new TransportError({
+        reason: this.frames.secrecy === "secret" ? redactReason(result.failure) : result.failure
+      })
     }
     if (observer !== undefined) {
       const bytes = own.finishBytes()
@@ -428,3 +430,20 @@ export const howItEnded = ({ reason }: TransportError): "closed" | "broken" | un
 /** Every `Transport` is one of these: the interface is sealed by its type id. */
 export const implOf = <In, Out>(transport: Transport<In, Out>): TransportImpl<In, Out> =>
   transport as TransportImpl<In, Out>
+
+/** Keeps what is said in an effect from those who must not see it. */
+export const secretly = <A, E, R>(
+  { frames }: { readonly frames: { secrecy: Secrecy | undefined } },
+  secrecy: Secrecy | undefined,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  secrecy === undefined ? effect : Effect.acquireUseRelease(
+    Effect.sync(() => {
+      frames.secrecy = secrecy
+    }),
+    () => effect,
+    () =>
+      Effect.sync(() => {
+        frames.secrecy = undefined
+      })
+  )

@@ -30,6 +30,8 @@ export interface Progress {
   words: Words | undefined
   /** Whether what runs now is around another handshake: that one may have words where this one has none. */
   isOuter: boolean
+  /** Whether its step keeps what it refuses out of its error, for a secret may come too early. */
+  isGuarded: boolean
   traced: Traced | undefined
 }
 
@@ -42,10 +44,17 @@ export const make = (protocol: string = unnamed): Progress => ({
   verdict: undefined,
   words: undefined,
   isOuter: false,
+  isGuarded: false,
   traced: undefined
 })
 
 export const CurrentProgress: Context.Reference<Progress | undefined> = Context.Reference<Progress | undefined>(
   "effect-handshake/internal/CurrentProgress",
   { defaultValue: () => undefined }
+)
+
+/** Whether a later step of the same pipe receives a secret. */
+export const SecretAhead: Context.Reference<boolean> = Context.Reference<boolean>(
+  "effect-handshake/internal/SecretAhead",
+  { defaultValue: () => false }
 )

@@ -112,6 +112,8 @@ export interface Talk {
   /** The steps that it came to, and the last of them. */
   readonly steps: ReadonlyArray<string>
   readonly step: string
+  /** Whether the last of them keeps what it refuses to itself, for it may be a secret that comes too early. */
+  readonly isGuarded: boolean
   /** How many bytes it had been given when its handshake ended. */
   readonly pulled: number
   /** With how many of them it had asked for more. */
@@ -212,6 +214,14 @@ class Steps implements Progress.Progress {
 
   set isOuter(isOuter: boolean) {
     this.kept.isOuter = isOuter
+  }
+
+  get isGuarded(): boolean {
+    return this.kept.isGuarded
+  }
+
+  set isGuarded(isGuarded: boolean) {
+    this.kept.isGuarded = isGuarded
   }
 
   get traced(): Progress.Traced | undefined {
@@ -667,6 +677,7 @@ export const converse = (
       overAt: subject.overAt,
       steps: subject.steps.seen,
       step: subject.steps.step(),
+      isGuarded: subject.steps.isGuarded,
       pulled: subject.pulled,
       asked: subject.asked,
       opened: subject.tap?.opened ?? 0,

@@ -11,7 +11,7 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Codec from "../../Codec.ts"
 import { type Connection, connectionOf } from "../../internal/connection/connection.ts"
-import { howItEnded, implOf, TransportImpl } from "../../internal/connection/transport.ts"
+import { howItEnded, implOf, secretly, TransportImpl } from "../../internal/connection/transport.ts"
 import * as Literal from "../../internal/text/literal.ts"
 import * as Transcript from "../../Transcript.ts"
 import * as Transport from "../../Transport.ts"
@@ -105,22 +105,6 @@ const literal = (expected: Uint8Array): Codec.Codec<Uint8Array, never> =>
     },
     encode: () => {}
   })
-
-const secretly = <A, E>(
-  { frames }: { readonly frames: { secret: boolean } },
-  secret: boolean,
-  effect: Effect.Effect<A, E>
-): Effect.Effect<A, E> =>
-  Effect.acquireUseRelease(
-    Effect.sync(() => {
-      frames.secret = secret
-    }),
-    () => effect,
-    () =>
-      Effect.sync(() => {
-        frames.secret = false
-      })
-  )
 
 /** How many lines of the conversation a mismatch shows. */
 const shownLines = 16
@@ -219,7 +203,11 @@ export class Player {
     judge: (frame: In) => Effect.Effect<string, Mismatch>
   ): Effect.Effect<In, Mismatch> {
     const frame = Effect.mapError(transport.receive, (error) => this.unmet(wanted, error))
-    return secretly(transport, wanted.secret, this.inTime(frame, () => this.unmet(wanted, "silence"))).pipe(
+    return secretly(
+      transport,
+      wanted.secret ? "secret" : undefined,
+      this.inTime(frame, () => this.unmet(wanted, "silence"))
+    ).pipe(
       Effect.tap((frame) =>
         Effect.map(judge(frame), (shown) => {
           this.lines.push(received + shown)
@@ -280,7 +268,7 @@ export class Player {
       if (this.over !== undefined) return Effect.fail(unsent(this.over))
       const written = Effect.mapError(transport.sendAll(frames), (error) => unsent(error.message))
       const late = () => unsent(`the other side has not taken it in ${Duration.format(this.patience)}`)
-      return Effect.map(secretly(transport, secret, this.inTime(written, late)), () => {
+      return Effect.map(secretly(transport, secret ? "secret" : undefined, this.inTime(written, late)), () => {
         this.lines.push(sent + shown)
       })
     })

@@ -97,13 +97,16 @@ export const watched = <A, E, R>(
   })
 
 /** What can be seen of the conversation itself. */
-export const ofTalk = (talk: Talk): Array<Seen> => {
-  const seen: Array<Seen> = [
-    { where: "the transcript", text: json(talk.transcript) },
-    { where: "the stored transcript", text: Transcript.format(talk.transcript) },
-    { where: "the diagram", text: `${Transcript.diagram(talk.transcript)}\n${Transcript.mermaid(talk.transcript)}` },
-    { where: "the name of a step", text: talk.steps.join("\n") }
-  ]
+export const ofTalk = (talk: Talk): ReadonlyArray<Seen> => [
+  { where: "the transcript", text: json(talk.transcript) },
+  { where: "the stored transcript", text: Transcript.format(talk.transcript) },
+  { where: "the diagram", text: `${Transcript.diagram(talk.transcript)}\n${Transcript.mermaid(talk.transcript)}` },
+  ...ofFailure(talk)
+]
+
+/** What can be seen of how the handshake has ended, and where. */
+export const ofFailure = (talk: Talk): ReadonlyArray<Seen> => {
+  const seen: Array<Seen> = [{ where: "the name of a step", text: talk.steps.join("\n") }]
   if (talk.exit === undefined || Exit.isSuccess(talk.exit)) return seen
   const error = Cause.squash(talk.exit.cause)
   seen.push({ where: "the error's text", text: String(error) })

@@ -805,6 +805,24 @@ export const broken: ReadonlyArray<Broken> = [
     }
   },
   {
+    name: "shows a password that comes one step early",
+    law: 9,
+    says: /message 2 of its peer comes in the place of message 1[^]*show in the error/,
+    options: {
+      client,
+      secrets: [password],
+      server: lines.pipe(
+        Handshake.verify("hello", (line) => line === "HELLO 2" ? Effect.void : Effect.fail(invalid("HELLO 2", line)), {
+          orReply: "NO"
+        }),
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
     name: "does not tell that the password is a secret",
     law: 9,
     says: /show in the transcript/,

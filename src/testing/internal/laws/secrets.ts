@@ -35,7 +35,10 @@ export const secrets: Check = (attempt) =>
           .map(withoutEnding).filter(({ length }) => length >= 6)
         : []
     const holdsSecret = (said: Uint8Array) => known.some((secret) => Watch.indexOf(said, secret) !== -1)
-    const plans: Array<readonly [what: string, plan: Plan]> = [["nobody disturbs the conversation", {}]]
+    const plans: Array<readonly [what: string, plan: Plan, isEarly?: boolean]> = [[
+      "nobody disturbs the conversation",
+      {}
+    ]]
     messages.forEach((message, index) => {
       for (const secret of known) {
         const at = Watch.indexOf(message, secret)
@@ -56,9 +59,8 @@ export const secrets: Check = (attempt) =>
       if (!holdsSecret(message)) plans.push([`${nth(index)} comes twice`, replaced(index, concat([message, message]))])
     })
     for (const { index, said, what } of candidatesOf(trial, reference, options)) {
-      // Nobody can know that what comes in the place of a greeting is a secret.
-      if (holdsSecret(said) && !holdsSecret(messages[index])) continue
-      plans.push([`${what} comes in the place of ${nth(index)}`, replaced(index, said)])
+      const isEarly = holdsSecret(said) && !holdsSecret(messages[index])
+      plans.push([`${what} comes in the place of ${nth(index)}`, replaced(index, said), isEarly])
     }
     for (const { peer, what } of impostorsOf(trial, options)) plans.push([`${what} comes`, { peer }])
     for (const after of stopsOf(reference, Math.max(0, needed - 1), 100)) {
@@ -69,11 +71,13 @@ export const secrets: Check = (attempt) =>
       if (trial.isVirtual) plans.push([`the peer falls silent after byte ${after}`, { stop: { after, how: "stall" } }])
       plans.push([`it is interrupted after byte ${after}`, { stop: { after, how: "interrupt" } }])
     }
-    yield* attempt.each(plans, ([what, plan]) =>
+    yield* attempt.each(plans, ([what, plan, isEarly]) =>
       Effect.flatMap(Watch.watched(trial.talk(plan), (seen) => hidden([seen]) !== undefined), ([talk, seen]) => {
+        // Only a pipe knows that a secret is to come when one comes early. What was said is in the transcript all the same.
+        if (isEarly === true && !talk.isGuarded) return Effect.void
         const proofs = proofsOf(talk)
         const looks = proofs.length === 0 ? hidden : Watch.hiding([...looksFor, ...proofs])
-        const leak = looks([...Watch.ofTalk(talk), ...seen])
+        const leak = looks([...(isEarly === true ? Watch.ofFailure(talk) : Watch.ofTalk(talk)), ...seen])
         return leak === undefined ? Effect.void : Effect.fail({
           scenario: what,
           expected: "no secret shows",
