@@ -15,6 +15,7 @@ import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import type * as Stream from "effect/Stream"
+import * as Monotonic from "./internal/connection/monotonic.ts"
 import { directOf, stopOf } from "./internal/connection/source.ts"
 import * as Telemetry from "./internal/handshake/telemetry.ts"
 import { Admission } from "./internal/server/admission.ts"
@@ -161,7 +162,7 @@ export const make = Effect.fnUntraced(function*<
     ...shared,
     serve: options.serve,
     timeoutMillis: Duration.toMillis(handshakeTimeout),
-    now: () => Number(clock.currentTimeNanosUnsafe()) / 1e6
+    now: () => Monotonic.millisOf(clock)
   })
   const admission = new Admission({
     ...shared,

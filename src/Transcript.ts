@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as TextDiff from "effect/TextDiff"
 import * as Excerpt from "./Excerpt.ts"
+import * as Monotonic from "./internal/connection/monotonic.ts"
 import * as Literal from "./internal/text/literal.ts"
 import * as Peer from "./Peer.ts"
 import * as Transport from "./Transport.ts"
@@ -105,8 +106,8 @@ export interface Recorder {
  */
 export const recorder: Effect.Effect<Recorder> = Effect.map(Clock.Clock, (clock) => {
   const entries: Array<Entry> = []
-  const start = clock.currentTimeMillisUnsafe()
-  const now = () => clock.currentTimeMillisUnsafe() - start
+  const start = Monotonic.millisOf(clock)
+  const now = () => Math.round(Monotonic.millisOf(clock) - start)
   const say = (direction: Message["direction"], { bytes, frame, length }: Transport.Observed) => {
     entries.push({ atMs: now(), direction, frame, bytes, length })
   }

@@ -593,7 +593,7 @@ const start = Effect.fnUntraced(function*(role: Role, options: Resolved) {
     role,
     limits: options.limits,
     calm: options.calm,
-    now: () => clock.currentTimeMillisUnsafe()
+    now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   })
   const opened = yield* Transport.framed(connection.codec, { describe: Internal.describe })
   const { settings } = options

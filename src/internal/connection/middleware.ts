@@ -15,6 +15,7 @@ import type * as Transport from "../../Transport.ts"
 import type { TransportError } from "../../TransportError.ts"
 import { ByteWriter } from "../bytes/writer.ts"
 import type { Connection, Reader } from "./connection.ts"
+import * as Monotonic from "./monotonic.ts"
 import { implOf, type Interceptor, type TransportImpl } from "./transport.ts"
 
 /** What several middlewares on one transport share. The smallest hold. */
@@ -133,11 +134,11 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
       this.passedAt =
       this.takenAt =
       this.sentAt =
-        clock.currentTimeMillisUnsafe()
+        Monotonic.millisOf(clock)
     this.reader = this.connection.reader(() => this.hear())
     this.connection.onWrite = () => {
       if (this.writesOwn) return
-      this.sentAt = this.clock.currentTimeMillisUnsafe()
+      this.sentAt = Monotonic.millisOf(this.clock)
       // The answer to a frame that came first goes out first; what waits in an outbox does so anyway.
       if (impl.outbox === undefined) this.flush("now")
     }
@@ -207,7 +208,7 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
   }
 
   private handles(frame: In): boolean {
-    this.takenAt = this.clock.currentTimeMillisUnsafe()
+    this.takenAt = Monotonic.millisOf(this.clock)
     try {
       for (const { decide } of this.parts) {
         const answers = decide?.(frame)
@@ -226,7 +227,7 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
   private hear(): void {
     // One chunk at a time, as a source may have the next one at once.
     this.reader.pause()
-    this.heardAt = this.clock.currentTimeMillisUnsafe()
+    this.heardAt = Monotonic.millisOf(this.clock)
     this.heardCount++
     this.lookAheadSoon()
   }
@@ -257,7 +258,7 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
 
   private listen(on: boolean): void {
     if (on && !this.isListening) {
-      this.heardAt = this.clock.currentTimeMillisUnsafe()
+      this.heardAt = Monotonic.millisOf(this.clock)
       this.heardCount++
     }
     this.isListening = on
@@ -381,7 +382,7 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
     this.timer = undefined
     timer?.interruptUnsafe()
     if (this.isOver) return
-    const now = this.clock.currentTimeMillisUnsafe()
+    const now = Monotonic.millisOf(this.clock)
     let at = Infinity
     for (const { watch } of this.parts) {
       if (watch !== undefined) at = Math.min(at, watch(now))

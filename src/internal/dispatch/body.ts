@@ -19,6 +19,7 @@ import * as Stream from "effect/Stream"
 import * as Body from "../../Body.ts"
 import { isTransportError, type TransportError } from "../../TransportError.ts"
 import { closedHere } from "../connection/inbox.ts"
+import * as Monotonic from "../connection/monotonic.ts"
 
 /** Whether an error says nothing but that a body was cut. That is no failure that a protocol has words for. */
 export const isReadError = (error: unknown): error is Body.ReadError =>
@@ -312,7 +313,7 @@ export class Patience {
 
   begin(): void {
     if (this.since !== undefined || this.isOver) return
-    this.since = this.clock.currentTimeMillisUnsafe()
+    this.since = Monotonic.millisOf(this.clock)
     if (this.timer === undefined) this.arm(this.millis)
   }
 
@@ -331,7 +332,7 @@ export class Patience {
     timer.addObserver(() => {
       this.timer = undefined
       if (this.isOver || this.since === undefined) return
-      const left = this.since + this.millis - this.clock.currentTimeMillisUnsafe()
+      const left = this.since + this.millis - Monotonic.millisOf(this.clock)
       if (left > 0) return this.arm(left)
       this.since = undefined
       this.onEnd()

@@ -20,6 +20,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Tracer from "effect/Tracer"
 import { isHandshakeError } from "../../HandshakeError.ts"
 import type * as Peer from "../../Peer.ts"
+import * as Monotonic from "../connection/monotonic.ts"
 import * as Progress from "./progress.ts"
 
 type Role = "server" | "client"
@@ -173,11 +174,9 @@ export const make = (role: Role, context: Context.Context<never>) => {
     /** One handshake with its span, its outcome and its duration; how it ended is the result. */
     observed: <A, E, R>(state: Observed, handshake: Effect.Effect<A, E, R>): Effect.Effect<Exit.Exit<A, E>, never, R> =>
       Effect.suspend(() => {
-        const start = clock.currentTimeNanosUnsafe()
+        const start = Monotonic.millisOf(clock)
         return spanned(state, Effect.provideService(handshake, Progress.CurrentProgress, state.progress)).pipe(
-          Effect.onExit((exit) =>
-            Effect.sync(() => ended(state, Number(clock.currentTimeNanosUnsafe() - start) / 1e6, exit))
-          ),
+          Effect.onExit((exit) => Effect.sync(() => ended(state, Monotonic.millisOf(clock) - start, exit))),
           Effect.exit
         )
       })

@@ -31,6 +31,7 @@ import * as Scope from "effect/Scope"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
 import type * as Server from "../../Server.ts"
+import * as Monotonic from "../connection/monotonic.ts"
 import * as Wire from "./workersWire.ts"
 
 /** How a process has ended. Both are null where it could not even be started. */
@@ -170,7 +171,7 @@ export const supervise = Effect.fnUntraced(function*(
         if (NetAddress.formatSocketAddress(at) !== NetAddress.formatSocketAddress(address)) {
           return worker.process.kill("SIGKILL")
         }
-        worker.listeningSince = clock.currentTimeMillisUnsafe()
+        worker.listeningSince = Monotonic.millisOf(clock)
         emit({ _tag: "Listening", worker: number, pid: worker.process.pid, address })
         Deferred.doneUnsafe(worker.listening, Exit.void)
         haveListened.add(number)
@@ -245,7 +246,7 @@ export const supervise = Effect.fnUntraced(function*(
       yield* Effect.logWarning(`worker ${number} (process ${worker.process.pid}) has died: ${ending(end)}`)
       if (
         listeningSince === undefined ||
-        clock.currentTimeMillisUnsafe() - listeningSince < Duration.toMillis(settings.stableAfter)
+        Monotonic.millisOf(clock) - listeningSince < Duration.toMillis(settings.stableAfter)
       ) {
         return yield* new WorkerDied({ worker: number, code, signal, listened: listeningSince !== undefined })
       }
