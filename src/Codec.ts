@@ -20,7 +20,7 @@ import * as Aggregate from "./internal/codec/aggregate.ts"
 import { bounded } from "./internal/codec/bounded.ts"
 import * as Delimited from "./internal/codec/delimited.ts"
 import * as Encoding from "./internal/codec/encoding.ts"
-import { unencodable } from "./internal/codec/failures.ts"
+import { attempt, unencodable } from "./internal/codec/failures.ts"
 import * as Fixed from "./internal/codec/fixed.ts"
 import type { Reader, Reading } from "./internal/codec/gen.ts"
 import * as Gen from "./internal/codec/gen.ts"
@@ -428,16 +428,17 @@ export const mapOrFail: {
         decode: (input) => {
           const result = decoder.decode(input)
           return result && Result.flatMap(result, (frame) =>
-            Result.mapError(
-              options.decode(frame),
-              (problem) =>
-                new MalformedFrame({
-                  // It may quote what the peer has sent.
-                  problem: Excerpt.ofText(problem),
-                  excerpt: Excerpt.ofFrame(frame),
-                  fault: "peer"
-                })
-            ))
+            attempt(frame, () =>
+              Result.mapError(
+                options.decode(frame),
+                (problem) =>
+                  new MalformedFrame({
+                    // It may quote what the peer has sent.
+                    problem: Excerpt.ofText(problem),
+                    excerpt: Excerpt.ofFrame(frame),
+                    fault: "peer"
+                  })
+              )))
         },
         ...(decoder.isSecret && { isSecret: (input) => decoder.isSecret!(input) })
       }
@@ -458,7 +459,11 @@ export const mapOrFail: {
   }))
 
 /**
- * Changes the frames of a codec with two total functions.
+ * Changes the frames of a codec with two functions that refuse nothing.
+ *
+ * **Details**
+ *
+ * A frame at which `decode` throws is a `MalformedFrame`, with what was thrown as its `problem`.
  *
  * @see {@link mapOrFail} for functions that may refuse
  *
@@ -481,13 +486,29 @@ export const map: {
   fromParts<In2, Out2>({
     decoder: () => {
       const decoder = self.decoder()
+      const one = (frame: In) => attempt(frame, () => Result.succeed(options.decode(frame)))
+      // The frames of a chunk go out before the one that cannot be decoded, which is told when the next one is asked for.
+      let refused: Result.Result<never, MalformedFrame> | undefined
       return {
         decode: (input) => {
+          if (refused !== undefined) return refused
           const result = decoder.decode(input)
-          return result && Result.map(result, options.decode)
+          return result && Result.flatMap(result, one)
         },
         ...(decoder.decodeMany && {
-          decodeMany: (input, max) => decoder.decodeMany!(input, max).map((frame) => options.decode(frame))
+          decodeMany: (input, max) => {
+            const frames: Array<In2> = []
+            if (refused !== undefined) return frames
+            for (const frame of decoder.decodeMany!(input, max)) {
+              const result = one(frame)
+              if (Result.isFailure(result)) {
+                refused = Result.fail(result.failure)
+                break
+              }
+              frames.push(result.success)
+            }
+            return frames
+          }
         }),
         ...(decoder.isSecret && { isSecret: (input) => decoder.isSecret!(input) })
       }

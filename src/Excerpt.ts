@@ -162,5 +162,10 @@ export const ofFrame = (frame: unknown): string => {
   if (typeof frame === "string") return ofString(frame)
   if (frame instanceof Uint8Array) return ofBytes(frame)
   if (Redacted.isRedacted(frame)) return redacted
-  return ofText(Formatter.format(frame))
+  try {
+    return ofText(Formatter.format(frame))
+  } catch {
+    // One of its own getters, or nothing but brackets.
+    return redacted
+  }
 }

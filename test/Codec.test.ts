@@ -957,6 +957,33 @@ describe("mapping", () => {
     })
   })
 
+  const json = Codec.map(Codec.lines(), { decode: (line): unknown => JSON.parse(line), encode: JSON.stringify })
+
+  it("what a function throws at is malformed, with what was thrown, behind the frames before it", () => {
+    const pieces = [[utf8("1\n2\n{\n3\n")], bytewise(utf8("1\n2\n{\n3\n"))]
+    for (const piece of pieces) {
+      expect(decodePieces(json, piece)).toMatchObject({
+        frames: [1, 2],
+        error: {
+          _tag: "MalformedFrame",
+          problem: expect.stringMatching(/^the codec threw SyntaxError: /),
+          excerpt: "\"{\"",
+          fault: "peer"
+        }
+      })
+    }
+  })
+
+  it("what a function throws at stays malformed where whole chunks are decoded, and nothing behind it is a frame", () => {
+    const [decoder, input] = [json.decoder(), new ByteBuffer()]
+    input.push(utf8("1\n2\n{\n3\n"))
+    expect(decoder.decodeMany!(input, 10)).toEqual([1, 2])
+    expect(decoder.decodeMany!(input, 10)).toEqual([])
+    for (let i = 0; i < 2; i++) {
+      expect(decoder.decode(input)).toMatchObject({ failure: { _tag: "MalformedFrame", excerpt: "\"{\"" } })
+    }
+  })
+
   it("a value that is refused is not encoded", () => {
     const into = new ByteWriter()
     expect(encodeError(numbers, -1)).toMatchObject({
@@ -988,6 +1015,21 @@ describe("schema", () => {
     expect(decodePieces(orders, [utf8("{\"id\":\"a\",\"n\":\"b\"}\n")]).error).toMatchObject({
       _tag: "MalformedFrame",
       problem: expect.stringContaining("n"),
+      fault: "peer"
+    })
+  })
+
+  it("what is nested deeper than the schema can follow is malformed, and what is not so deep is a frame", () => {
+    interface Tree {
+      readonly c: ReadonlyArray<Tree>
+    }
+    const Tree = Schema.Struct({ c: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree)) })
+    const trees = Codec.schema(Codec.lines({ maxLength: 1_000_000 }), Schema.fromJsonString(Tree))
+    const nested = (depth: number) => utf8(`${"{\"c\":[".repeat(depth)}${"]}".repeat(depth)}\n`)
+    expect(decodePieces(trees, [nested(100)]).frames).toHaveLength(1)
+    expect(decodePieces(trees, [nested(50_000)]).error).toMatchObject({
+      _tag: "MalformedFrame",
+      problem: "the codec threw RangeError: Maximum call stack size exceeded",
       fault: "peer"
     })
   })

@@ -113,7 +113,7 @@ describe("receive", () => {
       expect(yield* Effect.flip(transport.receive)).toBe(first)
     }))
 
-  it.effect("a decoder that throws ends its connection as a defect, not the process", () =>
+  it.effect("what a decoder throws at is a malformed frame, for a peer can send it again", () =>
     Effect.gen(function*() {
       const [here, there] = yield* MemorySocket.pair()
       const peer = yield* rawPeer(there)
@@ -128,8 +128,31 @@ describe("receive", () => {
       })
       const transport = yield* Effect.provideService(Transport.framed(broken), Socket.Socket, here)
       yield* peer.write(utf8("x"))
-      const exit = yield* Effect.exit(transport.receive)
-      expect(Exit.hasDies(exit)).toBe(true)
+      const { reason } = yield* Effect.flip(transport.receive)
+      expect(reason).toMatchObject({
+        _tag: "MalformedFrame",
+        problem: "the codec threw Error: a bug",
+        excerpt: "\"x\"",
+        fault: "peer"
+      })
+    }))
+
+  it.effect("a description that throws hides its frame, and ends nothing", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* MemorySocket.pair()
+      const peer = yield* rawPeer(there)
+      const seen: Array<Transport.Event> = []
+      const describe = () => {
+        throw new Error("a bug")
+      }
+      const transport = yield* Transport.framed(Codec.lines(), { describe }).pipe(
+        Effect.provideService(Socket.Socket, here),
+        Effect.provideService(Transport.CurrentObserver, (event) => seen.push(event))
+      )
+      yield* peer.write(utf8("one\n"))
+      expect(yield* transport.receive).toBe("one")
+      expect(Transport.show(transport, "one")).toBe("<redacted>")
+      expect(seen[1]).toMatchObject({ _tag: "Received", frame: "<redacted>", bytes: undefined })
     }))
 })
 

@@ -3,6 +3,8 @@
  *
  * @internal
  */
+import * as Cause from "effect/Cause"
+import * as Result from "effect/Result"
 import * as Excerpt from "../../Excerpt.ts"
 import { type ByteBuffer, FrameTooLarge, MalformedFrame } from "./model.ts"
 
@@ -22,3 +24,24 @@ export const tooLarge = (input: ByteBuffer, limit: number): FrameTooLarge => {
 /** A frame that cannot be sent. */
 export const unencodable = (problem: string, frame: unknown): MalformedFrame =>
   new MalformedFrame({ problem: Excerpt.ofText(problem), excerpt: Excerpt.ofFrame(frame), fault: "local" })
+
+// What is run by Effect, such as a schema, hands what was thrown on inside a cause.
+const rootOf = (thrown: unknown): unknown =>
+  thrown instanceof Error && Cause.isCause(thrown.cause) ? Cause.squash(thrown.cause) : thrown
+
+/** What was thrown at something that a peer has sent. Whoever is to blame, the peer can send it again. */
+export const thrownProblem = (thrown: unknown): string => `the codec threw ${Excerpt.ofText(String(rootOf(thrown)))}`
+
+/** A frame that a function throws at is no frame, and no defect either. */
+export const attempt = <A, B>(
+  frame: A,
+  decode: (frame: A) => Result.Result<B, MalformedFrame>
+): Result.Result<B, MalformedFrame> => {
+  try {
+    return decode(frame)
+  } catch (thrown) {
+    return Result.fail(
+      new MalformedFrame({ problem: thrownProblem(thrown), excerpt: Excerpt.ofFrame(frame), fault: "peer" })
+    )
+  }
+}

@@ -135,8 +135,8 @@ export interface ByteWriter {
  * **Details**
  *
  * `decode` returns a frame, an error, or `undefined` to ask for more bytes. It takes exactly the bytes of the frame that
- * it returns and none where it asks for more. After an error the connection cannot be decoded any further. It must not
- * throw.
+ * it returns and none where it asks for more. After an error the connection cannot be decoded any further. It should not
+ * throw; where it does, the transport fails with a `MalformedFrame` that says what was thrown.
  *
  * `decodeMany` is for codecs that decode a chunk faster than its frames one by one: it takes complete frames from the
  * front, at most `max` of them, and what it leaves, `decode` takes. It is asked only where every frame that is there may

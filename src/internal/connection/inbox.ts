@@ -11,6 +11,7 @@ import * as Codec from "../../Codec.ts"
 import * as Excerpt from "../../Excerpt.ts"
 import { ConnectionClosed, type Reason, TransportError, Truncated } from "../../TransportError.ts"
 import { ByteBuffer } from "../bytes/buffer.ts"
+import { thrownProblem } from "../codec/failures.ts"
 
 /**
  * The bytes of one connection. They outlive every decoder, so that a codec switch finds what the last one left.
@@ -182,12 +183,12 @@ export class Frames<In> {
     const shown = Math.min(byteLimit - unread.consumed, Excerpt.maxExcerpt)
     const head = byteLimit === Infinity ? undefined : unread.peek(0, shown + 1)
     const hidesHead = head !== undefined && this.hidesNext
+    const before = unread.consumed
     let result: Result.Result<In, Codec.CodecError> | undefined
     try {
       result = this.decoder.decode(this.inbox.view)
-    } catch (defect) {
-      // A decoder must not throw; where one does, only its own connection dies.
-      return this.failure = Exit.die(defect)
+    } catch (thrown) {
+      result = Result.fail(this.thrown(thrown, before))
     }
     if (head !== undefined && unread.consumed + (result === undefined ? unread.length : 0) > byteLimit) {
       return this.fail(
@@ -219,17 +220,22 @@ export class Frames<In> {
 
   /** Whether the bytes in front are a secret by what the decoder knows of them. */
   private get hidesNext(): boolean {
-    return this.decoder.isSecret?.(this.inbox.view) === true
+    try {
+      return this.decoder.isSecret?.(this.inbox.view) === true
+    } catch {
+      return true
+    }
   }
 
   /** Every complete frame, at most `max` of them. The failure behind them is left for the next call. */
   nextAll(max: number): ReadonlyArray<In> | Exit.Exit<never, TransportError> {
     let frames: Array<In> = []
     if (this.decodesMany) {
+      const before = this.inbox.unread.consumed
       try {
         frames = this.decoder.decodeMany!(this.inbox.view, max)
-      } catch (defect) {
-        return this.failure = Exit.die(defect)
+      } catch (thrown) {
+        return this.fail(new TransportError({ reason: this.thrown(thrown, before) }))
       }
       // Nothing is left to look at: the common case.
       if (frames.length > 0 && this.inbox.unread.length === 0) return frames
@@ -241,6 +247,18 @@ export class Frames<In> {
       frames.push(exit.value)
     }
     return frames
+  }
+
+  /** A decoder must not throw. What it throws at, a peer can send again, and is no defect of this side's for that. */
+  private thrown(thrown: unknown, before: number): Codec.MalformedFrame {
+    const { unread } = this.inbox
+    // What was taken already is not there to be shown.
+    const isThere = unread.consumed === before && !this.hidesNext
+    return new Codec.MalformedFrame({
+      problem: isThere ? thrownProblem(thrown) : "the codec threw",
+      excerpt: isThere ? Excerpt.ofBytes(unread.peek(0, Excerpt.maxExcerpt + 1)) : Excerpt.redacted,
+      fault: "peer"
+    })
   }
 
   // Whole chunks at once, where the decoder can and nothing else has to be minded.

@@ -60,6 +60,15 @@ export interface Interceptor<in In> {
   end(): void
 }
 
+/** A frame that cannot be described may hide anything. */
+const describing = <F>(describe: (frame: F) => string) => (frame: F): string => {
+  try {
+    return describe(frame)
+  } catch {
+    return Excerpt.redacted
+  }
+}
+
 export class TransportImpl<In, Out> implements Transport<In, Out> {
   readonly [TypeId]: typeof TypeId = TypeId
   readonly connection: Connection
@@ -84,7 +93,7 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
     this.frames = new Frames(connection.inbox, codec.decoder())
     this.outbox = codec.encoder && new Outbox(codec.encoder())
     this.observer = observer
-    this.describe = describe ?? Excerpt.ofFrame
+    this.describe = describe === undefined ? Excerpt.ofFrame : describing(describe)
   }
 
   /** A frame as errors show it. */
@@ -318,7 +327,15 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
 
   /** Appends frames to what will be written, up to the first one that cannot be encoded, and returns why it cannot. */
   encodeAll(frames: ReadonlyArray<Out>, into: ByteWriter): TransportError | undefined {
-    if (this.observer === undefined && this.codec.encodeMany?.(frames, into) === true) return undefined
+    if (this.observer === undefined && this.codec.encodeMany !== undefined) {
+      into.mark()
+      try {
+        if (this.codec.encodeMany(frames, into)) return undefined
+      } catch {
+        // The one at which it throws is found below, behind those that can be sent.
+        into.reset()
+      }
+    }
     for (const frame of frames) {
       const error = this.encode(frame, into)
       if (error !== undefined) return error

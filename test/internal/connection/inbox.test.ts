@@ -198,7 +198,7 @@ describe("nextAll", () => {
     expect(frames.nextAll(Infinity)).toEqual(["a", "b", "c"])
   })
 
-  it("a decoder that throws on a whole chunk is a defect", () => {
+  it("what a decoder throws at in a whole chunk is malformed, and stays so", () => {
     const inbox = new Inbox()
     const frames = new Frames(inbox, {
       decode: () => undefined,
@@ -208,6 +208,10 @@ describe("nextAll", () => {
     })
     inbox.push(utf8("x"))
     const exit = frames.nextAll(1)
-    expect(Exit.isExit(exit) && Exit.hasDies(exit)).toBe(true)
+    expect(exit).toMatchObject({
+      _tag: "Failure",
+      cause: { reasons: [{ error: { reason: { _tag: "MalformedFrame", problem: "the codec threw Error: a bug" } } }] }
+    })
+    expect(frames.next()).toBe(exit)
   })
 })
