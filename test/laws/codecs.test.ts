@@ -7,6 +7,7 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../src/Codec.ts"
 import * as Laws from "../../src/testing/Laws.ts"
@@ -133,12 +134,18 @@ describe("the options", () => {
     Effect.gen(function*() {
       // Nobody comes upon that by chance.
       const magic = Uint8Array.of(0xde, 0xad, 0xbe, 0xef)
-      const codec = Codec.map(Codec.fixed(4), {
-        decode: (frame) => {
-          if (frame.every((byte, i) => byte === magic[i])) throw new Error("magic")
-          return frame
-        },
-        encode: (frame: Uint8Array) => frame
+      const codec = Codec.make<Uint8Array>({
+        decoder: () => ({
+          decode: (input) => {
+            if (input.length < 4) return undefined
+            const frame = input.take(4)
+            if (frame.every((byte, i) => byte === magic[i])) throw new Error("magic")
+            return Result.succeed(frame)
+          }
+        }),
+        encode: (frame, into) => {
+          into.bytes(frame)
+        }
       })
       const frames = Arbitrary.Constant(Uint8Array.of(1, 2, 3, 4))
       yield* holds(Laws.codec(codec, frames, few))
