@@ -414,6 +414,37 @@ export {
   verify
 } from "./scram/verifier.ts"
 
+export {
+  /**
+   * Whose turn it is to derive keys from a password: a semaphore for all that a process derives, on both sides, with two permits.
+   *
+   * **Details**
+   *
+   * A derivation takes a thread of Node's pool, of which there are four unless `UV_THREADPOOL_SIZE` says otherwise, and files and
+   * names are looked up there as well. So what a hostile peer asks for, in a million iterations or from many connections, waits in
+   * line. Whoever is interrupted there, by the deadline of a handshake, leaves the line: what nobody waits for is not begun.
+   *
+   * **Example** (As many as there are spare threads)
+   *
+   * ```ts
+   * import * as Scram from "effect-handshake/protocols/Scram"
+   * import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+   * import { Effect, Redacted, Semaphore } from "effect"
+   *
+   * const program = Scram.verifier(Redacted.make("pencil")).pipe(
+   *   Effect.provideService(Scram.Derivations, Semaphore.makeUnsafe(3)),
+   *   Effect.provide(NodeCrypto.layer)
+   * )
+   *
+   * console.log((await Effect.runPromise(program)).iterations) // => 4096
+   * ```
+   *
+   * @category verifiers
+   * @since 0.1.0
+   */
+  Derivations
+} from "./scram/keys.ts"
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Channel binding
 // ---------------------------------------------------------------------------------------------------------------------

@@ -9,10 +9,13 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
+import * as TestClock from "effect/testing/TestClock"
 import { inspect } from "node:util"
 import type { AuthenticationFailed } from "../../src/HandshakeError.ts"
 import * as Scram from "../../src/protocols/Scram.ts"
@@ -1166,6 +1169,54 @@ describe("verifiers", () => {
 })
 
 describe("keys", () => {
+  /** A derivation that ends when it is told to, and how many run and have begun. */
+  const slowly = () => {
+    const counts = { running: 0, begun: 0 }
+    const ends: Array<() => void> = []
+    const kdf = Kdf.Kdf.of({
+      derive: () =>
+        Effect.callback<Uint8Array>((resume) => {
+          counts.running++
+          counts.begun++
+          ends.push(() => {
+            counts.running--
+            resume(Effect.succeed(bytes(0, 32)))
+          })
+        })
+    })
+    const derive = Scram.verifier(pencil).pipe(Effect.provideService(Kdf.Kdf, kdf), Effect.provide(NodeCrypto.layer))
+    return { counts, derive, end: Effect.andThen(Effect.sync(() => ends.shift()!()), TestClock.adjust("1 millis")) }
+  }
+
+  it.effect("are derived for two at a time, and for the next one when one is done", () =>
+    Effect.gen(function*() {
+      const { counts, derive, end } = slowly()
+      const all = yield* Effect.forEach([1, 2, 3, 4], () => Effect.forkChild(derive))
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(counts, { running: 2, begun: 2 })
+      yield* end
+      assert.deepStrictEqual(counts, { running: 2, begun: 3 })
+      yield* Effect.andThen(end, Effect.andThen(end, end))
+      yield* Fiber.joinAll(all)
+      assert.deepStrictEqual(counts, { running: 0, begun: 4 })
+    }).pipe(Effect.provideService(Scram.Derivations, Semaphore.makeUnsafe(2))))
+
+  it.effect("that nobody waits for any more are not begun, and one that was begun keeps its turn to its end", () =>
+    Effect.gen(function*() {
+      const { counts, derive, end } = slowly()
+      const begun = yield* Effect.forkChild(derive)
+      const waiting = yield* Effect.forkChild(derive)
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.interruptAll([waiting, begun])
+      const later = yield* Effect.forkChild(derive)
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(counts, { running: 1, begun: 1 })
+      yield* end
+      assert.deepStrictEqual(counts, { running: 1, begun: 2 })
+      yield* end
+      yield* Fiber.join(later)
+    }).pipe(Effect.provideService(Scram.Derivations, Semaphore.makeUnsafe(1))))
+
   // With real time: what is measured is whether the event loop goes on.
   it.live("are derived outside the event loop", () =>
     Effect.gen(function*() {

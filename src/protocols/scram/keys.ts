@@ -11,11 +11,14 @@
  *
  * @internal
  */
+import * as Context from "effect/Context"
 import * as Digest from "effect/crypto/Digest"
 import * as Kdf from "effect/crypto/Kdf"
 import * as Mac from "effect/crypto/Mac"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
+import * as Semaphore from "effect/Semaphore"
 import { AuthenticationFailed } from "../../HandshakeError.ts"
 
 export const keyLength = 32
@@ -44,13 +47,34 @@ export interface Keys {
   readonly serverKey: Uint8Array
 }
 
+export const Derivations: Context.Reference<Semaphore.Semaphore> = Context.Reference<Semaphore.Semaphore>(
+  "effect-handshake/protocols/Scram/Derivations",
+  { defaultValue: () => Semaphore.makeUnsafe(2) }
+)
+
+/**
+ * Waits for its turn, and gives it up when nobody waits for the result any more. What has begun cannot be stopped, so it keeps its
+ * turn to its end, and whoever is interrupted does not wait for that.
+ */
+const inTurn = Effect.fnUntraced(function*<A, E, R>(derivation: Effect.Effect<A, E, R>) {
+  const derivations = yield* Derivations
+  const derived = yield* Effect.uninterruptibleMask((restore) =>
+    Effect.andThen(
+      restore(derivations.take(1)),
+      Effect.forkDetach(Effect.ensuring(derivation, derivations.release(1)), { startImmediately: true })
+    )
+  )
+  return yield* Fiber.join(derived)
+})
+
 /** The expensive one: as many HMACs, one after the other, as there are iterations. */
 export const derive = Effect.fnUntraced(function*(password: string, salt: Uint8Array, iterations: number) {
   const kdf = yield* Kdf.Kdf
-  const salted = yield* kdf.derive(Kdf.pbkdf2({ hash: Digest.sha256, iterations }), utf8(password), {
+  const derivation = kdf.derive(Kdf.pbkdf2({ hash: Digest.sha256, iterations }), utf8(password), {
     salt,
     length: keyLength
-  }).pipe(Effect.mapError(unavailable))
+  })
+  const salted = yield* Effect.mapError(inTurn(derivation), unavailable)
   const clientKey = yield* hmac(salted, utf8("Client Key"))
   const serverKey = yield* hmac(salted, utf8("Server Key"))
   const keys: Keys = { clientKey, storedKey: yield* hash(clientKey), serverKey }
