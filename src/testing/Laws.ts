@@ -242,6 +242,13 @@ export type CodecOptions<In, Out extends In = In> = Codecs.CodecOptions<In, Out>
  * (garbage), 7 (what was not sent leaves no trace), 8 (linear cost), 10 (isolation) and 12 (what is encoded is decoded again) are checked without any IO. With
  * `maxLength` and `ofLength` the limit is checked on both of its sides.
  *
+ * Where each frame has one spelling, say so: `canonical: true`. Then law 12 writes encoded frames otherwise (each byte altered,
+ * left out, said twice; zeros, signs and spaces in numbers, longer varints, other line ends, lengths raised with what they count)
+ * and encodes again what is decoded: it must be the same bytes. A function says of which frames it is true, where some may be
+ * spelled in several ways or can only be received.
+ *
+ * Text that is not UTF-8 must be refused, or `lossy: true` says that it becomes U+FFFD.
+ *
  * **Example** (A codec that forgets its limit)
  *
  * ```ts
@@ -256,6 +263,29 @@ export type CodecOptions<In, Out extends In = In> = Codecs.CodecOptions<In, Out>
  * )
  *
  * console.log(await Effect.runPromise(program)) // => law 4, oversize
+ * ```
+ *
+ * **Example** (A codec that reads numbers as JavaScript does)
+ *
+ * ```ts
+ * import { Codec } from "effect-handshake"
+ * import { Laws } from "effect-handshake/testing"
+ * import { Effect, Result, Schema } from "effect"
+ *
+ * const numbers = Codec.lines().pipe(
+ *   Codec.mapOrFail({
+ *     decode: (line) => Number.isInteger(Number(line)) ? Result.succeed(Number(line)) : Result.fail("not a number"),
+ *     encode: (n: number) => Result.succeed(String(n))
+ *   })
+ * )
+ *
+ * const suite = Laws.codec(numbers, Schema.Literals([0, 7, 40]), { canonical: true, seed: 1 })
+ *
+ * const program = Laws.check(suite).pipe(
+ *   Effect.match({ onSuccess: () => "all laws hold", onFailure: ({ actual }) => actual })
+ * )
+ *
+ * console.log(await Effect.runPromise(program)) // => "\n" gives the frame 0, which is encoded to "0\n"
  * ```
  *
  * @category laws

@@ -13,6 +13,7 @@ import { concat } from "../../internal/bytes/primitives.ts"
 import { ByteWriter } from "../../internal/bytes/writer.ts"
 import * as Bounds from "./codecBounds.ts"
 import * as Cases from "./codecCases.ts"
+import * as Received from "./codecReceived.ts"
 import {
   type Check,
   cycle,
@@ -72,6 +73,15 @@ export interface CodecOptions<In, Out extends In = In> extends Suite.CheckOption
   readonly garbage?: Arbitrary.Arbitrary<Uint8Array> | undefined
   /** How often the decoder may look at each byte, on average. Default: 32. */
   readonly looksPerByte?: number | undefined
+  /**
+   * `true` where each frame has one spelling: the bytes that give a frame are those that it is encoded to, and other bytes are
+   * refused, such as `05` for a `5`. Then law 12 writes encoded frames otherwise, at each place and in many ways, and encodes
+   * again whatever frame comes out. A function says which frames have only one; those that cannot be sent have none.
+   * Default: `false`.
+   */
+  readonly canonical?: boolean | ((frame: In) => boolean) | undefined
+  /** `true` where bytes that are no text may become U+FFFD, and are not refused. Default: `false`. */
+  readonly lossy?: boolean | undefined
   /** Whether two frames are the same. Default: deep equality, that of bytes by their values. */
   readonly equals?: ((a: In, b: In) => boolean) | undefined
   /**
@@ -626,6 +636,13 @@ const agreementAtOnce = <In, Out extends In>(subject: Subject<In, Out>): Check<O
         scenario: `${shownFrames(these)} are given to encodeMany, which encodes them to ${shownBytes(bytes)}`
       }
     }
+    const single = inOneWrite(codec, these)
+    if (subject.canonical !== undefined && these.every(subject.canonical) && !equals(bytes, single)) {
+      return problem(
+        `what encode gives for each of them, for a frame has one spelling (canonical): ${shownBytes(single)}`,
+        `it encodes them to ${shownBytes(bytes)}`
+      )
+    }
   }
   return undefined
 }
@@ -671,9 +688,10 @@ const isBatching = (codec: Codec.Codec<unknown, never>): boolean => {
 
 const subjectOf = <In, Out extends In>(
   codec: Codec.Codec<In, Out>,
-  { equals: same = equals, looksPerByte = 32, maxBuffered, maxLength, ofLength, selfDelimiting = true, withMaxLength }:
-    CodecOptions<In, Out>
+  options: CodecOptions<In, Out>
 ): Subject<In, Out> => {
+  const { canonical, equals: same = equals, looksPerByte = 32, lossy = false, maxBuffered } = options
+  const { maxLength, ofLength, selfDelimiting = true, withMaxLength } = options
   if ((maxLength === undefined) !== (ofLength === undefined) || (withMaxLength !== undefined && !ofLength)) {
     throw new RangeError("Laws.codec: the limit is checked with a frame of its length, so give maxLength and ofLength")
   }
@@ -686,7 +704,9 @@ const subjectOf = <In, Out extends In>(
     batches: isBatching(codec),
     limit,
     maxBuffered: maxBuffered ?? (longest === undefined ? 1024 * 1024 : 4 * longest + 1024),
-    looksPerByte
+    looksPerByte,
+    canonical: typeof canonical === "function" ? canonical : canonical === true ? () => true : undefined,
+    lossy
   }
 }
 
@@ -849,7 +869,9 @@ export const codec = <In, Out extends In>(
         // How long a frame is does not depend on what is drawn.
         always(12, agreement(subject, longer), 3),
         always(12, agreementInOneWrite(subject)),
-        always(12, agreementAtOnce(subject))
+        always(12, agreementAtOnce(subject)),
+        always(12, Received.trueText(subject)),
+        always(12, Received.oneSpelling(subject))
       ])
     ].map((law) => law === isolated ? law : unlessShared(law))
   }

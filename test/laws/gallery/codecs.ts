@@ -290,6 +290,70 @@ const numbered = (name: string, encoder: (maxLength: number) => Codec.Encoder<Ui
 
 const healthyNumbered = numbered("numbered bytes behind their length", (maxLength) => numberedEncoder(maxLength))
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Texts behind a kind and their length in digits, each with one spelling
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Entry = readonly [kind: "put" | "get", text: string]
+
+interface EntryRules {
+  readonly kindOf: (text: string) => string
+  readonly lengthOf: (digits: string) => number | undefined
+  readonly textOf: (bytes: Uint8Array) => Result.Result<string, Codec.CodecError>
+  readonly isEnd: (bytes: Uint8Array) => boolean
+  readonly encode: (entry: Entry) => string
+}
+
+const entryRules: EntryRules = {
+  kindOf: (text) => text,
+  lengthOf: (digits) => /^(0|[1-9]\d?)$/.test(digits) ? Number(digits) : undefined,
+  textOf: strictText,
+  isEnd: ([first, second]) => first === 0x0d && second === lineFeed,
+  encode: ([kind, text]) => `${kind} ${utf8.encode(text).length}\n${text}\r\n`
+}
+
+const mostEntry = 64
+
+const entryDecoder = ({ isEnd, kindOf, lengthOf, textOf }: EntryRules): Codec.Decoder<Entry> => ({
+  decode: (input) => {
+    const at = input.indexOf(lineFeed, 0)
+    if (at > 8 || (at === -1 && input.length > 8)) return malformed("no head", input.peek(0, 8))
+    if (at === -1) return undefined
+    const head = lossy.decode(input.peek(0, at))
+    const space = head.indexOf(" ")
+    const kind = kindOf(head.slice(0, space))
+    const length = lengthOf(head.slice(space + 1))
+    if (length === undefined || (kind !== "put" && kind !== "get")) return malformed("no head", input.peek(0, at))
+    if (length > mostEntry) return tooLong(mostEntry, Excerpt.ofString(head), "peer")
+    if (input.length < at + 3 + length) return undefined
+    input.skip(at + 1)
+    const text = input.take(length)
+    const end = input.take(2)
+    return isEnd(end) ? Result.map(textOf(text), (text) => [kind, text]) : malformed("no end", end)
+  }
+})
+
+const entries = (
+  name: string,
+  rules: Partial<EntryRules> = {},
+  options: Omit<Laws.CodecOptions<Entry>, "equals"> = { canonical: true }
+): Specimen => {
+  const all = { ...entryRules, ...rules }
+  const codec = make<Entry>({
+    decoder: () => entryDecoder(all),
+    encode: (entry, into) =>
+      !entry[1].isWellFormed()
+        ? unencodable("half a character", entry)
+        : utf8.encode(entry[1]).length > mostEntry
+        ? tooLong(mostEntry, Excerpt.ofString(entry[1]), "local")
+        : into.string(all.encode(entry))
+  })
+  const Entry = Schema.Tuple([Schema.Literals(["put", "get"]), Schema.String])
+  return { name, suite: (checks) => Laws.codec(codec, Entry, { ...checks, ...options, name }) }
+}
+
+const healthyEntries = entries("texts behind a kind and their length")
+
 const mask = (bytes: Uint8Array): Uint8Array => bytes.map((byte) => byte ^ 0x55)
 
 const maskedEncode = (maxLength: number): EncodeBytes => (frame, into) => encodeBytes(maxLength)(mask(frame), into)
@@ -305,7 +369,8 @@ export const healthy: ReadonlyArray<Specimen> = [
   healthyAtOnce,
   healthyPrefixed,
   healthyNumbered,
-  healthyMasked
+  healthyMasked,
+  healthyEntries
 ]
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -1166,6 +1231,91 @@ const agreement: ReadonlyArray<Broken> = [
       into.uint(frame.length, 2, "little")
       into.bytes(frame)
     })
+  ),
+  broken(
+    12,
+    /"(put|get) 0\d.* is encoded to/s,
+    entries("takes a length with zeros before it", {
+      lengthOf: (digits) => /^\d+$/.test(digits) ? Number(digits) : undefined
+    })
+  ),
+  broken(
+    12,
+    /"\d+" at byte \d written as|put in.* is encoded to/s,
+    entries("reads a length as JavaScript reads a number", {
+      lengthOf: (digits) => Number.isInteger(Number(digits)) && Number(digits) >= 0 ? Number(digits) : undefined
+    })
+  ),
+  broken(
+    12,
+    /put in.* is encoded to/s,
+    entries("reads a length as far as it is one", {
+      lengthOf: (digits) => parseInt(digits, 10) >= 0 ? parseInt(digits, 10) : undefined
+    })
+  ),
+  broken(
+    12,
+    /"[a-z]" at byte \d written as "[A-Z]".* is encoded to/s,
+    entries("takes a kind in capitals", { kindOf: (text) => text.toLowerCase() })
+  ),
+  broken(
+    12,
+    /"\\(r|n)" at byte \d+ .* is encoded to/s,
+    entries("does not look at what ends a text", { isEnd: () => true })
+  ),
+  broken(
+    12,
+    /"\\x85\\x00".* is encoded to|written as "\\x80\\x00".* is encoded to/s,
+    {
+      name: "takes varints that are longer than they need to be",
+      suite: (options) =>
+        Laws.codec(Codec.lengthPrefixed({ bytes: "varint", overlong: true, maxLength: limit }), Schema.Uint8Array, {
+          ...options,
+          name: "overlong varints",
+          canonical: true
+        })
+    }
+  ),
+  broken(
+    12,
+    /encoding that fails with MalformedFrame \(local\): empty/,
+    {
+      name: "receives what it does not send",
+      suite: (options) => {
+        const codec = Codec.lines({ maxLength: limit })
+        const noEmpty = make<string>({
+          decoder: codec.decoder,
+          encode: (line, into) => line === "" ? unencodable("empty", line) : codec.encode(line, into)
+        })
+        return Laws.codec(noEmpty, Schema.String, { ...options, name: "no empty lines", canonical: true })
+      }
+    }
+  ),
+  broken(
+    12,
+    /what encode gives for each of them/,
+    {
+      name: "ends lines in another way where it encodes them at once",
+      suite: (options) => {
+        const codec = make<string>({
+          decoder: () =>
+            lineDecoder(limit, { ended: (bytes) => Result.map(strictText(bytes), (line) => line.trimEnd()) }),
+          encode: (line, into) =>
+            /^[!-~]{0,39}$/.test(line) ? into.string(`${line}\n`) : unencodable("not a word", line),
+          encodeMany: (lines, into) => {
+            const isSound = lines.every((line) => /^[!-~]{0,39}$/.test(line))
+            if (isSound) { for (const line of lines) into.string(`${line} \n`) }
+            return isSound
+          }
+        })
+        return Laws.codec(codec, Schema.String, { ...options, name: "two endings", canonical: true })
+      }
+    }
+  ),
+  broken(
+    12,
+    /with \\xff at byte \d+.*U\+FFFD in the place/s,
+    entries("takes what is not UTF-8 for text", { textOf: (bytes) => Result.succeed(lossy.decode(bytes)) }, {})
   ),
   broken(12, /\(256 bytes\) is encoded/, {
     name: "has one byte for the length, and no limit",
