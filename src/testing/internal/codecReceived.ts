@@ -121,8 +121,8 @@ export const trueText = <In, Out extends In>({ codec, lossy }: Subject<In, Out>)
   const chosen = lossy ? undefined : oneOf(codec, value)
   if (chosen === undefined) return undefined
   const { before, own } = chosen
-  // With half of it there, as UTF-16 may have it, the character may come to be without a loss.
-  if (own.bytes.includes(0xfd) || isReplaced(own.frame)) return undefined
+  // The character may have been sent, and with half of it there, as UTF-16 may have it, it may come to be without a loss.
+  if (own.bytes.includes(0xfd) || isReplaced(value.frames)) return undefined
   const step = Math.ceil(own.bytes.length / 32)
   for (let at = value.flood.keep % step; at < own.bytes.length; at += step) {
     const bytes = concat([before, own.bytes]).slice()
