@@ -13,6 +13,7 @@ import { concat } from "../../internal/bytes/primitives.ts"
 import { ByteWriter } from "../../internal/bytes/writer.ts"
 import * as Bounds from "./codecBounds.ts"
 import * as Cases from "./codecCases.ts"
+import * as Extremes from "./codecExtremes.ts"
 import * as Received from "./codecReceived.ts"
 import {
   type Check,
@@ -82,6 +83,12 @@ export interface CodecOptions<In, Out extends In = In> extends Suite.CheckOption
   readonly canonical?: boolean | ((frame: In) => boolean) | undefined
   /** `true` where bytes that are no text may become U+FFFD, and are not refused. Default: `false`. */
   readonly lossy?: boolean | undefined
+  /**
+   * Bytes of frames that grow, each by what grows in it, such as `{ items: (size) => …, levels: (size) => … }`: what they cost and
+   * allocate is to be in proportion, and no stack may overflow. Frames that were drawn are grown anyway, where there are arrays,
+   * maps and records in them.
+   */
+  readonly growing?: Readonly<Record<string, (size: number) => Uint8Array>> | undefined
   /** Whether two frames are the same. Default: deep equality, that of bytes by their values. */
   readonly equals?: ((a: In, b: In) => boolean) | undefined
   /**
@@ -784,6 +791,20 @@ export const codec = <In, Out extends In>(
       return problem === undefined ? Effect.void : Effect.fail(report(law)(problem))
     })
 
+  let verdict: Extremes.Verdict | undefined
+  /** What comes of extreme input, which is tried once for all laws. */
+  const extremes = Effect.suspend(() =>
+    verdict !== undefined ? Effect.succeed(verdict) : Effect.map(
+      Effect.orDie(Arbitrary.sampleEffect(drawn, { count: 100, seed: options.seed })),
+      (frames) => verdict = stackless(() => Extremes.verdictOf(subject, frames, options.growing ?? {}))
+    )
+  )
+  const atExtremes = (law: 2 | 4 | 5 | 8) =>
+    Effect.flatMap(
+      extremes,
+      ({ [law]: problem }) => problem === undefined ? Effect.void : Effect.fail(report(law)(problem))
+    )
+
   // Laws about frames hold for a codec that refuses each of them, and say nothing of it.
   const encodes = Effect.flatMap(
     Effect.orDie(Arbitrary.sampleEffect(drawn, { count: 100, seed: options.seed })),
@@ -806,8 +827,12 @@ export const codec = <In, Out extends In>(
   ): Suite.Law => ({
     law: number,
     title: `law ${number}, ${Suite.names[number]}: ${title}`,
-    // The plainest first: what breaks one of them often breaks those behind it, in ways that are harder to read.
-    check: Effect.all(checks, { discard: true })
+    check: Effect.flatMap(extremes, (verdict) =>
+      // Where something costs without bound, it would cost that in each of the laws: it is for its own to report.
+      (verdict[4] ?? verdict[8]) !== undefined && verdict[number as 4] === undefined
+        ? Effect.void
+        // The plainest first: what breaks one of them often breaks those behind it, in ways that are harder to read.
+        : Effect.all(checks, { discard: true }))
   })
 
   const isolated = law(10, "two decoders of a codec know nothing of each other", [
@@ -842,7 +867,8 @@ export const codec = <In, Out extends In>(
       law(2, "a frame takes its own bytes and no others, and stays as it was given out", [
         always(2, conservation(subject)),
         always(2, conservationOfAnything(subject)),
-        always(2, conservationOfSent(subject))
+        always(2, conservationOfSent(subject)),
+        atExtremes(2)
       ]),
       law(3, "what is not complete asks for more and stays unread", [
         ...(subject.selfDelimiting ? [always(3, truncation(subject))] : []),
@@ -853,12 +879,21 @@ export const codec = <In, Out extends In>(
         subject.limit === undefined
           ? "what never ends is refused, and many frames at once are not"
           : "what is too long is refused at the limit, and nothing else is",
-        [once(4, Bounds.limits(subject)), always(4, Bounds.endless(subject)), always(4, Bounds.crowded(subject))]
+        [
+          once(4, Bounds.limits(subject)),
+          atExtremes(4),
+          always(4, Bounds.endless(subject)),
+          always(4, Bounds.crowded(subject))
+        ]
       ),
-      law(5, "whatever arrives gives frames or a typed error", [always(5, wrongTurn(subject))]),
+      law(5, "whatever arrives gives frames or a typed error", [
+        always(5, wrongTurn(subject)),
+        atExtremes(5)
+      ]),
       law(7, "what was not sent leaves no trace", [always(7, interruption(subject))]),
       law(8, "each byte costs the same, however long the frame and small the pieces", [
         once(8, Bounds.longFrame(subject)),
+        atExtremes(8),
         always(8, Bounds.linear(subject))
       ]),
       isolated,

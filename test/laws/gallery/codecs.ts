@@ -4,6 +4,7 @@
  * Each is made from one of the healthy codecs by a mistake that is easily made. A mistake that no law catches is a
  * missing law.
  */
+import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../../src/Codec.ts"
@@ -354,6 +355,141 @@ const entries = (
 
 const healthyEntries = entries("texts behind a kind and their length")
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Lists of texts behind their count
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface ListRules {
+  readonly countOf: (head: DataView) => number
+  /** What the texts are put into. */
+  readonly roomFor: (count: number) => Array<string>
+  readonly add: (texts: Array<string>, text: string) => Array<string>
+  /** Whether what has been read of a list is kept until the rest is there. */
+  readonly resumes: boolean
+  /** Whether the length of a text is there, or none is needed. */
+  readonly isCut: (input: Codec.ByteBuffer, at: number) => boolean
+}
+
+const listRules: ListRules = {
+  countOf: (head) => head.getUint32(0),
+  roomFor: () => [],
+  add: (texts, text) => {
+    texts.push(text)
+    return texts
+  },
+  resumes: true,
+  isCut: (input, at) => at >= input.length
+}
+
+/** In bytes. */
+const mostList = 10_000
+
+const listDecoder = ({ add, countOf, isCut, resumes, roomFor }: ListRules): Codec.Decoder<ReadonlyArray<string>> => {
+  let texts: Array<string> | undefined
+  let at = 4
+  return {
+    decode: (input) => {
+      if (input.length < 4) return undefined
+      const head = input.peek(0, 4)
+      const count = countOf(new DataView(head.buffer, head.byteOffset))
+      const tooMany = () => tooLong(mostList, Excerpt.ofBytes(head), "peer")
+      if (count > mostList) return tooMany()
+      if (!resumes) texts = undefined
+      if (texts === undefined) {
+        texts = roomFor(count)
+        at = 4
+      }
+      while (texts.length < count) {
+        if (isCut(input, at)) return undefined
+        const end = at + 1 + (at < input.length ? input.at(at) : 0)
+        if (end > mostList) return tooMany()
+        if (end > input.length) return undefined
+        const text = strictText(input.peek(at + 1, end))
+        if (Result.isFailure(text)) return Result.fail(text.failure)
+        texts = add(texts, text.success)
+        at = end
+      }
+      input.skip(at)
+      const list = texts
+      texts = undefined
+      return Result.succeed(list)
+    }
+  }
+}
+
+const lists = (name: string, rules: Partial<ListRules> = {}): Specimen => {
+  const all = { ...listRules, ...rules }
+  const codec = make<ReadonlyArray<string>>({
+    decoder: () => listDecoder(all),
+    encode: (texts, into) => {
+      const bytes = texts.map((text) => utf8.encode(text))
+      if (bytes.some(({ length }) => length > 255)) return unencodable("a text is too long", texts)
+      if (!texts.every((text) => text.isWellFormed())) return unencodable("half a character", texts)
+      if (bytes.reduce((sum, { length }) => sum + 1 + length, 4) > mostList) {
+        return tooLong(mostList, Excerpt.ofFrame(texts), "local")
+      }
+      into.uint(texts.length, 4, "big")
+      for (const text of bytes) {
+        into.uint(text.length, 1, "big")
+        into.bytes(text)
+      }
+    }
+  })
+  return {
+    name,
+    suite: (options) => Laws.codec(codec, Schema.Array(Schema.String), { ...options, name, canonical: true })
+  }
+}
+
+const healthyLists = lists("texts behind their count")
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Trees in brackets
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Tree = ReadonlyArray<Tree>
+
+const Tree: Schema.Schema<Tree> = Schema.Array(Schema.Array(Schema.Array(Schema.Tuple([]))))
+
+const encodeTree = (tree: Tree): string => `(${tree.map(encodeTree).join("")})`
+
+const trees = (name: string, maxDepth: number): Specimen => {
+  const codec = make<Tree>({
+    decoder: () => {
+      let depth = 0
+      let at = 0
+      return {
+        decode: (input) => {
+          for (; at < input.length; at++) {
+            const byte = input.at(at)
+            if ((byte !== 0x28 && byte !== 0x29) || (byte === 0x29 && depth === 0)) {
+              return malformed("no bracket", input.peek(at, at + 1))
+            }
+            depth += byte === 0x28 ? 1 : -1
+            if (depth > maxDepth) return malformed("too deep", input.peek(0, Math.min(at, 16)))
+            if (at === Codec.defaultMaxLength) return tooLong(at, Excerpt.ofBytes(input.peek(0, 16)), "peer")
+            if (depth > 0) continue
+            const text = input.take(at + 1)
+            at = 0
+            let read = 1
+            const inside = (): Tree => {
+              const tree: Array<Tree> = []
+              while (text[read++] === 0x28) tree.push(inside())
+              return tree
+            }
+            return Result.succeed(inside())
+          }
+          return undefined
+        }
+      }
+    },
+    encode: (tree, into) => into.string(encodeTree(tree))
+  })
+  return { name, suite: (options) => Laws.codec(codec, Tree, { ...options, name, canonical: true }) }
+}
+
+const healthyTrees = trees("trees in brackets", 100)
+
 const mask = (bytes: Uint8Array): Uint8Array => bytes.map((byte) => byte ^ 0x55)
 
 const maskedEncode = (maxLength: number): EncodeBytes => (frame, into) => encodeBytes(maxLength)(mask(frame), into)
@@ -370,7 +506,9 @@ export const healthy: ReadonlyArray<Specimen> = [
   healthyPrefixed,
   healthyNumbered,
   healthyMasked,
-  healthyEntries
+  healthyEntries,
+  healthyLists,
+  healthyTrees
 ]
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -576,6 +714,36 @@ const conservation: ReadonlyArray<Broken> = [
         return Result.succeed(input.take(length))
       }
     }))
+  ),
+  broken(
+    2,
+    /2147483647 at byte 0.*behind the unread bytes with take/s,
+    {
+      name: "adds to a length in 32 bits",
+      suite: (options) => {
+        const codec = make<Uint8Array>({
+          decoder: () => ({
+            decode: (input) => {
+              if (input.length < 4) return undefined
+              const head = input.peek(0, 4)
+              const length = new DataView(head.buffer, head.byteOffset).getUint32(0)
+              if (length >= 2 ** 31) return tooLong(limit, Excerpt.ofBytes(head), "peer")
+              const end = (4 + length) | 0
+              if (end > 4 + limit) return tooLong(limit, Excerpt.ofBytes(head), "peer")
+              if (input.length < end) return undefined
+              input.skip(4)
+              return Result.succeed(input.take(length))
+            }
+          }),
+          encode: (frame, into) => {
+            if (frame.length > limit) return tooLong(limit, Excerpt.ofBytes(frame), "local")
+            into.uint(frame.length, 4, "big")
+            into.bytes(frame)
+          }
+        })
+        return Laws.codec(codec, Schema.Uint8Array, { ...options, name: "32 bits" })
+      }
+    }
   ),
   broken(
     2,
@@ -827,6 +995,47 @@ const oversize: ReadonlyArray<Broken> = [
   ),
   broken(
     4,
+    /\d+ at byte \d.*in proportion.*bytes are allocated when \d+ have arrived/s,
+    lists("makes room for as many as are said to come", {
+      roomFor: (count) => {
+        // As much as the texts will need, at least.
+        const room = Array.from({ length: 16 * count }, (_, i) => `${i}`)
+        room.length = 0
+        return room
+      }
+    })
+  ),
+  broken(
+    4,
+    /how deep it goes is bounded.*Maximum call stack/s,
+    trees("goes as deep as its peer likes", Infinity)
+  ),
+  broken(
+    4,
+    /"\\x00".* times in one piece.*Maximum call stack/s,
+    {
+      name: "passes over empty frames by calling itself",
+      suite: (options) => {
+        const decoder = (): Bytes => {
+          const { decode } = prefixedDecoder(limit)
+          const next = (input: Codec.ByteBuffer): ReturnType<Bytes["decode"]> => {
+            if (input.length < 2 || lengthAt(input) > 0) return decode(input)
+            input.skip(2)
+            return next(input)
+          }
+          return { decode: next }
+        }
+        const codec = make<Uint8Array>({
+          decoder,
+          encode: (frame, into) => frame.length === 0 ? unencodable("empty", frame) : encodeBytes(limit)(frame, into)
+        })
+        return Laws.codec(codec, Schema.Uint8Array, { ...options, name: "empty frames" })
+      }
+    },
+    [2, 3]
+  ),
+  broken(
+    4,
     /limit 40/,
     prefixed("tells a wrong limit", (maxLength) => {
       const { decode } = prefixedDecoder(maxLength)
@@ -845,6 +1054,14 @@ const oversize: ReadonlyArray<Broken> = [
 // ---------------------------------------------------------------------------------------------------------------------
 
 const wrongTurn: ReadonlyArray<Broken> = [
+  broken(
+    5,
+    /throws RangeError: Invalid array length/,
+    lists("takes a count for the length of an array", {
+      countOf: (head) => head.getInt32(0),
+      roomFor: (count) => new Array<string>(count).slice(0, 0)
+    })
+  ),
   broken(
     5,
     /throws TypeError/,
@@ -969,6 +1186,49 @@ const interruption: ReadonlyArray<Broken> = [
 // ---------------------------------------------------------------------------------------------------------------------
 
 const linear: ReadonlyArray<Broken> = [
+  broken(
+    8,
+    /bytes (of it )?take [\d.]+ ms/,
+    lists("copies the list for each text", { add: (texts, text) => [...texts, text] })
+  ),
+  broken(
+    8,
+    /most of them with peek/,
+    lists("begins a list anew with each chunk", { resumes: false })
+  ),
+  broken(
+    8,
+    /each call ends/,
+    {
+      name: "goes on for ever at a part of no length",
+      suite: (options) => {
+        // Each part says how long all of it is, and the last one is 255.
+        const codec = make<Uint8Array>({
+          decoder: () => ({
+            decode: (input) => {
+              for (let at = 0; at < Math.min(input.length, 1024);) {
+                const part = input.at(at)
+                if (part === 255) return Result.succeed(input.take(at + 1))
+                at += part
+              }
+              return input.length < 1024 ? undefined : tooLong(1024, Excerpt.ofBytes(input.peek(0, 16)), "peer")
+            }
+          }),
+          encode: (frame, into) => into.bytes(frame)
+        })
+        const parts = Schema.Literals([1, 2, 3])
+        return Laws.codec(
+          codec,
+          Arbitrary.map(Arbitrary.schema(parts), (part) => {
+            const frame = new Uint8Array(part + 1).fill(part)
+            frame[part] = 255
+            return frame
+          }),
+          { ...options, name: "parts" }
+        )
+      }
+    }
+  ),
   broken(
     8,
     /indexOf/,

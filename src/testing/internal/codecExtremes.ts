@@ -1,0 +1,306 @@
+/**
+ * The laws of a codec about input that is made to cost: counts and lengths at their extremes, frames in great number, and frames
+ * that are wide or deep. It is tried once, before all the rest: what goes on and on would not let the others end.
+ *
+ * | what comes of it | law |
+ * |---|---|
+ * | it reaches behind the unread bytes | 2, conservation |
+ * | it allocates more than is in proportion, or its stack overflows | 4, oversize |
+ * | it throws anything else | 5, wrong turn |
+ * | it goes on and on, or twice the bytes are four times the work | 8, linear cost |
+ *
+ * @internal
+ */
+import * as Excerpt from "../../Excerpt.ts"
+import { concat } from "../../internal/bytes/primitives.ts"
+import * as Bounds from "./codecBounds.ts"
+import * as Cases from "./codecCases.ts"
+import * as Growth from "./codecGrowth.ts"
+import type { Subject } from "./codecSubject.ts"
+import { shownBytes, shownEnd } from "./codecWords.ts"
+import { Feed } from "./countingBuffer.ts"
+import { memory, worked } from "./platform.ts"
+import type * as Suite from "./suite.ts"
+
+type Decoding = Pick<Subject<unknown, never>, "codec" | "maxBuffered" | "looksPerByte">
+
+export type Verdict = { readonly [Law in 2 | 4 | 5 | 8]?: Suite.Problem }
+
+/** How many different frames are made extreme. */
+const mostFrames = 6
+
+/** Frames that begin differently, for what is made of their beginnings. */
+const unlike = <Out>(encoded: ReadonlyArray<Cases.Encoded<Out>>): ReadonlyArray<Cases.Encoded<Out>> => {
+  const kinds = new Map<string, Cases.Encoded<Out>>()
+  for (const one of encoded) {
+    const kind = `${one.bytes.subarray(0, 1)} ${Math.min(3, one.bytes.length >> 2)}`
+    if (one.bytes.length > 0 && !kinds.has(kind)) kinds.set(kind, one)
+  }
+  return [...kinds.values()].slice(0, mostFrames)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What a decoder does with it
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What is allocated for whatever has arrived: frames, and what was needed to make them and is garbage by now. */
+const proportion = 1024
+const allowance = 512 * 1024
+
+/** In milliseconds: 60 KiB may take a second on a slow machine, and take a few milliseconds on others. */
+const mostWork = 400
+
+const isOverflow = (cause: unknown): boolean => cause instanceof RangeError && /call stack/.test(cause.message)
+
+/** Decodes bytes that arrive in one piece, and says what is wrong with how it ended. */
+const ended = (codec: Decoding["codec"], bytes: Uint8Array, what: () => string): Verdict | undefined => {
+  const feed = new Feed(codec)
+  feed.input.push(bytes.slice())
+  const before = worked()
+  feed.drain(undefined, Bounds.mostFrames)
+  const work = worked() - before
+  if (work > mostWork + bytes.length / 100) {
+    return {
+      8: {
+        scenario: what(),
+        expected: "each byte costs the same, however much of it there is",
+        actual: `${bytes.length} bytes take ${Math.round(work)} ms`
+      }
+    }
+  }
+  const { end } = feed
+  if (end === undefined) return undefined
+  const problem = (expected: string): Suite.Problem => ({ scenario: what(), expected, actual: `it ${shownEnd(end)}` })
+  switch (end._tag) {
+    case "Overread":
+      return { 2: problem("a decoder looks at the unread bytes only, of which `length` says how many there are") }
+    case "Threw":
+      return isOverflow(end.cause)
+        ? { 4: problem("how deep it goes is bounded, or takes no room on the stack (as `read.nested` of Codec.gen)") }
+        : { 5: problem("frames, or a FrameTooLarge or MalformedFrame with the fault \"peer\"") }
+    case "Spent":
+      return { 8: problem("each call ends, after it has looked at each byte a few times at most") }
+    default:
+      return undefined
+  }
+}
+
+interface Input {
+  readonly bytes: Uint8Array
+  readonly what: () => string
+}
+
+/** How many bytes more are allocated behind this than before. */
+const allocatedBy = (run: () => void): number => {
+  const before = memory()
+  run()
+  const after = memory()
+  if (before === undefined || after === undefined) return 0
+  return after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers
+}
+
+/** The same, and what has been allocated meanwhile: by all of these together, for to measure it costs more than they do. */
+const bounded = ({ codec, maxBuffered }: Decoding, inputs: ReadonlyArray<Input>): Verdict | undefined => {
+  let verdict: Verdict | undefined
+  let arrived = 0
+  const more = allocatedBy(() => {
+    for (const { bytes, what } of inputs) {
+      arrived += bytes.length
+      verdict ??= ended(codec, bytes, what)
+    }
+  })
+  if (verdict !== undefined || more <= proportion * arrived + allowance + maxBuffered) return verdict
+  const [{ bytes, what }] = inputs
+  if (inputs.length > 1) {
+    for (const input of inputs) verdict ??= bounded({ codec, maxBuffered, looksPerByte: 0 }, [input])
+    return verdict
+  }
+  return {
+    4: {
+      scenario: what(),
+      expected: "what is allocated is in proportion to what has arrived: a count or a length is checked first",
+      actual: `${more} bytes are allocated when ${bytes.length} have arrived`
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Counts and lengths at their extremes
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The smaller ones first: what allocates for each of a million, or goes that often, is seen before it does so for ever. */
+const numbers: ReadonlyArray<bigint> = [
+  300n,
+  65_535n,
+  1_000_000n,
+  0x7f_ff_ff_ffn,
+  0x80_00_00_00n,
+  0xff_ff_ff_ffn,
+  2n ** 53n + 1n,
+  2n ** 63n,
+  2n ** 64n - 1n
+]
+
+const widths = [1, 2, 4, 8]
+
+const spelled = (value: bigint, width: number, endian: "big" | "little"): Uint8Array =>
+  Uint8Array.from(
+    { length: width },
+    (_, i) => Number((value >> BigInt(8 * (endian === "big" ? width - 1 - i : i))) & 0xffn)
+  )
+
+/** What a number may look like in bytes: of each width and order, and as a varint. */
+const inBytes: ReadonlyArray<readonly [value: bigint, bytes: Uint8Array]> = numbers.flatMap((value) => {
+  const varint: Array<number> = []
+  for (let rest = value; varint.length === 0 || rest > 0n; rest >>= 7n) {
+    varint.push(Number(rest & 0x7fn) | (rest >= 0x80n ? 0x80 : 0))
+  }
+  return [
+    ...widths.filter((width) => value < 2n ** BigInt(8 * width)).flatMap((width) =>
+      (["big", "little"] as const).map((endian) => [value, spelled(value, width, endian)] as const)
+    ),
+    [value, Uint8Array.from(varint)] as const
+  ]
+}).concat([[255n, Uint8Array.of(255)], [127n, Uint8Array.of(127)]])
+
+const inDigits = [...numbers.map(String), "-1", "-2147483649", "1e9", "99999999999999999999"].map((text) =>
+  [text, new TextEncoder().encode(text)] as const
+)
+
+/** At how many places from the beginning a number is taken to be. */
+const places = 8
+
+/** Bytes with each of the numbers in the place of some of them. */
+function* extremes(bytes: Uint8Array): Generator<ReadonlyArray<Input>> {
+  const made = (value: bigint | string, number: Uint8Array, at: number, behind: Uint8Array) => ({
+    bytes: concat([bytes.subarray(0, at), number, behind]),
+    what: () => `${shownBytes(bytes)} arrives with ${value} at byte ${at}, as ${Excerpt.ofBytes(number)}`
+  })
+  for (const [value, number] of inBytes) {
+    const count = Math.min(places, bytes.length - number.length + 1)
+    if (count > 0) {
+      yield Array.from({ length: count }, (_, at) => made(value, number, at, bytes.subarray(at + number.length)))
+    }
+  }
+  const digits = [...String.fromCharCode(...bytes.subarray(0, 64)).matchAll(/\d+/g)]
+  for (const [value, number] of digits.length === 0 ? [] : inDigits) {
+    yield digits.map(({ 0: { length }, index }) => made(value, number, index, bytes.subarray(index + length)))
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The same again and again
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** As many bytes as most codecs take for one frame. */
+const flood = 60 * 1024
+
+/** Each short part of a frame's beginning again and again: a frame of nothing, or what opens one inside another. */
+function* repetitions(bytes: Uint8Array): Generator<ReadonlyArray<Input>> {
+  for (let from = 0; from < Math.min(4, bytes.length); from++) {
+    yield Array.from({ length: Math.min(5, bytes.length - from) }, (_, i) => {
+      const part = bytes.subarray(from, from + i + 1)
+      return {
+        bytes: concat([bytes.subarray(0, from), Cases.repeated(part, flood)]),
+        what: () =>
+          `${from === 0 ? "" : `${Excerpt.ofBytes(bytes.subarray(0, from))} arrives, and then `}${
+            Excerpt.ofBytes(part)
+          } ${Math.ceil(flood / part.length)} times in one piece`
+      }
+    })
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What grows
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How many or how deep: the most of these that the codec itself can encode. */
+const sizes = [16_384, 8192, 2048]
+
+/** So little work is nothing to measure. */
+const slow = 5
+
+const workOf = (codec: Decoding["codec"], bytes: Uint8Array): number => {
+  const feed = new Feed(codec)
+  feed.input.push(bytes.slice())
+  const before = worked()
+  feed.drain(undefined, Bounds.mostFrames)
+  return worked() - before
+}
+
+/** Eight times as much may be eight times the work, and is sixty-four times that where it grows with the square. */
+const squared = (
+  { codec }: Decoding,
+  { bytes, what }: Growth.Grown,
+  size: number,
+  many: Uint8Array
+): Verdict | undefined => {
+  const some = bytes(size / 8)
+  if (some === undefined || many.length < 4 * some.length) return undefined
+  let [once, often] = [Infinity, Infinity]
+  // Whatever came between slows it down, so that the fastest counts.
+  for (let i = 0; i < 3; i++) {
+    often = Math.min(often, workOf(codec, many))
+    if (often < slow) return undefined
+    once = Math.min(once, workOf(codec, some))
+    if (often / many.length < 3 * once / some.length) return undefined
+  }
+  return {
+    8: {
+      scenario: `${what(size)} arrives`,
+      expected: "each byte costs the same, however much of it there is",
+      actual: `${some.length} bytes of it take ${once.toFixed(1)} ms and ${many.length} bytes ${often.toFixed(1)} ms`
+    }
+  }
+}
+
+/** In small pieces, where a decoder that begins anew with each looks at all of them again. */
+const again = ({ codec, looksPerByte }: Decoding, { bytes, what }: Growth.Grown): Verdict | undefined => {
+  const [few, more] = [bytes(32)?.length, bytes(64)?.length]
+  if (few === undefined || more === undefined || more <= few) return undefined
+  const problem = Bounds.tooDear({
+    what: () => `${what(Bounds.costly)} arrives`,
+    bytes: (length) => bytes(Math.ceil(length / ((more - few) / 32))) ?? new Uint8Array(),
+    codec,
+    size: 64,
+    takes: [0],
+    looksPerByte
+  })
+  return problem && { 8: problem }
+}
+
+const grown = (subject: Decoding, growth: Growth.Grown): Verdict | undefined => {
+  for (const size of sizes) {
+    const bytes = growth.bytes(size)
+    if (bytes === undefined) continue
+    return bounded(subject, [{ bytes, what: () => `${growth.what(size)} arrives` }]) ??
+      squared(subject, growth, size, bytes) ?? again(subject, growth)
+  }
+  return again(subject, growth)
+}
+
+/** What is wrong with it, by law: of the frames that were drawn, and of what the option makes. */
+export const verdictOf = <In, Out extends In>(
+  subject: Subject<In, Out>,
+  frames: ReadonlyArray<Out>,
+  growing: Readonly<Record<string, (size: number) => Uint8Array>>
+): Verdict => {
+  const { codec, limit } = subject
+  const encoded = Cases.encodable(codec, frames)
+  for (const { bytes } of unlike(encoded)) {
+    for (const inputs of [extremes(bytes), repetitions(bytes)]) {
+      for (const together of inputs) {
+        const verdict = bounded(subject, together)
+        if (verdict !== undefined) return verdict
+      }
+    }
+  }
+  // With room for what grows.
+  const large = { ...subject, codec: limit?.withMaxLength?.(flood) ?? codec }
+  for (const growth of [...Growth.told(growing), ...Growth.found(large.codec, encoded.map(({ frame }) => frame))]) {
+    const verdict = grown(large, growth)
+    if (verdict !== undefined) return verdict
+  }
+  return {}
+}
