@@ -55,7 +55,7 @@ const isOverflow = (cause: unknown): boolean => cause instanceof RangeError && /
 /** Decodes bytes that arrive in one piece, and says what is wrong with how it ended. */
 const ended = (codec: Decoding["codec"], bytes: Uint8Array, what: () => string): Verdict | undefined => {
   const feed = new Feed(codec)
-  feed.input.push(bytes.slice())
+  feed.input.push(bytes)
   const before = worked()
   feed.drain(undefined, Bounds.mostFrames)
   const work = worked() - before
@@ -150,18 +150,24 @@ const spelled = (value: bigint, width: number, endian: "big" | "little"): Uint8A
   )
 
 /** What a number may look like in bytes: of each width and order, and as a varint. */
-const inBytes: ReadonlyArray<readonly [value: bigint, bytes: Uint8Array]> = numbers.flatMap((value) => {
-  const varint: Array<number> = []
-  for (let rest = value; varint.length === 0 || rest > 0n; rest >>= 7n) {
-    varint.push(Number(rest & 0x7fn) | (rest >= 0x80n ? 0x80 : 0))
-  }
-  return [
-    ...widths.filter((width) => value < 2n ** BigInt(8 * width)).flatMap((width) =>
-      (["big", "little"] as const).map((endian) => [value, spelled(value, width, endian)] as const)
-    ),
-    [value, Uint8Array.from(varint)] as const
-  ]
-}).concat([[255n, Uint8Array.of(255)], [127n, Uint8Array.of(127)]])
+const inBytes: ReadonlyArray<readonly [value: bigint, spelled: ReadonlyArray<Uint8Array>]> = [
+  [127n, [Uint8Array.of(127)]],
+  [255n, [Uint8Array.of(255)]],
+  ...numbers.map((value) => {
+    const varint: Array<number> = []
+    for (let rest = value; varint.length === 0 || rest > 0n; rest >>= 7n) {
+      varint.push(Number(rest & 0x7fn) | (rest >= 0x80n ? 0x80 : 0))
+    }
+    const fitting = widths.filter((width) => value < 2n ** BigInt(8 * width))
+    return [
+      value,
+      [
+        ...fitting.flatMap((width) => [spelled(value, width, "big"), spelled(value, width, "little")]),
+        Uint8Array.from(varint)
+      ]
+    ] as const
+  })
+]
 
 const inDigits = [...numbers.map(String), "-1", "-2147483649", "1e9", "99999999999999999999"].map((text) =>
   [text, new TextEncoder().encode(text)] as const
@@ -176,11 +182,14 @@ function* extremes(bytes: Uint8Array): Generator<ReadonlyArray<Input>> {
     bytes: concat([bytes.subarray(0, at), number, behind]),
     what: () => `${shownBytes(bytes)} arrives with ${value} at byte ${at}, as ${Excerpt.ofBytes(number)}`
   })
-  for (const [value, number] of inBytes) {
-    const count = Math.min(places, bytes.length - number.length + 1)
-    if (count > 0) {
-      yield Array.from({ length: count }, (_, at) => made(value, number, at, bytes.subarray(at + number.length)))
-    }
+  for (const [value, all] of inBytes) {
+    const inputs = all.flatMap((number) =>
+      Array.from(
+        { length: Math.max(0, Math.min(places, bytes.length - number.length + 1)) },
+        (_, at) => made(value, number, at, bytes.subarray(at + number.length))
+      )
+    )
+    if (inputs.length > 0) yield inputs
   }
   const digits = [...String.fromCharCode(...bytes.subarray(0, 64)).matchAll(/\d+/g)]
   for (const [value, number] of digits.length === 0 ? [] : inDigits) {
@@ -218,18 +227,20 @@ function* repetitions(bytes: Uint8Array): Generator<ReadonlyArray<Input>> {
 /** How many or how deep: the most of these that the codec itself can encode. */
 const sizes = [16_384, 8192, 2048]
 
-/** So little work is nothing to measure. */
-const slow = 5
+/** In milliseconds: so little work is nothing to measure, for clocks may be coarse. */
+const slow = 10
 
-const workOf = (codec: Decoding["codec"], bytes: Uint8Array): number => {
-  const feed = new Feed(codec)
-  feed.input.push(bytes.slice())
+const workOf = (codec: Decoding["codec"], bytes: Uint8Array, times: number): number => {
   const before = worked()
-  feed.drain(undefined, Bounds.mostFrames)
+  for (let i = 0; i < times; i++) {
+    const feed = new Feed(codec)
+    feed.input.push(bytes.slice())
+    feed.drain(undefined, Bounds.mostFrames)
+  }
   return worked() - before
 }
 
-/** Eight times as much may be eight times the work, and is sixty-four times that where it grows with the square. */
+/** A frame eight times as large is as much work as eight frames, and eight times as much where it grows with the square. */
 const squared = (
   { codec }: Decoding,
   { bytes, what }: Growth.Grown,
@@ -237,20 +248,21 @@ const squared = (
   many: Uint8Array
 ): Verdict | undefined => {
   const some = bytes(size / 8)
-  if (some === undefined || many.length < 4 * some.length) return undefined
-  let [once, often] = [Infinity, Infinity]
-  // Whatever came between slows it down, so that the fastest counts.
+  if (some === undefined || many.length < 4 * some.length || workOf(codec, many, 1) < slow) return undefined
+  const times = Math.ceil(many.length / some.length)
+  let [apart, together] = [0, 0]
   for (let i = 0; i < 3; i++) {
-    often = Math.min(often, workOf(codec, many))
-    if (often < slow) return undefined
-    once = Math.min(once, workOf(codec, some))
-    if (often / many.length < 3 * once / some.length) return undefined
+    apart += workOf(codec, some, times)
+    together += workOf(codec, many, 1)
   }
+  if (together < 4 * apart) return undefined
   return {
     8: {
       scenario: `${what(size)} arrives`,
       expected: "each byte costs the same, however much of it there is",
-      actual: `${some.length} bytes of it take ${once.toFixed(1)} ms and ${many.length} bytes ${often.toFixed(1)} ms`
+      actual: `${many.length} bytes of it take ${
+        (together / 3).toFixed(1)
+      } ms, and ${times} times ${some.length} bytes ${(apart / 3).toFixed(1)} ms`
     }
   }
 }

@@ -84,7 +84,7 @@ function* shapesOf(frame: unknown): Generator<Shape> {
     }`
     const inside = path.length === 0 ? "" : ` in ${shownFrame(frame)}, at ${path.join(".")}`
     if (Array.isArray(held)) {
-      for (const item of [...held.slice(0, 1), ...smallest]) {
+      for (const item of [...smallest, ...held.slice(0, 1)]) {
         yield {
           sort: `${place} ${Array.isArray(item) ? "[]" : typeof item}`,
           what: (size) => `an array of ${size} times ${shownFrame(item)}${inside}`,

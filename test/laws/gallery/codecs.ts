@@ -1188,12 +1188,17 @@ const interruption: ReadonlyArray<Broken> = [
 const linear: ReadonlyArray<Broken> = [
   broken(
     8,
-    /bytes (of it )?take [\d.]+ ms/,
-    lists("copies the list for each text", { add: (texts, text) => [...texts, text] })
+    /array of 8192 times .*bytes of it take [\d.]+ ms/s,
+    lists("adds up all texts with each of them", {
+      add: (texts, text) => {
+        texts.push(text)
+        return texts.reduce((sum, { length }) => sum + length, 0) > mostList ? [] : texts
+      }
+    })
   ),
   broken(
     8,
-    /most of them with peek/,
+    /most of them with (at|peek)/,
     lists("begins a list anew with each chunk", { resumes: false })
   ),
   broken(
