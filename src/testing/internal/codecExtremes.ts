@@ -255,7 +255,7 @@ const squared = (
     apart += workOf(codec, some, times)
     together += workOf(codec, many, 1)
   }
-  if (together < 4 * apart) return undefined
+  if (together < 2.5 * apart) return undefined
   return {
     8: {
       scenario: `${what(size)} arrives`,
@@ -280,6 +280,23 @@ const again = ({ codec, looksPerByte }: Decoding, { bytes, what }: Growth.Grown)
     looksPerByte
   })
   return problem && { 8: problem }
+}
+
+/** However many items it has, a frame ends, or fails, before more bytes wait than may. */
+const unbounded = ({ codec, maxBuffered }: Decoding, { beyond, what }: Growth.Grown): Verdict | undefined => {
+  const bytes = beyond(2 * maxBuffered)
+  if (bytes === undefined || bytes.length <= maxBuffered) return undefined
+  const feed = new Feed(codec)
+  feed.input.push(bytes)
+  const isFrame = feed.next()
+  if (feed.end !== undefined || (isFrame && feed.input.consumed <= maxBuffered)) return undefined
+  return {
+    4: {
+      scenario: `${what(2)} arrives, and more and more of it, ${bytes.length} bytes`,
+      expected: `it fails, or gives a frame, before more than ${maxBuffered} bytes wait (maxBuffered)`,
+      actual: isFrame ? `it gives a frame of ${feed.input.consumed} bytes` : "it asks for more"
+    }
+  }
 }
 
 const grown = (subject: Decoding, growth: Growth.Grown): Verdict | undefined => {
@@ -311,7 +328,7 @@ export const verdictOf = <In, Out extends In>(
   // With room for what grows.
   const large = { ...subject, codec: limit?.withMaxLength?.(flood) ?? codec }
   for (const growth of [...Growth.told(growing), ...Growth.found(large.codec, encoded.map(({ frame }) => frame))]) {
-    const verdict = grown(large, growth)
+    const verdict = grown(large, growth) ?? unbounded(subject, growth)
     if (verdict !== undefined) return verdict
   }
   return {}

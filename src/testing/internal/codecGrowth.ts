@@ -6,13 +6,15 @@
  */
 import type * as Codec from "../../Codec.ts"
 import { concat } from "../../internal/bytes/primitives.ts"
-import { encode } from "./codecCases.ts"
+import { encode, repeated } from "./codecCases.ts"
 import { sameBytes } from "./codecSubject.ts"
 import { shownFrame } from "./codecWords.ts"
 
 export interface Grown {
   readonly what: (size: number) => string
   readonly bytes: (size: number) => Uint8Array | undefined
+  /** One of more bytes than this, whether or not the codec would send that many. */
+  readonly beyond: (length: number) => Uint8Array | undefined
 }
 
 type Path = ReadonlyArray<string>
@@ -40,12 +42,15 @@ const replaced = (value: unknown, [key, ...rest]: Path, by: unknown): unknown =>
 /** What may be so small that it takes hardly a byte. */
 const smallest: ReadonlyArray<unknown> = ["", [], new Uint8Array(), null, 0, {}]
 
+const times = (bytes: Uint8Array, count: number): Uint8Array =>
+  bytes.length === 0 ? bytes : repeated(bytes, count * bytes.length)
+
 /** How deep the codec itself is asked to encode: it may need the stack for that. */
 const shallow = 256
 
 /**
- * The bytes of a frame inside itself, from those of the first three levels: what stands before and behind the inner one is said
- * again. Nothing where more than that changes, such as a length.
+ * The bytes of a frame that is many times inside itself, or has many items, from those of the first three sizes: what is more in
+ * each of them is said again. Nothing where more than that changes, such as a length.
  */
 const pumped = ([one, two, three]: ReadonlyArray<Uint8Array | undefined>, size: number): Uint8Array | undefined => {
   if (one === undefined || two === undefined || three === undefined) return undefined
@@ -58,9 +63,9 @@ const pumped = ([one, two, three]: ReadonlyArray<Uint8Array | undefined>, size: 
   const at = (levels: number, split: number) =>
     concat([
       one.subarray(0, before),
-      ...Array<Uint8Array>(levels - 1).fill(two.subarray(before, before + split)),
+      times(two.subarray(before, before + split), levels - 1),
       inner,
-      ...Array<Uint8Array>(levels - 1).fill(two.subarray(before + split + inner.length, two.length - behind)),
+      times(two.subarray(before + split + inner.length, two.length - behind), levels - 1),
       one.subarray(one.length - behind)
     ])
   for (let split = 0; split <= more; split++) {
@@ -129,10 +134,13 @@ export const found = <Out>(codec: Codec.Codec<unknown, Out>, frames: ReadonlyArr
       if (shapes.has(sort)) continue
       // It need not be an `Out`: only its bytes count.
       const encoded = (size: number) => encode(codec, make(size) as Out)
+      const first = [1, 2, 3].map(encoded)
       const bytes = (size: number) =>
-        isDeep === true && size > shallow ? pumped([1, 2, 3].map(encoded), size) ?? encoded(size) : encoded(size)
-      const two = bytes(2)
-      if (two !== undefined && (bytes(3)?.length ?? 0) > two.length) shapes.set(sort, { what, bytes })
+        isDeep === true && size > shallow ? pumped(first, size) ?? encoded(size) : encoded(size)
+      const [, two, three] = first
+      if (two === undefined || three === undefined || three.length <= two.length) continue
+      const beyond = (length: number) => pumped(first, Math.ceil(length / (three.length - two.length)))
+      shapes.set(sort, { what, bytes, beyond })
       if (shapes.size >= mostShapes) return [...shapes.values()]
     }
   }
@@ -141,4 +149,8 @@ export const found = <Out>(codec: Codec.Codec<unknown, Out>, frames: ReadonlyArr
 
 /** What the author of the codec says how to make. */
 export const told = (growing: Readonly<Record<string, (size: number) => Uint8Array>>): ReadonlyArray<Grown> =>
-  Object.entries(growing).map(([name, bytes]) => ({ what: (size) => `${size} ${name} (growing)`, bytes }))
+  Object.entries(growing).map(([name, bytes]) => ({
+    what: (size) => `${size} ${name} (growing)`,
+    bytes,
+    beyond: () => undefined
+  }))

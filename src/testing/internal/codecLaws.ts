@@ -560,9 +560,14 @@ const interruption = <In, Out extends In>(subject: Subject<In, Out>): Check<Out>
   for (const frame of frames) {
     const batch = frames.slice(-(1 + take()))
     unsent.push(...batch)
+    // As an outbox does: each frame has a place to go back to, and with the first of them the whole batch is undone.
     const undo = encoder.checkpoint()
-    for (const other of batch) Cases.encode(encoder, other)
+    for (const other of batch) {
+      Cases.encode(encoder, other)
+      encoder.checkpoint()
+    }
     undo()
+    if (codec.encodeMany !== undefined) attempt(() => codec.encodeMany!(batch, new ByteWriter()))
     sent.push(...Cases.encodableWith(encoder, [frame]))
   }
   const decodedOf = (encoded: ReadonlyArray<Cases.Encoded<Out>>) =>
@@ -600,6 +605,20 @@ const agreement = <In, Out extends In>(
 (value) => {
   for (const frame of [...value.frames, ...more(value.frames[0])]) {
     const bytes = Cases.encode(subject.codec, frame)
+    const problem = bytes && roundTrip(subject, [frame], bytes)
+    if (problem !== undefined) return problem
+  }
+  return undefined
+}
+
+/** The longest frame may be full of what takes more room than one byte each, such as what is escaped. */
+const agreementAtTheLimit = <In, Out extends In>(
+  subject: Subject<In, Out>,
+  filled: (frame: Out) => ReadonlyArray<Out>
+): Suite.Problem | undefined => {
+  const { codec, limit } = subject
+  for (const frame of limit === undefined ? [] : filled(limit.ofLength(limit.maxLength))) {
+    const bytes = Cases.encode(codec, frame)
     const problem = bytes && roundTrip(subject, [frame], bytes)
     if (problem !== undefined) return problem
   }
@@ -746,7 +765,7 @@ export const codec = <In, Out extends In>(
 ): Suite.Suite => {
   const name = options.name ?? "codec"
   const subject = subjectOf(codec, options)
-  const { drawn, longer, variants } = Cases.framesOf(codec, frames)
+  const { drawn, filled, longer, resized, variants } = Cases.framesOf(codec, frames)
   const cases = Cases.casesOf(codec, drawn, options.garbage)
   const shared = drawnOnce(cases, options)
 
@@ -903,10 +922,11 @@ export const codec = <In, Out extends In>(
         always(12, agreement(subject, variants)),
         // How long a frame is does not depend on what is drawn.
         always(12, agreement(subject, longer), 3),
+        once(12, () => agreementAtTheLimit(subject, filled)),
         always(12, agreementInOneWrite(subject)),
         always(12, agreementAtOnce(subject)),
         always(12, Received.trueText(subject)),
-        always(12, Received.oneSpelling(subject))
+        always(12, Received.oneSpelling(subject, resized))
       ])
     ].map((law) => law === isolated ? law : unlessShared(law))
   }

@@ -96,6 +96,12 @@ const raisable: ReadonlyArray<(at: number) => number> = [
   ...[1, 2, 3].map((before) => (at: number) => at - before)
 ]
 
+/** Whether what is counted there, in bytes or in digits, is not more than there is behind it. */
+const mayBeLength = (bytes: Uint8Array, at: number): boolean => {
+  const most = bytes.length - at - 1
+  return bytes[at] <= most || (isDigit(bytes[at]) && bytes[at] - 0x30 <= most)
+}
+
 const atPlace = (
   bytes: Uint8Array,
   at: number,
@@ -107,7 +113,9 @@ const atPlace = (
   const { drop, put } = edited
   const more = put.length - drop
   // Most are ruled out here, before anything is copied.
-  if (raised !== undefined && (more === 0 || raised < 0 || raised >= at)) return undefined
+  if (raised !== undefined && (more === 0 || raised < 0 || raised >= at || !mayBeLength(bytes, raised))) {
+    return undefined
+  }
   const out = concat([bytes.subarray(0, at), Uint8Array.from(put), bytes.subarray(at + drop)]).slice()
   if (raised !== undefined) {
     if (out[raised] + more < 0 || out[raised] + more > 255) return undefined
@@ -127,6 +135,12 @@ const atPlace = (
   }
 }
 
+/** Both ends of what is long, for the rest of it is much the same. */
+const placesOf = (length: number): ReadonlyArray<number> => {
+  const places = Array.from({ length: length + 1 }, (_, at) => at)
+  return length <= 48 ? places : [...places.slice(0, 32), ...places.slice(-16)]
+}
+
 /** Two primes, so that what is met is spread over all places and kinds, and from case to case. */
 const stride = 7919
 const spread = 104_729
@@ -137,12 +151,13 @@ const spread = 104_729
  */
 export function* spellings(bytes: Uint8Array, from: number, most: number): Generator<Spelling> {
   for (const raises of [[undefined], raisable]) {
-    const total = (bytes.length + 1) * kinds.length * raises.length
+    const places = placesOf(bytes.length)
+    const total = places.length * kinds.length * raises.length
     const step = total % stride === 0 ? 1 : stride
     for (let i = 0, made = 0; i < total && made < most; i++) {
       const index = (from * spread + i * step) % total
       const place = Math.floor(index / raises.length)
-      const at = Math.floor(place / kinds.length)
+      const at = places[Math.floor(place / kinds.length)]
       const spelling = atPlace(bytes, at, kinds[place % kinds.length], raises[index % raises.length]?.(at))
       if (spelling === undefined) continue
       made++
