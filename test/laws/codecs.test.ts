@@ -39,7 +39,7 @@ describe("a codec that", () => {
   for (const { also, law, name, says, suite } of gallery) {
     it.effect(`${name} breaks law ${law}`, () =>
       Effect.gen(function*() {
-        const violations = yield* violationsOf(suite({ seed: "gallery", runs: 32 }))
+        const violations = yield* violationsOf(suite({ seed: "gallery", runs: 40 }))
         expect(violations.find((violation) => violation.law === law)?.message).toMatch(says)
         expect([law, ...also]).toEqual(expect.arrayContaining(violations.map((violation) => violation.law)))
       }))
