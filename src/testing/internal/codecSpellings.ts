@@ -135,6 +135,20 @@ const atPlace = (
   }
 }
 
+/** What is the same everywhere in a frame: its letters in the other case, its line ends as others write them. */
+const everywhere: ReadonlyArray<readonly [how: string, write: (bytes: Uint8Array) => Uint8Array]> = [
+  [
+    "each letter in the other case",
+    (bytes) => bytes.map((byte) => (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7a ? byte ^ 0x20 : byte)
+  ],
+  ["each \\r\\n written as \\n", (bytes) => bytes.filter((byte, i) => byte !== 0x0d || bytes[i + 1] !== 0x0a)],
+  [
+    "each \\n written as \\r\\n",
+    (bytes) =>
+      Uint8Array.from([...bytes].flatMap((byte, i) => byte === 0x0a && bytes[i - 1] !== 0x0d ? [0x0d, 0x0a] : [byte]))
+  ]
+]
+
 /** Both ends of what is long, for the rest of it is much the same. */
 const placesOf = (length: number): ReadonlyArray<number> => {
   const places = Array.from({ length: length + 1 }, (_, at) => at)
@@ -164,4 +178,5 @@ export function* spellings(bytes: Uint8Array, from: number, most: number): Gener
       yield spelling
     }
   }
+  for (const [how, write] of everywhere) yield { bytes: write(bytes), how: () => how }
 }

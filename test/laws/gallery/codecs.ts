@@ -1547,26 +1547,26 @@ const agreement: ReadonlyArray<Broken> = [
   ),
   broken(
     12,
-    /"\d+" at byte \d written as|put in.* is encoded to/s,
+    /("\d+" at byte \d written as|put in|each \\n written as).* is encoded to/s,
     entries("reads a length as JavaScript reads a number", {
       lengthOf: (digits) => Number.isInteger(Number(digits)) && Number(digits) >= 0 ? Number(digits) : undefined
     })
   ),
   broken(
     12,
-    /put in.* is encoded to/s,
+    /(put in|written as).* is encoded to/s,
     entries("reads a length as far as it is one", {
       lengthOf: (digits) => parseInt(digits, 10) >= 0 ? parseInt(digits, 10) : undefined
     })
   ),
   broken(
     12,
-    /"[a-z]" at byte \d written as "[A-Z]".* is encoded to/s,
+    /("[a-z]" at byte \d written as "[A-Z]"|each letter in the other case).* is encoded to/s,
     entries("takes a kind in capitals", { kindOf: (text) => text.toLowerCase() })
   ),
   broken(
     12,
-    /"\\(r|n)" at byte \d+ .* is encoded to/s,
+    /("\\(r|n)" at byte \d+ |each .* written as).* is encoded to/s,
     entries("does not look at what ends a text", { isEnd: () => true })
   ),
   broken(
