@@ -45,7 +45,11 @@ const RespValue = Schema.Union([
   )
 ])
 
-Laws.codec<Value, Value>(resp(), RespValue, { name: "RESP", it })
+/** Texts and null have more spellings than one: those of the first version are received too. */
+const hasOneSpelling = (value: Value): boolean =>
+  Array.isArray(value) ? value.every(hasOneSpelling) : value !== null && typeof value !== "string"
+
+Laws.codec<Value, Value>(resp(), RespValue, { name: "RESP", it, canonical: hasOneSpelling })
 
 /** A text behind its length, and a line behind that. */
 const pairs = (maxLength: number): Codec.Codec<string, string> =>

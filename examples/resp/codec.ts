@@ -15,6 +15,7 @@ function* value(read: Codec.Reader): Codec.Reading<Value> {
   const type = String.fromCharCode(yield* read.byte)
   if (!"+-:#_$*".includes(type)) return yield* read.fail("there is no such type")
   const line = yield* read.line(1024)
+  if (/[\r\n]/.test(line)) return yield* read.fail("half a line end is in a line")
   switch (type) {
     case "+":
       return line
@@ -25,9 +26,9 @@ function* value(read: Codec.Reader): Codec.Reading<Value> {
     case "_":
       return line === "" ? null : yield* read.fail("null has no value")
   }
-  const isNumber = /^-?(0|[1-9]\d*)$/.test(line) && Number.isSafeInteger(Number(line))
+  const isNumber = /^(0|-?[1-9]\d*)$/.test(line) && Number.isSafeInteger(Number(line))
   if (!isNumber) return yield* read.fail("a number was due")
-  const number = Number(line) + 0
+  const number = Number(line)
   if (type === ":") return number
   // So said null the first version.
   if (number === -1) return null

@@ -238,9 +238,39 @@ export type CodecOptions<In, Out extends In = In> = Codecs.CodecOptions<In, Out>
  * **Details**
  *
  * `frames` draws frames, some of which the codec may refuse to encode. A `Schema` also gives awkward ones: with delimiters
- * in them, halves of characters, and of lengths at which length fields change. Laws 1 (chunking), 2 (conservation), 3 (truncation), 4 (oversize), 5
- * (garbage), 7 (what was not sent leaves no trace), 8 (linear cost), 10 (isolation) and 12 (what is encoded is decoded again) are checked without any IO. With
- * `maxLength` and `ofLength` the limit is checked on both of its sides.
+ * in them, halves of characters, and of lengths at which length fields change. The laws are checked without any IO:
+ *
+ * | law | what is tried |
+ * |---|---|
+ * | 1, chunking | every cut, `decode` and `decodeMany`, floods |
+ * | 2, conservation | own bytes and no others; nothing read that is not there; frames, and what is given to `encode`, stay as they are |
+ * | 3, truncation | every prefix; the decoder asked again without new bytes |
+ * | 4, oversize | the limit on both of its sides; bytes, items and levels without end; what is allocated for a count or a length |
+ * | 5, wrong turn | garbage, and numbers at their extremes: a typed error, short and printable |
+ * | 7, interruption | what was refused or not sent leaves no trace, in an encoder's memory and behind `encodeMany` |
+ * | 8, linear cost | looks at each byte; calls that do not end; frames eight times as large |
+ * | 10, isolation | decoders and encoders of two connections |
+ * | 12, agreement | what is encoded is decoded again; where a codec is `canonical`, what is decoded is encoded again |
+ *
+ * With `maxLength` and `ofLength` the limit is checked on both of its sides, and with `withMaxLength` what is longer is made by the
+ * codec itself.
+ *
+ * Numbers at their extremes are written over the first 8 bytes of frames, in each width and order and as varints, and over whatever
+ * is written in digits. Frames in which there are arrays, maps and records are made wide and deep; `growing` makes what cannot be
+ * made of them, such as `{ levels: (size) => bytes }`. A codec that costs without bound fails the law that says so, and no other
+ * one is tried on it.
+ *
+ * Where each frame has one spelling, say so: `canonical: true`. Then law 12 writes encoded frames otherwise (each byte altered,
+ * left out, said twice; zeros, signs and spaces in numbers, longer varints, other line ends, lengths raised with what they count)
+ * and encodes again what is decoded: it must be the same bytes. A function says of which frames it is true, where some may be
+ * spelled in several ways or can only be received.
+ *
+ * Text that is not UTF-8 must be refused, or `lossy: true` says that it becomes U+FFFD.
+ *
+ * **Gotchas**
+ *
+ * What a decoder takes for a frame in two spellings is seen only with `canonical`. A decoder that loops without looking at its
+ * buffer cannot be stopped.
  *
  * **Example** (A codec that forgets its limit)
  *
@@ -256,6 +286,29 @@ export type CodecOptions<In, Out extends In = In> = Codecs.CodecOptions<In, Out>
  * )
  *
  * console.log(await Effect.runPromise(program)) // => law 4, oversize
+ * ```
+ *
+ * **Example** (A codec that reads numbers as JavaScript does)
+ *
+ * ```ts
+ * import { Codec } from "effect-handshake"
+ * import { Laws } from "effect-handshake/testing"
+ * import { Effect, Result, Schema } from "effect"
+ *
+ * const numbers = Codec.lines().pipe(
+ *   Codec.mapOrFail({
+ *     decode: (line) => Number.isInteger(Number(line)) ? Result.succeed(Number(line)) : Result.fail("not a number"),
+ *     encode: (n: number) => Result.succeed(String(n))
+ *   })
+ * )
+ *
+ * const suite = Laws.codec(numbers, Schema.Literals([0, 7, 40]), { canonical: true, seed: 1 })
+ *
+ * const program = Laws.check(suite).pipe(
+ *   Effect.match({ onSuccess: () => "all laws hold", onFailure: ({ actual }) => actual })
+ * )
+ *
+ * console.log(await Effect.runPromise(program)) // => "\n" gives the frame 0, which is encoded to "0\n"
  * ```
  *
  * @category laws

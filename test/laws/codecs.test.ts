@@ -30,7 +30,8 @@ const holds = (suite: Laws.Suite) => Effect.map(violationsOf(suite), (violations
 describe("the healthy codecs", () => {
   for (const { name, suite } of healthy) {
     describe(name, () => {
-      Laws.register(suite({}), it)
+      // With other cases each time.
+      Laws.register(suite({ runs: 50 }), it)
     })
   }
 })
@@ -162,6 +163,56 @@ describe("the options", () => {
       const frames = Schema.Literals(["Hello", "Goodbye"])
       expect(yield* violationOf(12, Laws.codec(shouting, frames))).toMatchObject({ scenario: /^"Hello" is encoded/ })
       yield* holds(Laws.codec(shouting, frames, { equals: (a, b) => a.toUpperCase() === b.toUpperCase(), ...few }))
+    }))
+
+  it.effect("`canonical` may be true of some frames only", () =>
+    Effect.gen(function*() {
+      // What is in capitals has one spelling, and the rest may be in any case.
+      const careless = Codec.map(Codec.lines(), {
+        decode: (line) => line.startsWith("x") ? line.toLowerCase() : line,
+        encode: (line: string) => line
+      })
+      const frames = Schema.Literals(["XYZ", "xyz"])
+      expect((yield* violationOf(12, Laws.codec(careless, frames, { canonical: true }))).expected).toContain(
+        "canonical"
+      )
+      yield* holds(Laws.codec(careless, frames, { canonical: (line) => !line.startsWith("x"), ...few }))
+    }))
+
+  it.effect("`lossy` lets what is not UTF-8 be text", () =>
+    Effect.gen(function*() {
+      const lossy = Codec.map(Codec.fixed(1), {
+        decode: (bytes) => new TextDecoder().decode(bytes),
+        encode: (text: string) => new TextEncoder().encode(text)
+      })
+      const frames = Schema.Literals(["a", "b"])
+      expect((yield* violationOf(12, Laws.codec(lossy, frames))).expected).toContain("(lossy)")
+      yield* holds(Laws.codec(lossy, frames, { lossy: true, ...few }))
+    }))
+
+  it.effect("`growing` makes what cannot be made of the frames that are drawn", () =>
+    Effect.gen(function*() {
+      // A letter of the alphabet for each level, in order, and a dot.
+      const letterAt = (depth: number) => String.fromCharCode(97 + depth % 26)
+      const deep = Codec.gen<string>({
+        decode: (read) => {
+          const inside = function*(depth: number): Codec.Reading<string> {
+            const letter = String.fromCharCode(yield* read.byte)
+            if (letter === ".") return ""
+            if (letter !== letterAt(depth)) return yield* read.fail("another letter is due")
+            return letter + (yield* inside(depth + 1))
+          }
+          return inside(0)
+        },
+        encode: (text, into) => into.string(`${text}.`)
+      })
+      const growing = {
+        levels: (size: number) => new TextEncoder().encode(Array.from({ length: size }, (_, i) => letterAt(i)).join(""))
+      }
+      yield* holds(Laws.codec(deep, Schema.Literals(["abc"]), few))
+      const violation = yield* violationOf(4, Laws.codec(deep, Schema.Literals(["abc"]), { growing }))
+      expect(violation.scenario).toBe("16384 levels (growing) arrives")
+      expect(violation.actual).toContain("Maximum call stack size exceeded")
     }))
 
   it.effect("what an option throws has a stack that tells where", () =>

@@ -9,6 +9,7 @@ import { rungs } from "../support/rungs.ts"
 import { frames } from "./http2/frames.ts"
 
 describe("the frames", () => {
+  // None has one spelling: flags that are not known, and the reserved bit, are ignored (RFC 9113, 4.1).
   Laws.codec(Http2.codec({ maxFrameSize: 300, peerMaxFrameSize: 300 }), frames, {
     it,
     name: "frames of HTTP/2",

@@ -12,6 +12,7 @@ import * as Cases from "./codecCases.ts"
 import { type Check, cycle, isDecoded, type Limit, type Subject } from "./codecSubject.ts"
 import { plural, shownBytes, shownEnd, shownFrame, shownFrames, shownOutcome, shownResult } from "./codecWords.ts"
 import { attempt, crumbs, decodePieces, Feed, isCodecError, type Takes, Thrown } from "./countingBuffer.ts"
+import { memory } from "./platform.ts"
 import type * as Suite from "./suite.ts"
 
 /** Of what comes without end, the first frames are enough. */
@@ -182,11 +183,8 @@ export const crowded = <In, Out extends In>(subject: Subject<In, Out>): Check<Ou
   }
 }
 
-/** How many bytes all arrays have, where the platform tells. */
-const allocated = (): number => {
-  const { process } = globalThis as { readonly process?: { readonly memoryUsage?: () => { arrayBuffers: number } } }
-  return process?.memoryUsage?.().arrayBuffers ?? 0
-}
+/** How many bytes all byte arrays have, where the platform tells. */
+const allocated = (): number => memory()?.arrayBuffers ?? 0
 
 /** Where one array this large is allocated, it was not by chance. */
 const noise = 16 * 1024
@@ -237,9 +235,9 @@ export const endless = <In, Out extends In>({ codec, maxBuffered }: Subject<In, 
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** How many bytes the cost is measured at, and at twice as many. */
-const costly = 1024
+export const costly = 1024
 
-interface Load {
+export interface Load {
   readonly what: () => string
   readonly bytes: (length: number) => Uint8Array
   readonly codec: Codec.Codec<unknown, never>
@@ -279,7 +277,7 @@ const cost = (load: Load, length: number) => {
   return { fed, examined: feed.input.examined, looks: feed.input.looks, spent: feed.end?._tag === "Spent" }
 }
 
-const tooDear = (load: Load): Suite.Problem | undefined => {
+export const tooDear = (load: Load): Suite.Problem | undefined => {
   const all = cost(load, 2 * costly)
   // So little that half of it can neither have been too dear nor have cost a third of that.
   if (!all.spent && all.examined <= Math.min(4 * all.fed, load.looksPerByte * costly + 1024)) return undefined

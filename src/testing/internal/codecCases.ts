@@ -7,7 +7,7 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../Codec.ts"
-import { concat } from "../../internal/bytes/primitives.ts"
+import { concat, utf8Length } from "../../internal/bytes/primitives.ts"
 import { ByteWriter } from "../../internal/bytes/writer.ts"
 import { stackless } from "./stackless.ts"
 
@@ -135,6 +135,10 @@ export interface Frames<Out> {
   readonly variants: (frame: Out) => ReadonlyArray<Out>
   /** The same frame with one of its parts as long as a length can tell, and one longer. */
   readonly longer: (frame: Out) => ReadonlyArray<Out>
+  /** The same frame with one of its parts of that length. */
+  readonly resized: (frame: Out, length: number) => ReadonlyArray<Out>
+  /** The same frame with one of its parts full of what is awkward, which may take more room than others. */
+  readonly filled: (frame: Out) => ReadonlyArray<Out>
 }
 
 /** Where a length of 7, 8, 14 or 16 bits ends. */
@@ -148,8 +152,14 @@ export const framesOf = <Out>(
   codec: Codec.Codec<unknown, Out>,
   frames: Arbitrary.Arbitrary<Out> | Schema.Schema<Out>
 ): Frames<Out> => {
-  if (Arbitrary.isArbitrary(frames)) return { drawn: frames, variants: () => [], longer: () => [] }
+  if (Arbitrary.isArbitrary(frames)) {
+    return { drawn: frames, variants: () => [], longer: () => [], resized: () => [], filled: () => [] }
+  }
   const isFrame = Schema.is(frames)
+  const resized = (frame: Out, length: number): ReadonlyArray<Out> =>
+    leavesOf(frame).slice(0, 4).map((leaf, index) =>
+      edited(frame, index, typeof leaf === "string" ? "x".repeat(length) : new Uint8Array(length))
+    ).filter(isFrame)
   const intruders = (frame: Out) => intrudersOf(encode(codec, frame) ?? lineFeed)
   return {
     drawn: Arbitrary.map(
@@ -175,12 +185,16 @@ export const framesOf = <Out>(
         )
       ).filter(isFrame)
     },
-    longer: (frame) =>
-      leavesOf(frame).slice(0, 4).flatMap((leaf, index) =>
-        boundaries.map((length) =>
-          edited(frame, index, typeof leaf === "string" ? "x".repeat(length) : new Uint8Array(length))
-        )
+    longer: (frame) => boundaries.flatMap((length) => resized(frame, length)),
+    resized,
+    filled: (frame) => {
+      const { bytes, texts } = intruders(frame)
+      return leavesOf(frame).slice(0, 2).flatMap((leaf, index) =>
+        typeof leaf === "string"
+          ? texts.filter((text) => utf8Length(text) === 1).map((text) => edited(frame, index, text.repeat(leaf.length)))
+          : bytes.flatMap(([byte]) => byte === undefined ? [] : [edited(frame, index, leaf.slice().fill(byte))])
       ).filter(isFrame)
+    }
   }
 }
 

@@ -19,6 +19,9 @@ export interface Subject<In, Out extends In> {
   readonly limit: Limit<In, Out> | undefined
   readonly maxBuffered: number
   readonly looksPerByte: number
+  /** Which frames have one spelling only, where some have. */
+  readonly canonical: ((frame: In) => boolean) | undefined
+  readonly lossy: boolean
 }
 
 /** What a law says of a case: what is wrong with it, if anything. */
@@ -45,7 +48,7 @@ export const said = <Out>(codec: Codec.Codec<unknown, Out>, { frames, garbage, l
 // Comparing
 // ---------------------------------------------------------------------------------------------------------------------
 
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
   return true

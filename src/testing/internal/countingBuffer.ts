@@ -8,6 +8,9 @@ import type * as Codec from "../../Codec.ts"
 import { FrameTooLarge, MalformedFrame } from "../../Codec.ts"
 import { ByteBuffer } from "../../internal/bytes/buffer.ts"
 
+/** What any call of a decoder may do, however few bytes are there. */
+const patience = 2 ** 20
+
 class CountingBuffer implements Codec.ByteBuffer {
   private readonly inner = new ByteBuffer()
   /** How many bytes the decoder has looked at, as often as it did. */
@@ -23,12 +26,25 @@ class CountingBuffer implements Codec.ByteBuffer {
   }
   /** It may not look at more than that. */
   allowance = Infinity
+  /** What one call of the decoder has done so far: bytes looked at, and calls of this buffer. */
+  private work = 0
+  private most = Infinity
   /** The first call that reached behind the unread bytes. */
   overread: string | undefined = undefined
   private overreads = 0
 
   push(chunk: Uint8Array): void {
     this.inner.push(chunk)
+  }
+
+  /** A call of the decoder begins, which is not given for ever: whoever goes on and on is stopped. */
+  begin(): void {
+    this.work = 0
+    this.most = 64 * this.inner.length + patience
+  }
+
+  get isSpent(): boolean {
+    return this.examined > this.allowance || this.work > this.most
   }
 
   get length(): number {
@@ -95,6 +111,7 @@ class CountingBuffer implements Codec.ByteBuffer {
   }
 
   skip(length: number): void {
+    this.tire(1)
     this.inner.skip(this.within(length, "skip"))
   }
 
@@ -107,7 +124,12 @@ class CountingBuffer implements Codec.ByteBuffer {
   private count(call: keyof CountingBuffer["looks"], bytes: number): void {
     this.looks[call] += bytes
     this.examined += bytes
-    if (this.examined > this.allowance) throw new RangeError(`the decoder looked at ${this.examined} bytes`)
+    this.tire(bytes + 1)
+  }
+
+  private tire(work: number): void {
+    this.work += work
+    if (this.isSpent) throw new RangeError(`the decoder looked at ${this.examined} bytes`)
   }
 
   // The decoder goes on with what there is, as it would on a connection, but not for ever.
@@ -125,7 +147,7 @@ class CountingBuffer implements Codec.ByteBuffer {
  * | `Failed` | it returned a failure |
  * | `Threw` | it threw |
  * | `Overread` | it reached behind the unread bytes |
- * | `Spent` | it looked at more bytes than its allowance |
+ * | `Spent` | it looked at more bytes than its allowance, or went on and on in one call |
  * | `Odd` | it returned what is neither a result nor `undefined` |
  * | `Endless` | it gave frame after frame without taking a byte |
  * | `TooMany` | `decodeMany` gave more frames than it was asked for |
@@ -172,6 +194,7 @@ export class Feed<A> {
     if (this.end !== undefined || decoder === undefined) return false
     const before = input.consumed
     let result: unknown
+    input.begin()
     try {
       result = decoder.decode(input)
     } catch (cause) {
@@ -193,6 +216,7 @@ export class Feed<A> {
     if (this.end !== undefined || decoder?.decodeMany === undefined) return false
     const before = input.consumed
     let frames: unknown
+    input.begin()
     try {
       frames = decoder.decodeMany(input, max)
     } catch (cause) {
@@ -228,9 +252,9 @@ export class Feed<A> {
 
   // Whatever the decoder made of it, and whether or not it caught what the buffer threw.
   private broken(): End | undefined {
-    const { allowance, examined, overread } = this.input
+    const { isSpent, overread } = this.input
     if (overread !== undefined) return { _tag: "Overread", call: overread }
-    return examined > allowance ? { _tag: "Spent" } : undefined
+    return isSpent ? { _tag: "Spent" } : undefined
   }
 
   private stop(end: End): false {

@@ -4,6 +4,7 @@
  * Each is made from one of the healthy codecs by a mistake that is easily made. A mistake that no law catches is a
  * missing law.
  */
+import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../../src/Codec.ts"
@@ -290,6 +291,205 @@ const numbered = (name: string, encoder: (maxLength: number) => Codec.Encoder<Ui
 
 const healthyNumbered = numbered("numbered bytes behind their length", (maxLength) => numberedEncoder(maxLength))
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Texts behind a kind and their length in digits, each with one spelling
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Entry = readonly [kind: "put" | "get", text: string]
+
+interface EntryRules {
+  readonly kindOf: (text: string) => string
+  readonly lengthOf: (digits: string) => number | undefined
+  readonly textOf: (bytes: Uint8Array) => Result.Result<string, Codec.CodecError>
+  readonly isEnd: (bytes: Uint8Array) => boolean
+  readonly encode: (entry: Entry) => string
+}
+
+const entryRules: EntryRules = {
+  kindOf: (text) => text,
+  lengthOf: (digits) => /^(0|[1-9]\d?)$/.test(digits) ? Number(digits) : undefined,
+  textOf: strictText,
+  isEnd: ([first, second]) => first === 0x0d && second === lineFeed,
+  encode: ([kind, text]) => `${kind} ${utf8.encode(text).length}\n${text}\r\n`
+}
+
+const mostEntry = 64
+
+const entryDecoder = ({ isEnd, kindOf, lengthOf, textOf }: EntryRules): Codec.Decoder<Entry> => ({
+  decode: (input) => {
+    const at = input.indexOf(lineFeed, 0)
+    if (at > 8 || (at === -1 && input.length > 8)) return malformed("no head", input.peek(0, 8))
+    if (at === -1) return undefined
+    const head = lossy.decode(input.peek(0, at))
+    const space = head.indexOf(" ")
+    const kind = kindOf(head.slice(0, space))
+    const length = lengthOf(head.slice(space + 1))
+    if (length === undefined || (kind !== "put" && kind !== "get")) return malformed("no head", input.peek(0, at))
+    if (length > mostEntry) return tooLong(mostEntry, Excerpt.ofString(head), "peer")
+    if (input.length < at + 3 + length) return undefined
+    input.skip(at + 1)
+    const text = input.take(length)
+    const end = input.take(2)
+    return isEnd(end) ? Result.map(textOf(text), (text) => [kind, text]) : malformed("no end", end)
+  }
+})
+
+const entries = (
+  name: string,
+  rules: Partial<EntryRules> = {},
+  options: Omit<Laws.CodecOptions<Entry>, "equals"> = { canonical: true }
+): Specimen => {
+  const all = { ...entryRules, ...rules }
+  const codec = make<Entry>({
+    decoder: () => entryDecoder(all),
+    encode: (entry, into) =>
+      !entry[1].isWellFormed()
+        ? unencodable("half a character", entry)
+        : utf8.encode(entry[1]).length > mostEntry
+        ? tooLong(mostEntry, Excerpt.ofString(entry[1]), "local")
+        : into.string(all.encode(entry))
+  })
+  const Entry = Schema.Tuple([Schema.Literals(["put", "get"]), Schema.String])
+  return { name, suite: (checks) => Laws.codec(codec, Entry, { ...checks, ...options, name }) }
+}
+
+const healthyEntries = entries("texts behind a kind and their length")
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Lists of texts behind their count
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface ListRules {
+  readonly countOf: (head: DataView) => number
+  /** What the texts are put into. */
+  readonly roomFor: (count: number) => Array<string>
+  readonly add: (texts: Array<string>, text: string) => Array<string>
+  /** Whether what has been read of a list is kept until the rest is there. */
+  readonly resumes: boolean
+  /** Whether the length of a text is there, or none is needed. */
+  readonly isCut: (input: Codec.ByteBuffer, at: number) => boolean
+}
+
+const listRules: ListRules = {
+  countOf: (head) => head.getUint32(0),
+  roomFor: () => [],
+  add: (texts, text) => {
+    texts.push(text)
+    return texts
+  },
+  resumes: true,
+  isCut: (input, at) => at >= input.length
+}
+
+/** In bytes. */
+const mostList = 10_000
+
+const listDecoder = ({ add, countOf, isCut, resumes, roomFor }: ListRules): Codec.Decoder<ReadonlyArray<string>> => {
+  let texts: Array<string> | undefined
+  let at = 4
+  return {
+    decode: (input) => {
+      if (input.length < 4) return undefined
+      const head = input.peek(0, 4)
+      const count = countOf(new DataView(head.buffer, head.byteOffset))
+      const tooMany = () => tooLong(mostList, Excerpt.ofBytes(head), "peer")
+      if (count > mostList) return tooMany()
+      if (!resumes) texts = undefined
+      if (texts === undefined) {
+        texts = roomFor(count)
+        at = 4
+      }
+      while (texts.length < count) {
+        if (isCut(input, at)) return undefined
+        const end = at + 1 + (at < input.length ? input.at(at) : 0)
+        if (end > mostList) return tooMany()
+        if (end > input.length) return undefined
+        const text = strictText(input.peek(at + 1, end))
+        if (Result.isFailure(text)) return Result.fail(text.failure)
+        texts = add(texts, text.success)
+        at = end
+      }
+      input.skip(at)
+      const list = texts
+      texts = undefined
+      return Result.succeed(list)
+    }
+  }
+}
+
+const lists = (name: string, rules: Partial<ListRules> = {}): Specimen => {
+  const all = { ...listRules, ...rules }
+  const codec = make<ReadonlyArray<string>>({
+    decoder: () => listDecoder(all),
+    encode: (texts, into) => {
+      const bytes = texts.map((text) => utf8.encode(text))
+      if (bytes.some(({ length }) => length > 255)) return unencodable("a text is too long", texts)
+      if (!texts.every((text) => text.isWellFormed())) return unencodable("half a character", texts)
+      if (bytes.reduce((sum, { length }) => sum + 1 + length, 4) > mostList) {
+        return tooLong(mostList, Excerpt.ofFrame(texts), "local")
+      }
+      into.uint(texts.length, 4, "big")
+      for (const text of bytes) {
+        into.uint(text.length, 1, "big")
+        into.bytes(text)
+      }
+    }
+  })
+  return {
+    name,
+    suite: (options) => Laws.codec(codec, Schema.Array(Schema.String), { ...options, name, canonical: true })
+  }
+}
+
+const healthyLists = lists("texts behind their count")
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Trees in brackets
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Tree = ReadonlyArray<Tree>
+
+const Tree: Schema.Schema<Tree> = Schema.Array(Schema.Array(Schema.Array(Schema.Tuple([]))))
+
+const encodeTree = (tree: Tree): string => `(${tree.map(encodeTree).join("")})`
+
+const trees = (name: string, maxDepth: number): Specimen => {
+  const codec = make<Tree>({
+    decoder: () => {
+      let depth = 0
+      let at = 0
+      return {
+        decode: (input) => {
+          for (; at < input.length; at++) {
+            const byte = input.at(at)
+            if ((byte !== 0x28 && byte !== 0x29) || (byte === 0x29 && depth === 0)) {
+              return malformed("no bracket", input.peek(at, at + 1))
+            }
+            depth += byte === 0x28 ? 1 : -1
+            if (depth > maxDepth) return malformed("too deep", input.peek(0, Math.min(at, 16)))
+            if (at === Codec.defaultMaxLength) return tooLong(at, Excerpt.ofBytes(input.peek(0, 16)), "peer")
+            if (depth > 0) continue
+            const text = input.take(at + 1)
+            at = 0
+            let read = 1
+            const inside = (): Tree => {
+              const tree: Array<Tree> = []
+              while (text[read++] === 0x28) tree.push(inside())
+              return tree
+            }
+            return Result.succeed(inside())
+          }
+          return undefined
+        }
+      }
+    },
+    encode: (tree, into) => into.string(encodeTree(tree))
+  })
+  return { name, suite: (options) => Laws.codec(codec, Tree, { ...options, name, canonical: true }) }
+}
+
+const healthyTrees = trees("trees in brackets", 100)
+
 const mask = (bytes: Uint8Array): Uint8Array => bytes.map((byte) => byte ^ 0x55)
 
 const maskedEncode = (maxLength: number): EncodeBytes => (frame, into) => encodeBytes(maxLength)(mask(frame), into)
@@ -305,7 +505,10 @@ export const healthy: ReadonlyArray<Specimen> = [
   healthyAtOnce,
   healthyPrefixed,
   healthyNumbered,
-  healthyMasked
+  healthyMasked,
+  healthyEntries,
+  healthyLists,
+  healthyTrees
 ]
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -511,6 +714,36 @@ const conservation: ReadonlyArray<Broken> = [
         return Result.succeed(input.take(length))
       }
     }))
+  ),
+  broken(
+    2,
+    /2147483647 at byte 0.*behind the unread bytes with take/s,
+    {
+      name: "adds to a length in 32 bits",
+      suite: (options) => {
+        const codec = make<Uint8Array>({
+          decoder: () => ({
+            decode: (input) => {
+              if (input.length < 4) return undefined
+              const head = input.peek(0, 4)
+              const length = new DataView(head.buffer, head.byteOffset).getUint32(0)
+              if (length >= 2 ** 31) return tooLong(limit, Excerpt.ofBytes(head), "peer")
+              const end = (4 + length) | 0
+              if (end > 4 + limit) return tooLong(limit, Excerpt.ofBytes(head), "peer")
+              if (input.length < end) return undefined
+              input.skip(4)
+              return Result.succeed(input.take(length))
+            }
+          }),
+          encode: (frame, into) => {
+            if (frame.length > limit) return tooLong(limit, Excerpt.ofBytes(frame), "local")
+            into.uint(frame.length, 4, "big")
+            into.bytes(frame)
+          }
+        })
+        return Laws.codec(codec, Schema.Uint8Array, { ...options, name: "32 bits" })
+      }
+    }
   ),
   broken(
     2,
@@ -762,6 +995,47 @@ const oversize: ReadonlyArray<Broken> = [
   ),
   broken(
     4,
+    /\d+ at byte \d.*in proportion.*bytes are allocated when \d+ have arrived/s,
+    lists("makes room for as many as are said to come", {
+      roomFor: (count) => {
+        // As much as the texts will need, at least.
+        const room = Array.from({ length: 16 * count }, (_, i) => `${i}`)
+        room.length = 0
+        return room
+      }
+    })
+  ),
+  broken(
+    4,
+    /how deep it goes is bounded.*Maximum call stack/s,
+    trees("goes as deep as its peer likes", Infinity)
+  ),
+  broken(
+    4,
+    /"\\x00".* times in one piece.*Maximum call stack/s,
+    {
+      name: "passes over empty frames by calling itself",
+      suite: (options) => {
+        const decoder = (): Bytes => {
+          const { decode } = prefixedDecoder(limit)
+          const next = (input: Codec.ByteBuffer): ReturnType<Bytes["decode"]> => {
+            if (input.length < 2 || lengthAt(input) > 0) return decode(input)
+            input.skip(2)
+            return next(input)
+          }
+          return { decode: next }
+        }
+        const codec = make<Uint8Array>({
+          decoder,
+          encode: (frame, into) => frame.length === 0 ? unencodable("empty", frame) : encodeBytes(limit)(frame, into)
+        })
+        return Laws.codec(codec, Schema.Uint8Array, { ...options, name: "empty frames" })
+      }
+    },
+    [2, 3]
+  ),
+  broken(
+    4,
     /limit 40/,
     prefixed("tells a wrong limit", (maxLength) => {
       const { decode } = prefixedDecoder(maxLength)
@@ -780,6 +1054,14 @@ const oversize: ReadonlyArray<Broken> = [
 // ---------------------------------------------------------------------------------------------------------------------
 
 const wrongTurn: ReadonlyArray<Broken> = [
+  broken(
+    5,
+    /throws RangeError: Invalid array length/,
+    lists("takes a count for the length of an array", {
+      countOf: (head) => head.getInt32(0),
+      roomFor: (count) => new Array<string>(count).slice(0, 0)
+    })
+  ),
   broken(
     5,
     /throws TypeError/,
@@ -885,6 +1167,47 @@ const interruption: ReadonlyArray<Broken> = [
   ),
   broken(
     7,
+    /without the others/,
+    numbered("goes back to the last place that it was told to remember", (maxLength) => {
+      let remembered = 0
+      return numberedEncoder(maxLength, (state) => {
+        remembered = state.next
+        return () => {
+          state.next = remembered
+        }
+      })
+    })
+  ),
+  broken(
+    7,
+    /receives what it does without the others/,
+    (() => {
+      let held: Array<string> = []
+      return linesOf("sends with the next line what it has refused to encode at once", (maxLength) => {
+        const encode = encodeLine(maxLength)
+        const isSound = (line: string) => encode(line, new ByteWriter()) === undefined
+        return make<string>({
+          decoder: () => lineDecoder(maxLength),
+          encode: (line, into) => {
+            for (const other of held) into.string(`${other}\n`)
+            held = []
+            return encode(line, into)
+          },
+          encodeMany: (lines, into) => {
+            if (!lines.every(isSound)) {
+              held = lines.filter(isSound)
+              return false
+            }
+            for (const line of lines) into.string(`${line}\n`)
+            return true
+          }
+        })
+      })
+    })(),
+    [2, 10, 12]
+  ),
+  broken(
+    7,
     /what is encoded without the others/,
     numbered("has less room for each frame that was not sent", (maxLength) => {
       const { checkpoint, encode } = numberedEncoder(maxLength)
@@ -904,6 +1227,54 @@ const interruption: ReadonlyArray<Broken> = [
 // ---------------------------------------------------------------------------------------------------------------------
 
 const linear: ReadonlyArray<Broken> = [
+  broken(
+    8,
+    /array of 8192 times .*bytes of it take [\d.]+ ms/s,
+    lists("adds up all texts with each of them", {
+      add: (texts, text) => {
+        texts.push(text)
+        return texts.reduce((sum, { length }) => sum + length, 0) > mostList ? [] : texts
+      }
+    })
+  ),
+  broken(
+    8,
+    /most of them with (at|peek)/,
+    lists("begins a list anew with each chunk", { resumes: false })
+  ),
+  broken(
+    8,
+    /each call ends/,
+    {
+      name: "goes on for ever at a part of no length",
+      suite: (options) => {
+        // Each part says how long all of it is, and the last one is 255.
+        const codec = make<Uint8Array>({
+          decoder: () => ({
+            decode: (input) => {
+              for (let at = 0; at < Math.min(input.length, 1024);) {
+                const part = input.at(at)
+                if (part === 255) return Result.succeed(input.take(at + 1))
+                at += part
+              }
+              return input.length < 1024 ? undefined : tooLong(1024, Excerpt.ofBytes(input.peek(0, 16)), "peer")
+            }
+          }),
+          encode: (frame, into) => into.bytes(frame)
+        })
+        const parts = Schema.Literals([1, 2, 3])
+        return Laws.codec(
+          codec,
+          Arbitrary.map(Arbitrary.schema(parts), (part) => {
+            const frame = new Uint8Array(part + 1).fill(part)
+            frame[part] = 255
+            return frame
+          }),
+          { ...options, name: "parts" }
+        )
+      }
+    }
+  ),
   broken(
     8,
     /indexOf/,
@@ -1166,6 +1537,91 @@ const agreement: ReadonlyArray<Broken> = [
       into.uint(frame.length, 2, "little")
       into.bytes(frame)
     })
+  ),
+  broken(
+    12,
+    /"(put|get) 0\d.* is encoded to/s,
+    entries("takes a length with zeros before it", {
+      lengthOf: (digits) => /^\d+$/.test(digits) ? Number(digits) : undefined
+    })
+  ),
+  broken(
+    12,
+    /("\d+" at byte \d written as|put in|each \\n written as).* is encoded to/s,
+    entries("reads a length as JavaScript reads a number", {
+      lengthOf: (digits) => Number.isInteger(Number(digits)) && Number(digits) >= 0 ? Number(digits) : undefined
+    })
+  ),
+  broken(
+    12,
+    /(put in|written as).* is encoded to/s,
+    entries("reads a length as far as it is one", {
+      lengthOf: (digits) => parseInt(digits, 10) >= 0 ? parseInt(digits, 10) : undefined
+    })
+  ),
+  broken(
+    12,
+    /("[a-z]" at byte \d written as "[A-Z]"|each letter in the other case).* is encoded to/s,
+    entries("takes a kind in capitals", { kindOf: (text) => text.toLowerCase() })
+  ),
+  broken(
+    12,
+    /("\\(r|n)" at byte \d+ |each .* written as).* is encoded to/s,
+    entries("does not look at what ends a text", { isEnd: () => true })
+  ),
+  broken(
+    12,
+    /written as "\\x[89].*\\x00".* is encoded to/s,
+    {
+      name: "takes varints that are longer than they need to be",
+      suite: (options) =>
+        Laws.codec(Codec.lengthPrefixed({ bytes: "varint", overlong: true, maxLength: limit }), Schema.Uint8Array, {
+          ...options,
+          name: "overlong varints",
+          canonical: true
+        })
+    }
+  ),
+  broken(
+    12,
+    /encoding that fails with MalformedFrame \(local\): empty/,
+    {
+      name: "receives what it does not send",
+      suite: (options) => {
+        const codec = Codec.lines({ maxLength: limit })
+        const noEmpty = make<string>({
+          decoder: codec.decoder,
+          encode: (line, into) => line === "" ? unencodable("empty", line) : codec.encode(line, into)
+        })
+        return Laws.codec(noEmpty, Schema.String, { ...options, name: "no empty lines", canonical: true })
+      }
+    }
+  ),
+  broken(
+    12,
+    /what encode gives for each of them/,
+    {
+      name: "ends lines in another way where it encodes them at once",
+      suite: (options) => {
+        const codec = make<string>({
+          decoder: () =>
+            lineDecoder(limit, { ended: (bytes) => Result.map(strictText(bytes), (line) => line.trimEnd()) }),
+          encode: (line, into) =>
+            /^[!-~]{0,39}$/.test(line) ? into.string(`${line}\n`) : unencodable("not a word", line),
+          encodeMany: (lines, into) => {
+            const isSound = lines.every((line) => /^[!-~]{0,39}$/.test(line))
+            if (isSound) { for (const line of lines) into.string(`${line} \n`) }
+            return isSound
+          }
+        })
+        return Laws.codec(codec, Schema.String, { ...options, name: "two endings", canonical: true })
+      }
+    }
+  ),
+  broken(
+    12,
+    /with \\xff at byte \d+.*U\+FFFD in the place/s,
+    entries("takes what is not UTF-8 for text", { textOf: (bytes) => Result.succeed(lossy.decode(bytes)) }, {})
   ),
   broken(12, /\(256 bytes\) is encoded/, {
     name: "has one byte for the length, and no limit",

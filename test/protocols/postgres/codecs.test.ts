@@ -18,6 +18,7 @@ const limit = 300
 Laws.codec(Codecs.startup, Messages.startup, {
   it,
   name: "start-up packets",
+  canonical: true,
   maxLength: 10_000,
   // Length, version, "a", and the end of the value and of the parameters.
   ofLength: (length): Postgres.StartupPacket => ({
@@ -30,6 +31,7 @@ Laws.codec(Codecs.startup, Messages.startup, {
 Laws.codec(Codecs.requests({ maxLength: limit }), Messages.requests, {
   it,
   name: "messages of clients",
+  canonical: true,
   maxLength: limit,
   ofLength: (length): Postgres.RequestMessage => ({ _tag: "Query", sql: "x".repeat(length - 5) }),
   withMaxLength: (maxLength) => Codecs.requests({ maxLength })
@@ -38,13 +40,20 @@ Laws.codec(Codecs.requests({ maxLength: limit }), Messages.requests, {
 Laws.codec(Codecs.backend({ maxLength: limit }), Messages.backend, {
   it,
   name: "messages of servers",
+  // Of these, the fields may come in any order, and those that nobody knows are dropped.
+  canonical: ({ _tag }) => _tag !== "ErrorResponse" && _tag !== "NoticeResponse",
   maxLength: limit,
   ofLength: (length): Postgres.BackendMessage => ({ _tag: "CommandComplete", command: "x".repeat(length - 5) }),
   withMaxLength: (maxLength) => Codecs.backend({ maxLength })
 })
 
 for (const awaited of ["PasswordMessage", "SASLInitialResponse", "SASLResponse"] as const) {
-  Laws.codec(Codecs.responses(awaited, limit), Messages.answers[awaited], { it, name: awaited })
+  Laws.codec(Codecs.responses(awaited, limit), Messages.answers[awaited], {
+    it,
+    name: awaited,
+    // What is out of place can only be received.
+    canonical: ({ _tag }) => _tag !== "Misplaced"
+  })
 }
 
 /** What one decoder makes of these bytes, all at once. */
