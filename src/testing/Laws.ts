@@ -143,7 +143,7 @@ export type HandshakeOptions<S extends Transport.Transport.Any, C extends Transp
 >
 
 /**
- * The laws of a handshake. `coverage` tells which faults have met which steps, in the laws that were checked so far.
+ * The laws of a handshake. `coverage` tells what the laws that were checked so far have tried.
  *
  * @category models
  * @since 0.1.0
@@ -293,7 +293,24 @@ export const check: (suite: Suite) => Effect.Effect<void, LawViolation> = Suites
 export type Fault = Coverages.Fault
 
 /**
- * How often each fault has met each step, row by row.
+ * How a message is changed: a bit of it is flipped, the case of a letter, its next or previous value, 0 or 255 in its place,
+ * less or more of it, or something else, as another order.
+ *
+ * @category coverage
+ * @since 0.1.0
+ */
+export type Change = Coverages.Change
+
+/**
+ * What the laws have tried so far.
+ *
+ * **Details**
+ *
+ * - `steps`: how often each fault has met each step. What a step cannot meet is not counted there: one that only sends meets
+ *   nothing that is wrong with what is received.
+ * - `messages`: how law 5 has changed what each step hears, field by field: how often in each way, and which bytes or
+ *   characters it has never changed. A way in which a field cannot be said, such as a byte more in one of a fixed length, is
+ *   not counted.
  *
  * @category coverage
  * @since 0.1.0
@@ -301,21 +318,59 @@ export type Fault = Coverages.Fault
 export type Coverage = Coverages.Report
 
 /**
- * The steps that a fault has never met.
- *
- * **Gotchas**
- *
- * Not every hole can be filled: a step that only sends is over before anything can go wrong with what is received.
+ * Something that was never tried: a fault at a step, a byte or a character of a message, or a way to change one.
  *
  * @category coverage
  * @since 0.1.0
  */
-export const holes: (
-  coverage: Coverage
-) => ReadonlyArray<{ readonly side: string; readonly step: string; readonly fault: Fault }> = Coverages.holes
+export type Hole = Coverages.Hole
 
 /**
- * The coverage as a table: a row for each step, a column for each fault, and a dot where the two have never met.
+ * What can be tried and never was. It is empty when all laws were checked with as many cases as they want.
+ *
+ * @category coverage
+ * @since 0.1.0
+ */
+export const holes: (coverage: Coverage) => ReadonlyArray<Hole> = Coverages.holes
+
+/**
+ * The coverage as two tables.
+ *
+ * **Details**
+ *
+ * The first one has a row for each step that waits for its peer, and a column for each fault. The second one has a row for
+ * each message: how many of its places law 5 has changed, how often in each way, and behind that what it has `never` done, by
+ * field. A dot is what was never tried, and what cannot be tried is blank.
+ *
+ * **Example** (What one law leaves open that had too few cases)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ * import { Laws } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ *
+ * const lines = Transport.framed(Codec.lines())
+ *
+ * const suite = Laws.handshake({
+ *   name: "short",
+ *   runs: 5,
+ *   seed: 1,
+ *   server: lines.pipe(Handshake.expect("HELLO"), Handshake.send("OK"), Handshake.named("short")),
+ *   client: lines.pipe(Handshake.send("HELLO"), Handshake.expect("OK"), Handshake.named("short"))
+ * })
+ *
+ * const coverage = Effect.andThen(suite.laws[4].check, suite.coverage)
+ *
+ * console.log(Laws.formatCoverage(await Effect.runPromise(coverage)))
+ * // => step                    split  cut  reset  oversize  long frame  wrong turn  garbage  silence  dribble  interruption
+ * // => server: expect "HELLO"      ·    ·      ·         ·           ·          43        3        ·        ·             ·
+ * // => client: connect                  ·                                                          ·                      ·
+ * // => client: expect "OK"         ·    ·      ·         ·           ·          41        3        ·                      ·
+ * // =>
+ * // => changed                 places  flipped  case  next  previous  0  255  shorter  longer
+ * // => server: expect "HELLO"       6        3     1     2         2  3    2        6       6  never: bytes flipped, previous, 255
+ * // => client: expect "OK"          3        6     3     2         3  1    2        2       6  never: 0; bytes next, 255
+ * ```
  *
  * @category coverage
  * @since 0.1.0

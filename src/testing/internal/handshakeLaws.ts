@@ -119,7 +119,7 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
           handshake: options[side.role]!,
           reference,
           options,
-          coverage: coverage.of(side.role, reference.talk.steps),
+          coverage: coverage.of(side.role, { ...reference, steps: reference.talk.steps }),
           turn: rungs.indexOf(rung),
           property: (cases, holds, share = 1) => {
             const own = `${++properties}/`

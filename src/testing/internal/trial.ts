@@ -32,6 +32,9 @@ export interface Reference {
   readonly beyond: Uint8Array
   /** Where messages begin and end, in bytes. */
   readonly borders: ReadonlyArray<number>
+  /** The step that hears each of the messages, and all that wait for the peer. */
+  readonly heardIn: ReadonlyArray<string>
+  readonly waiting: ReadonlyArray<string>
 }
 
 export interface Trial {
@@ -131,7 +134,29 @@ const referenceOf = (
     messages.push(message)
     borders.push(from + message.length)
   }
-  return Effect.succeed({ talk, messages, needed, beyond: said.subarray(needed), borders })
+  return Effect.succeed({
+    talk,
+    messages,
+    needed,
+    beyond: said.subarray(needed),
+    borders,
+    ...waitingOf(talk, borders)
+  })
+}
+
+/**
+ * Who watches sees each frame where it is taken. Where nobody does, and where TLS has taken them, it is where the side was when
+ * they were said to it.
+ */
+const waitingOf = (
+  { receivedIn, toldIn }: Conversation.Talk,
+  borders: ReadonlyArray<number>
+): Pick<Reference, "heardIn" | "waiting"> => {
+  const ends = borders.slice(1)
+  const received = receivedIn.map(({ step }) => step)
+  return (receivedIn.at(-1)?.end ?? 0) === (ends.at(-1) ?? 0)
+    ? { heardIn: ends.map((border) => receivedIn.find(({ end }) => end >= border)!.step), waiting: received }
+    : { heardIn: toldIn.slice(0, ends.length), waiting: [...toldIn, ...received] }
 }
 
 /** How a handshake has ended, in words that follow "it". */
@@ -152,6 +177,11 @@ export const ended = (exit: Exit.Exit<unknown, unknown> | undefined): string => 
 export const outcome = (talk: Conversation.Talk): string => `it ${ended(talk.exit)}`
 
 export const isReady = (talk: Conversation.Talk): boolean => talk.exit !== undefined && Exit.isSuccess(talk.exit)
+
+/** Whether all that it needs was said: its messages may be shorter than those that are known. */
+export const isComplete = ({ messages }: Reference, talk: Conversation.Talk): boolean =>
+  talk.isAllTold &&
+  (talk.messages.length >= messages.length || talk.peerExit !== undefined && Exit.isSuccess(talk.peerExit))
 
 /** What is wrong with the failure of a handshake as a failure; undefined where it is a typed error that says enough. */
 export const flawOf = (talk: Conversation.Talk): string | undefined => {

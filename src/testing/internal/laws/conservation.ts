@@ -118,7 +118,7 @@ export const conservation: Check = (attempt) =>
         return Effect.void
       }
       return Effect.flatMap(trial.talk(replaced(index, concat([message, said]))), (talk) => {
-        coverage.crossed([talk.step], "early bytes")
+        coverage.heard(index + 1, talk.step, "early bytes")
         if (!Trial.isReady(talk)) return Effect.void
         return Effect.fail(problem(attempt, talk, {
           scenario: `${Trial.show(said)} comes with ${nth(index)}, before the ${trial.side.role} has answered that`,

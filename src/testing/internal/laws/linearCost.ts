@@ -43,7 +43,7 @@ export const linearCost: Check = (attempt) =>
     )
     yield* attempt.each(cases, ({ index, said, what }) =>
       Effect.flatMap(trial.talk({ ...replaced(index, said), lengths: [1], counts: true }), (talk) => {
-        coverage.crossed([talk.step], "long frame")
+        coverage.heard(index, talk.step, "long frame")
         return affordable(talk, `${what}, byte by byte`)
       }))
   })

@@ -60,7 +60,7 @@ export const oversize: Check = (attempt) =>
     ])
     yield* attempt.each(cases, ({ index, said, what }) =>
       Effect.flatMap(trial.talk({ ...replaced(index, said), lengths: [chunk], hushes: true }), (talk) => {
-        coverage.crossed([talk.step], "oversize")
+        coverage.heard(index, talk.step, "oversize")
         const before = reference.borders[index]
         const flaw = Trial.flawOf(talk)
         if (flaw === undefined && talk.asked <= before + maxBytes) {

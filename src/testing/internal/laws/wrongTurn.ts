@@ -28,6 +28,8 @@ interface Change {
   readonly index: number
   readonly what: string
   readonly plan: Plan
+  /** As coverage counts it. */
+  readonly alteration: Alterations.Altered
   /** What was said, and what was due, where it was changed at all. */
   readonly of: (talk: Talk) => { readonly said: Uint8Array; readonly due: Uint8Array } | undefined
 }
@@ -51,16 +53,17 @@ const evenly = <A>(values: ReadonlyArray<A>, most: number): ReadonlyArray<A> =>
     ? values
     : Array.from({ length: most }, (_, i) => values[Math.floor((i * values.length) / most)])
 
-const changesOf = ({ options, reference }: Attempt): ReadonlyArray<Change> => {
+const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Change> => {
   const { messages, talk } = reference
   // One message is one frame, unless somebody writes bytes of his own, or TLS stands between.
   const areFrames = talk.frames.length === talk.messages.length
   const changes = messages.flatMap((message, index): Array<Change> => {
-    const inBytes = ({ apply, what }: Alterations.Alteration<Uint8Array>): Change => {
-      const instead = (due: Uint8Array) => apply(due) ?? due
+    const inBytes = (alteration: Alterations.Alteration<Uint8Array>): Change => {
+      const instead = (due: Uint8Array) => alteration.apply(due) ?? due
       return {
         index,
-        what,
+        what: alteration.what,
+        alteration,
         plan: { say: (i, due) => i === index ? instead(due) : due },
         of: ({ messages, said }) =>
           index >= said.length || said[index] === messages[index]
@@ -70,10 +73,11 @@ const changesOf = ({ options, reference }: Attempt): ReadonlyArray<Change> => {
     }
     if (!areFrames) return Alterations.ofBytes(message).map(inBytes)
     const frame = talk.frames[index]
-    const inFrame = Alterations.ofFrame(frame).map(({ apply, what }): Change => ({
+    const inFrame = Alterations.ofFrame(frame).map((alteration): Change => ({
       index,
-      what,
-      plan: { alters: { index, apply } },
+      what: alteration.what,
+      alteration,
+      plan: { alters: { index, apply: alteration.apply } },
       of: ({ isAltered, messages }) =>
         isAltered && index < messages.length ? { said: messages[index], due: message } : undefined
     }))
@@ -91,6 +95,12 @@ const changesOf = ({ options, reference }: Attempt): ReadonlyArray<Change> => {
         : Alterations.ofBytesAround(message, at, at + content!.length)).map(inBytes) // it is there: it was found
     ]
   })
+  for (const index of messages.keys()) {
+    coverage.changes(
+      index,
+      changes.filter((change) => change.index === index).map(({ alteration }) => alteration)
+    )
+  }
   return evenly(changes, changesPerRun * (options.runs ?? 200))
 }
 
@@ -140,7 +150,7 @@ export const wrongTurn: Check = (attempt) =>
     const candidates = candidatesOf(trial, reference, options).filter(({ index, said }) => !isValid(index, said))
     yield* attempt.each(candidates, ({ index, said, what }) =>
       Effect.flatMap(trial.talk(replaced(index, said)), (talk) => {
-        coverage.crossed([talk.step], "wrong turn")
+        coverage.heard(index, talk.step, "wrong turn")
         const scenario = `${what}, ${Trial.show(said)}, comes in the place of ${nth(index)}, ${
           Trial.show(messages[index])
         }`
@@ -149,11 +159,15 @@ export const wrongTurn: Check = (attempt) =>
           failed(talk, { side: side.role, index, said, due: messages[index], messages }, scenario)
         )
       }))
-    yield* attempt.once(changesOf(attempt), ({ index, of, plan, what }) =>
+    yield* attempt.once(changesOf(attempt), ({ alteration, index, of, plan, what }) =>
       Effect.flatMap(trial.talk(plan), (talk) => {
         const changed = of(talk)
-        if (changed === undefined || isDue(attempt, index, changed)) return Effect.void
-        coverage.crossed([talk.step], "wrong turn")
+        const isWrong = changed !== undefined && !isDue(attempt, index, changed)
+        coverage.changed(index, alteration, isWrong)
+        if (!isWrong) {
+          return Effect.void
+        }
+        coverage.heard(index, talk.step, "wrong turn")
         const turn = { side: side.role, index, messages, ...changed }
         const mayBeReady = isValid(index, changed.said) || Trial.isReady(talk) && options.accepts?.(turn) === true
         // A proof that is almost right is no text for a violation.
@@ -165,7 +179,9 @@ export const wrongTurn: Check = (attempt) =>
       }))
     yield* attempt.each(impostorsOf(trial, options), ({ peer, what }) =>
       Effect.flatMap(trial.talk({ peer }), (talk) => {
-        if (!Trial.isReady(talk)) coverage.crossed([talk.step], "wrong turn")
+        if (!Trial.isReady(talk)) {
+          coverage.crossed([talk.step], "wrong turn")
+        }
         if (options.lateRefusal === true || talk.peerExit === undefined || Exit.isFailure(talk.peerExit)) {
           return refused(talk, `${what} comes`, false)
         }
@@ -185,7 +201,7 @@ export const wrongTurn: Check = (attempt) =>
         return Effect.void
       }
       return Effect.flatMap(trial.talk(replaced(index, concat([message, message]))), (talk) => {
-        coverage.crossed([talk.step], "wrong turn")
+        coverage.heard(index + 1, talk.step, "wrong turn")
         return refused(talk, `${nth(index)} comes twice, and then the conversation goes on`, false)
       })
     })
@@ -219,7 +235,7 @@ export const wrongTurn: Check = (attempt) =>
       return same || accepted
         ? Effect.void
         : Effect.flatMap(trial.talk({ script: said }), (talk) => {
-          coverage.crossed([talk.step], "wrong turn")
+          coverage.heard(index, talk.step, "wrong turn")
           return refused(talk, `${what}: ${Trial.show(said)}`, false)
         })
     })
@@ -234,7 +250,7 @@ export const wrongTurn: Check = (attempt) =>
           ? garbage
           : concat([message.subarray(0, Math.floor((message.length * keep) / 4)), garbage])
         return Effect.flatMap(trial.talk(replaced(index, said)), (talk) => {
-          coverage.crossed([talk.step], "garbage")
+          coverage.heard(index, talk.step, "garbage")
           return refused(talk, `${Trial.show(said)} comes in the place of ${nth(index)}`, true)
         })
       }
