@@ -174,6 +174,13 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  * which goes through the peer's own codec. Each change is tried on one of the rungs where time is virtual, every other case on
  * the first of them and once more on another. `runs` bounds the changes, too: five for each run.
  *
+ * Law 7 watches the connection, the fibers that a side starts, and where time is virtual what the platform tells of: whatever
+ * keeps the process alive, such as timers and sockets; on Linux open files; on Node and what is like it the listeners of what
+ * connections share, such as `process`, an `EventEmitter` or an `AbortSignal`. What only you know it sees with `held`. Law 8
+ * counts what decoders look at, and measures how long a turn of the event loop lasts, where the platform tells the CPU time of a
+ * thread (Node from 23.9 on): in the conversation, and while each field of each message grows to 24 KiB. It objects to more than
+ * 200 ms, and for what has grown only where that is far out of proportion; that the machine has much else to do is not counted.
+ *
  * A handshake that needs services is given with them provided. The laws replace Effect's `Random` by a seeded one, so that
  * what a handshake draws from it is the same each time.
  *
@@ -278,6 +285,12 @@ export const register: (suite: Suite, it: Register) => void = Suites.register
 
 /**
  * Checks the laws of a suite one after another, and fails with the first violation.
+ *
+ * **Details**
+ *
+ * One bug often breaks several laws. What an undisturbed conversation shows comes first, then the law whose subject a bug is
+ * before those that only meet it: a lack of agreement is told by law 12 and not as isolation, an answer that comes twice by law 2
+ * and not as a wrong turn.
  *
  * @category running
  * @since 0.1.0

@@ -127,7 +127,7 @@ describe("what is told", () => {
     Effect.gen(function*() {
       const negotiated = { ...healthy.negotiated, value: "bob" }
       const violation = yield* Effect.flip(check(Laws.handshake({ ...healthy, negotiated }), 12))
-      expect(violation.expected).toBe(`both have negotiated "bob"`)
+      expect(violation.expected).toBe("both have negotiated \"bob\", as `negotiated.value` says")
     }))
 
   it.effect("says that more may come behind a handshake, which else is a violation", () =>

@@ -336,3 +336,57 @@ export const ofFrame = (frame: unknown, most = budget, depth = 0): ReadonlyArray
     inner(name, withField(name), frame[name])
   )
 }
+
+/** A value that is as long as one likes. */
+export interface Growth {
+  readonly what: string
+  readonly grow: (value: unknown, by: number) => unknown
+}
+
+/** What many programs search for: a run of one character, and behind it something that does not fit. */
+const tail = 0x21
+
+/** Letters, digits, spaces and everything else: what a pattern takes for one of a run of them. */
+const classOf = (unit: number): number => isLetter(unit) ? 0 : unit >= 0x30 && unit <= 0x39 ? 1 : unit === 0x20 ? 2 : 3
+
+const growSequence = <A>(sequence: Sequence<A>, value: A, isA: (value: unknown) => value is A): Array<Growth> => {
+  const known = sequence.units(value)
+  // The last unit of each class, and a space behind all.
+  const pumps = new Map<number, readonly [at: number, unit: number]>()
+  known.forEach((unit, at) => pumps.set(classOf(unit), [at, unit]))
+  if (!pumps.has(2)) pumps.set(2, [known.length - 1, 0x20])
+  return [...pumps.values()].map(([at, unit]) => ({
+    what: `${sequence.name} ${JSON.stringify(String.fromCharCode(unit))} behind place ${at}, over and over`,
+    grow: (value, by) => {
+      if (!isA(value)) return undefined
+      const units = sequence.units(value)
+      const run = Array.from({ length: by }, () => unit)
+      return sequence.from([...units.slice(0, at + 1), ...run, ...units.slice(at + 1), tail], value)
+    }
+  }))
+}
+
+const isText = (value: unknown): value is string => typeof value === "string"
+const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array
+
+/** How a frame is made longer: a run of one character of it, in each of its fields. */
+export const growthsOf = (frame: unknown, depth = 0): ReadonlyArray<Growth> => {
+  if (isText(frame)) return growSequence(text, frame, isText)
+  if (isBytes(frame)) return growSequence(bytes, frame, isBytes)
+  if (depth === deepest || !isRecord(frame)) return []
+  const inner = (name: string, path: Path, value: unknown): ReadonlyArray<Growth> =>
+    growthsOf(value, depth + 1).map(({ grow, what }) => ({
+      what: `${name}: ${what}`,
+      grow: (whole, by) => path((value) => grow(value, by))(whole)
+    }))
+  if (Redacted.isRedacted(frame)) return inner("its secret", withSecret, Redacted.value(frame))
+  if (Array.isArray(frame)) {
+    return frame.slice(0, mostElements).flatMap((value, at) => inner(`element ${at}`, withElement(at), value))
+  }
+  if (frame instanceof Map) {
+    return [...frame].slice(0, mostElements).flatMap(([key, value]) => inner(String(key), withEntry(key), value))
+  }
+  return Object.keys(frame).filter((name) => name !== "_tag").flatMap((name) =>
+    inner(name, withField(name), frame[name])
+  )
+}

@@ -46,6 +46,8 @@ export interface Trial {
   /** Has several at once. */
   readonly talks: (plans: ReadonlyArray<Conversation.Plan>) => Effect.Effect<ReadonlyArray<Conversation.Talk>>
   readonly reference: Effect.Effect<Reference, Problem>
+  /** Whether it lets somebody in who says one message with another bit, the first time that this is asked: message by message. */
+  readonly strangers: Effect.Effect<ReadonlyArray<boolean>>
   readonly isVirtual: boolean
 }
 
@@ -82,6 +84,7 @@ export const make = (
     options.reset === undefined ? effect : Effect.andThen(options.reset, effect)
   const talk = (plan: Conversation.Plan) => afresh(inItsTime(conversation(plan)))
   let known: Effect.Effect<Reference, Problem> | undefined
+  let strangers: Effect.Effect<ReadonlyArray<boolean>> | undefined
   return {
     rung,
     side,
@@ -97,9 +100,33 @@ export const make = (
           })
       )
     ),
+    strangers: Effect.suspend(() =>
+      strangers ?? Effect.gen(function*() {
+        const found: Array<boolean> = []
+        while (found.length < mostStrangers) {
+          const known = yield* talk(stranger(found.length))
+          if (known.said.length <= found.length) break
+          found.push(isReady(known))
+        }
+        strangers = Effect.succeed(found)
+        return found
+      })
+    ),
     isVirtual: rung.time === "virtual"
   }
 }
+
+const mostStrangers = 8
+
+/** Says one message with another bit in its middle. */
+export const stranger = (index: number): Conversation.Plan => ({
+  say: (i, message) => {
+    if (i !== index || message.length === 0) return message
+    const said = new Uint8Array(message)
+    said[(said.length - 1) >> 1] ^= 1
+    return said
+  }
+})
 
 const referenceOf = (
   rung: Rung.Rung,
@@ -118,8 +145,11 @@ const referenceOf = (
       ? " (if it waits for a promise, leave out Rung.pure)"
       : " (if it waits for something that is not on the clock, such as another thread, give `breathe`)"
     return Effect.fail({
+      law: talk.opened > 1 ? 7 : 12,
       scenario: "nobody disturbs the conversation",
-      expected: `the ${side.role} becomes ready`,
+      expected: talk.opened > 1
+        ? `the ${side.role} becomes ready, and opens its connection once; it was opened ${talk.opened} times`
+        : `the ${side.role} becomes ready`,
       actual: outcome(talk) + peer + hint,
       diagram: diagram(side, talk)
     })

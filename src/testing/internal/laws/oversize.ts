@@ -48,6 +48,12 @@ export const oversize: Check = (attempt) =>
         }
       ]),
       { index, said: repeat(message), what: `${nth(index)} is said over and over, without end` },
+      // Where that ends a message, it is one with nothing in it.
+      {
+        index,
+        said: repeat(message.subarray(-1)),
+        what: `the last byte of ${nth(index)} is said over and over, without end`
+      },
       ...lengths.flatMap(({ field, name }) =>
         [0, 1].map((kept) => ({
           index,

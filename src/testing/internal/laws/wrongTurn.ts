@@ -150,6 +150,8 @@ export const wrongTurn: Check = (attempt) =>
     const candidates = candidatesOf(trial, reference, options).filter(({ index, said }) => !isValid(index, said))
     yield* attempt.each(candidates, ({ index, said, what }) =>
       Effect.flatMap(trial.talk(replaced(index, said)), (talk) => {
+        // What was wrong for what was recorded may be what is due this time.
+        if (index < talk.messages.length && Trial.firstDifference(talk.messages[index], said) === -1) return Effect.void
         coverage.heard(index, talk.step, "wrong turn")
         const scenario = `${what}, ${Trial.show(said)}, comes in the place of ${nth(index)}, ${
           Trial.show(messages[index])
@@ -194,17 +196,6 @@ export const wrongTurn: Check = (attempt) =>
           }))
         )
       }))
-    yield* attempt.each(messages.slice(0, -1).map((message, index) => ({ index, message })), ({ index, message }) => {
-      const due = messages[index + 1]
-      const turn = { side: trial.side.role, index: index + 1, said: message, due, messages }
-      if (Trial.firstDifference(message, due) === -1 || options.accepts?.(turn) === true) {
-        return Effect.void
-      }
-      return Effect.flatMap(trial.talk(replaced(index, concat([message, message]))), (talk) => {
-        coverage.heard(index + 1, talk.step, "wrong turn")
-        return refused(talk, `${nth(index)} comes twice, and then the conversation goes on`, false)
-      })
-    })
     // Without regard to what is answered: messages are left out, said twice, or change places.
     const orders: Array<{ readonly index: number; readonly script: ReadonlyArray<Uint8Array>; readonly what: string }> =
       []
