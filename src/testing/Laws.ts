@@ -178,7 +178,7 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  * keeps the process alive, such as timers and sockets; on Linux open files; on Node and what is like it the listeners of what
  * connections share, such as `process`, an `EventEmitter` or an `AbortSignal`. What only you know it sees with `held`. Law 8
  * counts what decoders look at, and measures how long a turn of the event loop lasts, where the platform tells the CPU time of a
- * thread (Node from 23.9 on): in the conversation, and while each field of each message grows to 24 KiB. It objects to more than
+ * thread (Node from 23.9 on): in the conversation, and while fields of messages grow to 24 KiB, one for every twenty `runs`. It objects to more than
  * 200 ms, and for what has grown only where that is far out of proportion; that the machine has much else to do is not counted.
  *
  * A handshake that needs services is given with them provided. The laws replace Effect's `Random` by a seeded one, so that

@@ -20,7 +20,7 @@ import type * as Suite from "../suite.ts"
 import * as Trial from "../trial.ts"
 import * as Watch from "../watch.ts"
 import { type Attempt, type Check, problem } from "./attempt.ts"
-import { alternativesOf, bytes, candidatesOf, impostorsOf, ints, nothing, nth, replaced } from "./cases.ts"
+import { alternativesOf, bytes, candidatesOf, evenly, impostorsOf, ints, nothing, nth, replaced } from "./cases.ts"
 import type { WrongTurn } from "./options.ts"
 
 /** A change of what is said now, in the bytes of a message or in the frame that they are made of. */
@@ -47,11 +47,6 @@ const isDue = (
 
 /** How many changes are tried for each of the runs that a law has, so that a slow handshake can be tried less. */
 const changesPerRun = 5
-
-const evenly = <A>(values: ReadonlyArray<A>, most: number): ReadonlyArray<A> =>
-  values.length <= most
-    ? values
-    : Array.from({ length: most }, (_, i) => values[Math.floor((i * values.length) / most)])
 
 const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Change> => {
   const { messages, talk } = reference
