@@ -74,7 +74,8 @@ export const oversize: Check = (attempt) =>
         }
         return Effect.fail(problem(attempt, talk, {
           scenario: what,
-          expected: `it is done, or fails with a typed error, before it has taken more than ${maxBytes} bytes of it`,
+          expected:
+            `it is done, or fails with a typed error, before it has taken more than ${maxBytes} bytes of it, as \`maxBytes\` says`,
           actual: flaw ?? `it had taken ${talk.asked - before} bytes and asked for more: ${Trial.outcome(talk)}`
         }))
       }))

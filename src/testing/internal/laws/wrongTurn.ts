@@ -186,7 +186,7 @@ export const wrongTurn: Check = (attempt) =>
           refused(talk, `${what} comes`, false),
           Effect.fail(problem(attempt, talk, {
             scenario: `${what} comes`,
-            expected: "neither side becomes ready",
+            expected: "neither side becomes ready; or `lateRefusal` says that a client may before it is told",
             actual: `the impostor became ready, and ${Trial.outcome(talk)}`
           }))
         )
