@@ -143,7 +143,7 @@ export type HandshakeOptions<S extends Transport.Transport.Any, C extends Transp
 >
 
 /**
- * The laws of a handshake. `coverage` tells which faults have met which steps, in the laws that were checked so far.
+ * The laws of a handshake. `coverage` tells what the laws that were checked so far have tried.
  *
  * @category models
  * @since 0.1.0
@@ -173,6 +173,13 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  * Law 5 says each message as it is made at that time, changed at every place: bytes, characters, and each field of a frame,
  * which goes through the peer's own codec. Each change is tried on one of the rungs where time is virtual, every other case on
  * the first of them and once more on another. `runs` bounds the changes, too: five for each run.
+ *
+ * Law 7 watches the connection, the fibers that a side starts, and where time is virtual what the platform tells of: whatever
+ * keeps the process alive, such as timers and sockets; on Linux open files; on Node and what is like it the listeners of what
+ * connections share, such as `process`, an `EventEmitter` or an `AbortSignal`. What only you know it sees with `held`. Law 8
+ * counts what decoders look at, and measures how long a turn of the event loop lasts, where the platform tells the CPU time of a
+ * thread (Node from 23.9 on): in the conversation, and while fields of messages grow to 24 KiB, one for every twenty `runs`. It objects to more than
+ * 200 ms, and for what has grown only where that is far out of proportion; that the machine has much else to do is not counted.
  *
  * A handshake that needs services is given with them provided. The laws replace Effect's `Random` by a seeded one, so that
  * what a handshake draws from it is the same each time.
@@ -332,6 +339,12 @@ export const register: (suite: Suite, it: Register) => void = Suites.register
 /**
  * Checks the laws of a suite one after another, and fails with the first violation.
  *
+ * **Details**
+ *
+ * One bug often breaks several laws. What an undisturbed conversation shows comes first, then the law whose subject a bug is
+ * before those that only meet it: a lack of agreement is told by law 12 and not as isolation, an answer that comes twice by law 2
+ * and not as a wrong turn.
+ *
  * @category running
  * @since 0.1.0
  */
@@ -346,7 +359,24 @@ export const check: (suite: Suite) => Effect.Effect<void, LawViolation> = Suites
 export type Fault = Coverages.Fault
 
 /**
- * How often each fault has met each step, row by row.
+ * How a message is changed: a bit of it is flipped, the case of a letter, its next or previous value, 0 or 255 in its place,
+ * less or more of it, or something else, as another order.
+ *
+ * @category coverage
+ * @since 0.1.0
+ */
+export type Change = Coverages.Change
+
+/**
+ * What the laws have tried so far.
+ *
+ * **Details**
+ *
+ * - `steps`: how often each fault has met each step. What a step cannot meet is not counted there: one that only sends meets
+ *   nothing that is wrong with what is received.
+ * - `messages`: how law 5 has changed what each step hears, field by field: how often in each way, and which bytes or
+ *   characters it has never changed. A way in which a field cannot be said, such as a byte more in one of a fixed length, is
+ *   not counted.
  *
  * @category coverage
  * @since 0.1.0
@@ -354,21 +384,59 @@ export type Fault = Coverages.Fault
 export type Coverage = Coverages.Report
 
 /**
- * The steps that a fault has never met.
- *
- * **Gotchas**
- *
- * Not every hole can be filled: a step that only sends is over before anything can go wrong with what is received.
+ * Something that was never tried: a fault at a step, a byte or a character of a message, or a way to change one.
  *
  * @category coverage
  * @since 0.1.0
  */
-export const holes: (
-  coverage: Coverage
-) => ReadonlyArray<{ readonly side: string; readonly step: string; readonly fault: Fault }> = Coverages.holes
+export type Hole = Coverages.Hole
 
 /**
- * The coverage as a table: a row for each step, a column for each fault, and a dot where the two have never met.
+ * What can be tried and never was. It is empty when all laws were checked with as many cases as they want.
+ *
+ * @category coverage
+ * @since 0.1.0
+ */
+export const holes: (coverage: Coverage) => ReadonlyArray<Hole> = Coverages.holes
+
+/**
+ * The coverage as two tables.
+ *
+ * **Details**
+ *
+ * The first one has a row for each step that waits for its peer, and a column for each fault. The second one has a row for
+ * each message: how many of its places law 5 has changed, how often in each way, and behind that what it has `never` done, by
+ * field. A dot is what was never tried, and what cannot be tried is blank.
+ *
+ * **Example** (What one law leaves open that had too few cases)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ * import { Laws } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ *
+ * const lines = Transport.framed(Codec.lines())
+ *
+ * const suite = Laws.handshake({
+ *   name: "short",
+ *   runs: 5,
+ *   seed: 1,
+ *   server: lines.pipe(Handshake.expect("HELLO"), Handshake.send("OK"), Handshake.named("short")),
+ *   client: lines.pipe(Handshake.send("HELLO"), Handshake.expect("OK"), Handshake.named("short"))
+ * })
+ *
+ * const coverage = Effect.andThen(suite.laws[4].check, suite.coverage)
+ *
+ * console.log(Laws.formatCoverage(await Effect.runPromise(coverage)))
+ * // => step                    split  cut  reset  oversize  long frame  wrong turn  garbage  silence  dribble  interruption
+ * // => server: expect "HELLO"      ·    ·      ·         ·           ·          43        3        ·        ·             ·
+ * // => client: connect                  ·                                                          ·                      ·
+ * // => client: expect "OK"         ·    ·      ·         ·           ·          41        3        ·                      ·
+ * // =>
+ * // => changed                 places  flipped  case  next  previous  0  255  shorter  longer
+ * // => server: expect "HELLO"       6        3     1     2         2  3    2        6       6  never: bytes flipped, previous, 255
+ * // => client: expect "OK"          3        6     3     2         3  1    2        2       6  never: 0; bytes next, 255
+ * ```
  *
  * @category coverage
  * @since 0.1.0

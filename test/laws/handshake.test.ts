@@ -126,10 +126,5 @@ describe("law 11, refusal is heard", () => {
 })
 
 describe("coverage", () => {
-  // A step that only sends waits for nothing, so that nothing can go wrong with what is received.
-  Coverage.complete(suite, {
-    waiting: ["server: expect \"You ready?\"", "client: expect \"Bring it!\""],
-    // Nothing can come too early for the first message, and a few bytes are said before a deadline however slowly.
-    impossible: ["server: expect \"You ready?\", early bytes", "client: expect \"Bring it!\", early bytes"]
-  })
+  Coverage.complete(suite)
 })

@@ -11,9 +11,30 @@
  */
 import * as Redacted from "effect/Redacted"
 
-/** One change, of whatever has the shape of what it was found in. `undefined` where it would change nothing. */
-export interface Alteration<A> {
+/** The ways in which something is changed, as coverage counts them. */
+export const kinds = ["flipped", "case", "next", "previous", "0", "255", "shorter", "longer", "other"] as const
+
+export type Kind = typeof kinds[number]
+
+/** What is changed, as coverage tells it apart: all of a message, or a field of it. */
+export interface Field {
+  /** Where it is in the frame, as `user.name`; nothing for all of it, and `bytes` for those that are around it. */
+  readonly name: string
+  /** Its bytes or characters: those from each first number up to the second one. */
+  readonly places: ReadonlyArray<readonly [from: number, to: number]>
+}
+
+/** What a change is of, and how it is made. */
+export interface Altered {
   readonly what: string
+  readonly field: Field
+  readonly kind: Kind
+  /** The byte or the character that it changes, where it is one. */
+  readonly at?: number | undefined
+}
+
+/** One change, of whatever has the shape of what it was found in. `undefined` where it would change nothing. */
+export interface Alteration<A> extends Altered {
   readonly apply: (value: A) => A | undefined
 }
 
@@ -26,18 +47,24 @@ const mostPlaces = 256
 const isLetter = (unit: number): boolean => (unit >= 0x41 && unit <= 0x5a) || (unit >= 0x61 && unit <= 0x7a)
 
 /** What comes in the place of a byte, or of a character. */
-const units: ReadonlyArray<readonly [what: string, change: (unit: number) => number]> = [
-  ["with its lowest bit flipped", (unit) => unit ^ 1],
-  ["in the other case", (unit) => isLetter(unit) ? unit ^ 0x20 : unit],
-  ["as the next one", (unit) => unit + 1],
-  ["with its highest bit flipped", (unit) => unit ^ 0x80],
-  ["as 0", () => 0],
-  ["as the one before", (unit) => unit - 1],
-  ["as 255", () => 0xff]
+const units: ReadonlyArray<readonly [what: string, kind: Kind, change: (unit: number) => number]> = [
+  ["with its lowest bit flipped", "flipped", (unit) => unit ^ 1],
+  ["in the other case", "case", (unit) => isLetter(unit) ? unit ^ 0x20 : unit],
+  ["as the next one", "next", (unit) => unit + 1],
+  ["with its highest bit flipped", "flipped", (unit) => unit ^ 0x80],
+  ["as 0", "0", () => 0],
+  ["as the one before", "previous", (unit) => unit - 1],
+  ["as 255", "255", () => 0xff]
 ]
 
 /** How what stands behind a place, or at it, is cut and moved. */
-const shapes = ["is left out", "comes twice", "is the last one"] as const
+const shapes: ReadonlyArray<
+  readonly [what: string, kind: Kind, change: (units: ReadonlyArray<number>, at: number) => ReadonlyArray<number>]
+> = [
+  ["is left out", "shorter", (units, at) => [...units.slice(0, at), ...units.slice(at + 1)]],
+  ["comes twice", "longer", (units, at) => [...units.slice(0, at + 1), ...units.slice(at)]],
+  ["is the last one", "shorter", (units, at) => units.slice(0, at + 1)]
+]
 
 /** Bytes and texts, as what they have in common. */
 interface Sequence<A> {
@@ -77,17 +104,26 @@ const same = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
 /** So many ways of changing what is at a place. Each place begins with another one, and passes over those that change nothing. */
 const unitsAt = (unit: number, nth: number, most: number) =>
   units.map((_, i) => units[(nth + i) % units.length])
-    .filter(([, change]) => (change(unit) & 0xff) !== (unit & 0xff))
+    .filter(([, , change]) => (change(unit) & 0xff) !== (unit & 0xff))
     .slice(0, most)
 
 const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alteration<A>> => {
   const { from, name } = sequence
   const known = sequence.units(value)
   const { length } = known
+  const field: Field = { name: "", places: [[0, length]] }
   const found: Array<Alteration<A>> = []
-  const add = (what: string, change: (units: Array<number>) => ReadonlyArray<number>) =>
+  const add = (
+    kind: Kind,
+    what: string,
+    change: (units: Array<number>) => ReadonlyArray<number>,
+    at?: number
+  ) =>
     found.push({
       what,
+      field,
+      kind,
+      at,
       apply: (value) => {
         const units = sequence.units(value)
         const changed = change([...units])
@@ -98,42 +134,35 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
   const ways = clamp(Math.floor(most / Math.max(1, places.length)), 1, units.length)
   const cuts = clamp(Math.floor(most / Math.max(1, 2 * places.length)), 1, shapes.length)
   places.forEach((at, nth) => {
-    for (const [what, change] of unitsAt(known[at], nth, ways)) {
-      add(`${name} ${at} of ${length} ${what}`, (units) => {
+    for (const [what, kind, change] of unitsAt(known[at], nth, ways)) {
+      add(kind, `${name} ${at} of ${length} ${what}`, (units) => {
         if (at < units.length) units[at] = change(units[at])
         return units
-      })
+      }, at)
     }
     for (let i = 0; i < cuts; i++) {
-      const shape = shapes[(nth + i) % shapes.length]
-      add(`${name} ${at} of ${length} ${shape}`, (units) => {
-        switch (shape) {
-          case "is left out":
-            return [...units.slice(0, at), ...units.slice(at + 1)]
-          case "comes twice":
-            return [...units.slice(0, at + 1), ...units.slice(at)]
-          case "is the last one":
-            return units.slice(0, at + 1)
-        }
-      })
+      const [what, kind, change] = shapes[(nth + i) % shapes.length]
+      add(kind, `${name} ${at} of ${length} ${what}`, (units) => change(units, at))
     }
   })
   const x = 0x78
-  add("an x behind it", (units) => [...units, x])
-  add("an x before it", (units) => [x, ...units])
+  add("longer", "an x behind it", (units) => [...units, x])
+  add("longer", "an x before it", (units) => [x, ...units])
   if (length > 0) {
-    add("nothing", () => [])
-    add("itself twice", (units) => [...units, ...units])
-    add("all letters in upper case", (units) => units.map((unit) => isLetter(unit) ? unit & ~0x20 : unit))
-    add("all letters in lower case", (units) => units.map((unit) => isLetter(unit) ? unit | 0x20 : unit))
-    add("a space behind it", (units) => [...units, 0x20])
-    add("a space before it", (units) => [0x20, ...units])
+    add("shorter", "nothing", () => [])
+    add("longer", "itself twice", (units) => [...units, ...units])
+    add("case", "all letters in upper case", (units) => units.map((unit) => isLetter(unit) ? unit & ~0x20 : unit))
+    add("case", "all letters in lower case", (units) => units.map((unit) => isLetter(unit) ? unit | 0x20 : unit))
+    add("longer", "a space behind it", (units) => [...units, 0x20])
+    add("longer", "a space before it", (units) => [0x20, ...units])
     add(
+      "shorter",
       "its last word left out",
       (units) => units.lastIndexOf(0x20) === -1 ? units : units.slice(0, units.lastIndexOf(0x20))
     )
   }
-  return found
+  // Letters that are all small are in upper case only.
+  return found.filter(({ apply }) => apply(value) !== undefined)
 }
 
 export const ofBytes = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => ofSequence(bytes, value, budget)
@@ -149,9 +178,13 @@ export const ofBytesAround = (
 ): ReadonlyArray<Alteration<Uint8Array>> => {
   const places = [...placesOf(from), ...placesOf(value.length - to).map((at) => to + at)]
   const ways = clamp(Math.floor(budget / Math.max(1, places.length)), 1, units.length)
+  const field: Field = { name: "bytes", places: [[0, from], [to, value.length]] }
   return places.flatMap((at, nth) =>
-    unitsAt(value[at], nth, ways).map(([what, change]): Alteration<Uint8Array> => ({
+    unitsAt(value[at], nth, ways).map(([what, kind, change]): Alteration<Uint8Array> => ({
       what: `byte ${at} of ${value.length} ${what}`,
+      field,
+      kind,
+      at,
       apply: (value) => {
         if (at >= value.length || (change(value[at]) & 0xff) === value[at]) return undefined
         const changed = new Uint8Array(value)
@@ -165,17 +198,27 @@ export const ofBytesAround = (
 type Path = (change: (value: unknown) => unknown) => (whole: unknown) => unknown
 
 /** What is changed in a value inside another one, as a change of that. */
-const within = (name: string, path: Path, inner: ReadonlyArray<Alteration<unknown>>): Array<Alteration<unknown>> =>
-  inner.map(({ apply, what }) => ({ what: `${name}: ${what}`, apply: path(apply) }))
+const within = (name: string, path: Path, inner: ReadonlyArray<Alteration<unknown>>): Array<Alteration<unknown>> => {
+  const named = (field: Field): Field => ({ ...field, name: field.name === "" ? name : `${name}.${field.name}` })
+  return inner.map(({ apply, field, what, ...rest }) => ({
+    ...rest,
+    what: `${name}: ${what}`,
+    field: named(field),
+    apply: path(apply)
+  }))
+}
 
-const numbers: ReadonlyArray<readonly [what: string, change: (value: number) => number]> = [
-  ["one more", (value) => value + 1],
-  ["one less", (value) => value - 1],
-  ["0", () => 0],
-  ["255", () => 255],
-  ["65535", () => 65_535],
-  ["with its lowest bit flipped", (value) => value % 2 === 0 ? value + 1 : value - 1],
-  ["twice as much", (value) => value * 2]
+/** Of what has no places. */
+const whole: Field = { name: "", places: [] }
+
+const numbers: ReadonlyArray<readonly [what: string, kind: Kind, change: (value: number) => number]> = [
+  ["one more", "next", (value) => value + 1],
+  ["one less", "previous", (value) => value - 1],
+  ["0", "0", () => 0],
+  ["255", "255", () => 255],
+  ["65535", "other", () => 65_535],
+  ["with its lowest bit flipped", "flipped", (value) => value % 2 === 0 ? value + 1 : value - 1],
+  ["twice as much", "other", (value) => value * 2]
 ]
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null
@@ -214,8 +257,8 @@ const mostElements = 8
 export const ofFrame = (frame: unknown, most = budget, depth = 0): ReadonlyArray<Alteration<unknown>> => {
   // Of what has this type, since it was found in something of this type.
   const typed = <A>(is: (value: unknown) => value is A, found: ReadonlyArray<Alteration<A>>) =>
-    found.map(({ apply, what }): Alteration<unknown> => ({
-      what,
+    found.map(({ apply, ...rest }): Alteration<unknown> => ({
+      ...rest,
       apply: (value) => is(value) ? apply(value) : undefined
     }))
   if (typeof frame === "string") {
@@ -225,35 +268,50 @@ export const ofFrame = (frame: unknown, most = budget, depth = 0): ReadonlyArray
     return typed((value): value is Uint8Array => value instanceof Uint8Array, ofSequence(bytes, frame, most))
   }
   if (typeof frame === "number") {
-    return numbers.map(([what, change]) => ({
+    return numbers.filter(([, , change]) => change(frame) !== frame).map(([what, kind, change]) => ({
       what,
+      field: whole,
+      kind,
       apply: (value) => typeof value === "number" && change(value) !== value ? change(value) : undefined
     }))
   }
   if (typeof frame === "bigint") {
-    return ([["one more", 1n], ["one less", -1n]] as const).map(([what, by]) => ({
+    return ([["one more", "next", 1n], ["one less", "previous", -1n]] as const).map(([what, kind, by]) => ({
       what,
+      field: whole,
+      kind,
       apply: (value) => typeof value === "bigint" ? value + by : undefined
     }))
   }
   if (typeof frame === "boolean") {
-    return [{ what: "the opposite", apply: (value) => typeof value === "boolean" ? !value : undefined }]
+    return [{
+      what: "the opposite",
+      field: whole,
+      kind: "other",
+      apply: (value) => typeof value === "boolean" ? !value : undefined
+    }]
   }
   if (depth === deepest || !isRecord(frame)) return []
   const inner = (name: string, path: Path, value: unknown) => within(name, path, ofFrame(value, fieldBudget, depth + 1))
   if (Redacted.isRedacted(frame)) return inner("its secret", withSecret, Redacted.value(frame))
   if (Array.isArray(frame)) {
-    const list = typed(Array.isArray as (value: unknown) => value is Array<unknown>, [
-      { what: "its last element left out", apply: (value) => value.length === 0 ? undefined : value.slice(0, -1) },
-      { what: "its first element left out", apply: (value) => value.length === 0 ? undefined : value.slice(1) },
-      { what: "its last element twice", apply: (value) => value.length === 0 ? undefined : [...value, value.at(-1)] },
-      {
-        what: "the other way round",
-        apply: (value) => value.length < 2 ? undefined : value.toReversed()
-      }
-    ])
+    const change = (
+      kind: Kind,
+      what: string,
+      least: number,
+      change: (list: ReadonlyArray<unknown>) => ReadonlyArray<unknown>
+    ): ReadonlyArray<Alteration<unknown>> =>
+      frame.length < least ? [] : [{
+        what,
+        field: whole,
+        kind,
+        apply: (value) => Array.isArray(value) && value.length >= least ? change(value) : undefined
+      }]
     return [
-      ...list,
+      ...change("shorter", "its last element left out", 1, (list) => list.slice(0, -1)),
+      ...change("shorter", "its first element left out", 1, (list) => list.slice(1)),
+      ...change("longer", "its last element twice", 1, (list) => [...list, list.at(-1)]),
+      ...change("other", "the other way round", 2, (list) => list.toReversed()),
       ...frame.slice(0, mostElements).flatMap((value, at) => inner(`element ${at}`, withElement(at), value))
     ]
   }
@@ -261,6 +319,8 @@ export const ofFrame = (frame: unknown, most = budget, depth = 0): ReadonlyArray
     return [...frame].slice(0, mostElements).flatMap(([key, value]) => [
       {
         what: `without ${String(key)}`,
+        field: whole,
+        kind: "shorter" as const,
         apply: (whole: unknown) => {
           if (!(whole instanceof Map) || !whole.has(key)) return undefined
           const left = new Map<unknown, unknown>(whole)
@@ -272,6 +332,60 @@ export const ofFrame = (frame: unknown, most = budget, depth = 0): ReadonlyArray
     ])
   }
   // What kind of frame it is, is a matter of the peer's other messages.
+  return Object.keys(frame).filter((name) => name !== "_tag").flatMap((name) =>
+    inner(name, withField(name), frame[name])
+  )
+}
+
+/** A value that is as long as one likes. */
+export interface Growth {
+  readonly what: string
+  readonly grow: (value: unknown, by: number) => unknown
+}
+
+/** What many programs search for: a run of one character, and behind it something that does not fit. */
+const tail = 0x21
+
+/** Letters, digits, spaces and everything else: what a pattern takes for one of a run of them. */
+const classOf = (unit: number): number => isLetter(unit) ? 0 : unit >= 0x30 && unit <= 0x39 ? 1 : unit === 0x20 ? 2 : 3
+
+const growSequence = <A>(sequence: Sequence<A>, value: A, isA: (value: unknown) => value is A): Array<Growth> => {
+  const known = sequence.units(value)
+  // The last unit of each class, and a space behind all.
+  const pumps = new Map<number, readonly [at: number, unit: number]>()
+  known.forEach((unit, at) => pumps.set(classOf(unit), [at, unit]))
+  if (!pumps.has(2)) pumps.set(2, [known.length - 1, 0x20])
+  return [...pumps.values()].map(([at, unit]) => ({
+    what: `${sequence.name} ${JSON.stringify(String.fromCharCode(unit))} behind place ${at}, over and over`,
+    grow: (value, by) => {
+      if (!isA(value)) return undefined
+      const units = sequence.units(value)
+      const run = Array.from({ length: by }, () => unit)
+      return sequence.from([...units.slice(0, at + 1), ...run, ...units.slice(at + 1), tail], value)
+    }
+  }))
+}
+
+const isText = (value: unknown): value is string => typeof value === "string"
+const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array
+
+/** How a frame is made longer: a run of one character of it, in each of its fields. */
+export const growthsOf = (frame: unknown, depth = 0): ReadonlyArray<Growth> => {
+  if (isText(frame)) return growSequence(text, frame, isText)
+  if (isBytes(frame)) return growSequence(bytes, frame, isBytes)
+  if (depth === deepest || !isRecord(frame)) return []
+  const inner = (name: string, path: Path, value: unknown): ReadonlyArray<Growth> =>
+    growthsOf(value, depth + 1).map(({ grow, what }) => ({
+      what: `${name}: ${what}`,
+      grow: (whole, by) => path((value) => grow(value, by))(whole)
+    }))
+  if (Redacted.isRedacted(frame)) return inner("its secret", withSecret, Redacted.value(frame))
+  if (Array.isArray(frame)) {
+    return frame.slice(0, mostElements).flatMap((value, at) => inner(`element ${at}`, withElement(at), value))
+  }
+  if (frame instanceof Map) {
+    return [...frame].slice(0, mostElements).flatMap(([key, value]) => inner(String(key), withEntry(key), value))
+  }
   return Object.keys(frame).filter((name) => name !== "_tag").flatMap((name) =>
     inner(name, withField(name), frame[name])
   )

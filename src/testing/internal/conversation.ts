@@ -114,6 +114,9 @@ export interface Talk {
   readonly step: string
   /** Whether the last of them keeps what it refuses to itself, for it may be a secret that comes too early. */
   readonly isGuarded: boolean
+  /** Where it was when each message was said to it, and where it took each frame, with all bytes up to its end. */
+  readonly toldIn: ReadonlyArray<string>
+  readonly receivedIn: ReadonlyArray<{ readonly step: string; readonly end: number }>
   /** How many bytes it had been given when its handshake ended. */
   readonly pulled: number
   /** With how many of them it had asked for more. */
@@ -142,8 +145,8 @@ export interface Talk {
   readonly hidden: ReadonlyArray<boolean>
   /** Whether the plan has altered one of them. */
   readonly isAltered: boolean
-  /** Whether the peer is ready, and all that it has said was told before the plan's stop. */
-  readonly isComplete: boolean
+  /** Whether all that the peer has said was told before the plan's stop. */
+  readonly isAllTold: boolean
   /** What the peer has heard, and whether it has heard the end. */
   readonly heard: Uint8Array
   readonly isEndHeard: boolean
@@ -481,6 +484,8 @@ export const converse = (
     const heard: Array<Uint8Array> = []
     const writesBefore: Array<number> = []
     const said: Array<Uint8Array> = []
+    const toldIn: Array<string> = []
+    const receivedIn: Array<{ readonly step: string; readonly end: number }> = []
     let isEndHeard = false
     let told = 0
     let isTelling = false
@@ -490,6 +495,9 @@ export const converse = (
     // What is read behind the handshake only to see that it is there is no part of the conversation.
     const observer: Transport.Observer = (event) => {
       if (subject.exit === undefined || plan.behind !== undefined) recorder.observer(event)
+      if (subject.exit === undefined && event._tag === "Received") {
+        receivedIn.push({ step: subject.steps.step(), end: (receivedIn.at(-1)?.end ?? 0) + event.length })
+      }
     }
     const begin = (socket: Effect.Effect<Socket.Socket>) =>
       subject.play(socket, observer).pipe(
@@ -598,6 +606,7 @@ export const converse = (
               // What the peer says behind the stop is said to nobody.
               if (isStopped) continue
               writesBefore.push(subject.tap?.written.length ?? 0)
+              toldIn.push(subject.steps.step())
               const instead = plan.say === undefined ? message : plan.say(index, message)
               said.push(instead)
               const goesOn = yield* tell(instead)
@@ -678,6 +687,8 @@ export const converse = (
       steps: subject.steps.seen,
       step: subject.steps.step(),
       isGuarded: subject.steps.isGuarded,
+      toldIn,
+      receivedIn,
       pulled: subject.pulled,
       asked: subject.asked,
       opened: subject.tap?.opened ?? 0,
@@ -694,8 +705,7 @@ export const converse = (
       frames: opposite.frames,
       hidden: opposite.hidden,
       isAltered: opposite.isAltered,
-      isComplete: opposite.exit !== undefined && Exit.isSuccess(opposite.exit) &&
-        told === opposite.messages.reduce((said, message) => said + message.length, 0),
+      isAllTold: told === opposite.messages.reduce((said, message) => said + message.length, 0),
       heard: concat(heard),
       isEndHeard,
       peerExit: opposite.exit,

@@ -9,14 +9,14 @@ import * as Rung from "../Rung.ts"
 import * as ScriptedPeer from "../ScriptedPeer.ts"
 import { otherRole, type Peer, type Side } from "./conversation.ts"
 import * as Coverage from "./coverage.ts"
-import { agreement } from "./laws/agreement.ts"
+import { agreement, undisturbed } from "./laws/agreement.ts"
 import type { Check } from "./laws/attempt.ts"
 import { chunking } from "./laws/chunking.ts"
-import { conservation } from "./laws/conservation.ts"
+import { conservation, nothingLost } from "./laws/conservation.ts"
 import { bounded, defaultDeadline } from "./laws/deadline.ts"
 import { interruption } from "./laws/interruption.ts"
-import { isolation } from "./laws/isolation.ts"
-import { linearCost } from "./laws/linearCost.ts"
+import { isolation, strangers } from "./laws/isolation.ts"
+import { linearCost, shortTurns } from "./laws/linearCost.ts"
 import { type Any, type Options, secretsOf } from "./laws/options.ts"
 import { oversize } from "./laws/oversize.ts"
 import { refusalIsHeard } from "./laws/refusalIsHeard.ts"
@@ -32,19 +32,44 @@ export interface HandshakeSuite extends Suite.Suite {
   readonly coverage: Effect.Effect<Coverage.Report>
 }
 
-const laws: ReadonlyArray<readonly [law: Suite.LawNumber, claim: string, check: Check]> = [
-  [1, "however the bytes are cut or joined, the outcome is the same", chunking],
-  [2, "what follows the handshake arrives intact, and what comes too early is not lost", conservation],
-  [3, "cut off after any byte it fails at once, and right behind the handshake it ends in order", truncation],
-  [4, "a message without end is refused within the limit", oversize],
-  [5, "what is not due now is refused with an error that names the step", wrongTurn],
-  [6, "the deadline strikes whoever is silent or dribbles, and nobody who is ready", silence],
-  [7, "interrupted anywhere it releases its connection, once", interruption],
-  [8, "decoding costs a constant per byte, however small the pieces", linearCost],
-  [9, "no secret shows in an error, a log, a span, a metric or a transcript", secrets],
-  [10, "what one connection has learned is never seen by another", isolation],
-  [11, "the words of a refusal are heard before the connection closes", refusalIsHeard],
-  [12, "client and server agree", agreement]
+const laws: ReadonlyArray<readonly [law: Suite.LawNumber, claim: string]> = [
+  [1, "however the bytes are cut or joined, the outcome is the same"],
+  [2, "what follows the handshake arrives intact, and what comes too early is not lost"],
+  [3, "cut off after any byte it fails at once, and right behind the handshake it ends in order"],
+  [4, "a message without end is refused within the limit"],
+  [5, "what is not due now is refused with an error that names the step"],
+  [6, "the deadline strikes whoever is silent or dribbles, and nobody who is ready"],
+  [7, "interrupted anywhere it releases its connection, once"],
+  [8, "what comes costs a constant per byte, however small the pieces"],
+  [9, "no secret shows in an error, a log, a span, a metric or a transcript"],
+  [10, "what one connection has learned is never seen by another"],
+  [11, "the words of a refusal are heard before the connection closes"],
+  [12, "client and server agree"]
+]
+
+/**
+ * The laws in the order in which they speak where all of them are checked, so that a bug is told first by the law whose subject
+ * it is. What an undisturbed conversation shows comes first. A handshake that drops what comes early depends on how its bytes
+ * are cut as well, and one that lets anybody in breaks nearly everything; so law 2 looks at what is early before law 1 cuts,
+ * and others that look at what is let in do so before law 5 has a name for it.
+ */
+const order: ReadonlyArray<readonly [law: Suite.LawNumber, check: Check]> = [
+  [8, shortTurns],
+  [12, undisturbed],
+  [2, nothingLost],
+  [1, chunking],
+  [3, truncation],
+  [10, strangers],
+  [5, wrongTurn],
+  [6, silence],
+  [7, interruption],
+  [2, conservation],
+  [4, oversize],
+  [8, linearCost],
+  [9, secrets],
+  [12, agreement],
+  [10, isolation],
+  [11, refusalIsHeard]
 ]
 
 const keyOf = (law: Suite.LawNumber, { rung, side }: Trial.Trial): string => `${law}/${rung.name}/${side.role}/`
@@ -86,11 +111,12 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
       Effect.forEach(real, check, { discard: true, concurrency: "unbounded" })
     )
   }
-  const checked = (law: Suite.LawNumber, check: Check): Effect.Effect<void, Suite.LawViolation> =>
+  const first = trials.filter(({ rung }) => rung === virtual[0])
+  const checked = (law: Suite.LawNumber, part: number, check: Check): Effect.Effect<void, Suite.LawViolation> =>
     inTurns((trial) =>
       Effect.gen(function*() {
         const { rung, side } = trial
-        const key = keyOf(law, trial)
+        const key = `${keyOf(law, trial)}${part}.`
         // A case that is played again is one of one law, on one rung, for one side.
         if (options.replay !== undefined && !options.replay.startsWith(key)) return
         let properties = 0
@@ -99,7 +125,7 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
           // A violation is read by many.
           const shown = Watch.concealing(secretsOf(options))
           return Suite.violation({
-            law,
+            law: problem.law ?? law,
             suite: options.name,
             where,
             scenario: shown(problem.scenario),
@@ -109,6 +135,8 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
             ...(problem.diagram !== undefined && { diagram: shown(problem.diagram) })
           })
         }
+        // Before anybody was let in.
+        yield* Effect.forEach(first, ({ strangers }) => strangers, { discard: true })
         const reference = yield* Effect.mapError(trial.reference, (problem) => report(problem))
         const share = Math.ceil((options.runs ?? 200) / trials.length)
         const runs = trial.isVirtual ? share : Math.min(share, realRuns)
@@ -119,7 +147,7 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
           handshake: options[side.role]!,
           reference,
           options,
-          coverage: coverage.of(side.role, reference.talk.steps),
+          coverage: coverage.of(side.role, { ...reference, steps: reference.talk.steps }),
           turn: rungs.indexOf(rung),
           property: (cases, holds, share = 1) => {
             const own = `${++properties}/`
@@ -134,6 +162,7 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
           },
           each: (cases, check, most = runs) =>
             tried(trial.isVirtual ? shared(cases, rung) : spread(cases, most), check),
+          first: (cases, check) => tried(first.includes(trial) ? cases : [], check),
           once: (cases, check) =>
             tried(
               trial.isVirtual ? cases.filter((_, i) => virtual[i % virtual.length] === rung) : spread(cases, runs),
@@ -160,12 +189,17 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
       : undefined
   const suite: HandshakeSuite = {
     name: options.name,
-    laws: laws.map(([law, claim, check]) => ({
-      law,
-      title: `law ${law}, ${Suite.names[law]}: ${claim}`,
-      check: checked(law, check),
-      skip: skipped(law)
-    })),
+    laws: laws.map(([law, claim]) => {
+      const parts = order.flatMap(([other, check], rank) => other === law ? [{ rank, check }] : [])
+        .map(({ check, rank }, part): Suite.Part => ({ rank, check: checked(law, part, check) }))
+      return {
+        law,
+        title: `law ${law}, ${Suite.names[law]}: ${claim}`,
+        check: Effect.forEach(parts, ({ check }) => check, { discard: true }),
+        parts,
+        skip: skipped(law)
+      }
+    }),
     coverage: Effect.sync(() => coverage.report())
   }
   if (options.it !== undefined) Suite.register(suite, options.it)

@@ -66,6 +66,15 @@ export interface Problem {
   readonly expected: string
   readonly actual: string
   readonly diagram?: string | undefined
+  /** Whose subject it is, where that is another law than the one that has met it. */
+  readonly law?: LawNumber | undefined
+}
+
+/** A part of a law. */
+export interface Part {
+  /** Its place among the parts of all laws of its suite. */
+  readonly rank: number
+  readonly check: Effect.Effect<void, LawViolation>
 }
 
 export interface Law {
@@ -73,6 +82,8 @@ export interface Law {
   /** `law 3, truncation: cut after any byte it fails at once, with a typed error` */
   readonly title: string
   readonly check: Effect.Effect<void, LawViolation>
+  /** Its parts, where another law has something to say between them; `check` tries all of them. */
+  readonly parts?: ReadonlyArray<Part> | undefined
   /** Why there is nothing to check, where that is so. */
   readonly skip?: string | undefined
 }
@@ -109,9 +120,12 @@ export const register = (suite: Suite, it: Register): void => {
   }
 }
 
-/** Checks laws one after another, and fails with the first violation. */
-export const check = (suite: Suite): Effect.Effect<void, LawViolation> =>
-  Effect.forEach(suite.laws, (law) => law.skip === undefined ? law.check : Effect.void, { discard: true })
+/** Checks laws one after another, in the order of their parts, and fails with the first violation. */
+export const check = (suite: Suite): Effect.Effect<void, LawViolation> => {
+  const parts = suite.laws.filter(({ skip }) => skip === undefined)
+    .flatMap(({ check, law, parts }) => parts ?? [{ rank: law, check }])
+  return Effect.forEach(parts.toSorted((a, b) => a.rank - b.rank), ({ check }) => check, { discard: true })
+}
 
 /**
  * A law as a property: tries cases until one breaks it, shrinks that one, and reports it with the token that replays it.

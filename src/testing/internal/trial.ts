@@ -32,6 +32,9 @@ export interface Reference {
   readonly beyond: Uint8Array
   /** Where messages begin and end, in bytes. */
   readonly borders: ReadonlyArray<number>
+  /** The step that hears each of the messages, and all that wait for the peer. */
+  readonly heardIn: ReadonlyArray<string>
+  readonly waiting: ReadonlyArray<string>
 }
 
 export interface Trial {
@@ -43,6 +46,8 @@ export interface Trial {
   /** Has several at once. */
   readonly talks: (plans: ReadonlyArray<Conversation.Plan>) => Effect.Effect<ReadonlyArray<Conversation.Talk>>
   readonly reference: Effect.Effect<Reference, Problem>
+  /** Whether it lets somebody in who says one message with another bit, the first time that this is asked: message by message. */
+  readonly strangers: Effect.Effect<ReadonlyArray<boolean>>
   readonly isVirtual: boolean
 }
 
@@ -79,6 +84,7 @@ export const make = (
     options.reset === undefined ? effect : Effect.andThen(options.reset, effect)
   const talk = (plan: Conversation.Plan) => afresh(inItsTime(conversation(plan)))
   let known: Effect.Effect<Reference, Problem> | undefined
+  let strangers: Effect.Effect<ReadonlyArray<boolean>> | undefined
   return {
     rung,
     side,
@@ -94,9 +100,33 @@ export const make = (
           })
       )
     ),
+    strangers: Effect.suspend(() =>
+      strangers ?? Effect.gen(function*() {
+        const found: Array<boolean> = []
+        while (found.length < mostStrangers) {
+          const known = yield* talk(stranger(found.length))
+          if (known.said.length <= found.length) break
+          found.push(isReady(known))
+        }
+        strangers = Effect.succeed(found)
+        return found
+      })
+    ),
     isVirtual: rung.time === "virtual"
   }
 }
+
+const mostStrangers = 8
+
+/** Says one message with another bit in its middle. */
+export const stranger = (index: number): Conversation.Plan => ({
+  say: (i, message) => {
+    if (i !== index || message.length === 0) return message
+    const said = new Uint8Array(message)
+    said[(said.length - 1) >> 1] ^= 1
+    return said
+  }
+})
 
 const referenceOf = (
   rung: Rung.Rung,
@@ -115,8 +145,11 @@ const referenceOf = (
       ? " (if it waits for a promise, leave out Rung.pure)"
       : " (if it waits for something that is not on the clock, such as another thread, give `breathe`)"
     return Effect.fail({
+      law: talk.opened > 1 ? 7 : 12,
       scenario: "nobody disturbs the conversation",
-      expected: `the ${side.role} becomes ready`,
+      expected: talk.opened > 1
+        ? `the ${side.role} becomes ready, and opens its connection once; it was opened ${talk.opened} times`
+        : `the ${side.role} becomes ready`,
       actual: outcome(talk) + peer + hint,
       diagram: diagram(side, talk)
     })
@@ -131,7 +164,29 @@ const referenceOf = (
     messages.push(message)
     borders.push(from + message.length)
   }
-  return Effect.succeed({ talk, messages, needed, beyond: said.subarray(needed), borders })
+  return Effect.succeed({
+    talk,
+    messages,
+    needed,
+    beyond: said.subarray(needed),
+    borders,
+    ...waitingOf(talk, borders)
+  })
+}
+
+/**
+ * Who watches sees each frame where it is taken. Where nobody does, and where TLS has taken them, it is where the side was when
+ * they were said to it.
+ */
+const waitingOf = (
+  { receivedIn, toldIn }: Conversation.Talk,
+  borders: ReadonlyArray<number>
+): Pick<Reference, "heardIn" | "waiting"> => {
+  const ends = borders.slice(1)
+  const received = receivedIn.map(({ step }) => step)
+  return (receivedIn.at(-1)?.end ?? 0) === (ends.at(-1) ?? 0)
+    ? { heardIn: ends.map((border) => receivedIn.find(({ end }) => end >= border)!.step), waiting: received }
+    : { heardIn: toldIn.slice(0, ends.length), waiting: [...toldIn, ...received] }
 }
 
 /** How a handshake has ended, in words that follow "it". */
@@ -152,6 +207,11 @@ export const ended = (exit: Exit.Exit<unknown, unknown> | undefined): string => 
 export const outcome = (talk: Conversation.Talk): string => `it ${ended(talk.exit)}`
 
 export const isReady = (talk: Conversation.Talk): boolean => talk.exit !== undefined && Exit.isSuccess(talk.exit)
+
+/** Whether all that it needs was said: its messages may be shorter than those that are known. */
+export const isComplete = ({ messages }: Reference, talk: Conversation.Talk): boolean =>
+  talk.isAllTold &&
+  (talk.messages.length >= messages.length || talk.peerExit !== undefined && Exit.isSuccess(talk.peerExit))
 
 /** What is wrong with the failure of a handshake as a failure; undefined where it is a typed error that says enough. */
 export const flawOf = (talk: Conversation.Talk): string | undefined => {

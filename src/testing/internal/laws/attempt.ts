@@ -39,6 +39,11 @@ export interface Attempt {
     check: (value: A) => Effect.Effect<void, Suite.Problem>,
     most?: number
   ) => Effect.Effect<void, Suite.Problem>
+  /** The same for cases that are worth to be tried on the first of those rungs only. */
+  readonly first: <A>(
+    cases: ReadonlyArray<A>,
+    check: (value: A) => Effect.Effect<void, Suite.Problem>
+  ) => Effect.Effect<void, Suite.Problem>
   /** The same for cases so many that each is tried once, on one of the rungs where time is virtual. */
   readonly once: <A>(
     cases: ReadonlyArray<A>,

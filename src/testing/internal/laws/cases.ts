@@ -141,3 +141,9 @@ export const replaced = (index: number, said: Uint8Array): Plan => ({
 })
 
 export const nth = (index: number): string => `message ${index + 1}`
+
+/** At most so many values, from all over the list. */
+export const evenly = <A>(values: ReadonlyArray<A>, most: number): ReadonlyArray<A> =>
+  values.length <= most
+    ? values
+    : Array.from({ length: most }, (_, i) => values[Math.floor((i * values.length) / most)])

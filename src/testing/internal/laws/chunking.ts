@@ -63,9 +63,9 @@ export const chunking: Check = (attempt) =>
       const cutUp = fingerprint(talk)
       const differing = Object.keys(whole).filter((key) => !Equal.equals(whole[key], cutUp[key]))
       if (differing.length === 0) return
-      // What differs between two conversations that were alike, such as a nonce or a date, need not be the same in a third.
-      const again = fingerprint(yield* trial.talk(plan))
-      const different = differing.find((key) => Equal.equals(whole[key], again[key]))
+      // What differs between conversations that were alike, such as a nonce, a date or whose turn it is, is not of the cut.
+      const again = [fingerprint(yield* trial.talk(plan)), fingerprint(yield* trial.talk(plan))]
+      const different = differing.find((key) => again.every((other) => Equal.equals(whole[key], other[key])))
       if (different === undefined) return
       return yield* Effect.fail(problem(attempt, talk, {
         scenario: `${what} comes ${inPieces(cutting)}`,

@@ -34,7 +34,8 @@ const exchangeOf = ({ options, reference, trial }: Attempt): Effect.Effect<Excha
   )
 }
 
-export const conservation: Check = (attempt) =>
+/** What an undisturbed conversation leaves, and what comes early. */
+export const nothingLost: Check = (attempt) =>
   Effect.gen(function*() {
     const { coverage, options, reference, trial } = attempt
     const { beyond, messages } = reference
@@ -46,6 +47,41 @@ export const conservation: Check = (attempt) =>
         actual: `${Trial.show(beyond)} is left, and would be the first that is served`
       }))
     }
+    // What comes before its time must not be lost, and must not be taken for something that came later.
+    const early = messages.slice(0, -1).flatMap((message, index) =>
+      [message, bytesOf("EVIL\n"), Uint8Array.of(0, 0xff, 0x16, 3, 1, 0)].map((said) => ({
+        index,
+        message,
+        said
+      }))
+    )
+    yield* attempt.each(early, ({ index, message, said }) => {
+      if (
+        options.accepts?.({ side: trial.side.role, index: index + 1, said, due: messages[index + 1], messages }) ===
+          true
+      ) {
+        return Effect.void
+      }
+      return Effect.flatMap(trial.talk(replaced(index, concat([message, said]))), (talk) => {
+        coverage.heard(index + 1, talk.step, "early bytes")
+        if (!Trial.isReady(talk)) return Effect.void
+        // Who would let that in at its time, too, is a matter of law 5.
+        return Effect.flatMap(trial.talk(replaced(index + 1, said)), (alone) =>
+          Trial.isReady(alone) ? Effect.void : Effect.fail(problem(attempt, talk, {
+            scenario: `${Trial.show(said)} comes with ${nth(index)}, before the ${trial.side.role} has answered that`,
+            expected:
+              "they are still there for the next step, which refuses them; or `accepts` says that they may come there",
+            actual: "it became ready, and they were ignored, dropped, or taken for something that came later"
+          })))
+      })
+    })
+  })
+
+/** What follows the handshake. */
+export const conservation: Check = (attempt) =>
+  Effect.gen(function*() {
+    const { options, reference, trial } = attempt
+    const { beyond, messages } = reference
     const last = messages.length - 1
     const following = (rest: Uint8Array): Plan =>
       last === -1
@@ -66,7 +102,8 @@ export const conservation: Check = (attempt) =>
         return Effect.flatMap(
           trial.talk({ ...following(rest), seed: cutting.seed, lengths: whole === 0 ? cutting.lengths : undefined }),
           (talk) => {
-            const expected = concat([beyond, rest])
+            // Who needs to hear nothing has no peer that would say more.
+            const expected = last === -1 ? rest : concat([beyond, rest])
             const came = talk.rest
             const at = came === undefined ? 0 : Trial.firstDifference(expected, came)
             if (at === -1) return Effect.void
@@ -102,29 +139,4 @@ export const conservation: Check = (attempt) =>
         })
       })
     }
-    // What comes before its time must not be lost, and must not be taken for something that came later.
-    const early = messages.slice(0, -1).flatMap((message, index) =>
-      [message, bytesOf("EVIL\n"), Uint8Array.of(0, 0xff, 0x16, 3, 1, 0)].map((said) => ({
-        index,
-        message,
-        said
-      }))
-    )
-    yield* attempt.each(early, ({ index, message, said }) => {
-      if (
-        options.accepts?.({ side: trial.side.role, index: index + 1, said, due: messages[index + 1], messages }) ===
-          true
-      ) {
-        return Effect.void
-      }
-      return Effect.flatMap(trial.talk(replaced(index, concat([message, said]))), (talk) => {
-        coverage.crossed([talk.step], "early bytes")
-        if (!Trial.isReady(talk)) return Effect.void
-        return Effect.fail(problem(attempt, talk, {
-          scenario: `${Trial.show(said)} comes with ${nth(index)}, before the ${trial.side.role} has answered that`,
-          expected: "they are still there for the next step, which refuses them",
-          actual: "it became ready, and they were ignored, dropped, or taken for something that came later"
-        }))
-      })
-    })
   })

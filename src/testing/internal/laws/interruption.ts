@@ -1,26 +1,25 @@
 /**
  * Law 7: interrupted anywhere it releases its connection, once.
  *
+ * | what is watched | how |
+ * |---|---|
+ * | the connection | how often it is opened and released, and whether the peer sees its end |
+ * | fibers | those that the side starts, where it is no server of its own |
+ * | timers, sockets and whatever else keeps a process alive; open files; listeners of what connections share | as the platform tells, where time is virtual |
+ * | what only its author knows, such as permits | as `held` tells |
+ *
  * @internal
  */
 import * as Effect from "effect/Effect"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import type { Talk } from "../conversation.ts"
+import type { Plan, Talk } from "../conversation.ts"
+import * as Resources from "../resources.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
 import { stopsOf } from "./cases.ts"
 
-/** How often a conversation is had to see what each one leaves behind. */
-const often = 8
-
-/** What keeps the process alive, by its kind, where the platform tells: timers, sockets, listeners, files. */
-const resources = (): Map<string, number> => {
-  const platform =
-    (globalThis as { readonly process?: { readonly getActiveResourcesInfo?: () => Array<string> } }).process
-  const counts = new Map<string, number>()
-  for (const kind of platform?.getActiveResourcesInfo?.() ?? []) counts.set(kind, (counts.get(kind) ?? 0) + 1)
-  return counts
-}
+/** How often conversations are had to see what each one leaves behind. */
+const often = 5
 
 export const interruption: Check = (attempt) =>
   Effect.gen(function*() {
@@ -45,7 +44,6 @@ export const interruption: Check = (attempt) =>
       return actual === undefined ? Effect.void : Effect.fail(problem(attempt, talk, { scenario, expected, actual }))
     }
     const before = yield* held
-    const open = trial.isVirtual ? resources() : new Map<string, number>()
     yield* attempt.each(stopsOf(reference, needed, 64), (after) =>
       Effect.flatMap(trial.talk({ stop: { after, how: "interrupt" } }), (talk) => {
         if (talk.stoppedIn === undefined) {
@@ -76,20 +74,18 @@ export const interruption: Check = (attempt) =>
       Effect.flatMap(trial.talk({ stop: { after, how: "end" } }), (talk) =>
         released(talk, `the connection ends when ${after} of ${needed} bytes have come`)))
     if (trial.isVirtual) {
-      // What goes on for a moment, or belongs to somebody else, is not there once for each conversation.
-      for (let again = 0; again < often; again++) {
-        yield* trial.talk({})
-      }
-      for (const [kind, count] of resources()) {
-        const left = count - (open.get(kind) ?? 0)
-        if (left < often) {
-          continue
-        }
+      const half = Math.floor(needed / 2)
+      const conversations: ReadonlyArray<Plan> = [
+        {},
+        ...(["interrupt", "end"] as const).map((how) => ({ stop: { after: half, how } }))
+      ]
+      const left = yield* Resources.leftBy(Effect.forEach(conversations, trial.talk, { discard: true }), often)
+      if (left !== undefined) {
         return yield* Effect.fail(problem(attempt, reference.talk, {
           scenario:
-            `it becomes ready and its scope is closed, ${often} times, as the platform's own list of resources shows it`,
-          expected: "nothing outlives its connection",
-          actual: `${left} more of ${kind} are there than before`
+            `it becomes ready and its scope is closed, is interrupted and is cut off, ${often} times, as the platform shows it`,
+          expected: "nothing outlives its connection: no timer, no listener, no open file",
+          actual: `${left[1]} more of ${left[0]} are there than before`
         }))
       }
     }

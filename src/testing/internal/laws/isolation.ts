@@ -14,6 +14,22 @@ import { type Check, problem } from "./attempt.ts"
 import { alternativesOf, candidatesOf, nothing, nth, replaced, stopsOf } from "./cases.ts"
 import { bytesOf, negotiatedBy } from "./options.ts"
 
+/** Who was not let in when nobody was there yet is not let in when somebody was. */
+export const strangers: Check = (attempt) =>
+  Effect.gen(function*() {
+    const { trial } = attempt
+    if (!trial.isVirtual) return
+    yield* attempt.first([...(yield* trial.strangers).entries()], ([index, wasReady]) =>
+      wasReady ? Effect.void : Effect.flatMap(trial.talk(Trial.stranger(index)), (talk) =>
+        Trial.isReady(talk)
+          ? Effect.fail(problem(attempt, talk, {
+            scenario: `${nth(index)} comes with another bit in its middle, when somebody else was let in before`,
+            expected: "it fails, as it did before anybody was let in; or `reset` says what it has to forget",
+            actual: "it became ready: it remembers who came before"
+          }))
+          : Effect.void))
+  })
+
 export const isolation: Check = (attempt) =>
   Effect.gen(function*() {
     const { options, reference, trial } = attempt
@@ -35,7 +51,7 @@ export const isolation: Check = (attempt) =>
         ]),
         (talks) =>
           Effect.forEach(talks.map((talk, i) => [talk, ["first", "second"][i]] as const), ([talk, mark]) => {
-            const expected = concat([beyond, bytesOf(mark)])
+            const expected = messages.length === 0 ? bytesOf(mark) : concat([beyond, bytesOf(mark)])
             return talk.rest !== undefined && Trial.firstDifference(talk.rest, expected) === -1
               ? Effect.void
               : Effect.fail(problem(attempt, talk, {

@@ -1,16 +1,135 @@
 /**
- * Law 8: decoding costs a constant per byte, however small the pieces.
+ * Law 8: what comes costs a constant per byte, however small the pieces, and holds nobody else up.
+ *
+ * | what is counted | where |
+ * |---|---|
+ * | the bytes that decoders look at | byte by byte, in the conversation and in messages that go on and on |
+ * | the CPU time of a turn of the event loop | in the conversation, and as a message grows |
+ *
+ * Time is looked at only where nothing can be counted: what a handshake does with a message is its own. A turn is too long when
+ * it is so each time, and for a message that has grown, when it takes much more than in proportion.
  *
  * @internal
  */
 import * as Effect from "effect/Effect"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import type { Talk } from "../conversation.ts"
-import { type Check, problem } from "./attempt.ts"
-import { nth, replaced } from "./cases.ts"
+import * as Alterations from "../alterations.ts"
+import type { Plan, Talk } from "../conversation.ts"
+import type * as Suite from "../suite.ts"
+import * as Turns from "../turns.ts"
+import { type Attempt, type Check, problem } from "./attempt.ts"
+import { evenly, nth, replaced } from "./cases.ts"
 
 /** How many bytes a decoder may look at for each that has come. */
 const costPerByte = 16
+
+/**
+ * By how much a message grows. What doubles with each byte is found while it can be waited for, before what goes with the square
+ * of them.
+ */
+const sizes = [14, 21, 30, 2048, 24_576] as const
+
+/** For how many of its runs a law lets one field grow, so that a slow handshake can be tried less. */
+const runsPerGrowth = 20
+
+/** How many times as long a turn may take for a message that is a few times as long. */
+const proportion = 2.5
+
+/** A turn that seems to be too long is looked at so often, for a collection of garbage is nobody's. */
+const looks = 2
+
+/** How long the longest turn of a conversation takes at least. */
+const turnOf = ({ trial }: Attempt, plan: Plan): Effect.Effect<readonly [Talk, number]> =>
+  Effect.gen(function*() {
+    let [talk, least] = yield* Turns.longest(trial.talk(plan))
+    for (let look = 1; look < looks && Turns.seemsLong(least); look++) {
+      const [again, millis] = yield* Turns.longest(trial.talk(plan))
+      if (millis < least) [talk, least] = [again, millis]
+    }
+    return [talk, least] as const
+  })
+
+interface Growing {
+  readonly index: number
+  readonly what: string
+  readonly plan: (by: number) => Plan
+}
+
+/** What ends a text stays at its end. */
+const endOf = (message: Uint8Array): number => {
+  let { length } = message
+  while (length > 0 && [0, 0x0a, 0x0d].includes(message[length - 1])) length--
+  return length
+}
+
+const growing = ({ reference }: Attempt): ReadonlyArray<Growing> => {
+  const { messages, talk } = reference
+  const areFrames = talk.frames.length === talk.messages.length
+  return messages.flatMap((message, index): ReadonlyArray<Growing> =>
+    Alterations.growthsOf(areFrames ? talk.frames[index] : message.subarray(0, endOf(message))).map((
+      { grow, what }
+    ) => ({
+      index,
+      what: `${nth(index)} has more of ${what}`,
+      plan: (by) =>
+        areFrames
+          ? { alters: { index, apply: (frame) => grow(frame, by) } }
+          : {
+            say: (i, due) => {
+              if (i !== index) return due
+              const grown = grow(due.subarray(0, endOf(due)), by)
+              return grown instanceof Uint8Array ? concat([grown, due.subarray(endOf(due))]) : due
+            }
+          }
+    }))
+  )
+}
+
+/** That nobody else has to wait for a conversation, as far as the platform tells. */
+export const shortTurns: Check = (attempt) =>
+  Effect.gen(function*() {
+    if (!attempt.trial.isVirtual || !Turns.areKnown()) return
+    const [talk, millis] = yield* turnOf(attempt, {})
+    if (!Turns.seemsLong(millis) || millis <= Turns.bound()) return
+    return yield* Effect.fail(problem(attempt, talk, {
+      scenario: "nobody disturbs the conversation",
+      expected: "a turn of the event loop is short, for nobody else is served in it: what takes long is done elsewhere",
+      actual: `a turn has taken ${Math.round(millis)} ms of CPU time`
+    }))
+  })
+
+/** The same as messages grow. */
+const growsInProportion = (attempt: Attempt): Effect.Effect<void, Suite.Problem> =>
+  Effect.gen(function*() {
+    const { options, trial } = attempt
+    if (!trial.isVirtual || !Turns.areKnown()) return
+    const cases = evenly(growing(attempt), Math.ceil((options.runs ?? 200) / runsPerGrowth))
+    if (cases.length === 0) return
+    const [, alone] = yield* turnOf(attempt, {})
+    yield* attempt.once(cases, ({ index, plan, what }) =>
+      Effect.gen(function*() {
+        let [before, smaller] = [0, alone]
+        for (const by of sizes) {
+          const [talk, millis] = yield* turnOf(attempt, plan(by))
+          if (Turns.seemsLong(millis)) {
+            // Of what has taken no time that can be measured, everything is a multiple.
+            const due = proportion * (before === 0 ? 1 : by / before) * Math.max(smaller, 1)
+            if (millis > due && millis > Turns.bound()) {
+              return yield* Effect.fail(problem(attempt, talk, {
+                scenario: `${what}, ${by} times`,
+                expected: "it costs a constant for each byte, and no turn of the event loop takes long",
+                actual: `a turn has taken ${Math.round(millis)} ms of CPU time, and ${
+                  Math.round(smaller)
+                } ms with ${before} of them`
+              }))
+            }
+          }
+          // What is too long for its codec cannot be said.
+          if (talk.said.length <= index || talk.said[index].length < by) return
+          ;[before, smaller] = [by, millis]
+        }
+      }))
+  })
 
 export const linearCost: Check = (attempt) =>
   Effect.gen(function*() {
@@ -43,7 +162,8 @@ export const linearCost: Check = (attempt) =>
     )
     yield* attempt.each(cases, ({ index, said, what }) =>
       Effect.flatMap(trial.talk({ ...replaced(index, said), lengths: [1], counts: true }), (talk) => {
-        coverage.crossed([talk.step], "long frame")
+        coverage.heard(index, talk.step, "long frame")
         return affordable(talk, `${what}, byte by byte`)
       }))
+    yield* growsInProportion(attempt)
   })

@@ -48,6 +48,12 @@ export const oversize: Check = (attempt) =>
         }
       ]),
       { index, said: repeat(message), what: `${nth(index)} is said over and over, without end` },
+      // Where that ends a message, it is one with nothing in it.
+      {
+        index,
+        said: repeat(message.subarray(-1)),
+        what: `the last byte of ${nth(index)} is said over and over, without end`
+      },
       ...lengths.flatMap(({ field, name }) =>
         [0, 1].map((kept) => ({
           index,
@@ -60,7 +66,7 @@ export const oversize: Check = (attempt) =>
     ])
     yield* attempt.each(cases, ({ index, said, what }) =>
       Effect.flatMap(trial.talk({ ...replaced(index, said), lengths: [chunk], hushes: true }), (talk) => {
-        coverage.crossed([talk.step], "oversize")
+        coverage.heard(index, talk.step, "oversize")
         const before = reference.borders[index]
         const flaw = Trial.flawOf(talk)
         if (flaw === undefined && talk.asked <= before + maxBytes) {
@@ -68,7 +74,8 @@ export const oversize: Check = (attempt) =>
         }
         return Effect.fail(problem(attempt, talk, {
           scenario: what,
-          expected: `it is done, or fails with a typed error, before it has taken more than ${maxBytes} bytes of it`,
+          expected:
+            `it is done, or fails with a typed error, before it has taken more than ${maxBytes} bytes of it, as \`maxBytes\` says`,
           actual: flaw ?? `it had taken ${talk.asked - before} bytes and asked for more: ${Trial.outcome(talk)}`
         }))
       }))

@@ -58,7 +58,9 @@ export const refusalIsHeard: Check = (attempt) =>
         Effect.void :
         Effect.fail(problem(attempt, talk, {
           scenario,
-          expected: `the peer hears ${words.length === 0 ? "nothing" : words.map(Trial.show).join(" or ")}`,
+          expected: `the peer hears ${
+            words.length === 0 ? "nothing" : words.map(Trial.show).join(" or ")
+          }, as \`refusal\` says`,
           actual: `it heard ${Trial.show(talk.heard)}, and ${Trial.outcome(talk)}`
         }))
     }
@@ -108,7 +110,7 @@ export const refusalIsHeard: Check = (attempt) =>
           talk.peerExit !== undefined && Exit.isSuccess(talk.peerExit) && options.lateRefusal !== true
             ? Effect.fail(problem(attempt, talk, {
               scenario,
-              expected: "the client's handshake fails",
+              expected: "the client's handshake fails; or `lateRefusal` says that it is told behind it",
               actual: "the client became ready"
             }))
             : Effect.void

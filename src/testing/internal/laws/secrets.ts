@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Excerpt from "../../../Excerpt.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
 import type { Plan, Talk } from "../conversation.ts"
+import * as Trial from "../trial.ts"
 import * as Watch from "../watch.ts"
 import type { Check } from "./attempt.ts"
 import { candidatesOf, impostorsOf, nth, replaced, stopsOf } from "./cases.ts"
@@ -34,7 +35,10 @@ export const secrets: Check = (attempt) =>
         ? talk.messages.filter((message, index) => talk.hidden[index] && talk.said[index] === message)
           .map(withoutEnding).filter(({ length }) => length >= 6)
         : []
-    const holdsSecret = (said: Uint8Array) => known.some((secret) => Watch.indexOf(said, secret) !== -1)
+    const isProof = (said: Uint8Array) =>
+      messages.some((message, index) => reference.talk.hidden[index] && Trial.firstDifference(message, said) === -1)
+    const holdsSecret = (said: Uint8Array) =>
+      isProof(said) || known.some((secret) => Watch.indexOf(said, secret) !== -1)
     const plans: Array<readonly [what: string, plan: Plan, isEarly?: boolean]> = [[
       "nobody disturbs the conversation",
       {}

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { concat } from "../../../internal/bytes/primitives.ts"
 import type { Talk } from "../conversation.ts"
+import { mayDribble } from "../coverage.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
 import { nth, stopsOf } from "./cases.ts"
@@ -37,7 +38,7 @@ export const silence: Check = (attempt) =>
     if (needed > 0) {
       yield* attempt.each(stopsOf(reference, needed - 1, 40), (after) =>
         Effect.flatMap(trial.talk({ stop: { after, how: "stall" } }), (talk) => {
-          if (talk.stoppedIn === undefined || talk.isComplete) {
+          if (talk.stoppedIn === undefined || Trial.isComplete(reference, talk)) {
             return Effect.void
           }
           coverage.crossed([talk.stoppedIn], "silence")
@@ -56,12 +57,12 @@ export const silence: Check = (attempt) =>
       yield* atDeadline(talk, "nobody answers when it dials")
     }
     const dribbled = reference.messages.flatMap((message, index) =>
-      message.length > 5 ? [{ index, from: reference.borders[index] }] : []
+      mayDribble(message) ? [{ index, from: reference.borders[index] }] : []
     )
     yield* attempt.each(dribbled, ({ from, index }) => {
       const pace = { millis: deadline / 4, from }
       return Effect.flatMap(trial.talk({ lengths: [1], pace }), (talk) => {
-        coverage.crossed([talk.step], "dribble")
+        coverage.heard(index, talk.step, "dribble")
         return atDeadline(talk, `the peer says ${nth(index)} one byte at a time, every ${pace.millis} ms`)
       })
     }, 2)

@@ -26,7 +26,7 @@ export const truncation: Check = (attempt) =>
       yield* attempt.each(cases, (stop) =>
         Effect.flatMap(trial.talk({ stop }), (talk) => {
           // Where a message is shorter this time, it was cut behind the last one.
-          if (talk.stoppedIn === undefined || talk.isComplete) return Effect.void
+          if (talk.stoppedIn === undefined || Trial.isComplete(reference, talk)) return Effect.void
           coverage.crossed([talk.stoppedIn], stop.how === "end" ? "cut" : "reset")
           const flaw = Trial.isReady(talk) ? Trial.outcome(talk) : Trial.flawOf(talk)
           const late = talk.endedAt - (talk.stoppedAt ?? 0)

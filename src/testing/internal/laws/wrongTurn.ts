@@ -20,7 +20,7 @@ import type * as Suite from "../suite.ts"
 import * as Trial from "../trial.ts"
 import * as Watch from "../watch.ts"
 import { type Attempt, type Check, problem } from "./attempt.ts"
-import { alternativesOf, bytes, candidatesOf, impostorsOf, ints, nothing, nth, replaced } from "./cases.ts"
+import { alternativesOf, bytes, candidatesOf, evenly, impostorsOf, ints, nothing, nth, replaced } from "./cases.ts"
 import type { WrongTurn } from "./options.ts"
 
 /** A change of what is said now, in the bytes of a message or in the frame that they are made of. */
@@ -28,6 +28,8 @@ interface Change {
   readonly index: number
   readonly what: string
   readonly plan: Plan
+  /** As coverage counts it. */
+  readonly alteration: Alterations.Altered
   /** What was said, and what was due, where it was changed at all. */
   readonly of: (talk: Talk) => { readonly said: Uint8Array; readonly due: Uint8Array } | undefined
 }
@@ -46,21 +48,17 @@ const isDue = (
 /** How many changes are tried for each of the runs that a law has, so that a slow handshake can be tried less. */
 const changesPerRun = 5
 
-const evenly = <A>(values: ReadonlyArray<A>, most: number): ReadonlyArray<A> =>
-  values.length <= most
-    ? values
-    : Array.from({ length: most }, (_, i) => values[Math.floor((i * values.length) / most)])
-
-const changesOf = ({ options, reference }: Attempt): ReadonlyArray<Change> => {
+const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Change> => {
   const { messages, talk } = reference
   // One message is one frame, unless somebody writes bytes of his own, or TLS stands between.
   const areFrames = talk.frames.length === talk.messages.length
   const changes = messages.flatMap((message, index): Array<Change> => {
-    const inBytes = ({ apply, what }: Alterations.Alteration<Uint8Array>): Change => {
-      const instead = (due: Uint8Array) => apply(due) ?? due
+    const inBytes = (alteration: Alterations.Alteration<Uint8Array>): Change => {
+      const instead = (due: Uint8Array) => alteration.apply(due) ?? due
       return {
         index,
-        what,
+        what: alteration.what,
+        alteration,
         plan: { say: (i, due) => i === index ? instead(due) : due },
         of: ({ messages, said }) =>
           index >= said.length || said[index] === messages[index]
@@ -70,10 +68,11 @@ const changesOf = ({ options, reference }: Attempt): ReadonlyArray<Change> => {
     }
     if (!areFrames) return Alterations.ofBytes(message).map(inBytes)
     const frame = talk.frames[index]
-    const inFrame = Alterations.ofFrame(frame).map(({ apply, what }): Change => ({
+    const inFrame = Alterations.ofFrame(frame).map((alteration): Change => ({
       index,
-      what,
-      plan: { alters: { index, apply } },
+      what: alteration.what,
+      alteration,
+      plan: { alters: { index, apply: alteration.apply } },
       of: ({ isAltered, messages }) =>
         isAltered && index < messages.length ? { said: messages[index], due: message } : undefined
     }))
@@ -91,6 +90,12 @@ const changesOf = ({ options, reference }: Attempt): ReadonlyArray<Change> => {
         : Alterations.ofBytesAround(message, at, at + content!.length)).map(inBytes) // it is there: it was found
     ]
   })
+  for (const index of messages.keys()) {
+    coverage.changes(
+      index,
+      changes.filter((change) => change.index === index).map(({ alteration }) => alteration)
+    )
+  }
   return evenly(changes, changesPerRun * (options.runs ?? 200))
 }
 
@@ -140,7 +145,9 @@ export const wrongTurn: Check = (attempt) =>
     const candidates = candidatesOf(trial, reference, options).filter(({ index, said }) => !isValid(index, said))
     yield* attempt.each(candidates, ({ index, said, what }) =>
       Effect.flatMap(trial.talk(replaced(index, said)), (talk) => {
-        coverage.crossed([talk.step], "wrong turn")
+        // What was wrong for what was recorded may be what is due this time.
+        if (index < talk.messages.length && Trial.firstDifference(talk.messages[index], said) === -1) return Effect.void
+        coverage.heard(index, talk.step, "wrong turn")
         const scenario = `${what}, ${Trial.show(said)}, comes in the place of ${nth(index)}, ${
           Trial.show(messages[index])
         }`
@@ -149,11 +156,15 @@ export const wrongTurn: Check = (attempt) =>
           failed(talk, { side: side.role, index, said, due: messages[index], messages }, scenario)
         )
       }))
-    yield* attempt.once(changesOf(attempt), ({ index, of, plan, what }) =>
+    yield* attempt.once(changesOf(attempt), ({ alteration, index, of, plan, what }) =>
       Effect.flatMap(trial.talk(plan), (talk) => {
         const changed = of(talk)
-        if (changed === undefined || isDue(attempt, index, changed)) return Effect.void
-        coverage.crossed([talk.step], "wrong turn")
+        const isWrong = changed !== undefined && !isDue(attempt, index, changed)
+        coverage.changed(index, alteration, isWrong)
+        if (!isWrong) {
+          return Effect.void
+        }
+        coverage.heard(index, talk.step, "wrong turn")
         const turn = { side: side.role, index, messages, ...changed }
         const mayBeReady = isValid(index, changed.said) || Trial.isReady(talk) && options.accepts?.(turn) === true
         // A proof that is almost right is no text for a violation.
@@ -165,7 +176,9 @@ export const wrongTurn: Check = (attempt) =>
       }))
     yield* attempt.each(impostorsOf(trial, options), ({ peer, what }) =>
       Effect.flatMap(trial.talk({ peer }), (talk) => {
-        if (!Trial.isReady(talk)) coverage.crossed([talk.step], "wrong turn")
+        if (!Trial.isReady(talk)) {
+          coverage.crossed([talk.step], "wrong turn")
+        }
         if (options.lateRefusal === true || talk.peerExit === undefined || Exit.isFailure(talk.peerExit)) {
           return refused(talk, `${what} comes`, false)
         }
@@ -173,22 +186,11 @@ export const wrongTurn: Check = (attempt) =>
           refused(talk, `${what} comes`, false),
           Effect.fail(problem(attempt, talk, {
             scenario: `${what} comes`,
-            expected: "neither side becomes ready",
+            expected: "neither side becomes ready; or `lateRefusal` says that a client may before it is told",
             actual: `the impostor became ready, and ${Trial.outcome(talk)}`
           }))
         )
       }))
-    yield* attempt.each(messages.slice(0, -1).map((message, index) => ({ index, message })), ({ index, message }) => {
-      const due = messages[index + 1]
-      const turn = { side: trial.side.role, index: index + 1, said: message, due, messages }
-      if (Trial.firstDifference(message, due) === -1 || options.accepts?.(turn) === true) {
-        return Effect.void
-      }
-      return Effect.flatMap(trial.talk(replaced(index, concat([message, message]))), (talk) => {
-        coverage.crossed([talk.step], "wrong turn")
-        return refused(talk, `${nth(index)} comes twice, and then the conversation goes on`, false)
-      })
-    })
     // Without regard to what is answered: messages are left out, said twice, or change places.
     const orders: Array<{ readonly index: number; readonly script: ReadonlyArray<Uint8Array>; readonly what: string }> =
       []
@@ -219,7 +221,7 @@ export const wrongTurn: Check = (attempt) =>
       return same || accepted
         ? Effect.void
         : Effect.flatMap(trial.talk({ script: said }), (talk) => {
-          coverage.crossed([talk.step], "wrong turn")
+          coverage.heard(index, talk.step, "wrong turn")
           return refused(talk, `${what}: ${Trial.show(said)}`, false)
         })
     })
@@ -234,7 +236,7 @@ export const wrongTurn: Check = (attempt) =>
           ? garbage
           : concat([message.subarray(0, Math.floor((message.length * keep) / 4)), garbage])
         return Effect.flatMap(trial.talk(replaced(index, said)), (talk) => {
-          coverage.crossed([talk.step], "garbage")
+          coverage.heard(index, talk.step, "garbage")
           return refused(talk, `${Trial.show(said)} comes in the place of ${nth(index)}`, true)
         })
       }
