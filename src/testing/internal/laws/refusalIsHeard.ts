@@ -73,14 +73,19 @@ export const refusalIsHeard: Check = (attempt) =>
           [concat([said, more]), undefined, `${place}, ${behind}`],
           [concat([said, more]), late, `${place}, ${behind}, and the peer listens only after ${late} ms`]
         ]
+        // What begins with what is due is taken for that, and the rest of it is refused at another place.
+        const due = messages[index]
+        let isWhole = Trial.firstDifference(said.subarray(0, due.length), due) !== -1
         for (const [words, deaf, scenario] of [[said, undefined, place] as const, otherWays[(i + attempt.turn) % 3]]) {
           // Whether a reset overtakes the words before it is left to chance. What a client has said last may be no refusal.
           const seed = trial.side.role === "server" ? i : 0
           const talk = yield* trial.talk({ ...replaced(index, words), deaf, seed })
           // What is let in is refused nowhere, whatever comes behind it.
           if (Trial.isReady(talk)) return
+          // Where it has waited for the rest of what was said, that would be what comes behind it.
+          isWhole &&= deservesRefusal(talk)
           yield* hears(talk, talk.writesBefore[index] ?? talk.written.length, scenario)
-          yield* isSaid(talk, index, said, scenario)
+          if (isWhole) yield* isSaid(talk, index, said, scenario)
         }
       }))
     yield* attempt.each(impostorsOf(trial, options), ({ peer, what }) =>

@@ -1,0 +1,8 @@
+/**
+ * The laws of a handshake in binary packets that is refused in words only where that is due, as in MQTT.
+ */
+import * as Laws from "../../../src/testing/Laws.ts"
+import * as Law from "../../support/laws.ts"
+import { mqtt } from "./mqtt.ts"
+
+Laws.handshake({ ...mqtt, it: Law.it })
