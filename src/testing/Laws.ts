@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type * as Codec from "../Codec.ts"
 import type * as Transport from "../Transport.ts"
+import * as Alterations from "./internal/alterations.ts"
 import * as Codecs from "./internal/codecLaws.ts"
 import * as Coverages from "./internal/coverage.ts"
 import * as Handshakes from "./internal/handshakeLaws.ts"
@@ -221,6 +222,37 @@ export const handshake: <
   S extends Transport.Transport.Any = Transport.Transport.Any,
   C extends Transport.Transport.Any = Transport.Transport.Any
 >(options: HandshakeOptions<S, C>) => HandshakeSuite = Handshakes.handshake
+
+/**
+ * Texts that are almost a given one: a part of it, more of it, in another case, with a space around it, with another character.
+ *
+ * **When to use**
+ *
+ * Use for `impostors` whose secret is said in another form, such as in Base64 or in a hash. Law 5 changes what is said, and of
+ * such a form almost no change is a form of anything, so that a server is caught only by chance that compares a part of the
+ * secret.
+ *
+ * **Example** (Impostors that almost know a password)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ * import { Laws } from "effect-handshake/testing"
+ *
+ * const clientWith = (password: string) =>
+ *   Transport.framed(Codec.lines()).pipe(
+ *     Handshake.send(Buffer.from(password).toString("base64"), { name: "password", secret: true }),
+ *     Handshake.expect("OK", { rejections: ["NO"] })
+ *   )
+ *
+ * const impostors = { client: Laws.almost("Hunter2").map(clientWith) }
+ *
+ * console.log(Laws.almost("Hunter2").slice(0, 4)) // => [ '', 'unter2', 'Hunter', 'Hunt' ]
+ * ```
+ *
+ * @category laws
+ * @since 0.1.0
+ */
+export const almost: (text: string) => ReadonlyArray<string> = Alterations.almost
 
 /**
  * A codec, and what its laws have to know of it.

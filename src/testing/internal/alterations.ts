@@ -36,6 +36,12 @@ const units: ReadonlyArray<readonly [what: string, change: (unit: number) => num
   ["as 255", () => 0xff]
 ]
 
+/** What comes in the place of a byte that is no text, and so may hold flags, besides. */
+const bits = [1, 2, 3, 4, 5, 6].map((bit) => [`with bit ${bit} flipped`, (unit: number) => unit ^ (1 << bit)] as const)
+const mostFlags = 16
+
+const isText = (unit: number): boolean => (unit >= 0x20 && unit < 0x7f) || [0x09, 0x0a, 0x0d].includes(unit)
+
 /** How what stands behind a place, or at it, is cut and moved. */
 const shapes = ["is left out", "comes twice", "is the last one"] as const
 
@@ -75,10 +81,12 @@ const same = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
   a.length === b.length && a.every((unit, i) => unit === b[i])
 
 /** So many ways of changing what is at a place. Each place begins with another one, and passes over those that change nothing. */
-const unitsAt = (unit: number, nth: number, most: number) =>
-  units.map((_, i) => units[(nth + i) % units.length])
+const unitsAt = (unit: number, nth: number, most: number) => [
+  ...units.map((_, i) => units[(nth + i) % units.length])
     .filter(([, change]) => (change(unit) & 0xff) !== (unit & 0xff))
-    .slice(0, most)
+    .slice(0, most),
+  ...(nth >= mostFlags || isText(unit) ? [] : bits)
+]
 
 const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alteration<A>> => {
   const { from, name } = sequence
@@ -134,6 +142,30 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
     )
   }
   return found
+}
+
+/**
+ * What is almost a text, and what people often take for the same: a part of it, more of it, another case, space around it.
+ */
+export const almost = (value: string): ReadonlyArray<string> => {
+  const [first, last] = [value.slice(0, 1), value.slice(-1)]
+  const other = (unit: string) => unit === "x" ? "y" : "x"
+  const found = [
+    "",
+    value.slice(1),
+    value.slice(0, -1),
+    value.slice(0, Math.ceil(value.length / 2)),
+    other(first) + value.slice(1),
+    value.slice(0, -1) + other(last),
+    `${value}x`,
+    `x${value}`,
+    `${value} `,
+    ` ${value}`,
+    value + value,
+    value.toUpperCase(),
+    value.toLowerCase()
+  ]
+  return [...new Set(found)].filter((text) => text !== value)
 }
 
 export const ofBytes = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => ofSequence(bytes, value, budget)

@@ -20,7 +20,7 @@ import * as Codec from "../../../src/Codec.ts"
 import * as Handshake from "../../../src/Handshake.ts"
 import * as HandshakeError from "../../../src/HandshakeError.ts"
 import * as Pipeline from "../../../src/Pipeline.ts"
-import type * as Laws from "../../../src/testing/Laws.ts"
+import * as Laws from "../../../src/testing/Laws.ts"
 import * as Transport from "../../../src/Transport.ts"
 
 interface Reply {
@@ -164,6 +164,15 @@ const client = clientOf(alice, "client.example")
 
 const decoder = new TextDecoder()
 
+/** The lines of a reply, without its code, where this is a reply with that code. */
+const linesOf = (said: Uint8Array, code: string): ReadonlyArray<string> | undefined => {
+  const lines = decoder.decode(said).split("\r\n")
+  const end = lines.pop()
+  return end === "" && lines.every((line, i) => line.startsWith(code + (i === lines.length - 1 ? " " : "-")))
+    ? lines.map((line) => line.slice(4))
+    : undefined
+}
+
 /** What is a reply as a client understands it. */
 const replyOf = (said: Uint8Array): Reply | undefined => {
   try {
@@ -180,11 +189,21 @@ export const mail: Laws.HandshakeOptions<Effect.Success<typeof server>, Effect.S
   server,
   client,
   secrets: [alice, bob].flatMap((login) => [login.password, plainOf(login)]),
-  alternatives: [{ name: "bob", client: clientOf(bob, "elsewhere") }, { name: "small", server: serverOf(users, 1000) }],
+  alternatives: [
+    {
+      name: "bob",
+      client: clientOf(bob, "elsewhere"),
+      value: { client: "elsewhere", size: 35_882_577, user: "bob" }
+    },
+    { name: "small", server: serverOf(users, 1000), value: { client: "client.example", size: 1000, user: "alice" } }
+  ],
   impostors: {
     client: [
       clientOf({ ...alice, password: bob.password }, "client.example"),
-      clientOf({ user: "nobody", password: "" }, "client.example")
+      clientOf({ user: "nobody", password: "" }, "client.example"),
+      // Who says more than a password.
+      clientOf({ ...alice, password: `${alice.password}\0` }, "client.example"),
+      ...Laws.almost(alice.password).map((password) => clientOf({ user: "alice", password }, "client.example"))
     ],
     server: [serverOf(new Map(), 35_882_577)]
   },
@@ -196,11 +215,16 @@ export const mail: Laws.HandshakeOptions<Effect.Success<typeof server>, Effect.S
         ? /^EHLO [\w.-]+\r\n$/i.test(line)
         : /^auth plain /i.test(line) && line.slice(11) === expected.slice(11)
     }
-    const [reply, other] = [replyOf(said), replyOf(due)]
-    if (reply?.code !== other?.code) return false
     // What a text says is for people, but for the extensions, of which there may be others.
-    return index !== 1 ||
-      reply!.lines.slice(1).includes("AUTH PLAIN") && reply!.lines.slice(1).some((line) => /^SIZE \d+$/.test(line))
+    const lines = linesOf(said, expected.slice(0, 3))?.slice(index)
+    return lines !== undefined &&
+      (index !== 1 || lines.includes("AUTH PLAIN") && lines.some((line) => /^SIZE \d+$/.test(line)))
+  },
+  // There is no room, and there is no such server any more.
+  wrong: {
+    // Who acts for somebody else.
+    server: [`AUTH PLAIN ${base64(`bob\0alice\0${alice.password}`)}\r\n`],
+    client: ["421 4.3.2 come back later\r\n", "521 5.3.2 no mail here\r\n"]
   },
   refusal: {
     server: ({ index, said }) =>

@@ -304,6 +304,18 @@ const firstOf = (said: Uint8Array): Packet | undefined => {
   }
 }
 
+const connect = Codec.encodeAll(packets, [
+  {
+    _tag: "Connect",
+    level: 4,
+    clean: true,
+    keepAlive: 60,
+    clientId: "sensor1",
+    user: "alice",
+    password: passwords.alice
+  }
+])
+
 const connack = (code: number) => Uint8Array.of(0x20, 2, 0, code)
 
 export const mqtt: Laws.HandshakeOptions<Effect.Success<typeof server>, Effect.Success<typeof client>> = {
@@ -313,7 +325,15 @@ export const mqtt: Laws.HandshakeOptions<Effect.Success<typeof server>, Effect.S
   secrets: Object.values(passwords),
   alternatives: [
     { name: "bob", client: clientOf({ user: "bob", password: passwords.bob, clientId: "sensor3", keepAlive: 0 }) },
-    { name: "a session", client: clientOf({ clean: false, clientId: "sensor2" }) }
+    ...[
+      { name: "a session", clean: false, clientId: "sensor2", present: true },
+      { name: "a session that is not wanted", clean: true, clientId: "sensor2", present: false },
+      { name: "no session", clean: false, clientId: "sensor3", present: false }
+    ].map(({ clean, clientId, name, present }) => ({
+      name,
+      client: clientOf({ clean, clientId }),
+      value: { clientId, keepAlive: 60, present, user: "alice" }
+    }))
   ],
   impostors: {
     client: [
@@ -323,16 +343,29 @@ export const mqtt: Laws.HandshakeOptions<Effect.Success<typeof server>, Effect.S
       { user: undefined, password: undefined },
       { level: 3 },
       { level: 5 },
-      { clientId: "" }
+      { clientId: "" },
+      { clientId: "a".repeat(24) }
     ].map(clientOf),
     server: [serverOf(new Map(), new Set())]
   },
-  accepts: ({ said, side }) => {
-    if (side === "client") return false
+  accepts: ({ due, said, side }) => {
+    // The codec may be wrong itself: what it must not take is compared as bytes, all but the flag for a clean session.
+    const isSame = (from: number, to: number) => Buffer.compare(said.subarray(from, to), due.subarray(from, to)) === 0
+    if (side === "client" || said[0] !== due[0] || !isSame(2, 9) || (said[9] & ~2) !== (due[9] & ~2)) return false
     // Whoever says who he is may choose his own name, and whether he has a session.
     const packet = firstOf(said)
+    const length = 12 + ["", "alice", passwords.alice].reduce((sum, text) => sum + 2 + text.length, 0)
     return packet?._tag === "Connect" && packet.level === 4 && /^[0-9a-zA-Z]{1,23}$/.test(packet.clientId) &&
-      packet.user === "alice" && packet.password === passwords.alice
+      packet.user === "alice" && packet.password === passwords.alice &&
+      said.length === length + packet.clientId.length
+  },
+  wrong: {
+    // Something behind the last field, and a length that is longer than it need be.
+    server: [
+      Uint8Array.of(0x10, connect.length - 1, ...connect.subarray(2), 0x78),
+      Uint8Array.of(0x10, connect[1] + 0x80, 0, ...connect.subarray(2))
+    ],
+    client: [connack(1), connack(2), connack(3), connack(5)]
   },
   refusal: {
     server: ({ said }) => {

@@ -258,8 +258,9 @@ const clientOf = ({ password, user }: Login, name: string) =>
 
 const app: Login = { user: "app", password: "correct horse" }
 const admin: Login = { user: "admin", password: "battery staple" }
+const foreign: Login = { user: "Jürgen", password: "Grüße, 你好" }
 
-const server = serverOf(new Map([app, admin].map(({ password, user }) => [user, password])))
+const server = serverOf(new Map([app, admin, foreign].map(({ password, user }) => [user, password])))
 const client = clientOf(app, "web")
 
 /** The one frame that some bytes are, if they are one. */
@@ -275,9 +276,10 @@ export const resp: Laws.HandshakeOptions<Effect.Success<typeof server>, Effect.S
   name: "resp",
   server,
   client,
-  secrets: [app.password, admin.password],
+  secrets: [app, admin, foreign].map(({ password }) => password),
   alternatives: [
     { name: "admin", client: clientOf(admin, "cron") },
+    { name: "no ASCII", client: clientOf(foreign, "web") },
     {
       name: "the other way round",
       client: Handshake.extend(
@@ -299,20 +301,21 @@ export const resp: Laws.HandshakeOptions<Effect.Success<typeof server>, Effect.S
   },
   accepts: ({ due, said, side }) => {
     if (side === "server") {
-      // Whatever a client calls itself, and its words in any case.
-      const [command, expected] = [frameOf(commands, said), frameOf(commands, due)]
-      return command !== undefined && expected !== undefined && command.length === expected.length &&
-        command.every((word, i) =>
-          i === expected.length - 1
-            ? /^[!-~]+$/.test(word)
-            : [0, 2, 5].includes(i)
-            ? word.toUpperCase() === expected[i]
-            : word === expected[i]
-        )
+      // Whatever a client calls itself, and HELLO, AUTH and SETNAME in any case.
+      const [lines, expected] = [said, due].map((bytes) => new TextDecoder().decode(bytes).split("\r\n"))
+      const [length, name, end] = lines.slice(13)
+      return lines.length === 16 && end === "" && length === `$${name.length}` && /^[!-~]+$/.test(name) &&
+        lines.slice(0, 13).every((line, i) => ([2, 6, 12].includes(i) ? line.toUpperCase() : line) === expected[i])
     }
-    const reply = frameOf(replies, said)
-    return reply instanceof Map && reply.get("server") === "redis" && reply.get("proto") === 3 &&
-      typeof reply.get("id") === "number"
+    return /^%3\r\n\$6\r\nserver\r\n\$5\r\nredis\r\n\$5\r\nproto\r\n:3\r\n\$2\r\nid\r\n:(0|[1-9]\d{0,8})\r\n$/
+      .test(new TextDecoder().decode(said))
+  },
+  wrong: {
+    server: ["*5\r\n$5\r\nHELLO\r\n$01\r\n3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n$13\r\ncorrect horse\r\n"],
+    client: [
+      "-LOADING try again later\r\n",
+      "%4\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:2\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:7\r\n"
+    ]
   },
   refusal: {
     server: ({ said }) => {

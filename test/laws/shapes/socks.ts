@@ -267,6 +267,8 @@ export const socks: Laws.HandshakeOptions<Effect.Success<typeof server>, Effect.
       // Where the connection goes out is for the server to say.
       : index === 2 && said[0] === 5 && said[1] === 0 && said[2] === 0 &&
         (said[3] === 1 && said.length === 10 || said[3] === 3 && said[4] > 0 && said.length === 7 + said[4]),
+  // An address of a type that nobody knows.
+  wrong: { server: [Uint8Array.of(5, 1, 0, 2, 0, 0, 0, 0, 0, 80)] },
   refusal: {
     server: ({ index, said }) => {
       switch (index) {
@@ -289,7 +291,7 @@ export const socks: Laws.HandshakeOptions<Effect.Success<typeof server>, Effect.
       : index === 1 && said[0] === 1 && said[1] !== 0
       ? { reason: "AuthenticationFailed", fault: "local" }
       : index === 2 && said[0] === 5 && said[1] !== 0 && said[2] === 0
-      ? { fault: "peer" }
+      ? { fault: "peer", retryable: said[1] === 1 }
       : { fault: "peer", retryable: false },
   negotiated: {
     server: ({ target, user }) => ({ target, user }),

@@ -120,11 +120,12 @@ export const impostorsOf = (
 export const alternativesOf = (
   { side }: Trial.Trial,
   options: AnyOptions
-): ReadonlyArray<{ readonly name: string; readonly plan: Plan }> =>
+): ReadonlyArray<{ readonly name: string; readonly plan: Plan; readonly value: unknown }> =>
   options.server === undefined || options.client === undefined
     ? []
     : (options.alternatives ?? []).map((alternative) => ({
       name: alternative.name,
+      value: alternative.value,
       plan: { handshake: alternative[side.role], peer: alternative[otherRole(side.role)] }
     }))
 

@@ -15,6 +15,9 @@ import { type Check, problem } from "./attempt.ts"
 import { type Candidate, candidatesOf, impostorsOf, nth, replaced } from "./cases.ts"
 import { refusalTo } from "./options.ts"
 
+/** How often an impostor comes that talks on. */
+const networks = 4
+
 /** Who is silent, or gone, has said nothing wrong. */
 const deservesRefusal = ({ exit }: Talk): boolean => {
   if (exit === undefined || Exit.isSuccess(exit)) return false
@@ -26,6 +29,7 @@ export const refusalIsHeard: Check = (attempt) =>
   Effect.gen(function*() {
     const { options, reference, trial } = attempt
     const { messages } = reference
+    const { role } = trial.side
     // More than a system takes in without being asked.
     const more = new Uint8Array(trial.isVirtual ? 40_000 : 2_000_000).fill(0x7a)
     const garbage = Uint8Array.of(0xff, 0xfe, 0x0a, 0xff, 0x0a)
@@ -95,7 +99,18 @@ export const refusalIsHeard: Check = (attempt) =>
         return Effect.andThen(
           hears(talk, talk.writesBefore[last] ?? talk.written.length, `${what} comes`),
           isSaid(talk, last, talk.said[last], `${what} comes`)
-        )
+        ).pipe(Effect.andThen(
+          // Whether a reset overtakes the words is left to chance, so that it is tried on some networks.
+          Effect.forEach(Array.from({ length: role === "server" ? networks : 0 }, (_, seed) => seed), (seed) => {
+            const say = (i: number, message: Uint8Array) => i === last ? concat([message, more]) : message
+            return Effect.flatMap(trial.talk({ peer, seed, say, deaf: seed % 2 === 0 ? undefined : late }), (talk) =>
+              hears(
+                talk,
+                talk.writesBefore[last] ?? talk.written.length,
+                `${what} comes, with ${more.length} bytes behind its last message that nobody reads`
+              ))
+          }, { discard: true })
+        ))
       }))
     if (trial.side.role !== "server" || options.client === undefined) return
     const turnedAway = Trial.make(
