@@ -37,7 +37,9 @@ const units: ReadonlyArray<readonly [what: string, change: (unit: number) => num
 ]
 
 /** What comes in the place of a byte that is no text, and so may hold flags, besides. */
-const bits = [1, 2, 3, 4, 5, 6].map((bit) => [`with bit ${bit} flipped`, (unit: number) => unit ^ (1 << bit)] as const)
+const bits = ["its lowest bit", "bit 1", "bit 2", "bit 3", "bit 4", "bit 5", "bit 6", "its highest bit"].map(
+  (name, bit) => [`with ${name} flipped`, (unit: number) => unit ^ (1 << bit)] as const
+)
 const mostFlags = 16
 
 const isText = (unit: number): boolean => (unit >= 0x20 && unit < 0x7f) || [0x09, 0x0a, 0x0d].includes(unit)
@@ -81,12 +83,14 @@ const same = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
   a.length === b.length && a.every((unit, i) => unit === b[i])
 
 /** So many ways of changing what is at a place. Each place begins with another one, and passes over those that change nothing. */
-const unitsAt = (unit: number, nth: number, most: number) => [
-  ...units.map((_, i) => units[(nth + i) % units.length])
+const unitsAt = (unit: number, nth: number, most: number) => {
+  const found = units.map((_, i) => units[(nth + i) % units.length])
     .filter(([, change]) => (change(unit) & 0xff) !== (unit & 0xff))
-    .slice(0, most),
-  ...(nth >= mostFlags || isText(unit) ? [] : bits)
-]
+    .slice(0, most)
+  return nth >= mostFlags || isText(unit)
+    ? found
+    : [...found, ...bits.filter(([what]) => found.every(([other]) => other !== what))]
+}
 
 const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alteration<A>> => {
   const { from, name } = sequence
