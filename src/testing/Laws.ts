@@ -8,6 +8,7 @@ import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type * as Codec from "../Codec.ts"
 import type * as Transport from "../Transport.ts"
+import * as Alterations from "./internal/alterations.ts"
 import * as Codecs from "./internal/codecLaws.ts"
 import * as Coverages from "./internal/coverage.ts"
 import * as Handshakes from "./internal/handshakeLaws.ts"
@@ -170,6 +171,13 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  * `failure` says how a side has to fail, for law 5. `accepts` is for a protocol in which a message may stand in the place of
  * another, and `trailing` for one that says more of itself when a side is ready.
  *
+ * What is let in is decided by what you tell, so tell it in another way than the handshake does it: `accepts`, `refusal` and
+ * `failure` get the bytes of a message, with its delimiters and its lengths, and who decodes them with the codec under test has
+ * its mistakes, too. What stands behind the last message, and is left for who is served, need not be looked at. A wrong
+ * message that no change of one byte or one field makes, such as one with a length too many and a byte that fits it, or with
+ * something wrong inside Base64, is one of `wrong`; a secret that is almost right in such a form is one of `impostors`, which
+ * {@link almost} makes. Each code with which a server may refuse is one of `wrong.client`, so that `failure` is held for all.
+ *
  * Law 5 says each message as it is made at that time, changed at every place: bytes, characters, and each field of a frame,
  * which goes through the peer's own codec. Each change is tried on one of the rungs where time is virtual, every other case on
  * the first of them and once more on another. `runs` bounds the changes, too: five for each run.
@@ -221,6 +229,33 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  * console.log(await Effect.runPromise(program)) // => law 5: it became ready
  * ```
  *
+ * **Example** (What may be said, and what is answered, of lines and of bytes)
+ *
+ * ```ts
+ * import type { Laws } from "effect-handshake/testing"
+ *
+ * const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+ *
+ * // EHLO with any name, in any case; 503 where it was due, and 535 to who cannot prove who he is
+ * const mail = {
+ *   accepts: ({ index, said, side }: Laws.WrongTurn) =>
+ *     side === "server" && index === 0 && /^EHLO [\w.-]+\r\n$/i.test(text(said)),
+ *   refusal: { server: ({ index }: Laws.WrongTurn) => index === 0 ? "503 EHLO first\r\n" : "535 no such login\r\n" }
+ * }
+ *
+ * // 05, a number of methods, and so many of them; silence for what does not begin with 05
+ * const socks = {
+ *   accepts: ({ index, said, side }: Laws.WrongTurn) =>
+ *     side === "server" && index === 0 && said[0] === 5 && said.length === 2 + said[1] && said.subarray(2).includes(2),
+ *   refusal: { server: ({ said }: Laws.WrongTurn) => said[0] === 5 ? Uint8Array.of(5, 0xff) : undefined }
+ * }
+ *
+ * const said = new TextEncoder().encode("ehlo elsewhere\r\n")
+ *
+ * console.log(mail.accepts({ side: "server", index: 0, said, due: said, messages: [said] })) // => true
+ * console.log(socks.accepts({ side: "server", index: 0, said, due: said, messages: [said] })) // => false
+ * ```
+ *
  * @category laws
  * @since 0.1.0
  */
@@ -228,6 +263,37 @@ export const handshake: <
   S extends Transport.Transport.Any = Transport.Transport.Any,
   C extends Transport.Transport.Any = Transport.Transport.Any
 >(options: HandshakeOptions<S, C>) => HandshakeSuite = Handshakes.handshake
+
+/**
+ * Texts that are almost a given one: a part of it, more of it, in another case, with a space around it, with another character.
+ *
+ * **When to use**
+ *
+ * Use for `impostors` whose secret is said in another form, such as in Base64 or in a hash. Law 5 changes what is said, and of
+ * such a form almost no change is a form of anything, so that a server is caught only by chance that compares a part of the
+ * secret.
+ *
+ * **Example** (Impostors that almost know a password)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ * import { Laws } from "effect-handshake/testing"
+ *
+ * const clientWith = (password: string) =>
+ *   Transport.framed(Codec.lines()).pipe(
+ *     Handshake.send(Buffer.from(password).toString("base64"), { name: "password", secret: true }),
+ *     Handshake.expect("OK", { rejections: ["NO"] })
+ *   )
+ *
+ * const impostors = { client: Laws.almost("Hunter2").map(clientWith) }
+ *
+ * console.log(Laws.almost("Hunter2").slice(0, 4)) // => [ '', 'unter2', 'Hunter', 'Hunt' ]
+ * ```
+ *
+ * @category laws
+ * @since 0.1.0
+ */
+export const almost: (text: string) => ReadonlyArray<string> = Alterations.almost
 
 /**
  * A codec, and what its laws have to know of it.

@@ -50,6 +50,13 @@ describe("bytes", () => {
       Array.from(bytes).every((byte, at) => found.some((other) => other.length === bytes.length && other[at] !== byte))
   })
 
+  it("are changed in each of their bits where they are no text", () => {
+    const found = new Set(
+      (changed(Uint8Array.from([0xc2, ...new Uint8Array(200)])) as Array<Uint8Array>).map(([first]) => first)
+    )
+    for (let bit = 0; bit < 8; bit++) expect(found).toContain(0xc2 ^ (1 << bit))
+  })
+
   it("around a part are changed, and that part is not", () => {
     const bytes = Uint8Array.of(0, 3, 7, 7, 7, 10)
     const found = Alterations.ofBytesAround(bytes, 2, 5).flatMap(({ apply }) => apply(bytes) ?? [])

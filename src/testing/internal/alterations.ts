@@ -46,8 +46,10 @@ const mostPlaces = 256
 
 const isLetter = (unit: number): boolean => (unit >= 0x41 && unit <= 0x5a) || (unit >= 0x61 && unit <= 0x7a)
 
+type UnitChange = readonly [what: string, kind: Kind, change: (unit: number) => number]
+
 /** What comes in the place of a byte, or of a character. */
-const units: ReadonlyArray<readonly [what: string, kind: Kind, change: (unit: number) => number]> = [
+const units: ReadonlyArray<UnitChange> = [
   ["with its lowest bit flipped", "flipped", (unit) => unit ^ 1],
   ["in the other case", "case", (unit) => isLetter(unit) ? unit ^ 0x20 : unit],
   ["as the next one", "next", (unit) => unit + 1],
@@ -56,6 +58,14 @@ const units: ReadonlyArray<readonly [what: string, kind: Kind, change: (unit: nu
   ["as the one before", "previous", (unit) => unit - 1],
   ["as 255", "255", () => 0xff]
 ]
+
+/** What comes in the place of a byte that is no text, and so may hold flags, besides. */
+const bits = ["its lowest bit", "bit 1", "bit 2", "bit 3", "bit 4", "bit 5", "bit 6", "its highest bit"].map(
+  (name, bit): UnitChange => [`with ${name} flipped`, "flipped", (unit) => unit ^ (1 << bit)]
+)
+const mostFlags = 16
+
+const isPrintable = (unit: number): boolean => (unit >= 0x20 && unit < 0x7f) || [0x09, 0x0a, 0x0d].includes(unit)
 
 /** How what stands behind a place, or at it, is cut and moved. */
 const shapes: ReadonlyArray<
@@ -102,10 +112,14 @@ const same = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
   a.length === b.length && a.every((unit, i) => unit === b[i])
 
 /** So many ways of changing what is at a place. Each place begins with another one, and passes over those that change nothing. */
-const unitsAt = (unit: number, nth: number, most: number) =>
-  units.map((_, i) => units[(nth + i) % units.length])
+const unitsAt = (unit: number, nth: number, most: number): ReadonlyArray<UnitChange> => {
+  const found = units.map((_, i) => units[(nth + i) % units.length])
     .filter(([, , change]) => (change(unit) & 0xff) !== (unit & 0xff))
     .slice(0, most)
+  return nth >= mostFlags || isPrintable(unit)
+    ? found
+    : [...found, ...bits.filter(([what]) => found.every(([other]) => other !== what))]
+}
 
 const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alteration<A>> => {
   const { from, name } = sequence
@@ -163,6 +177,30 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
   }
   // Letters that are all small are in upper case only.
   return found.filter(({ apply }) => apply(value) !== undefined)
+}
+
+/**
+ * What is almost a text, and what people often take for the same: a part of it, more of it, another case, space around it.
+ */
+export const almost = (value: string): ReadonlyArray<string> => {
+  const [first, last] = [value.slice(0, 1), value.slice(-1)]
+  const other = (unit: string) => unit === "x" ? "y" : "x"
+  const found = [
+    "",
+    value.slice(1),
+    value.slice(0, -1),
+    value.slice(0, Math.ceil(value.length / 2)),
+    other(first) + value.slice(1),
+    value.slice(0, -1) + other(last),
+    `${value}x`,
+    `x${value}`,
+    `${value} `,
+    ` ${value}`,
+    value + value,
+    value.toUpperCase(),
+    value.toLowerCase()
+  ]
+  return [...new Set(found)].filter((text) => text !== value)
 }
 
 export const ofBytes = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => ofSequence(bytes, value, budget)

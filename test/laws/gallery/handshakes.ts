@@ -13,14 +13,14 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
-import { createHmac, pbkdf2Sync, randomBytes } from "node:crypto"
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto"
 import { EventEmitter, setMaxListeners } from "node:events"
 import { closeSync, openSync } from "node:fs"
 import * as Codec from "../../../src/Codec.ts"
 import * as Handshake from "../../../src/Handshake.ts"
 import * as HandshakeError from "../../../src/HandshakeError.ts"
 import * as Pipeline from "../../../src/Pipeline.ts"
-import type * as Laws from "../../../src/testing/Laws.ts"
+import * as Laws from "../../../src/testing/Laws.ts"
 import * as Transport from "../../../src/Transport.ts"
 
 type Line = Transport.Transport<string, string>
@@ -319,6 +319,45 @@ let taken = 0
 let turns = 0
 let lastSession = 0
 
+/** A text behind its length, which is a number in a line; how long it may be nobody says. */
+const counted = Transport.framed(Codec.gen<string>({
+  maxLength: Infinity,
+  decode: function*(read) {
+    const length = yield* read.line(16)
+    return /^[1-9]\d*$/.test(length) ? yield* read.text(Number(length)) : yield* read.fail("no length")
+  },
+  encode: (said, into) => into.string(`${utf8(said).length}\n${said}`)
+}))
+
+/** What a client says is a form of its password: whatever is changed in it is no such form. */
+const formOf = (given: string) => `${createHash("sha256").update(given).digest("hex")} ${given}`
+
+const inForm = (decide: (given: string, transport: Line) => Effect.Effect<void, unknown>): Broken["options"] => {
+  const clientWith = (given: string) =>
+    lines.pipe(
+      Handshake.send(formOf(given), { name: "password", secret: true }),
+      Handshake.expect("OK", { rejections: ["NO"] }),
+      Handshake.named("broken")
+    )
+  return {
+    client: clientWith(password),
+    server: lines.pipe(
+      Effect.tap((transport) =>
+        Effect.flatMap(
+          Handshake.receive(transport, "password", (line) => {
+            const given = line.slice(65)
+            return formOf(given) === line ? Effect.succeed(given) : Effect.fail(invalid("a form", "something else"))
+          }, { orReply: "NO", secret: true }),
+          (given) => Handshake.step(decide(given, transport), "decision")
+        )
+      ),
+      Handshake.send("OK"),
+      Handshake.named("broken")
+    ),
+    impostors: { client: Laws.almost(password).map(clientWith) }
+  }
+}
+
 export const broken: ReadonlyArray<Broken> = [
   // ------------------------------------------------------------------------------------------------------- 1, chunking
   {
@@ -526,7 +565,22 @@ export const broken: ReadonlyArray<Broken> = [
       })
     }
   },
+  {
+    name: "reads as much as a number in a text tells it to",
+    law: 4,
+    says: /1000000 in the place of the number at its byte 0.*had taken \d+ bytes/s,
+    options: {
+      client: counted.pipe(Handshake.send("HELLO"), Handshake.expect("OK"), Handshake.named("broken")),
+      server: counted.pipe(Handshake.expect("HELLO"), Handshake.send("OK"), Handshake.named("broken"))
+    }
+  },
   // ----------------------------------------------------------------------------------------------------- 5, wrong turn
+  {
+    name: "takes a password with more behind it, in a form that no change of it has",
+    law: 5,
+    says: /impostor \d+ in the place of the client comes.*became ready/s,
+    options: inForm((given) => given.startsWith(password) ? Effect.void : Effect.fail(denied))
+  },
   {
     name: "takes any password",
     law: 5,
@@ -1288,6 +1342,25 @@ export const broken: ReadonlyArray<Broken> = [
     law: 11,
     says: /the peer hears nothing/,
     options: { ...refusingByTurn(true) }
+  },
+  {
+    name: "closes too soon behind the words that only an impostor hears",
+    law: 11,
+    says: /impostor \d+ in the place of the client comes, with \d+ bytes behind .*the peer hears all that was said/s,
+    options: inForm((given, transport) =>
+      given === password ? Effect.void : Effect.andThen(transport.send("NO"), Effect.fail(denied))
+    )
+  },
+  {
+    name: "has learned something else of another conversation than it should",
+    law: 12,
+    says: /alternative three.*both have negotiated "3".*the server has "2"/s,
+    options: {
+      server,
+      client,
+      negotiated: { server: () => "2", client: () => "2" },
+      alternatives: [{ name: "three", value: "3" }]
+    }
   },
   {
     name: "agrees on something else than it should",

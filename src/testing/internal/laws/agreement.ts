@@ -97,17 +97,20 @@ export const agreement: Check = (attempt) =>
         { lengths: cutting.lengths, seed: cutting.seed, random: cutting.seed },
         `, ${inPieces({ ...cutting, slow: false })}`
       ))
-    yield* attempt.each(alternativesOf(trial, options), ({ name, plan }) =>
+    yield* attempt.each(alternativesOf(trial, options), ({ name, plan, value }) =>
       Effect.flatMap(
         trial.talk({ ...plan, behind: greets(attempt, role), peerBehind: greets(attempt, otherRole(role)) }),
         (talk) => {
           const { behind, peerBehind } = talk
           const haveMet = behind !== undefined && Exit.isSuccess(behind) && peerBehind !== undefined &&
             Exit.isSuccess(peerBehind)
-          if (haveMet && Equal.equals(behind.value, peerBehind.value)) return Effect.void
+          const agree = haveMet && Equal.equals(behind.value, peerBehind.value)
+          if (agree && (value === undefined || Equal.equals(behind.value, value))) return Effect.void
           return Effect.fail(problem(attempt, talk, {
             scenario: `alternative ${Excerpt.ofText(name)}: client and server speak with each other`,
-            expected: "both end well, and agree on what was negotiated",
+            expected: agree
+              ? `both have negotiated ${Excerpt.ofFrame(value)}, as its \`value\` says`
+              : "both end well, and agree on what was negotiated",
             actual: haveMet
               ? `the ${role} has ${Excerpt.ofFrame(behind.value)}, its peer has ${Excerpt.ofFrame(peerBehind.value)}`
               : `the ${role} ${Trial.ended(talk.exit)}, and its peer ${Trial.ended(talk.peerExit)}`

@@ -6,9 +6,9 @@
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import { otherRole, type Peer, type Plan } from "../conversation.ts"
+import { otherRole, type Peer, type Plan, type Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
-import { type AnyOptions, bytesOf, refusalsOf } from "./options.ts"
+import { type AnyOptions, bytesOf, refusalsOf, type WrongTurn } from "./options.ts"
 
 export const nothing = new Uint8Array(0)
 
@@ -99,6 +99,14 @@ export const candidatesOf = (trial: Trial.Trial, reference: Trial.Reference, opt
   return found
 }
 
+/** Whether it may be ready with that. What it has left behind the last message is for whoever is served. */
+export const isLetIn = ({ accepts }: AnyOptions, talk: Talk, turn: WrongTurn): boolean => {
+  if (accepts === undefined || !Trial.isReady(talk)) return false
+  const { index, messages, said } = turn
+  const left = index === messages.length - 1 ? talk.rest?.length ?? 0 : 0
+  return accepts(turn) || left > 0 && left < said.length && accepts({ ...turn, said: said.subarray(0, -left) })
+}
+
 /** Who comes in the place of the peer and must not get through. */
 export const impostorsOf = (
   { side }: Trial.Trial,
@@ -112,11 +120,12 @@ export const impostorsOf = (
 export const alternativesOf = (
   { side }: Trial.Trial,
   options: AnyOptions
-): ReadonlyArray<{ readonly name: string; readonly plan: Plan }> =>
+): ReadonlyArray<{ readonly name: string; readonly plan: Plan; readonly value: unknown }> =>
   options.server === undefined || options.client === undefined
     ? []
     : (options.alternatives ?? []).map((alternative) => ({
       name: alternative.name,
+      value: alternative.value,
       plan: { handshake: alternative[side.role], peer: alternative[otherRole(side.role)] }
     }))
 

@@ -11,7 +11,7 @@ import { concat } from "../../../internal/bytes/primitives.ts"
 import { type Behind, otherRole, type Plan, type Role } from "../conversation.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
-import { alternativesOf, candidatesOf, nothing, nth, replaced, stopsOf } from "./cases.ts"
+import { alternativesOf, candidatesOf, isLetIn, nothing, nth, replaced, stopsOf } from "./cases.ts"
 import { bytesOf, negotiatedBy } from "./options.ts"
 
 /** Who was not let in when nobody was there yet is not let in when somebody was. */
@@ -83,7 +83,11 @@ export const isolation: Check = (attempt) =>
         const bad = refused.map(({ index, said }): Plan => ({ ...replaced(index, said), delay }))
         const ready: Plan = { later: { after: trial.isVirtual ? 1000 : 50, say: nothing } }
         const [, ...talks] = yield* trial.talks([ready, ...bad])
-        const i = talks.findIndex(Trial.isReady)
+        const i = talks.findIndex((talk, i) => {
+          const { index, said } = refused[i]
+          return Trial.isReady(talk) &&
+            !isLetIn(options, talk, { side: trial.side.role, index, said, due: messages[index], messages })
+        })
         if (i === -1) return
         const { index, said, what } = refused[i]
         const alone = yield* trial.talk(replaced(index, said))

@@ -49,6 +49,8 @@ export interface Alternative<S extends Any = Any, C extends Any = Any> {
   readonly name: string
   readonly server?: Effect.Effect<S, unknown, Socket.Socket | Scope.Scope> | undefined
   readonly client?: Effect.Effect<C, unknown, Socket.Socket | Scope.Scope> | undefined
+  /** What both sides have negotiated in it, where that can be said. */
+  readonly value?: unknown
 }
 
 /** What is held of a failure: the tag of its reason, whose fault it is, whether it is worth another try. */

@@ -11,6 +11,17 @@ import { type Check, problem } from "./attempt.ts"
 import { nth, replaced } from "./cases.ts"
 import { bytesOf } from "./options.ts"
 
+/** The places of the first numbers in a text. */
+const numbersIn = (message: Uint8Array): ReadonlyArray<{ readonly from: number; readonly to: number }> => {
+  const text = String.fromCharCode(...message.subarray(0, 4096))
+  return [...text.matchAll(/\d+/g)].slice(0, mostNumbers).map(({ 0: { length }, index }) => ({
+    from: index,
+    to: index + length
+  }))
+}
+
+const mostNumbers = 4
+
 const defaultMaxBytes = 2 * Codec.defaultMaxLength
 
 export const oversize: Check = (attempt) =>
@@ -54,6 +65,12 @@ export const oversize: Check = (attempt) =>
         said: repeat(message.subarray(-1)),
         what: `the last byte of ${nth(index)} is said over and over, without end`
       },
+      // A million, wherever a number stands that may be a length.
+      ...numbersIn(message).map(({ from, to }) => ({
+        index,
+        said: concat([message.subarray(0, from), bytesOf("1000000"), message.subarray(to), repeat(bytesOf("x"))]),
+        what: `${nth(index)} comes with 1000000 in the place of the number at its byte ${from}, and that much behind it`
+      })),
       ...lengths.flatMap(({ field, name }) =>
         [0, 1].map((kept) => ({
           index,

@@ -15,6 +15,9 @@ import { type Check, problem } from "./attempt.ts"
 import { type Candidate, candidatesOf, impostorsOf, nth, replaced } from "./cases.ts"
 import { refusalTo } from "./options.ts"
 
+/** How often an impostor comes that talks on. */
+const networks = 4
+
 /** Who is silent, or gone, has said nothing wrong. */
 const deservesRefusal = ({ exit }: Talk): boolean => {
   if (exit === undefined || Exit.isSuccess(exit)) return false
@@ -26,6 +29,7 @@ export const refusalIsHeard: Check = (attempt) =>
   Effect.gen(function*() {
     const { options, reference, trial } = attempt
     const { messages } = reference
+    const { role } = trial.side
     // More than a system takes in without being asked.
     const more = new Uint8Array(trial.isVirtual ? 40_000 : 2_000_000).fill(0x7a)
     const garbage = Uint8Array.of(0xff, 0xfe, 0x0a, 0xff, 0x0a)
@@ -33,6 +37,7 @@ export const refusalIsHeard: Check = (attempt) =>
       ...candidatesOf(trial, reference, options),
       ...messages.map((_, index): Candidate => ({ index, said: garbage, what: Trial.show(garbage) }))
     ]
+    const overtakes = role === "server" && trial.isVirtual && trial.rung.lag > 1
     const hears = (talk: Talk, from: number, scenario: string) => {
       const spoken = talk.written.slice(from)
       const said = concat(talk.written)
@@ -75,14 +80,19 @@ export const refusalIsHeard: Check = (attempt) =>
           [concat([said, more]), undefined, `${place}, ${behind}`],
           [concat([said, more]), late, `${place}, ${behind}, and the peer listens only after ${late} ms`]
         ]
+        // What begins with what is due is taken for that, and the rest of it is refused at another place.
+        const due = messages[index]
+        let isWhole = Trial.firstDifference(said.subarray(0, due.length), due) !== -1
         for (const [words, deaf, scenario] of [[said, undefined, place] as const, otherWays[(i + attempt.turn) % 3]]) {
           // Whether a reset overtakes the words before it is left to chance. What a client has said last may be no refusal.
           const seed = trial.side.role === "server" ? i : 0
           const talk = yield* trial.talk({ ...replaced(index, words), deaf, seed })
           // What is let in is refused nowhere, whatever comes behind it.
           if (Trial.isReady(talk)) return
+          // Where it has waited for the rest of what was said, that would be what comes behind it.
+          isWhole &&= deservesRefusal(talk)
           yield* hears(talk, talk.writesBefore[index] ?? talk.written.length, scenario)
-          yield* isSaid(talk, index, said, scenario)
+          if (isWhole) yield* isSaid(talk, index, said, scenario)
         }
       }))
     yield* attempt.each(impostorsOf(trial, options), ({ peer, what }) =>
@@ -92,7 +102,18 @@ export const refusalIsHeard: Check = (attempt) =>
         return Effect.andThen(
           hears(talk, talk.writesBefore[last] ?? talk.written.length, `${what} comes`),
           isSaid(talk, last, talk.said[last], `${what} comes`)
-        )
+        ).pipe(Effect.andThen(
+          // Whether a reset overtakes the words is left to chance, so that it is tried on some networks.
+          Effect.forEach(Array.from({ length: overtakes ? networks : 0 }, (_, seed) => seed), (seed) => {
+            const say = (i: number, message: Uint8Array) => i === last ? concat([message, more]) : message
+            return Effect.flatMap(trial.talk({ peer, seed, say, deaf: seed % 2 === 0 ? undefined : late }), (talk) =>
+              hears(
+                talk,
+                talk.writesBefore[last] ?? talk.written.length,
+                `${what} comes, with ${more.length} bytes behind its last message that nobody reads`
+              ))
+          }, { discard: true })
+        ))
       }))
     if (trial.side.role !== "server" || options.client === undefined) return
     const turnedAway = Trial.make(

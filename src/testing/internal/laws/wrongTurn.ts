@@ -20,7 +20,18 @@ import type * as Suite from "../suite.ts"
 import * as Trial from "../trial.ts"
 import * as Watch from "../watch.ts"
 import { type Attempt, type Check, problem } from "./attempt.ts"
-import { alternativesOf, bytes, candidatesOf, evenly, impostorsOf, ints, nothing, nth, replaced } from "./cases.ts"
+import {
+  alternativesOf,
+  bytes,
+  candidatesOf,
+  evenly,
+  impostorsOf,
+  ints,
+  isLetIn,
+  nothing,
+  nth,
+  replaced
+} from "./cases.ts"
 import type { WrongTurn } from "./options.ts"
 
 /** A change of what is said now, in the bytes of a message or in the frame that they are made of. */
@@ -151,10 +162,8 @@ export const wrongTurn: Check = (attempt) =>
         const scenario = `${what}, ${Trial.show(said)}, comes in the place of ${nth(index)}, ${
           Trial.show(messages[index])
         }`
-        return Effect.andThen(
-          refused(talk, scenario, false),
-          failed(talk, { side: side.role, index, said, due: messages[index], messages }, scenario)
-        )
+        const turn = { side: side.role, index, said, due: messages[index], messages }
+        return Effect.andThen(refused(talk, scenario, isLetIn(options, talk, turn)), failed(talk, turn, scenario))
       }))
     yield* attempt.once(changesOf(attempt), ({ alteration, index, of, plan, what }) =>
       Effect.flatMap(trial.talk(plan), (talk) => {
@@ -166,7 +175,7 @@ export const wrongTurn: Check = (attempt) =>
         }
         coverage.heard(index, talk.step, "wrong turn")
         const turn = { side: side.role, index, messages, ...changed }
-        const mayBeReady = isValid(index, changed.said) || Trial.isReady(talk) && options.accepts?.(turn) === true
+        const mayBeReady = isValid(index, changed.said) || isLetIn(options, talk, turn)
         // A proof that is almost right is no text for a violation.
         const shown = reference.talk.hidden[index] === true
           ? ""
