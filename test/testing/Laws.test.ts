@@ -285,6 +285,43 @@ describe("a healthy handshake", () => {
       }
     }))
 
+  it.effect("is told what is due now, where a nonce is another one each time", () =>
+    Effect.gen(function*() {
+      const server = Effect.flatMap(Effect.sync(() => String(Math.floor(Math.random() * 1e10))), (nonce) =>
+        lines.pipe(
+          Handshake.send(nonce),
+          Handshake.verify("note", (line: string) =>
+            line.split(" ")[0] === nonce
+              ? Effect.void
+              : Effect.fail(new InvalidGreeting({ expected: "the nonce", received: "another one" }))),
+          Handshake.named("noted")
+        ))
+      const client = Effect.gen(function*() {
+        const transport = yield* lines
+        const nonce = yield* transport.receive.pipe(Handshake.step("nonce"))
+        return yield* Handshake.send(transport, `${nonce} a note`)
+      }).pipe(Handshake.named("noted"))
+      const first = (bytes: Uint8Array) => new TextDecoder().decode(bytes).split(/[ \n]/)[0]
+      // Any nonce will do for the client, and any note for the server.
+      const accepts = ({ due, said, side }: Laws.WrongTurn) => side === "client" || first(said) === first(due)
+      yield* good(5, { name: "noted", server, client, accepts })
+    }))
+
+  it.effect("may have a codec that says the same of what is not the same", () =>
+    Effect.gen(function*() {
+      const words = Codec.map(Codec.lines({ maxLength: 64 }), {
+        decode: (line) => line,
+        encode: (line: string) => line.toUpperCase()
+      })
+      const server = Transport.framed(words).pipe(Handshake.expect("HELLO"), Handshake.send("OK"))
+      const client = Transport.framed(words).pipe(Handshake.send("Hello"), Handshake.expect("OK"))
+      yield* good(5, {
+        name: "loud",
+        server: Handshake.named(Handshake.expect(server, "BYE"), "loud"),
+        client: Handshake.named(Handshake.send(client, "Bye"), "loud")
+      })
+    }))
+
   it.effect("may draw from Effect's Random, and look at a clock that nobody holds", () =>
     Effect.gen(function*() {
       const server = Effect.flatMap(Random.nextIntBetween(0, 2 ** 30), (nonce) =>

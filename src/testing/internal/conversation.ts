@@ -138,8 +138,8 @@ export interface Talk {
   /** The peer's frames, as it has given them to its codec, and which of them it hides. */
   readonly frames: ReadonlyArray<unknown>
   readonly hidden: ReadonlyArray<boolean>
-  /** Whether the plan has altered one of them. */
-  readonly isAltered: boolean
+  /** What the plan has altered, as it would have been said; undefined where it has altered nothing. */
+  readonly altered: Uint8Array | undefined
   /** Whether the peer is ready, and all that it has said was told before the plan's stop. */
   readonly isComplete: boolean
   /** What the peer has heard, and whether it has heard the end. */
@@ -384,7 +384,7 @@ class Opposite {
   readonly messages: Array<Uint8Array> = []
   readonly frames: Array<unknown> = []
   readonly hidden: Array<boolean> = []
-  isAltered = false
+  altered: Uint8Array | undefined
   exit: Exit.Exit<unknown, unknown> | undefined
   behind: Exit.Exit<unknown, unknown> | undefined
   // How long each frame is that was sent and not seen yet: one write may hold several.
@@ -412,11 +412,13 @@ class Opposite {
         this.lengths.push(event.length)
         this.hidden.push(event.bytes === undefined)
       }),
-      Effect.provideService(CurrentRewrite, (frame, say) => {
+      Effect.provideService(CurrentRewrite, (frame, say, due) => {
         const index = this.frames.push(frame) - 1
-        const altered = alters?.index === index ? alters.apply(frame) : undefined
-        const isSaid = altered !== undefined && say(altered)
-        this.isAltered ||= isSaid
+        const instead = alters?.index === index ? alters.apply(frame) : undefined
+        if (instead === undefined) return false
+        const altered = due()
+        const isSaid = say(instead)
+        if (isSaid) this.altered = altered
         return isSaid
       })
     )
@@ -682,7 +684,7 @@ export const converse = (
       said,
       frames: opposite.frames,
       hidden: opposite.hidden,
-      isAltered: opposite.isAltered,
+      altered: opposite.altered,
       isComplete: opposite.exit !== undefined && Exit.isSuccess(opposite.exit) &&
         told === opposite.messages.reduce((said, message) => said + message.length, 0),
       heard: concat(heard),
