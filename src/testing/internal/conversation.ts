@@ -75,7 +75,7 @@ export interface Plan {
   readonly pace?: { readonly millis: number; readonly from?: number | undefined } | undefined
   /** Milliseconds before each message. */
   readonly pause?: number | undefined
-  /** Milliseconds before the first one. */
+  /** Milliseconds before the first one: so late the peer comes. */
   readonly delay?: number | undefined
   /** Milliseconds for which the peer does not listen. */
   readonly deaf?: number | undefined
@@ -528,7 +528,11 @@ export const converse = (
       const farPull = yield* Socket.readerBytes(far)
       const farWriter = yield* far.writer
       if (plan.script === undefined) {
-        yield* Effect.forkScoped(opposite.play(plan.peer ?? peer, there, plan), { startImmediately: true })
+        // It has a deadline of its own, which begins when it comes.
+        const played = opposite.play(plan.peer ?? peer, there, plan)
+        yield* Effect.forkScoped(plan.delay === undefined ? played : Effect.delay(played, plan.delay), {
+          startImmediately: true
+        })
       }
 
       const listening = yield* Effect.gen(function*() {

@@ -1,0 +1,9 @@
+/**
+ * The laws of a healthy protocol of its own shape: a mutual challenge.
+ */
+import * as Laws from "../../../src/testing/Laws.ts"
+import * as Law from "../../support/laws.ts"
+import { options, seededOptions } from "./challenge.ts"
+
+Laws.handshake({ ...options, it: Law.it })
+Laws.handshake({ ...seededOptions, it: Law.it })
