@@ -341,6 +341,8 @@ export const options: Laws.HandshakeOptions<S, C> = {
     client: [
       swapped(request, "Authorization"),
       swapped(request, "Authorization", "Authorization: Bearer YW5vdGhlci1zZWNyZXQ"),
+      swapped(request, "Authorization", `Authorization: Bearer ${token.slice(0, -1)}`),
+      swapped(request, "Authorization", `Authorization: Bearer ${token}A`),
       swapped(request, "Authorization", `Authorization: Basic ${token}`),
       swapped(request, "Sec-WebSocket-Version", "Sec-WebSocket-Version: 8"),
       swapped(request, "Sec-WebSocket-Key", "Sec-WebSocket-Key: c2hvcnQ="),
