@@ -230,6 +230,8 @@ export const options: Laws.HandshakeOptions<S, C> = {
     const [frame, instead] = [read(due), read(said)]
     const { id } = own[side]
     return frame?._tag === "Open" && instead?._tag === "Open" && said.length === due.length &&
+      // Not in the words of the codec, which may be wrong itself
+      said.subarray(0, header).every((byte, at) => byte === due[at]) && said[said.length - 1] === 0 &&
       instead.version === frame.version && instead.as === frame.as && instead.id !== 0 && instead.id !== id &&
       instead.hold !== 1 && instead.hold !== 2
   },

@@ -309,8 +309,6 @@ type S = Effect.Success<typeof answers>
 type C = Effect.Success<typeof asks>
 
 export const options: Laws.HandshakeOptions<S, C> = {
-  // So that it is done in a few seconds: a third of what is usual
-  runs: 66,
   name: "upgrade",
   server: answers,
   client: asks,
