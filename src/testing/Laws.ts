@@ -189,6 +189,13 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  * thread (Node from 23.9 on): in the conversation, and while fields of messages grow to 24 KiB, one for every twenty `runs`. It objects to more than
  * 200 ms, and for what has grown only where that is far out of proportion; that the machine has much else to do is not counted.
  *
+ * Where many messages mean the same, such as the head of an HTTP request with its fields in another order and their names in
+ * another case, let `accepts` compare what `said` and `due` mean, in its own words and not with the code of the handshake. `due` is
+ * what was to be said at that time, with the nonce of that conversation. What is wrong with a message may show only later, as that of
+ * a nonce does in the proof of it: `refusal` gives the words of both places then, and `failure` leaves out what depends on which
+ * side has found it. Nobody answers a refusal: for that, `refusal` gives `undefined`. A secret inside a long message is given to
+ * `impostors`, too, a character shorter and longer, for `runs` bounds how many places of a message are changed.
+ *
  * A handshake that needs services is given with them provided. The laws replace Effect's `Random` by a seeded one, so that
  * what a handshake draws from it is the same each time.
  *

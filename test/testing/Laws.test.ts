@@ -285,6 +285,109 @@ describe("a healthy handshake", () => {
       }
     }))
 
+  it.effect("is told what is due now, where a nonce is another one each time", () =>
+    Effect.gen(function*() {
+      const server = Effect.flatMap(Effect.sync(() => String(Math.floor(Math.random() * 1e10))), (nonce) =>
+        lines.pipe(
+          Handshake.send(nonce),
+          Handshake.verify("note", (line: string) =>
+            line.split(" ")[0] === nonce
+              ? Effect.void
+              : Effect.fail(new InvalidGreeting({ expected: "the nonce", received: "another one" }))),
+          Handshake.named("noted")
+        ))
+      const client = Effect.gen(function*() {
+        const transport = yield* lines
+        const nonce = yield* transport.receive.pipe(Handshake.step("nonce"))
+        return yield* Handshake.send(transport, `${nonce} a note`)
+      }).pipe(Handshake.named("noted"))
+      const first = (bytes: Uint8Array) => new TextDecoder().decode(bytes).split(/[ \n]/)[0]
+      // Any nonce will do for the client, and any note for the server.
+      const accepts = ({ due, said, side }: Laws.WrongTurn) => side === "client" || first(said) === first(due)
+      yield* good(5, { name: "noted", server, client, accepts })
+    }))
+
+  it.effect("need not say no to who has said no to its answer", () =>
+    Effect.gen(function*() {
+      const isRight = (line: string, nonce: string) =>
+        line === `proof of ${nonce}`
+          ? Effect.void
+          : Effect.fail(new InvalidGreeting({ expected: "a proof", received: "none" }))
+      const server = Effect.flatMap(Effect.sync(() => String(Math.floor(Math.random() * 1e10))), (nonce) =>
+        lines.pipe(
+          Handshake.send(nonce),
+          Handshake.verify("proof", (line: string) => isRight(line, nonce), { orReply: "NO" }),
+          Handshake.send("OK"),
+          Handshake.named("nonce")
+        ))
+      // Any number is a nonce, and whether it is the right one only the server knows.
+      const client = Effect.gen(function*() {
+        const transport = yield* lines
+        const nonce = yield* Handshake.receive(transport, "nonce", (line) =>
+          /^\d+$/.test(line)
+            ? Effect.succeed(line)
+            : Effect.fail(new InvalidGreeting({ expected: "a nonce", received: "none" })), { orReply: "WHAT" })
+        return yield* Handshake.send(transport, `proof of ${nonce}`).pipe(
+          Handshake.expect("OK", { rejections: ["NO"], orReply: "WHAT" })
+        )
+      }).pipe(Handshake.named("nonce"))
+      const isNo = (said: Uint8Array) => new TextDecoder().decode(said) === "NO\n"
+      const refusal = {
+        server: "NO\n",
+        client: ({ said }: Laws.WrongTurn) => isNo(said) ? undefined : "WHAT\n"
+      }
+      yield* good(11, { name: "nonce", server, client, refusal })
+    }))
+
+  it.effect("says no to an impostor that talks on where that was wrong, and not behind it", () =>
+    Effect.gen(function*() {
+      const server = lines.pipe(
+        Handshake.expect("one", { orReply: "NOT ONE" }),
+        Handshake.expect("two", { orReply: "NOT TWO" }),
+        Handshake.send("OK"),
+        Handshake.named("steps")
+      )
+      const saying = (...said: ReadonlyArray<string>) => Effect.tap(lines, (transport) => transport.sendAll(said))
+      const client = saying("one", "two").pipe(Handshake.expect("OK"), Handshake.named("steps"))
+      const refusal = { server: ({ index }: Laws.WrongTurn) => index === 0 ? "NOT ONE\n" : "NOT TWO\n" }
+      const impostor = Effect.andThen(saying("three", "two"), Effect.fail("it does not listen"))
+      yield* good(11, { name: "steps", server, client, refusal, impostors: { client: [impostor] } })
+    }))
+
+  it.effect("may have a client that waits for less time than its server does", () =>
+    Effect.gen(function*() {
+      const server = lines.pipe(
+        Handshake.expect("one"),
+        Handshake.send("two"),
+        Handshake.expect("three"),
+        Handshake.deadline("10 seconds"),
+        Handshake.named("patient")
+      )
+      const client = lines.pipe(
+        Handshake.send("one"),
+        Handshake.expect("two"),
+        Handshake.send("three"),
+        Handshake.deadline("1 second"),
+        Handshake.named("patient")
+      )
+      yield* good(6, { name: "patient", server, client, deadline: { server: "10 seconds", client: "1 second" } })
+    }))
+
+  it.effect("may have a codec that says the same of what is not the same", () =>
+    Effect.gen(function*() {
+      const words = Codec.map(Codec.lines({ maxLength: 64 }), {
+        decode: (line) => line,
+        encode: (line: string) => line.toUpperCase()
+      })
+      const server = Transport.framed(words).pipe(Handshake.expect("HELLO"), Handshake.send("OK"))
+      const client = Transport.framed(words).pipe(Handshake.send("Hello"), Handshake.expect("OK"))
+      yield* good(5, {
+        name: "loud",
+        server: Handshake.named(Handshake.expect(server, "BYE"), "loud"),
+        client: Handshake.named(Handshake.send(client, "Bye"), "loud")
+      })
+    }))
+
   it.effect("may draw from Effect's Random, and look at a clock that nobody holds", () =>
     Effect.gen(function*() {
       const server = Effect.flatMap(Random.nextIntBetween(0, 2 ** 30), (nonce) =>

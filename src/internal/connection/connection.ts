@@ -18,6 +18,16 @@ import { closedByPeer, closedHere, Inbox } from "./inbox.ts"
 import * as PullSource from "./pullSource.ts"
 import { type Chunks, type Encrypt, type Source, type SourceEvents, SourceSocket, type TlsOptions } from "./source.ts"
 
+/**
+ * Says something in the place of a frame, and whether it has: `say` is false for what the codec cannot say, and `due` is the
+ * frame as it would have been said. The laws try a handshake with it, where something watches the transport anyway.
+ */
+export type Rewrite = (
+  frame: unknown,
+  say: (instead: unknown) => boolean,
+  due: () => Uint8Array | undefined
+) => boolean
+
 /** How long a closing connection waits for its peer to take the last words. */
 const lingerTime = Duration.seconds(1)
 
@@ -117,7 +127,7 @@ export class Connection implements SourceEvents {
   /** The connection that is made of this one. */
   private around: Connection | undefined = undefined
   /** Says something in the place of its frames, under the laws. */
-  rewrite: ((frame: unknown, say: (instead: unknown) => boolean) => boolean) | undefined = undefined
+  rewrite: Rewrite | undefined = undefined
   /** Called before each write. */
   onWrite: (() => void) | undefined = undefined
   /** No further request is wanted. */

@@ -19,7 +19,7 @@ import type * as Peer from "../../Peer.ts"
 import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import { ByteWriter } from "../bytes/writer.ts"
 import * as Redaction from "../text/redaction.ts"
-import type { Connection } from "./connection.ts"
+import type { Connection, Rewrite } from "./connection.ts"
 import { errorOf, Frames, redactReason, type Secrecy, type Taken } from "./inbox.ts"
 import { type Transport, TypeId } from "./model.ts"
 import type { Event, Observed, Observer } from "./observer.ts"
@@ -30,12 +30,6 @@ export const CurrentByteLimit: Context.Reference<number> = Context.Reference<num
   "effect-handshake/internal/CurrentByteLimit",
   { defaultValue: () => Infinity }
 )
-
-/**
- * Says something in the place of a frame, and whether it has: `say` is false for what the codec cannot say. The laws try a
- * handshake with it, where something watches the transport anyway.
- */
-export type Rewrite = (frame: unknown, say: (instead: unknown) => boolean) => boolean
 
 /** How the frames of the connections that are opened inside it are rewritten. */
 export const CurrentRewrite: Context.Reference<Rewrite | undefined> = Context.Reference<Rewrite | undefined>(
@@ -309,20 +303,30 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
 
   /** Appends what is said in the place of a frame, where something is. */
   private isRewritten(frame: Out, into: ByteWriter, observer: Observer): boolean {
-    return this.connection.rewrite?.(frame, (instead) => {
+    const bytesOf = (frame: Out): Uint8Array | undefined => {
       const own = new ByteWriter()
-      const said = instead as Out // it may be anything; the codec finds out
       try {
-        const result = this.put(said, own)
-        if (result !== undefined && Result.isFailure(result)) return false
+        const result = this.put(frame, own)
+        return result !== undefined && Result.isFailure(result) ? undefined : own.finishBytes()
       } catch {
-        return false
+        return undefined
       }
-      const bytes = own.finishBytes()
+    }
+    const say = (instead: unknown): boolean => {
+      const said = instead as Out // it may be anything; the codec finds out
+      const bytes = bytesOf(said)
+      if (bytes === undefined) return false
       into.bytes(bytes)
       observer({ _tag: "Sent", ...this.observed(said, bytes) })
       return true
-    }) === true
+    }
+    const due = (): Uint8Array | undefined => {
+      const takeBack = this.outbox?.encoder.checkpoint?.()
+      const bytes = bytesOf(frame)
+      takeBack?.()
+      return bytes
+    }
+    return this.connection.rewrite?.(frame, say, due) === true
   }
 
   /** Appends frames to what will be written, up to the first one that cannot be encoded, and returns why it cannot. */

@@ -75,7 +75,7 @@ export interface Plan {
   readonly pace?: { readonly millis: number; readonly from?: number | undefined } | undefined
   /** Milliseconds before each message. */
   readonly pause?: number | undefined
-  /** Milliseconds before the first one. */
+  /** Milliseconds before the first one: so late the peer comes. */
   readonly delay?: number | undefined
   /** Milliseconds for which the peer does not listen. */
   readonly deaf?: number | undefined
@@ -143,8 +143,8 @@ export interface Talk {
   /** The peer's frames, as it has given them to its codec, and which of them it hides. */
   readonly frames: ReadonlyArray<unknown>
   readonly hidden: ReadonlyArray<boolean>
-  /** Whether the plan has altered one of them. */
-  readonly isAltered: boolean
+  /** What the plan has altered, as it would have been said; undefined where it has altered nothing. */
+  readonly altered: Uint8Array | undefined
   /** Whether all that the peer has said was told before the plan's stop. */
   readonly isAllTold: boolean
   /** What the peer has heard, and whether it has heard the end. */
@@ -397,7 +397,7 @@ class Opposite {
   readonly messages: Array<Uint8Array> = []
   readonly frames: Array<unknown> = []
   readonly hidden: Array<boolean> = []
-  isAltered = false
+  altered: Uint8Array | undefined
   exit: Exit.Exit<unknown, unknown> | undefined
   behind: Exit.Exit<unknown, unknown> | undefined
   // How long each frame is that was sent and not seen yet: one write may hold several.
@@ -425,11 +425,13 @@ class Opposite {
         this.lengths.push(event.length)
         this.hidden.push(event.bytes === undefined)
       }),
-      Effect.provideService(CurrentRewrite, (frame, say) => {
+      Effect.provideService(CurrentRewrite, (frame, say, due) => {
         const index = this.frames.push(frame) - 1
-        const altered = alters?.index === index ? alters.apply(frame) : undefined
-        const isSaid = altered !== undefined && say(altered)
-        this.isAltered ||= isSaid
+        const instead = alters?.index === index ? alters.apply(frame) : undefined
+        if (instead === undefined) return false
+        const altered = due()
+        const isSaid = say(instead)
+        if (isSaid) this.altered = altered
         return isSaid
       })
     )
@@ -544,7 +546,11 @@ export const converse = (
       const farPull = yield* Socket.readerBytes(far)
       const farWriter = yield* far.writer
       if (plan.script === undefined) {
-        yield* Effect.forkScoped(opposite.play(plan.peer ?? peer, there, plan), { startImmediately: true })
+        // It has a deadline of its own, which begins when it comes.
+        const played = opposite.play(plan.peer ?? peer, there, plan)
+        yield* Effect.forkScoped(plan.delay === undefined ? played : Effect.delay(played, plan.delay), {
+          startImmediately: true
+        })
       }
 
       const listening = yield* Effect.gen(function*() {
@@ -704,7 +710,7 @@ export const converse = (
       said,
       frames: opposite.frames,
       hidden: opposite.hidden,
-      isAltered: opposite.isAltered,
+      altered: opposite.altered,
       isAllTold: told === opposite.messages.reduce((said, message) => said + message.length, 0),
       heard: concat(heard),
       isEndHeard,

@@ -9,11 +9,11 @@ import * as Exit from "effect/Exit"
 import * as Handshake from "../../../Handshake.ts"
 import { isHandshakeError } from "../../../HandshakeError.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import type { Talk } from "../conversation.ts"
+import { otherRole, type Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
 import { type Candidate, candidatesOf, impostorsOf, nth, replaced } from "./cases.ts"
-import { refusalTo } from "./options.ts"
+import { refusalsOf, refusalTo } from "./options.ts"
 
 /** How often an impostor comes that talks on. */
 const networks = 4
@@ -56,10 +56,19 @@ export const refusalIsHeard: Check = (attempt) =>
       const turn = { side: trial.side.role, index, said, due: messages[index], messages }
       const words = refusalTo(options, turn)
       if (words === undefined || !deservesRefusal(talk)) return Effect.void
+      // Where it has gone on, and its peer has said no to that, nothing is left to say.
+      const last = talk.said.length - 1
+      const noes = refusalsOf(options, otherRole(trial.side.role), talk.written)
+      if (last > index && noes.some((no) => Trial.firstDifference(talk.said[last], no) === -1)) return Effect.void
       const own = concat(talk.written.slice(talk.writesBefore[index] ?? talk.written.length))
       const isLast = (words: Uint8Array) =>
         Trial.firstDifference(talk.heard.subarray(Math.max(0, talk.heard.length - words.length)), words) === -1
-      return (words.length === 0 ? own.length === 0 : words.some(isLast)) ?
+      // Who is told the next thing before it has answered the last one answers that still.
+      const isBehind = index > 0 && talk.writesBefore[index] === talk.writesBefore[index - 1]
+      const answers = () =>
+        isBehind && talk.written.length <= reference.talk.written.length &&
+        !refusalsOf(options, trial.side.role, messages).some(isLast)
+      return (words.length === 0 ? own.length === 0 || answers() : words.some(isLast)) ?
         Effect.void :
         Effect.fail(problem(attempt, talk, {
           scenario,
@@ -99,9 +108,15 @@ export const refusalIsHeard: Check = (attempt) =>
       Effect.flatMap(trial.talk({ peer }), (talk) => {
         const last = talk.said.length - 1
         if (Trial.isReady(talk) || last === -1 || last >= messages.length) return Effect.void
+        const said = (index: number) => isSaid(talk, index, talk.said[index], `${what} comes`)
+        // It may have talked on behind what is wrong.
+        const isSaidEarlier = talk.said.slice(0, last).map((_, index) => said(index))
         return Effect.andThen(
           hears(talk, talk.writesBefore[last] ?? talk.written.length, `${what} comes`),
-          isSaid(talk, last, talk.said[last], `${what} comes`)
+          Effect.catch(
+            said(last),
+            (problem) => Effect.mapError(Effect.firstSuccessOf([...isSaidEarlier, Effect.fail(problem)]), () => problem)
+          )
         ).pipe(Effect.andThen(
           // Whether a reset overtakes the words is left to chance, so that it is tried on some networks.
           Effect.forEach(Array.from({ length: overtakes ? networks : 0 }, (_, seed) => seed), (seed) => {

@@ -84,8 +84,11 @@ const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Cha
       what: alteration.what,
       alteration,
       plan: { alters: { index, apply: alteration.apply } },
-      of: ({ isAltered, messages }) =>
-        isAltered && index < messages.length ? { said: messages[index], due: message } : undefined
+      // What is due is what was to be said now, and a codec may say the same of what is not the same.
+      of: ({ altered, messages }) =>
+        altered !== undefined && index < messages.length && Trial.firstDifference(messages[index], altered) !== -1
+          ? { said: messages[index], due: altered }
+          : undefined
     }))
     const content = frame instanceof Uint8Array
       ? frame
