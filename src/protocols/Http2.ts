@@ -379,9 +379,13 @@ export interface Options {
   /** The most CONTINUATIONs of a header block. Default: 16. */
   readonly maxContinuations?: number | undefined
   /**
-   * How many frames may come that cost the peer nothing and ask for work: PING, SETTINGS, PRIORITY, RST_STREAM, GOAWAY, DATA
-   * without data that ends nothing, and what is not known. `burst` at once, and `perSecond` more with each second. Default:
-   * 1000 and 100.
+   * How many frames may come that cost the peer nothing and ask for work, beyond what goes with the data and the streams that
+   * move: PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, GOAWAY, DATA without data that ends nothing, what is not known,
+   * streams beyond `maxConcurrentStreams`, and streams that this side resets for what the peer did. `burst` at once, and
+   * `perSecond` more with each second. Default: 1000 and 100.
+   *
+   * What moves earns more: a PING for each DATA in either direction, a WINDOW_UPDATE for each byte that was sent, an RST_STREAM
+   * for each HEADERS that was. So a peer that measures its bandwidth all the time, as gRPC's do, is no flood.
    */
   readonly cheapFrames?: { readonly burst?: number | undefined; readonly perSecond?: number | undefined } | undefined
   /** How many frames are answered with what the peer has not taken; then it is read no more. Default: 64. */
@@ -593,6 +597,7 @@ const start = Effect.fnUntraced(function*(role: Role, options: Resolved) {
     role,
     limits: options.limits,
     calm: options.calm,
+    extensions: options.extensions,
     now: () => clock.currentTimeMillisUnsafe()
   })
   const opened = yield* Transport.framed(connection.codec, { describe: Internal.describe })
@@ -801,8 +806,9 @@ type Shaking = Effect.Effect<Http2Transport, HandshakeError, Socket.Socket | Sco
  *   while it does not.
  * - A frame that breaks the rules of RFC 9113 for a connection ends it: `receive` fails with a `TransportError` whose reason
  *   has the `code`, and the peer hears GOAWAY with it and with the last stream that it has begun. See {@link errorCodeOf}.
- *   The rules are those that can be told without knowing streams: sizes, header blocks in one piece, identifiers of streams
- *   that were never begun, settings, the windows of the connection, GOAWAY that takes nothing back.
+ *   The rules are those that can be told without knowing streams: sizes, header blocks in one piece, identifiers that go up,
+ *   nothing on a stream that was never begun and neither DATA nor HEADERS where the peer has ended it (`STREAM_CLOSED`),
+ *   settings, the windows of the connection, GOAWAY that takes nothing back.
  * - Frames that cost a peer nothing are bounded, see {@link Options}: more of them are `ENHANCE_YOUR_CALM`.
  * - Settings that are not acknowledged in time are `SETTINGS_TIMEOUT`, and fail as `TimedOut`.
  *
