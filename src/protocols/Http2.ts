@@ -906,6 +906,8 @@ export const changeSettings = (
  * **Details**
  *
  * `code` is one of {@link ErrorCode}; default: `NO_ERROR`. `debug` is a text for whoever looks at the peer's logs.
+ * `lastStreamId` is 0 or a stream of the peer's, odd at a server and even at a client, and never goes up; fails with nothing
+ * sent where it is another one.
  *
  * @category combinators
  * @since 0.1.0
@@ -927,9 +929,12 @@ export const goAway = (
  *
  * **Details**
  *
- * It sends GOAWAY with 2^31-1 as the last stream, waits for a round trip or for as long as `wait`, 1 second by default, and
- * sends GOAWAY with the stream that is the last one then. Streams up to that one are to be served to their end, and then the
- * connection can be ended. The transport has to be received from meanwhile, as always.
+ * It sends GOAWAY with the largest stream that the peer can begin, waits for a round trip or for as long as `wait`, 1 second
+ * by default, and sends GOAWAY with the stream that is the last one then. Streams up to that one are to be served to their
+ * end, and then the connection can be ended. The transport has to be received from meanwhile, as always.
+ *
+ * To a client a server begins streams by promises alone. Where the server has acknowledged that the client takes none, nothing
+ * is on its way, and there is one GOAWAY at once. What the client has asked for is still answered.
  *
  * @see {@link whenDraining} for when to do that
  *
@@ -941,7 +946,11 @@ export const shutdown = Effect.fnUntraced(function*(
   options?: { readonly wait?: Duration.Input | undefined }
 ): Effect.fn.Return<number, TransportError> {
   const { connection, roundTrips } = keptOf(self)
-  yield* goAway(self, ErrorCode.NO_ERROR, { lastStreamId: Frames.largestStreamId })
+  if (connection.largestPeerStream === connection.lastPeerStream) {
+    yield* goAway(self)
+    return connection.lastPeerStream
+  }
+  yield* goAway(self, ErrorCode.NO_ERROR, { lastStreamId: connection.largestPeerStream })
   const roundTrip = Effect.callback<void, TransportError>((resume) => {
     const done = () => resume(Effect.void)
     roundTrips.add(done)

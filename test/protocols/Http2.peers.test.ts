@@ -3,6 +3,7 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -125,6 +126,24 @@ const clientOverTls = (options?: Http2.ClientOptions) =>
   Tls.alpn({ h2: Http2.client(options) }).pipe(Tls.client({ servername: "localhost", ca: Certificates.root }))
 
 describe("node:http2", () => {
+  it.live("its server answers what was asked for before our client has said that it leaves", () =>
+    Effect.gen(function*() {
+      const streams: Array<NodeHttp2.ServerHttp2Stream> = []
+      const server = NodeHttp2.createServer()
+      server.on("stream", (stream) => streams.push(stream))
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+        () => Effect.sync(() => server.close())
+      )
+      const transport = yield* dialing((server.address() as AddressInfo).port, Http2.client())
+      const answer = yield* Effect.forkScoped(asking(transport))
+      yield* Effect.callback<void>((resume) => void server.once("stream", () => resume(Effect.void)))
+      yield* Http2.shutdown(transport, { wait: "100 millis" })
+      streams[0].respond({ ":status": 200 })
+      streams[0].end(body)
+      expect(yield* Fiber.join(answer)).toEqual({ status: ok, text: body })
+    }))
+
   it.live("its client gets an answer from our server", () =>
     Effect.gen(function*() {
       const { port } = yield* serving(clear)

@@ -978,6 +978,61 @@ describe("leaving", () => {
       expect(peer.heard().at(-1)).toMatchObject({ _tag: "GoAway", lastStreamId: 7, code: 0 })
     }))
 
+  it.effect("a client's shutdown says once that it takes nothing, where the server knows that it takes no promises", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* clientOf()
+      yield* transport.send(headers(1))
+      expect(yield* Http2.shutdown(transport)).toBe(0)
+      yield* settled
+      expect(peer.heard().slice(2)).toEqual([
+        headers(1),
+        { _tag: "GoAway", lastStreamId: 0, code: 0, debugData: nothing }
+      ])
+    }))
+
+  it.effect("a client's shutdown names the streams of a server, where promises may be on their way", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* clientOf({ settings: { enablePush: true } })
+      yield* transport.send(headers(1))
+      const leaving = yield* Effect.forkScoped(Http2.shutdown(transport))
+      yield* settled
+      const [, , , first, asked] = peer.heard()
+      expect(first).toMatchObject({ _tag: "GoAway", lastStreamId: 2 ** 31 - 2, code: 0 })
+      yield* peer.write(bytesOf(
+        { _tag: "PushPromise", streamId: 1, promisedStreamId: 4, fragment: nothing, endHeaders: true },
+        { _tag: "Pong", data: (asked as Http2.Ping).data }
+      ))
+      expect((yield* transport.receive)._tag).toBe("PushPromise")
+      expect(yield* Fiber.join(leaving)).toBe(4)
+      yield* settled
+      expect(peer.heard().at(-1)).toMatchObject({ _tag: "GoAway", lastStreamId: 4 })
+    }))
+
+  it.effect("no GOAWAY names a stream of this side's, at a server and at a client", () =>
+    Effect.gen(function*() {
+      const sides = [[yield* serverOf(), 2, 1], [yield* clientOf(), 1, 2]] as const
+      for (const [{ peer, transport }, own, peers] of sides) {
+        const error = yield* Effect.flip(Http2.goAway(transport, 0, { lastStreamId: own }))
+        expect(error).toMatchObject({ fault: "local", reason: { code: "PROTOCOL_ERROR" } })
+        yield* Http2.goAway(transport, 0, { lastStreamId: peers })
+        expect(peer.heard().at(-1)).toMatchObject({ _tag: "GoAway", lastStreamId: peers })
+      }
+    }))
+
+  it.effect("no GOAWAY takes back what the one before it has said, not even the last word to who breaks the rules", () =>
+    Effect.gen(function*() {
+      const server = yield* serverOf()
+      yield* server.peer.write(bytesOf(headers(3)))
+      yield* settled
+      yield* Http2.goAway(server.transport)
+      expect((yield* Effect.flip(Http2.goAway(server.transport, 0, { lastStreamId: 5 }))).fault).toBe("local")
+      yield* server.peer.write(bytesOf(headers(7)))
+      yield* settled
+      expect(yield* Http2.shutdown(server.transport)).toBe(3)
+      const verdict = yield* judged(server, raw(0, 0, 0))
+      expect(verdict).toMatchObject({ told: "PROTOCOL_ERROR", lastStream: 3 })
+    }))
+
   it.effect("who waits for a drain that has begun already waits no longer", () =>
     Effect.gen(function*() {
       const { transport } = yield* serverOf()

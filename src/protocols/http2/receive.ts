@@ -180,6 +180,11 @@ export class Receiving implements Codec.Decoder<Frame.Frame>, Heard {
     return isOf(this.role, streamId) ? this.ended.own : this.ended.peers
   }
 
+  /** Whether the peer may begin streams: a server does so with promises, where this side takes some (8.4). */
+  get takesStreams(): boolean {
+    return this.role === "server" || this.effective.enablePush
+  }
+
   /** Whether HEADERS begin a stream, which those of a server do not. */
   private begins(streamId: number): boolean {
     return this.role === "server" && streamId > this.lastStream

@@ -56,6 +56,8 @@ export interface Said {
   readonly local: Settings.Settings
   readonly announcements: number
   readonly announced: ReadonlyArray<Announced>
+  /** The last stream of the peer that was named when leaving. */
+  readonly lastGoAway: number
   /** How many streams of its own this side has begun, and how many frames it has said. */
   readonly begun: number
   readonly headers: number
@@ -77,6 +79,7 @@ const nothingSaid: Said = {
   local: Settings.defaults,
   announcements: 0,
   announced: [],
+  lastGoAway: Frame.largestStreamId,
   begun: 0,
   headers: 0,
   dataFrames: 0,
@@ -198,6 +201,16 @@ export class Sending implements Codec.Encoder<Sent> {
         return frame.streamId === 0 && heard.receiveWindow + frame.increment > Settings.largestWindow
           ? wrong("FLOW_CONTROL_ERROR", "the window of the connection would exceed 2^31-1")
           : undefined
+      // 6.8: it names a stream of the peer's, and takes back nothing.
+      case "GoAway": {
+        const { lastStreamId } = frame
+        if (lastStreamId !== 0 && isOf(role, lastStreamId)) {
+          return wrong("PROTOCOL_ERROR", "the last stream is one that the peer has begun, or may")
+        }
+        return lastStreamId > this.said.lastGoAway
+          ? wrong("PROTOCOL_ERROR", `the last stream was ${this.said.lastGoAway} before, and does not go up`)
+          : undefined
+      }
       // 8.4: a client cannot push; 6.6: nobody pushes to one that does not want it.
       case "PushPromise":
         return role === "client"
@@ -258,6 +271,8 @@ export class Sending implements Codec.Encoder<Sent> {
           : { ends: said.ends + 1, blames: said.blames + (blaming.has(frame.code) ? 1 : 0) }
       case "Ping":
         return { pings: said.pings + 1 }
+      case "GoAway":
+        return { lastGoAway: frame.lastStreamId }
       case "Continuation":
         return frame.endHeaders ? { block: undefined } : undefined
       case "WindowUpdate":
