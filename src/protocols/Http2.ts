@@ -8,7 +8,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -20,7 +19,7 @@ import { type HandshakeError, InvalidGreeting, isReason, type Reason, Rejected, 
 import * as Middleware from "../Middleware.ts"
 import * as Protocol from "../Protocol.ts"
 import * as Transport from "../Transport.ts"
-import { isTransportError, TimedOut, TransportError } from "../TransportError.ts"
+import { isTransportError, type Reason as TransportReason, TimedOut, TransportError } from "../TransportError.ts"
 import * as Internal from "./http2/connection.ts"
 import { FrameDecoder } from "./http2/decoder.ts"
 import * as Errors from "./http2/errorCode.ts"
@@ -184,11 +183,12 @@ export const ErrorCode = Errors.ErrorCode
 export const errorCodeName = (code: number): string => Errors.nameOf(code)
 
 /**
- * The name of the error code that belongs to an error: the one that the peer was told, or has told.
+ * The name of the error code that belongs to an error: the one that the peer was told where it could be told, or has told.
  *
  * **Details**
  *
- * `undefined` where the error is of a kind that HTTP/2 has no code for, such as a connection that broke.
+ * `undefined` where the error is of a kind that HTTP/2 has no code for, such as a connection that broke. Whoever did not say
+ * its SETTINGS, or did not acknowledge those of this side, before a deadline is a SETTINGS_TIMEOUT.
  *
  * **Example** (A peer that speaks something else)
  *
@@ -208,26 +208,11 @@ export const errorCodeName = (code: number): string => Errors.nameOf(code)
  * @category errors
  * @since 0.1.0
  */
-export const errorCodeOf = (error: HandshakeError | TransportError): string | undefined => {
-  const { reason } = error
-  switch (reason._tag) {
-    case "MalformedFrame":
-    case "Rejected":
-      return reason.code
-    case "FrameTooLarge":
-      return "FRAME_SIZE_ERROR"
-    case "InvalidGreeting":
-    case "UnexpectedFrame":
-      return "PROTOCOL_ERROR"
-    case "TimedOut":
-      return reason.waitedFor === "acknowledgement" ? "SETTINGS_TIMEOUT" : undefined
-    case "Timeout":
-      // At a deadline a client has said nothing, and this one is only a client's.
-      return !isTransportError(error) && error.step === awaitedStep ? "SETTINGS_TIMEOUT" : undefined
-    default:
-      return undefined
-  }
-}
+export const errorCodeOf = (error: HandshakeError | TransportError): string | undefined =>
+  // Before this side has said its SETTINGS, such as while it dials, there is nothing to wait for.
+  error.reason._tag === "Timeout" && !isTransportError(error) && !waitingSteps.has(error.step)
+    ? undefined
+    : Errors.nameOfReason(error.reason)
 
 /**
  * How many bytes of the windows a DATA frame takes; padding counts (RFC 9113 6.9.1).
@@ -509,8 +494,14 @@ const deservesGoAway = (error: unknown): error is TransportError | Reason =>
     : isReason(error) && error.fault === "peer" && error._tag !== "Rejected"
 
 /** The last word to a peer with which there will be no connection; it waits until it was heard. */
-const sayNo = (opened: Opened, connection: Internal.Connection, code: number, debug: string): Effect.Effect<void> =>
-  Effect.suspend(() => Effect.ignore(Transport.farewell(opened, [goAwayOf(connection, code, debug)])))
+const sayNo = (
+  opened: Opened,
+  connection: Internal.Connection,
+  reason: Reason | TransportReason
+): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    Effect.ignore(Transport.farewell(opened, [goAwayOf(connection, Errors.codeOf(reason), reason.message)]))
+  )
 
 /** Receives what is due at a step. Whoever says anything else hears why not. */
 const receive = <A>(
@@ -530,7 +521,7 @@ const receive = <A>(
     }),
     Effect.tapError((error) =>
       deservesGoAway(error)
-        ? sayNo(opened, connection, Errors.codeOf(isTransportError(error) ? error.reason : error), error.message)
+        ? sayNo(opened, connection, isTransportError(error) ? error.reason : error)
         : Effect.void
     ),
     Handshake.step(step)
@@ -557,7 +548,12 @@ const settingsAck: Frames.SettingsAck = { _tag: "SettingsAck" }
 
 const acknowledge = (opened: Opened) => Handshake.send(opened, settingsAck, { name: "send SETTINGS ACK" })
 
+const prefaceStep = "preface"
+const settingsStep = "SETTINGS"
 const awaitedStep = "SETTINGS ACK"
+
+/** Where this side has said its SETTINGS, and waits for what the peer has to say to that. */
+const waitingSteps: ReadonlySet<string> = new Set([prefaceStep, settingsStep, awaitedStep])
 
 /** A client waits until its settings are acknowledged, and answers what else there is to answer. */
 const acknowledged = Effect.fnUntraced(
@@ -583,7 +579,7 @@ const acknowledged = Effect.fnUntraced(
       duration: timeout,
       orElse: () => {
         const reason = new Timeout({ deadline: timeout })
-        return sayNo(opened, connection, ErrorCode.SETTINGS_TIMEOUT, reason.message).pipe(
+        return sayNo(opened, connection, reason).pipe(
           Effect.andThen(Effect.fail(reason)),
           Handshake.step(awaitedStep)
         )
@@ -591,18 +587,10 @@ const acknowledged = Effect.fnUntraced(
     })
 )
 
-const start = Effect.fnUntraced(function*(role: Role, options: Resolved) {
-  const clock = yield* Clock.Clock
-  const connection = new Internal.Connection({
-    role,
-    limits: options.limits,
-    calm: options.calm,
-    extensions: options.extensions,
-    now: () => clock.currentTimeMillisUnsafe()
-  })
+const shake = Effect.fnUntraced(function*(connection: Internal.Connection, options: Resolved) {
   const opened = yield* Transport.framed(connection.codec, { describe: Internal.describe })
   const { settings } = options
-  if (role === "client") {
+  if (connection.role === "client") {
     yield* Handshake.send(opened, { _tag: "Start", settings }, { name: "send preface and SETTINGS" })
   } else {
     // Before the preface is there: a client may wait for it.
@@ -610,7 +598,7 @@ const start = Effect.fnUntraced(function*(role: Role, options: Resolved) {
     yield* receive(
       opened,
       connection,
-      "preface",
+      prefaceStep,
       "the connection preface \"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n\"",
       (frame) => frame._tag === "Preface" ? frame : undefined
     )
@@ -618,7 +606,7 @@ const start = Effect.fnUntraced(function*(role: Role, options: Resolved) {
   const theirs = yield* receive(
     opened,
     connection,
-    "SETTINGS",
+    settingsStep,
     "SETTINGS as the first frame",
     (frame) => frame._tag === "Settings" ? frame : frame._tag === "GoAway" ? rejection(frame) : undefined
   )
@@ -627,6 +615,22 @@ const start = Effect.fnUntraced(function*(role: Role, options: Resolved) {
   if (options.awaitAcknowledgement) yield* acknowledged(opened, connection, options.settingsTimeout)
   return yield* keep(opened, connection, options)
 })
+
+const start = (
+  role: Role,
+  options: Resolved
+): Effect.Effect<Http2Transport, HandshakeError | TransportError, Socket.Socket | Scope.Scope> =>
+  Effect.clockWith((clock) => {
+    const connection = new Internal.Connection({
+      role,
+      limits: options.limits,
+      calm: options.calm,
+      extensions: options.extensions,
+      now: () => clock.currentTimeMillisUnsafe()
+    })
+    const shaking = shake(connection, options)
+    return role === "client" ? shaking : Handshake.withRefusal(shaking, refuse(connection))
+  })
 
 /** What belongs to a transport behind its handshake. */
 interface Kept {
@@ -653,9 +657,10 @@ const keep = (opened: Opened, connection: Internal.Connection, options: Resolved
   const roundTrips = new Set<() => void>()
   const kept: Kept = { connection, roundTrips }
   const level = (link: Middleware.Link<Sent>): Middleware.Part<Received, Sent> => {
-    const farewell = (code: number, debug: string) => link.farewell(goAwayOf(connection, code, debug))
+    const farewell = (reason: TransportReason) =>
+      link.farewell(goAwayOf(connection, Errors.codeOf(reason), reason.message))
     connection.onAnnounced = () => link.look()
-    connection.onViolation = (error) => farewell(Errors.codeOf(error), error.message)
+    connection.onViolation = farewell
     const timeout = Duration.toMillis(options.settingsTimeout)
     // What a peer says that is not listened to is not its fault.
     let deafUntil = -Infinity
@@ -687,7 +692,7 @@ const keep = (opened: Opened, connection: Internal.Connection, options: Resolved
         const due = Math.max(since, deafUntil) + timeout
         if (now < due) return due
         const reason = new TimedOut({ waitedFor: "acknowledgement", after: options.settingsTimeout })
-        farewell(ErrorCode.SETTINGS_TIMEOUT, reason.message)
+        farewell(reason)
         link.giveUp(new TransportError({ reason }), false)
         return Infinity
       },
@@ -736,24 +741,24 @@ const refusals: Record<Handshake.Refusal, Refusal> = {
   deadline: { code: ErrorCode.SETTINGS_TIMEOUT, why: "too slow" }
 }
 
-/** What a peer hears that is turned away. A GOAWAY without SETTINGS before it would be no HTTP/2. */
-const refusalCodec = Codec.make<Uint8Array, Refusal>({
-  decoder: Codec.bytes.decoder,
-  encode: ({ code, why }, into) => {
-    into.bytes(
-      Codec.encodeAll(codec(), [
-        { _tag: "Settings", settings: {} },
-        { _tag: "GoAway", lastStreamId: 0, code, debugData: encoder.encode(why) }
-      ])
-    )
-  }
-})
+/** What a peer hears that is turned away: SETTINGS, where it has not heard them yet (3.4), and GOAWAY. */
+const refusalCodec = (connection: Internal.Connection) =>
+  Codec.make<Uint8Array, Refusal>({
+    decoder: Codec.bytes.decoder,
+    encode: ({ code, why }, into) => {
+      const goAway: Frame = { _tag: "GoAway", lastStreamId: 0, code, debugData: encoder.encode(why) }
+      const frames: ReadonlyArray<Frame> = connection.hasAnnounced
+        ? [goAway]
+        : [{ _tag: "Settings", settings: {} }, goAway]
+      into.bytes(Codec.encodeAll(codec(), frames))
+    }
+  })
 
 const describeRefusal = (said: Uint8Array | Refusal): string =>
   said instanceof Uint8Array ? Excerpt.ofBytes(said) : `GOAWAY ${Errors.nameOf(said.code)}: ${said.why}`
 
-const refuse: Handshake.Refuse = (why) =>
-  Handshake.refuse(Transport.framed(refusalCodec, { describe: describeRefusal }), refusals[why])
+const refuse = (connection: Internal.Connection): Handshake.Refuse => (why) =>
+  Handshake.refuse(Transport.framed(refusalCodec(connection), { describe: describeRefusal }), refusals[why])
 
 /**
  * The protocol, with options for each side.
@@ -773,8 +778,7 @@ export const make = (
   Protocol.make({
     name: "h2",
     server: start("server", resolve("server", options?.server)),
-    client: start("client", resolve("client", options?.client)),
-    refuse
+    client: start("client", resolve("client", options?.client))
   })
 
 /**

@@ -12,6 +12,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { answer } from "../../src/cli/http2.ts"
 import * as Codec from "../../src/Codec.ts"
 import * as Handshake from "../../src/Handshake.ts"
+import type { HandshakeError } from "../../src/HandshakeError.ts"
 import { concat } from "../../src/internal/bytes/primitives.ts"
 import { implOf } from "../../src/internal/connection/transport.ts"
 import * as Net from "../../src/node/Net.ts"
@@ -271,7 +272,7 @@ describe("a client that waits to be acknowledged", () => {
       yield* TestClock.adjust("2 seconds")
       const error = yield* Effect.flip(Fiber.join(fiber))
       expect(error).toMatchObject({ step: "SETTINGS", reason: { _tag: "Timeout" } })
-      expect(Http2.errorCodeOf(error)).toBeUndefined()
+      expect(Http2.errorCodeOf(error)).toBe("SETTINGS_TIMEOUT")
     }))
 })
 
@@ -1126,12 +1127,26 @@ describe("as a protocol", () => {
 
   it.effect("a server tells a client that takes too long", () =>
     Effect.gen(function*() {
-      const { peer } = yield* serving(taking, { handshakeTimeout: "3 seconds" })
+      const { happened, peer } = yield* serving(taking, { handshakeTimeout: "3 seconds" })
       yield* peer.write(preface)
       yield* TestClock.adjust("2999 millis")
       expect(peer.heard()).toEqual([settings({})])
       yield* TestClock.adjust("1 millis")
-      expect(peer.heard()).toEqual([settings({}), ...isTurnedAway(Http2.ErrorCode.SETTINGS_TIMEOUT, "too slow")])
+      expect(peer.heard()).toEqual(isTurnedAway(Http2.ErrorCode.SETTINGS_TIMEOUT, "too slow"))
+      expect(happened.map((event) => event._tag === "Refused" && Http2.errorCodeOf(event.error as HandshakeError)))
+        .toEqual([false, "SETTINGS_TIMEOUT"])
+    }))
+
+  it.effect("a server that drains tells a client that is not ready yet", () =>
+    Effect.gen(function*() {
+      const { drain, peer } = yield* serving(taking)
+      yield* peer.write(preface)
+      yield* settled
+      const draining = yield* Effect.forkScoped(drain)
+      yield* settled
+      expect(peer.heard()).toEqual(isTurnedAway(Http2.ErrorCode.NO_ERROR, "shutting down"))
+      yield* peer.end
+      yield* Fiber.join(draining)
     }))
 
   it.effect("a client that waits to be acknowledged is rejected by such a server, and may try again", () =>

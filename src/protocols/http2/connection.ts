@@ -88,6 +88,11 @@ export class Connection {
     return this.receiving.remote
   }
 
+  /** Whether anything was announced yet. */
+  get hasAnnounced(): boolean {
+    return this.sending.said.announcements > 0
+  }
+
   /** Whether the peer has acknowledged all that was announced. */
   get isAcknowledged(): boolean {
     return this.receiving.pending.length === 0
