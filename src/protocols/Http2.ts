@@ -222,7 +222,21 @@ export const errorCodeOf = (error: HandshakeError | TransportError): string | un
  */
 export const flowControlledLength = (frame: Frames.Data): number => Frames.flowControlled(frame)
 
-const defaultLimits = { maxHeaderBlock: 64 * 1024, maxContinuations: 16 }
+const defaultMaxHeaderBlock = 64 * 1024
+
+/** How many bytes a CONTINUATION carries at least, on average. Peers fill them: 16 KiB can always be sent (RFC 9113 4.2). */
+const bytesPerContinuation = 4096
+
+const limitsOf = (options: {
+  readonly maxHeaderBlock?: number | undefined
+  readonly maxContinuations?: number | undefined
+} = {}) => {
+  const maxHeaderBlock = options.maxHeaderBlock ?? defaultMaxHeaderBlock
+  return {
+    maxHeaderBlock,
+    maxContinuations: options.maxContinuations ?? Math.max(16, Math.ceil(maxHeaderBlock / bytesPerContinuation))
+  }
+}
 
 /**
  * The frames of HTTP/2 without a connection around them.
@@ -239,7 +253,7 @@ const defaultLimits = { maxHeaderBlock: 64 * 1024, maxContinuations: 16 }
  * | `maxFrameSize` | of a payload that is received, in bytes | 16,384 |
  * | `peerMaxFrameSize` | of a payload that is sent | 16,384 |
  * | `maxHeaderBlock` | of HEADERS or PUSH_PROMISE with its CONTINUATIONs, in bytes as HPACK has made them | 64 KiB |
- * | `maxContinuations` | of one header block | 16 |
+ * | `maxContinuations` | of one header block | 1 for each 4 KiB of `maxHeaderBlock`, and at least 16 |
  *
  * What RFC 9113 calls a connection error is a `MalformedFrame` whose `code` is the name of its error code; a frame that is
  * too long is a `FrameTooLarge`, as soon as its header is there. PRIORITY and RST_STREAM of a wrong size and a WINDOW_UPDATE
@@ -268,8 +282,7 @@ export const codec = (options?: {
 }): Codec.Codec<Frame, Frame> => {
   const limits = {
     maxFrameSize: options?.maxFrameSize ?? defaultSettings.maxFrameSize,
-    maxHeaderBlock: options?.maxHeaderBlock ?? defaultLimits.maxHeaderBlock,
-    maxContinuations: options?.maxContinuations ?? defaultLimits.maxContinuations
+    ...limitsOf(options)
   }
   const peerMaxFrameSize = options?.peerMaxFrameSize ?? defaultSettings.maxFrameSize
   return Codec.make<Frame>({
@@ -361,7 +374,7 @@ export interface Options {
   readonly settingsTimeout?: Duration.Input | undefined
   /** The longest header block, with its CONTINUATIONs, in bytes as HPACK has made them. Default: 64 KiB. */
   readonly maxHeaderBlock?: number | undefined
-  /** The most CONTINUATIONs of a header block. Default: 16. */
+  /** The most CONTINUATIONs of a header block. Default: 1 for each 4 KiB of `maxHeaderBlock`, and at least 16. */
   readonly maxContinuations?: number | undefined
   /**
    * How many frames may come that cost the peer nothing and ask for work, beyond what goes with the data and the streams that
@@ -442,7 +455,7 @@ type Role = Session["role"]
 interface Resolved {
   readonly settings: Partial<Settings>
   readonly settingsTimeout: Duration.Duration
-  readonly limits: typeof defaultLimits
+  readonly limits: ReturnType<typeof limitsOf>
   readonly calm: { readonly burst: number; readonly perSecond: number }
   readonly maxUnsent: number | undefined
   readonly readAhead: number | undefined
@@ -465,10 +478,7 @@ const announcedBy = (role: Role, settings: Partial<Settings> | undefined): Parti
 const resolve = (role: Role, options: ClientOptions | undefined): Resolved => ({
   settings: announcedBy(role, options?.settings),
   settingsTimeout: Duration.fromInputUnsafe(options?.settingsTimeout ?? "10 seconds"),
-  limits: {
-    maxHeaderBlock: options?.maxHeaderBlock ?? defaultLimits.maxHeaderBlock,
-    maxContinuations: options?.maxContinuations ?? defaultLimits.maxContinuations
-  },
+  limits: limitsOf(options),
   calm: { burst: options?.cheapFrames?.burst ?? 1000, perSecond: options?.cheapFrames?.perSecond ?? 100 },
   maxUnsent: options?.maxUnsent,
   readAhead: options?.readAhead,
