@@ -20,6 +20,7 @@ import * as Middleware from "../Middleware.ts"
 import * as Protocol from "../Protocol.ts"
 import * as Transport from "../Transport.ts"
 import { isTransportError, type Reason as TransportReason, TimedOut, TransportError } from "../TransportError.ts"
+import * as Ciphers from "./http2/ciphers.ts"
 import * as Internal from "./http2/connection.ts"
 import { FrameDecoder } from "./http2/decoder.ts"
 import * as Errors from "./http2/errorCode.ts"
@@ -390,6 +391,11 @@ export interface Options {
   readonly maxUnsent?: number | undefined
   /** How many frames are read ahead of the service. Default: 16. */
   readonly readAhead?: number | undefined
+  /**
+   * Whether any cipher suite will do. Without it a connection with TLS 1.2 and one that RFC 9113 A forbids, without ephemeral
+   * keys or without authenticated encryption, is `Rejected` by this side and hears INADEQUATE_SECURITY. Default: false.
+   */
+  readonly anyCipher?: boolean | undefined
   /** The types of extension frames that are passed on, as `Unknown`. Others are ignored (RFC 9113 5.5). Default: none. */
   readonly extensions?: ReadonlyArray<number> | undefined
 }
@@ -459,6 +465,7 @@ interface Resolved {
   readonly calm: { readonly burst: number; readonly perSecond: number }
   readonly maxUnsent: number | undefined
   readonly readAhead: number | undefined
+  readonly anyCipher: boolean
   readonly extensions: ReadonlySet<number>
   readonly awaitAcknowledgement: boolean
 }
@@ -482,6 +489,7 @@ const resolve = (role: Role, options: ClientOptions | undefined): Resolved => ({
   calm: { burst: options?.cheapFrames?.burst ?? 1000, perSecond: options?.cheapFrames?.perSecond ?? 100 },
   maxUnsent: options?.maxUnsent,
   readAhead: options?.readAhead,
+  anyCipher: options?.anyCipher ?? false,
   extensions: new Set(options?.extensions),
   awaitAcknowledgement: role === "client" && options?.awaitAcknowledgement === true
 })
@@ -597,14 +605,32 @@ const acknowledged = Effect.fnUntraced(
     })
 )
 
+/** Turns a peer away with which TLS has negotiated what HTTP/2 must not be carried by (RFC 9113 9.2.2). */
+const requireCipher = (opened: Opened, connection: Internal.Connection) =>
+  opened.peer.pipe(
+    Effect.flatMap(({ tls }): Effect.Effect<void, Rejected> => {
+      if (tls === undefined || !Ciphers.isProhibited(tls)) return Effect.void
+      const reason = new Rejected({
+        by: "local",
+        said: `${tls.version} with ${tls.cipher}`,
+        code: "INADEQUATE_SECURITY",
+        retryable: false
+      })
+      return Effect.andThen(sayNo(opened, connection, reason), Effect.fail(reason))
+    }),
+    Handshake.step("check the cipher suite")
+  )
+
 const shake = Effect.fnUntraced(function*(connection: Internal.Connection, options: Resolved) {
   const opened = yield* Transport.framed(connection.codec, { describe: Internal.describe })
   const { settings } = options
   if (connection.role === "client") {
     yield* Handshake.send(opened, { _tag: "Start", settings }, { name: "send preface and SETTINGS" })
+    if (!options.anyCipher) yield* requireCipher(opened, connection)
   } else {
     // Before the preface is there: a client may wait for it.
     yield* Handshake.send(opened, { _tag: "Announce", settings }, { name: "send SETTINGS" })
+    if (!options.anyCipher) yield* requireCipher(opened, connection)
     yield* receive(
       opened,
       connection,
@@ -813,6 +839,9 @@ type Shaking = Effect.Effect<Http2Transport, HandshakeError, Socket.Socket | Sco
  * Whoever does not begin with the preface hears GOAWAY with `PROTOCOL_ERROR` and is an `InvalidGreeting` that shows the line
  * that came and names an HTTP/1 request or TLS. HTTP/1 is not answered in its own words: this side's SETTINGS are on their
  * way already, behind which no HTTP/1 response can be read.
+ *
+ * Inside TLS the cipher suite has to be one that HTTP/2 allows, see {@link Options}: with another one the peer hears SETTINGS
+ * and GOAWAY with `INADEQUATE_SECURITY`.
  *
  * Behind the handshake, as long as its scope is open:
  *

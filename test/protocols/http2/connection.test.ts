@@ -5,6 +5,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Codec from "../../../src/Codec.ts"
 import * as Http2 from "../../../src/protocols/Http2.ts"
+import { isProhibited } from "../../../src/protocols/http2/ciphers.ts"
 import { Connection } from "../../../src/protocols/http2/connection.ts"
 import type { Role } from "../../../src/protocols/http2/role.ts"
 import type { Sent } from "../../../src/protocols/http2/send.ts"
@@ -109,6 +110,43 @@ const sideOf = (role: Role, settings: Partial<Http2.Settings> = {}): Side => {
   hear(noSettings, settingsAck)
   return { say, hear }
 }
+
+describe("cipher suites (RFC 9113 A)", () => {
+  it("are prohibited with TLS 1.2 where they have no ephemeral keys or no authenticated encryption", () => {
+    const allowed = [
+      "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+      "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+      "TLS_DHE_RSA_WITH_AES_256_GCM_SHA384",
+      "TLS_DHE_RSA_WITH_AES_128_CCM_8",
+      "TLS_ECDHE_ECDSA_WITH_AES_128_CCM",
+      "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+      "TLS_DHE_PSK_WITH_AES_128_GCM_SHA256",
+      "TLS_ECDHE_ECDSA_WITH_ARIA_128_GCM_SHA256"
+    ]
+    const prohibited = [
+      "TLS_RSA_WITH_AES_128_GCM_SHA256",
+      "TLS_RSA_WITH_AES_128_CBC_SHA",
+      "TLS_RSA_WITH_AES_128_CCM",
+      "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
+      "TLS_ECDHE_ECDSA_WITH_CAMELLIA_128_CBC_SHA256",
+      "TLS_DH_anon_WITH_AES_128_GCM_SHA256",
+      "TLS_ECDH_RSA_WITH_AES_128_GCM_SHA256",
+      "TLS_DH_RSA_WITH_AES_128_GCM_SHA256",
+      "TLS_PSK_WITH_CHACHA20_POLY1305_SHA256",
+      "TLS_RSA_PSK_WITH_AES_128_GCM_SHA256",
+      "TLS_ECDHE_RSA_WITH_RC4_128_SHA",
+      "TLS_NULL_WITH_NULL_NULL",
+      "TLS_SRP_SHA_WITH_AES_128_CBC_SHA"
+    ]
+    const only = (ciphers: ReadonlyArray<string>) =>
+      ciphers.filter((cipher) => !isProhibited({ version: "TLSv1.2", cipher }))
+    expect([only(allowed), only(prohibited)]).toEqual([allowed, []])
+  })
+
+  it("are all allowed with TLS 1.3", () => {
+    expect(isProhibited({ version: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256" })).toBe(false)
+  })
+})
 
 describe("a set of stream identifiers", () => {
   const all = (ids: StreamIds, most: number) => several(most, nth).filter((id) => ids.has(id) === true)
