@@ -2,15 +2,11 @@
  * One side of an HTTP/2 connection without any IO: which streams there are, and what of a peer is too much.
  */
 import { describe, expect, it } from "@effect/vitest"
-import * as Result from "effect/Result"
-import * as Codec from "../../../src/Codec.ts"
 import * as Http2 from "../../../src/protocols/Http2.ts"
 import { isProhibited } from "../../../src/protocols/http2/ciphers.ts"
-import { Connection } from "../../../src/protocols/http2/connection.ts"
 import type { Role } from "../../../src/protocols/http2/role.ts"
-import type { Sent } from "../../../src/protocols/http2/send.ts"
 import { StreamIds } from "../../../src/protocols/http2/streamIds.ts"
-import { bytesOf, preface } from "./peer.ts"
+import { type Side, sideOf, spare } from "./side.ts"
 
 const data = (streamId: number, length: number, more?: Partial<Http2.Data>): Http2.Data => ({
   _tag: "Data",
@@ -68,48 +64,12 @@ const unknown = (type: number, length: number): Http2.Unknown => ({
 const ping: Http2.Ping = { _tag: "Ping", data: new Uint8Array(8) }
 const pong: Http2.Pong = { _tag: "Pong", data: new Uint8Array(8) }
 const noSettings: Http2.SettingsFrame = { _tag: "Settings", settings: {} }
-const settingsAck: Http2.SettingsAck = { _tag: "SettingsAck" }
 
 const several = <A>(count: number, of: (i: number) => A): ReadonlyArray<A> =>
   Array.from({ length: count }, (_, i) => of(i))
 
 /** The identifier of the stream that a client begins after so many others. */
 const nth = (i: number) => 2 * i + 1
-
-/** How many frames beyond what was earned are let pass in these tests. */
-const spare = 3
-
-interface Side {
-  readonly say: (...frames: ReadonlyArray<Sent>) => void
-  /** Hears frames, and tells the code of what is wrong with one of them. */
-  readonly hear: (...frames: ReadonlyArray<Http2.Frame>) => string | undefined
-}
-
-/** A side of a connection that has started, with settings that the peer has acknowledged. */
-const sideOf = (role: Role, settings: Partial<Http2.Settings> = {}): Side => {
-  const connection = new Connection({
-    role,
-    limits: { maxHeaderBlock: 1024, maxContinuations: 16 },
-    // The peer's own SETTINGS are one.
-    calm: { burst: spare + 1, perSecond: 0 },
-    extensions: new Set([0xaa]),
-    now: () => 0
-  })
-  const say = (...frames: ReadonlyArray<Sent>) => void Codec.encodeAll(connection.codec, frames)
-  const take = (bytes: Uint8Array) =>
-    Result.match(Result.try(() => Codec.decodeAll(connection.codec, bytes)), {
-      onSuccess: () => undefined,
-      onFailure: (error) => {
-        if (error instanceof Codec.MalformedFrame) return error.code
-        throw error
-      }
-    })
-  const hear = (...frames: ReadonlyArray<Http2.Frame>) => take(bytesOf(...frames))
-  say({ _tag: role === "server" ? "Announce" : "Start", settings })
-  if (role === "server") take(preface)
-  hear(noSettings, settingsAck)
-  return { say, hear }
-}
 
 describe("cipher suites (RFC 9113 A)", () => {
   it("are prohibited with TLS 1.2 where they have no ephemeral keys or no authenticated encryption", () => {
