@@ -384,7 +384,7 @@ export interface Options {
    * `perSecond` more with each second. Default: 1000 and 100.
    *
    * What moves earns more: a PING for each DATA in either direction, a WINDOW_UPDATE for each byte that was sent, an RST_STREAM
-   * for each HEADERS that was. So a peer that measures its bandwidth all the time, as gRPC's do, is no flood.
+   * for each stream that was answered before. So a peer that measures its bandwidth all the time, as gRPC's do, is no flood.
    */
   readonly cheapFrames?: { readonly burst?: number | undefined; readonly perSecond?: number | undefined } | undefined
   /** How many frames are answered with what the peer has not taken; then it is read no more. Default: 64. */

@@ -10,11 +10,11 @@
  * | `ping` | PING | each DATA with data and each HEADERS of this side: bandwidth and delay are measured so |
  * | `pong` | PING with ACK | each PING of this side |
  * | `window` | WINDOW_UPDATE | each byte of DATA of this side and each stream, twice: for the stream and for the connection |
- * | `reset` | RST_STREAM | each HEADERS of this side, as they begin what the peer may not want to the end |
+ * | `reset` | RST_STREAM on a stream that is answered | each HEADERS of this side: the peer may not want all of it |
  * | `empty` | DATA without data that ends nothing | each DATA with data that comes, each HEADERS of this side: a body may end so |
  * | `again` | HEADERS on a stream that was begun before | each stream, 16 times: interim responses, trailers |
  * | `mark` | PRIORITY, types that are not known | each HEADERS of this side, 16 times |
- * | `other` | SETTINGS, GOAWAY, streams beyond the limit, streams that this side has to reset for what the peer did | nothing |
+ * | `other` | SETTINGS, GOAWAY, RST_STREAM before there was an answer, streams beyond the limit, those that this side resets for what the peer did | nothing |
  *
  * @internal
  */

@@ -252,6 +252,11 @@ export class Receiving implements Codec.Decoder<Frame.Frame>, Heard {
     return this.streams - said.ends - this.resets >= this.effective.maxConcurrentStreams
   }
 
+  /** Whether it is a stream of the peer's that was begun after all that this side has answered. */
+  private isUnanswered(streamId: number): boolean {
+    return !isOf(this.role, streamId) && streamId > this.said().lastAnswered
+  }
+
   /** What a frame is that costs its sender nothing, and that no window bounds. */
   private kindOf(frame: Frame.Frame): Calm.Kind | undefined {
     switch (frame._tag) {
@@ -271,7 +276,7 @@ export class Receiving implements Codec.Decoder<Frame.Frame>, Heard {
       case "WindowUpdate":
         return "window"
       case "RstStream":
-        return "reset"
+        return this.isUnanswered(frame.streamId) ? "other" : "reset"
       case "Settings":
       case "GoAway":
         return "other"

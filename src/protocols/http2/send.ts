@@ -63,6 +63,8 @@ export interface Said {
   readonly headers: number
   readonly dataFrames: number
   readonly pings: number
+  /** The last stream of the peer that was answered. */
+  readonly lastAnswered: number
   /** How many frames have ended a stream of the peer, at least as far as this side goes. */
   readonly ends: number
   /** How many of them did for what the peer has done. */
@@ -84,6 +86,7 @@ const nothingSaid: Said = {
   headers: 0,
   dataFrames: 0,
   pings: 0,
+  lastAnswered: 0,
   ends: 0,
   blames: 0
 }
@@ -258,7 +261,9 @@ export class Sending implements Codec.Encoder<Sent> {
           block: frame.endHeaders ? undefined : frame.streamId,
           headers: said.headers + 1,
           ends: this.endsWith(frame),
-          ...(isOf(this.role, frame.streamId) && this.begins(frame.streamId))
+          ...(isOf(this.role, frame.streamId)
+            ? this.begins(frame.streamId)
+            : { lastAnswered: Math.max(said.lastAnswered, frame.streamId) })
         }
       case "PushPromise":
         return {

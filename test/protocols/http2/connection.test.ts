@@ -337,6 +337,16 @@ describe("what a peer in good order does is no flood, and more of it is ENHANCE_
     expect(server.hear(unknown(0xaa, 0))).toBe("ENHANCE_YOUR_CALM")
   })
 
+  it("a stream that is reset before it was answered earns nothing, though it is answered then (CVE-2023-44487)", () => {
+    const server = sideOf("server")
+    for (let i = 0; i < spare; i++) {
+      expect(server.hear(whole(nth(i)), rstStream(nth(i)))).toBeUndefined()
+      server.say(headers(nth(i)))
+    }
+    expect(server.hear(whole(nth(spare)))).toBeUndefined()
+    expect(server.hear(rstStream(nth(spare)))).toBe("ENHANCE_YOUR_CALM")
+  })
+
   it("what one kind has earned pays for no other", () => {
     const server = sideOf("server")
     served(50, (streamId) => [data(streamId, 100)])(server)
