@@ -302,11 +302,13 @@ export class Sending implements Codec.Encoder<Sent> {
   }
 }
 
-/** Why a stream is reset for what its peer has done (RFC 9113 7). A refused one may have come within all limits. */
+/**
+ * Why a stream is reset for what its peer has done (RFC 9113 7). One that is refused may have come within all limits, and what
+ * comes on one that this side has reset, STREAM_CLOSED, may have been on its way.
+ */
 const blaming: ReadonlySet<number> = new Set([
   ErrorCode.PROTOCOL_ERROR,
   ErrorCode.FLOW_CONTROL_ERROR,
-  ErrorCode.STREAM_CLOSED,
   ErrorCode.FRAME_SIZE_ERROR,
   ErrorCode.COMPRESSION_ERROR,
   ErrorCode.ENHANCE_YOUR_CALM

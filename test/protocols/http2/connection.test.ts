@@ -406,11 +406,13 @@ describe("streams of which nothing comes", () => {
     expect(server.hear(headers(nth(spare + 1)))).toBe("ENHANCE_YOUR_CALM")
   })
 
-  it("are not too many where this side resets them for reasons of its own", () => {
+  it("are not too many where this side resets them for reasons of its own, whatever was on its way", () => {
     const server = sideOf("server")
     for (let i = 0; i < 100; i++) {
       expect(server.hear(headers(nth(i)))).toBeUndefined()
       server.say(rstStream(nth(i), i % 2 === 0 ? "INTERNAL_ERROR" : "NO_ERROR"))
+      expect(server.hear(data(nth(i), 1))).toBeUndefined()
+      server.say(rstStream(nth(i), "STREAM_CLOSED"))
     }
   })
 })
