@@ -801,9 +801,10 @@ const refuse = (connection: Internal.Connection): Handshake.Refuse => (why) =>
  *
  * **Details**
  *
- * See {@link server} and {@link client} for the handshakes. A server that has no room, or drains, says an empty SETTINGS and
- * GOAWAY with `NO_ERROR` and 0 as the last stream, so that a client knows that nothing was processed and may try elsewhere;
- * one whose client is too slow says GOAWAY with `SETTINGS_TIMEOUT`. The debug data tells why.
+ * See {@link server} and {@link client} for the handshakes. A server that has no room, or drains, says an empty SETTINGS,
+ * unless it has said its own already, and GOAWAY with `NO_ERROR` and 0 as the last stream, so that a client knows that nothing
+ * was processed and may try elsewhere; one whose client is too slow says GOAWAY with `SETTINGS_TIMEOUT`. The debug data tells
+ * why.
  *
  * @category constructors
  * @since 0.1.0

@@ -687,7 +687,7 @@ describe("frames that cost their sender nothing", () => {
   ]
   // The client's own SETTINGS are one of them.
   const cheapFrames = { burst: 21, perSecond: 10 }
-  const many = (frame: Uint8Array, count: number) => Array.from({ length: count }, () => frame)
+  const many = <A>(frame: A, count: number) => Array.from({ length: count }, () => frame)
 
   for (const [name, frame] of floods) {
     it.effect(`${name}: as many as allowed pass, and one more is ENHANCE_YOUR_CALM`, () =>
@@ -719,6 +719,16 @@ describe("frames that cost their sender nothing", () => {
       expect(error.reason).toMatchObject({ _tag: "ConnectionClosed" })
       const { told } = yield* judged(yield* serverOf(), ...many(bytesOf(ping("01234567")), 1001))
       expect(told).toBe("ENHANCE_YOUR_CALM")
+    }))
+
+  it.effect("are no more than the data that they go with: a feed that the peer measures with a PING for each message", () =>
+    Effect.gen(function*() {
+      const server = yield* serverOf()
+      yield* server.peer.write(open)
+      yield* server.transport.receive
+      yield* server.transport.sendAll([headers(1, { endStream: false }), ...many(data(1, utf8("message")), 2000)])
+      const { error } = yield* judged(server, ...many(bytesOf(ping("01234567")), 2999))
+      expect(error.reason).toMatchObject({ _tag: "ConnectionClosed" })
     }))
 
   it.effect("are not answered to a peer that takes nothing: it is read no more", () =>
