@@ -107,7 +107,7 @@ export class Receiving implements Codec.Decoder<Frame.Frame>, Heard {
       // 6.4: not for a stream that is idle.
       case "RstStream":
         if (this.isIdle(frame.streamId)) return wrong("PROTOCOL_ERROR", "the stream was not begun")
-        this.resets++
+        if (!isOf(this.role, frame.streamId)) this.resets++
         this.end(frame.streamId)
         return undefined
       // 5.1: not for a stream that is idle; 6.9.1: no window exceeds 2^31-1.
@@ -211,6 +211,7 @@ export class Receiving implements Codec.Decoder<Frame.Frame>, Heard {
 
   private streams = 0
   private dataFrames = 0
+  /** How many times the peer has reset a stream of its own. */
   private resets = 0
   /** How many streams that this side had to reset were paid for. */
   private blames = 0
