@@ -8,7 +8,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -20,7 +19,8 @@ import { type HandshakeError, InvalidGreeting, isReason, type Reason, Rejected, 
 import * as Middleware from "../Middleware.ts"
 import * as Protocol from "../Protocol.ts"
 import * as Transport from "../Transport.ts"
-import { isTransportError, TimedOut, TransportError } from "../TransportError.ts"
+import { isTransportError, type Reason as TransportReason, TimedOut, TransportError } from "../TransportError.ts"
+import * as Ciphers from "./http2/ciphers.ts"
 import * as Internal from "./http2/connection.ts"
 import { FrameDecoder } from "./http2/decoder.ts"
 import * as Errors from "./http2/errorCode.ts"
@@ -184,11 +184,12 @@ export const ErrorCode = Errors.ErrorCode
 export const errorCodeName = (code: number): string => Errors.nameOf(code)
 
 /**
- * The name of the error code that belongs to an error: the one that the peer was told, or has told.
+ * The name of the error code that belongs to an error: the one that the peer was told where it could be told, or has told.
  *
  * **Details**
  *
- * `undefined` where the error is of a kind that HTTP/2 has no code for, such as a connection that broke.
+ * `undefined` where the error is of a kind that HTTP/2 has no code for, such as a connection that broke. Whoever did not say
+ * its SETTINGS, or did not acknowledge those of this side, before a deadline is a SETTINGS_TIMEOUT.
  *
  * **Example** (A peer that speaks something else)
  *
@@ -208,26 +209,11 @@ export const errorCodeName = (code: number): string => Errors.nameOf(code)
  * @category errors
  * @since 0.1.0
  */
-export const errorCodeOf = (error: HandshakeError | TransportError): string | undefined => {
-  const { reason } = error
-  switch (reason._tag) {
-    case "MalformedFrame":
-    case "Rejected":
-      return reason.code
-    case "FrameTooLarge":
-      return "FRAME_SIZE_ERROR"
-    case "InvalidGreeting":
-    case "UnexpectedFrame":
-      return "PROTOCOL_ERROR"
-    case "TimedOut":
-      return reason.waitedFor === "acknowledgement" ? "SETTINGS_TIMEOUT" : undefined
-    case "Timeout":
-      // At a deadline a client has said nothing, and this one is only a client's.
-      return !isTransportError(error) && error.step === awaitedStep ? "SETTINGS_TIMEOUT" : undefined
-    default:
-      return undefined
-  }
-}
+export const errorCodeOf = (error: HandshakeError | TransportError): string | undefined =>
+  // Before this side has said its SETTINGS, such as while it dials, there is nothing to wait for.
+  error.reason._tag === "Timeout" && !isTransportError(error) && !waitingSteps.has(error.step)
+    ? undefined
+    : Errors.nameOfReason(error.reason)
 
 /**
  * How many bytes of the windows a DATA frame takes; padding counts (RFC 9113 6.9.1).
@@ -237,7 +223,21 @@ export const errorCodeOf = (error: HandshakeError | TransportError): string | un
  */
 export const flowControlledLength = (frame: Frames.Data): number => Frames.flowControlled(frame)
 
-const defaultLimits = { maxHeaderBlock: 64 * 1024, maxContinuations: 16 }
+const defaultMaxHeaderBlock = 64 * 1024
+
+/** How many bytes a CONTINUATION carries at least, on average. Peers fill them: 16 KiB can always be sent (RFC 9113 4.2). */
+const bytesPerContinuation = 4096
+
+const limitsOf = (options: {
+  readonly maxHeaderBlock?: number | undefined
+  readonly maxContinuations?: number | undefined
+} = {}) => {
+  const maxHeaderBlock = options.maxHeaderBlock ?? defaultMaxHeaderBlock
+  return {
+    maxHeaderBlock,
+    maxContinuations: options.maxContinuations ?? Math.max(16, Math.ceil(maxHeaderBlock / bytesPerContinuation))
+  }
+}
 
 /**
  * The frames of HTTP/2 without a connection around them.
@@ -254,7 +254,7 @@ const defaultLimits = { maxHeaderBlock: 64 * 1024, maxContinuations: 16 }
  * | `maxFrameSize` | of a payload that is received, in bytes | 16,384 |
  * | `peerMaxFrameSize` | of a payload that is sent | 16,384 |
  * | `maxHeaderBlock` | of HEADERS or PUSH_PROMISE with its CONTINUATIONs, in bytes as HPACK has made them | 64 KiB |
- * | `maxContinuations` | of one header block | 16 |
+ * | `maxContinuations` | of one header block | 1 for each 4 KiB of `maxHeaderBlock`, and at least 16 |
  *
  * What RFC 9113 calls a connection error is a `MalformedFrame` whose `code` is the name of its error code; a frame that is
  * too long is a `FrameTooLarge`, as soon as its header is there. PRIORITY and RST_STREAM of a wrong size and a WINDOW_UPDATE
@@ -283,8 +283,7 @@ export const codec = (options?: {
 }): Codec.Codec<Frame, Frame> => {
   const limits = {
     maxFrameSize: options?.maxFrameSize ?? defaultSettings.maxFrameSize,
-    maxHeaderBlock: options?.maxHeaderBlock ?? defaultLimits.maxHeaderBlock,
-    maxContinuations: options?.maxContinuations ?? defaultLimits.maxContinuations
+    ...limitsOf(options)
   }
   const peerMaxFrameSize = options?.peerMaxFrameSize ?? defaultSettings.maxFrameSize
   return Codec.make<Frame>({
@@ -376,18 +375,27 @@ export interface Options {
   readonly settingsTimeout?: Duration.Input | undefined
   /** The longest header block, with its CONTINUATIONs, in bytes as HPACK has made them. Default: 64 KiB. */
   readonly maxHeaderBlock?: number | undefined
-  /** The most CONTINUATIONs of a header block. Default: 16. */
+  /** The most CONTINUATIONs of a header block. Default: 1 for each 4 KiB of `maxHeaderBlock`, and at least 16. */
   readonly maxContinuations?: number | undefined
   /**
-   * How many frames may come that cost the peer nothing and ask for work: PING, SETTINGS, PRIORITY, RST_STREAM, GOAWAY, DATA
-   * without data that ends nothing, and what is not known. `burst` at once, and `perSecond` more with each second. Default:
-   * 1000 and 100.
+   * How many frames may come that cost the peer nothing and ask for work, beyond what goes with the data and the streams that
+   * move: PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, GOAWAY, DATA without data that ends nothing, what is not known,
+   * streams beyond `maxConcurrentStreams`, and streams that this side resets for what the peer did. `burst` at once, and
+   * `perSecond` more with each second. Default: 1000 and 100.
+   *
+   * What moves earns more: a PING for each DATA in either direction, a WINDOW_UPDATE for each byte that was sent, an RST_STREAM
+   * for each stream that was answered before. So a peer that measures its bandwidth all the time, as gRPC's do, is no flood.
    */
   readonly cheapFrames?: { readonly burst?: number | undefined; readonly perSecond?: number | undefined } | undefined
   /** How many frames are answered with what the peer has not taken; then it is read no more. Default: 64. */
   readonly maxUnsent?: number | undefined
   /** How many frames are read ahead of the service. Default: 16. */
   readonly readAhead?: number | undefined
+  /**
+   * Whether any cipher suite will do. Without it a connection with TLS 1.2 and one that RFC 9113 A forbids, without ephemeral
+   * keys or without authenticated encryption, is `Rejected` by this side and hears INADEQUATE_SECURITY. Default: false.
+   */
+  readonly anyCipher?: boolean | undefined
   /** The types of extension frames that are passed on, as `Unknown`. Others are ignored (RFC 9113 5.5). Default: none. */
   readonly extensions?: ReadonlyArray<number> | undefined
 }
@@ -453,10 +461,11 @@ type Role = Session["role"]
 interface Resolved {
   readonly settings: Partial<Settings>
   readonly settingsTimeout: Duration.Duration
-  readonly limits: typeof defaultLimits
+  readonly limits: ReturnType<typeof limitsOf>
   readonly calm: { readonly burst: number; readonly perSecond: number }
   readonly maxUnsent: number | undefined
   readonly readAhead: number | undefined
+  readonly anyCipher: boolean
   readonly extensions: ReadonlySet<number>
   readonly awaitAcknowledgement: boolean
 }
@@ -476,13 +485,11 @@ const announcedBy = (role: Role, settings: Partial<Settings> | undefined): Parti
 const resolve = (role: Role, options: ClientOptions | undefined): Resolved => ({
   settings: announcedBy(role, options?.settings),
   settingsTimeout: Duration.fromInputUnsafe(options?.settingsTimeout ?? "10 seconds"),
-  limits: {
-    maxHeaderBlock: options?.maxHeaderBlock ?? defaultLimits.maxHeaderBlock,
-    maxContinuations: options?.maxContinuations ?? defaultLimits.maxContinuations
-  },
+  limits: limitsOf(options),
   calm: { burst: options?.cheapFrames?.burst ?? 1000, perSecond: options?.cheapFrames?.perSecond ?? 100 },
   maxUnsent: options?.maxUnsent,
   readAhead: options?.readAhead,
+  anyCipher: options?.anyCipher ?? false,
   extensions: new Set(options?.extensions),
   awaitAcknowledgement: role === "client" && options?.awaitAcknowledgement === true
 })
@@ -505,8 +512,14 @@ const deservesGoAway = (error: unknown): error is TransportError | Reason =>
     : isReason(error) && error.fault === "peer" && error._tag !== "Rejected"
 
 /** The last word to a peer with which there will be no connection; it waits until it was heard. */
-const sayNo = (opened: Opened, connection: Internal.Connection, code: number, debug: string): Effect.Effect<void> =>
-  Effect.suspend(() => Effect.ignore(Transport.farewell(opened, [goAwayOf(connection, code, debug)])))
+const sayNo = (
+  opened: Opened,
+  connection: Internal.Connection,
+  reason: Reason | TransportReason
+): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    Effect.ignore(Transport.farewell(opened, [goAwayOf(connection, Errors.codeOf(reason), reason.message)]))
+  )
 
 /** Receives what is due at a step. Whoever says anything else hears why not. */
 const receive = <A>(
@@ -526,7 +539,7 @@ const receive = <A>(
     }),
     Effect.tapError((error) =>
       deservesGoAway(error)
-        ? sayNo(opened, connection, Errors.codeOf(isTransportError(error) ? error.reason : error), error.message)
+        ? sayNo(opened, connection, isTransportError(error) ? error.reason : error)
         : Effect.void
     ),
     Handshake.step(step)
@@ -553,7 +566,12 @@ const settingsAck: Frames.SettingsAck = { _tag: "SettingsAck" }
 
 const acknowledge = (opened: Opened) => Handshake.send(opened, settingsAck, { name: "send SETTINGS ACK" })
 
+const prefaceStep = "preface"
+const settingsStep = "SETTINGS"
 const awaitedStep = "SETTINGS ACK"
+
+/** Where this side has said its SETTINGS, and waits for what the peer has to say to that. */
+const waitingSteps: ReadonlySet<string> = new Set([prefaceStep, settingsStep, awaitedStep])
 
 /** A client waits until its settings are acknowledged, and answers what else there is to answer. */
 const acknowledged = Effect.fnUntraced(
@@ -579,7 +597,7 @@ const acknowledged = Effect.fnUntraced(
       duration: timeout,
       orElse: () => {
         const reason = new Timeout({ deadline: timeout })
-        return sayNo(opened, connection, ErrorCode.SETTINGS_TIMEOUT, reason.message).pipe(
+        return sayNo(opened, connection, reason).pipe(
           Effect.andThen(Effect.fail(reason)),
           Handshake.step(awaitedStep)
         )
@@ -587,25 +605,36 @@ const acknowledged = Effect.fnUntraced(
     })
 )
 
-const start = Effect.fnUntraced(function*(role: Role, options: Resolved) {
-  const clock = yield* Clock.Clock
-  const connection = new Internal.Connection({
-    role,
-    limits: options.limits,
-    calm: options.calm,
-    now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-  })
+/** Turns a peer away with which TLS has negotiated what HTTP/2 must not be carried by (RFC 9113 9.2.2). */
+const requireCipher = (opened: Opened, connection: Internal.Connection) =>
+  opened.peer.pipe(
+    Effect.flatMap(({ tls }): Effect.Effect<void, Rejected> => {
+      if (tls === undefined || !Ciphers.isProhibited(tls)) return Effect.void
+      const reason = new Rejected({
+        by: "local",
+        said: `${tls.version} with ${tls.cipher}`,
+        code: "INADEQUATE_SECURITY",
+        retryable: false
+      })
+      return Effect.andThen(sayNo(opened, connection, reason), Effect.fail(reason))
+    }),
+    Handshake.step("check the cipher suite")
+  )
+
+const shake = Effect.fnUntraced(function*(connection: Internal.Connection, options: Resolved) {
   const opened = yield* Transport.framed(connection.codec, { describe: Internal.describe })
   const { settings } = options
-  if (role === "client") {
+  if (connection.role === "client") {
     yield* Handshake.send(opened, { _tag: "Start", settings }, { name: "send preface and SETTINGS" })
+    if (!options.anyCipher) yield* requireCipher(opened, connection)
   } else {
     // Before the preface is there: a client may wait for it.
     yield* Handshake.send(opened, { _tag: "Announce", settings }, { name: "send SETTINGS" })
+    if (!options.anyCipher) yield* requireCipher(opened, connection)
     yield* receive(
       opened,
       connection,
-      "preface",
+      prefaceStep,
       "the connection preface \"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n\"",
       (frame) => frame._tag === "Preface" ? frame : undefined
     )
@@ -613,7 +642,7 @@ const start = Effect.fnUntraced(function*(role: Role, options: Resolved) {
   const theirs = yield* receive(
     opened,
     connection,
-    "SETTINGS",
+    settingsStep,
     "SETTINGS as the first frame",
     (frame) => frame._tag === "Settings" ? frame : frame._tag === "GoAway" ? rejection(frame) : undefined
   )
@@ -622,6 +651,22 @@ const start = Effect.fnUntraced(function*(role: Role, options: Resolved) {
   if (options.awaitAcknowledgement) yield* acknowledged(opened, connection, options.settingsTimeout)
   return yield* keep(opened, connection, options)
 })
+
+const start = (
+  role: Role,
+  options: Resolved
+): Effect.Effect<Http2Transport, HandshakeError | TransportError, Socket.Socket | Scope.Scope> =>
+  Effect.clockWith((clock) => {
+    const connection = new Internal.Connection({
+      role,
+      limits: options.limits,
+      calm: options.calm,
+      extensions: options.extensions,
+      now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    })
+    const shaking = shake(connection, options)
+    return role === "client" ? shaking : Handshake.withRefusal(shaking, refuse(connection))
+  })
 
 /** What belongs to a transport behind its handshake. */
 interface Kept {
@@ -648,9 +693,10 @@ const keep = (opened: Opened, connection: Internal.Connection, options: Resolved
   const roundTrips = new Set<() => void>()
   const kept: Kept = { connection, roundTrips }
   const level = (link: Middleware.Link<Sent>): Middleware.Part<Received, Sent> => {
-    const farewell = (code: number, debug: string) => link.farewell(goAwayOf(connection, code, debug))
+    const farewell = (reason: TransportReason) =>
+      link.farewell(goAwayOf(connection, Errors.codeOf(reason), reason.message))
     connection.onAnnounced = () => link.look()
-    connection.onViolation = (error) => farewell(Errors.codeOf(error), error.message)
+    connection.onViolation = farewell
     const timeout = Duration.toMillis(options.settingsTimeout)
     // What a peer says that is not listened to is not its fault.
     let deafUntil = -Infinity
@@ -682,7 +728,7 @@ const keep = (opened: Opened, connection: Internal.Connection, options: Resolved
         const due = Math.max(since, deafUntil) + timeout
         if (now < due) return due
         const reason = new TimedOut({ waitedFor: "acknowledgement", after: options.settingsTimeout })
-        farewell(ErrorCode.SETTINGS_TIMEOUT, reason.message)
+        farewell(reason)
         link.giveUp(new TransportError({ reason }), false)
         return Infinity
       },
@@ -731,33 +777,34 @@ const refusals: Record<Handshake.Refusal, Refusal> = {
   deadline: { code: ErrorCode.SETTINGS_TIMEOUT, why: "too slow" }
 }
 
-/** What a peer hears that is turned away. A GOAWAY without SETTINGS before it would be no HTTP/2. */
-const refusalCodec = Codec.make<Uint8Array, Refusal>({
-  decoder: Codec.bytes.decoder,
-  encode: ({ code, why }, into) => {
-    into.bytes(
-      Codec.encodeAll(codec(), [
-        { _tag: "Settings", settings: {} },
-        { _tag: "GoAway", lastStreamId: 0, code, debugData: encoder.encode(why) }
-      ])
-    )
-  }
-})
+/** What a peer hears that is turned away: SETTINGS, where it has not heard them yet (3.4), and GOAWAY. */
+const refusalCodec = (connection: Internal.Connection) =>
+  Codec.make<Uint8Array, Refusal>({
+    decoder: Codec.bytes.decoder,
+    encode: ({ code, why }, into) => {
+      const goAway: Frame = { _tag: "GoAway", lastStreamId: 0, code, debugData: encoder.encode(why) }
+      const frames: ReadonlyArray<Frame> = connection.hasAnnounced
+        ? [goAway]
+        : [{ _tag: "Settings", settings: {} }, goAway]
+      into.bytes(Codec.encodeAll(codec(), frames))
+    }
+  })
 
 const describeRefusal = (said: Uint8Array | Refusal): string =>
   said instanceof Uint8Array ? Excerpt.ofBytes(said) : `GOAWAY ${Errors.nameOf(said.code)}: ${said.why}`
 
-const refuse: Handshake.Refuse = (why) =>
-  Handshake.refuse(Transport.framed(refusalCodec, { describe: describeRefusal }), refusals[why])
+const refuse = (connection: Internal.Connection): Handshake.Refuse => (why) =>
+  Handshake.refuse(Transport.framed(refusalCodec(connection), { describe: describeRefusal }), refusals[why])
 
 /**
  * The protocol, with options for each side.
  *
  * **Details**
  *
- * See {@link server} and {@link client} for the handshakes. A server that has no room, or drains, says an empty SETTINGS and
- * GOAWAY with `NO_ERROR` and 0 as the last stream, so that a client knows that nothing was processed and may try elsewhere;
- * one whose client is too slow says GOAWAY with `SETTINGS_TIMEOUT`. The debug data tells why.
+ * See {@link server} and {@link client} for the handshakes. A server that has no room, or drains, says an empty SETTINGS,
+ * unless it has said its own already, and GOAWAY with `NO_ERROR` and 0 as the last stream, so that a client knows that nothing
+ * was processed and may try elsewhere; one whose client is too slow says GOAWAY with `SETTINGS_TIMEOUT`. The debug data tells
+ * why.
  *
  * @category constructors
  * @since 0.1.0
@@ -768,8 +815,7 @@ export const make = (
   Protocol.make({
     name: "h2",
     server: start("server", resolve("server", options?.server)),
-    client: start("client", resolve("client", options?.client)),
-    refuse
+    client: start("client", resolve("client", options?.client))
   })
 
 /**
@@ -795,14 +841,18 @@ type Shaking = Effect.Effect<Http2Transport, HandshakeError, Socket.Socket | Sco
  * that came and names an HTTP/1 request or TLS. HTTP/1 is not answered in its own words: this side's SETTINGS are on their
  * way already, behind which no HTTP/1 response can be read.
  *
+ * Inside TLS the cipher suite has to be one that HTTP/2 allows, see {@link Options}: with another one the peer hears SETTINGS
+ * and GOAWAY with `INADEQUATE_SECURITY`.
+ *
  * Behind the handshake, as long as its scope is open:
  *
  * - PING and SETTINGS are answered, in the order in which they come, while whoever serves the transport takes frames and
  *   while it does not.
  * - A frame that breaks the rules of RFC 9113 for a connection ends it: `receive` fails with a `TransportError` whose reason
  *   has the `code`, and the peer hears GOAWAY with it and with the last stream that it has begun. See {@link errorCodeOf}.
- *   The rules are those that can be told without knowing streams: sizes, header blocks in one piece, identifiers of streams
- *   that were never begun, settings, the windows of the connection, GOAWAY that takes nothing back.
+ *   The rules are those that can be told without knowing streams: sizes, header blocks in one piece, identifiers that go up,
+ *   nothing on a stream that was never begun and neither DATA nor HEADERS where the peer has ended it (`STREAM_CLOSED`),
+ *   settings, the windows of the connection, GOAWAY that takes nothing back.
  * - Frames that cost a peer nothing are bounded, see {@link Options}: more of them are `ENHANCE_YOUR_CALM`.
  * - Settings that are not acknowledged in time are `SETTINGS_TIMEOUT`, and fail as `TimedOut`.
  *
@@ -900,6 +950,8 @@ export const changeSettings = (
  * **Details**
  *
  * `code` is one of {@link ErrorCode}; default: `NO_ERROR`. `debug` is a text for whoever looks at the peer's logs.
+ * `lastStreamId` is 0 or a stream of the peer's, odd at a server and even at a client, and never goes up; fails with nothing
+ * sent where it is another one.
  *
  * @category combinators
  * @since 0.1.0
@@ -921,9 +973,12 @@ export const goAway = (
  *
  * **Details**
  *
- * It sends GOAWAY with 2^31-1 as the last stream, waits for a round trip or for as long as `wait`, 1 second by default, and
- * sends GOAWAY with the stream that is the last one then. Streams up to that one are to be served to their end, and then the
- * connection can be ended. The transport has to be received from meanwhile, as always.
+ * It sends GOAWAY with the largest stream that the peer can begin, waits for a round trip or for as long as `wait`, 1 second
+ * by default, and sends GOAWAY with the stream that is the last one then. Streams up to that one are to be served to their
+ * end, and then the connection can be ended. The transport has to be received from meanwhile, as always.
+ *
+ * To a client a server begins streams by promises alone. Where the server has acknowledged that the client takes none, nothing
+ * is on its way, and there is one GOAWAY at once. What the client has asked for is still answered.
  *
  * @see {@link whenDraining} for when to do that
  *
@@ -935,7 +990,11 @@ export const shutdown = Effect.fnUntraced(function*(
   options?: { readonly wait?: Duration.Input | undefined }
 ): Effect.fn.Return<number, TransportError> {
   const { connection, roundTrips } = keptOf(self)
-  yield* goAway(self, ErrorCode.NO_ERROR, { lastStreamId: Frames.largestStreamId })
+  if (connection.largestPeerStream === connection.lastPeerStream) {
+    yield* goAway(self)
+    return connection.lastPeerStream
+  }
+  yield* goAway(self, ErrorCode.NO_ERROR, { lastStreamId: connection.largestPeerStream })
   const roundTrip = Effect.callback<void, TransportError>((resume) => {
     const done = () => resume(Effect.void)
     roundTrips.add(done)

@@ -3,6 +3,7 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -124,7 +125,80 @@ const pem = { cert: Certificates.server.cert, key: Redacted.value(Certificates.s
 const clientOverTls = (options?: Http2.ClientOptions) =>
   Tls.alpn({ h2: Http2.client(options) }).pipe(Tls.client({ servername: "localhost", ca: Certificates.root }))
 
+describe("a cipher suite that RFC 9113 forbids with TLS 1.2", () => {
+  const weak = { maxVersion: "TLSv1.2", ciphers: "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA" } as const
+  const strong = {
+    maxVersion: "TLSv1.2",
+    ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
+  } as const
+
+  const hasLeft = (session: NodeHttp2.Http2Session) =>
+    Effect.callback<number>((resume) => void session.once("goaway", (code: number) => resume(Effect.succeed(code))))
+
+  it.live("is refused by our server, which takes others with TLS 1.2", () =>
+    Effect.gen(function*() {
+      const { port } = yield* serving(overTls)
+      const url = `https://localhost:${port}`
+      const session = NodeHttp2.connect(url, { ca: Certificates.root, ...weak })
+      session.on("error", () => {})
+      expect(yield* hasLeft(session)).toBe(Http2.ErrorCode.INADEQUATE_SECURITY)
+      session.destroy()
+      const other = yield* nodeClient(url, { ca: Certificates.root, ...strong })
+      expect(yield* ask(other)).toEqual({ status: 200, text: body })
+    }))
+
+  it.live("is taken by a server that was told so", () =>
+    Effect.gen(function*() {
+      const handshake = Tls.alpn({ h2: Http2.server({ anyCipher: true }) }).pipe(
+        Tls.server({ certificate: Certificates.server, ...weak })
+      )
+      const { port } = yield* serving(handshake)
+      const session = yield* nodeClient(`https://localhost:${port}`, { ca: Certificates.root })
+      expect(yield* ask(session)).toEqual({ status: 200, text: body })
+    }))
+
+  it.live("is refused by our client", () =>
+    Effect.gen(function*() {
+      const server = NodeHttp2.createSecureServer({ ...pem, ...weak })
+      const told = Effect.callback<number>((resume) => {
+        server.on("session", (session) => {
+          session.on("error", () => {})
+          session.once("goaway", (code: number) => resume(Effect.succeed(code)))
+        })
+      })
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+        () => Effect.sync(() => server.close())
+      )
+      const hearing = yield* Effect.forkScoped(told)
+      const error = yield* Effect.flip(
+        Effect.scoped(dialing((server.address() as AddressInfo).port, clientOverTls()))
+      )
+      expect(error).toMatchObject({ step: "check the cipher suite", reason: { _tag: "Rejected", by: "local" } })
+      expect(Http2.errorCodeOf(error)).toBe("INADEQUATE_SECURITY")
+      expect(yield* Fiber.join(hearing)).toBe(Http2.ErrorCode.INADEQUATE_SECURITY)
+    }))
+})
+
 describe("node:http2", () => {
+  it.live("its server answers what was asked for before our client has said that it leaves", () =>
+    Effect.gen(function*() {
+      const streams: Array<NodeHttp2.ServerHttp2Stream> = []
+      const server = NodeHttp2.createServer()
+      server.on("stream", (stream) => streams.push(stream))
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+        () => Effect.sync(() => server.close())
+      )
+      const transport = yield* dialing((server.address() as AddressInfo).port, Http2.client())
+      const answer = yield* Effect.forkScoped(asking(transport))
+      yield* Effect.callback<void>((resume) => void server.once("stream", () => resume(Effect.void)))
+      yield* Http2.shutdown(transport, { wait: "100 millis" })
+      streams[0].respond({ ":status": 200 })
+      streams[0].end(body)
+      expect(yield* Fiber.join(answer)).toEqual({ status: ok, text: body })
+    }))
+
   it.live("its client gets an answer from our server", () =>
     Effect.gen(function*() {
       const { port } = yield* serving(clear)

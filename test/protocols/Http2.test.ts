@@ -12,6 +12,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { answer } from "../../src/cli/http2.ts"
 import * as Codec from "../../src/Codec.ts"
 import * as Handshake from "../../src/Handshake.ts"
+import type { HandshakeError } from "../../src/HandshakeError.ts"
 import { concat } from "../../src/internal/bytes/primitives.ts"
 import { implOf } from "../../src/internal/connection/transport.ts"
 import * as Net from "../../src/node/Net.ts"
@@ -271,7 +272,7 @@ describe("a client that waits to be acknowledged", () => {
       yield* TestClock.adjust("2 seconds")
       const error = yield* Effect.flip(Fiber.join(fiber))
       expect(error).toMatchObject({ step: "SETTINGS", reason: { _tag: "Timeout" } })
-      expect(Http2.errorCodeOf(error)).toBeUndefined()
+      expect(Http2.errorCodeOf(error)).toBe("SETTINGS_TIMEOUT")
     }))
 })
 
@@ -446,7 +447,7 @@ const cases: ReadonlyArray<Case> = [
   {
     name: "DATA on a stream that was not begun",
     said: [bytesOf(headers(1)), bytesOf(data(3, nothing, { endStream: true }))],
-    allowed: [bytesOf(headers(3)), bytesOf(data(3, nothing, { endStream: true }))],
+    allowed: [bytesOf(headers(3, { endStream: false })), bytesOf(data(3, nothing, { endStream: true }))],
     code: "PROTOCOL_ERROR",
     lastStream: 1
   },
@@ -686,7 +687,7 @@ describe("frames that cost their sender nothing", () => {
   ]
   // The client's own SETTINGS are one of them.
   const cheapFrames = { burst: 21, perSecond: 10 }
-  const many = (frame: Uint8Array, count: number) => Array.from({ length: count }, () => frame)
+  const many = <A>(frame: A, count: number) => Array.from({ length: count }, () => frame)
 
   for (const [name, frame] of floods) {
     it.effect(`${name}: as many as allowed pass, and one more is ENHANCE_YOUR_CALM`, () =>
@@ -718,6 +719,16 @@ describe("frames that cost their sender nothing", () => {
       expect(error.reason).toMatchObject({ _tag: "ConnectionClosed" })
       const { told } = yield* judged(yield* serverOf(), ...many(bytesOf(ping("01234567")), 1001))
       expect(told).toBe("ENHANCE_YOUR_CALM")
+    }))
+
+  it.effect("are no more than the data that they go with: a feed that the peer measures with a PING for each message", () =>
+    Effect.gen(function*() {
+      const server = yield* serverOf()
+      yield* server.peer.write(open)
+      yield* server.transport.receive
+      yield* server.transport.sendAll([headers(1, { endStream: false }), ...many(data(1, utf8("message")), 2000)])
+      const { error } = yield* judged(server, ...many(bytesOf(ping("01234567")), 2999))
+      expect(error.reason).toMatchObject({ _tag: "ConnectionClosed" })
     }))
 
   it.effect("are not answered to a peer that takes nothing: it is read no more", () =>
@@ -978,6 +989,61 @@ describe("leaving", () => {
       expect(peer.heard().at(-1)).toMatchObject({ _tag: "GoAway", lastStreamId: 7, code: 0 })
     }))
 
+  it.effect("a client's shutdown says once that it takes nothing, where the server knows that it takes no promises", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* clientOf()
+      yield* transport.send(headers(1))
+      expect(yield* Http2.shutdown(transport)).toBe(0)
+      yield* settled
+      expect(peer.heard().slice(2)).toEqual([
+        headers(1),
+        { _tag: "GoAway", lastStreamId: 0, code: 0, debugData: nothing }
+      ])
+    }))
+
+  it.effect("a client's shutdown names the streams of a server, where promises may be on their way", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* clientOf({ settings: { enablePush: true } })
+      yield* transport.send(headers(1))
+      const leaving = yield* Effect.forkScoped(Http2.shutdown(transport))
+      yield* settled
+      const [, , , first, asked] = peer.heard()
+      expect(first).toMatchObject({ _tag: "GoAway", lastStreamId: 2 ** 31 - 2, code: 0 })
+      yield* peer.write(bytesOf(
+        { _tag: "PushPromise", streamId: 1, promisedStreamId: 4, fragment: nothing, endHeaders: true },
+        { _tag: "Pong", data: (asked as Http2.Ping).data }
+      ))
+      expect((yield* transport.receive)._tag).toBe("PushPromise")
+      expect(yield* Fiber.join(leaving)).toBe(4)
+      yield* settled
+      expect(peer.heard().at(-1)).toMatchObject({ _tag: "GoAway", lastStreamId: 4 })
+    }))
+
+  it.effect("no GOAWAY names a stream of this side's, at a server and at a client", () =>
+    Effect.gen(function*() {
+      const sides = [[yield* serverOf(), 2, 1], [yield* clientOf(), 1, 2]] as const
+      for (const [{ peer, transport }, own, peers] of sides) {
+        const error = yield* Effect.flip(Http2.goAway(transport, 0, { lastStreamId: own }))
+        expect(error).toMatchObject({ fault: "local", reason: { code: "PROTOCOL_ERROR" } })
+        yield* Http2.goAway(transport, 0, { lastStreamId: peers })
+        expect(peer.heard().at(-1)).toMatchObject({ _tag: "GoAway", lastStreamId: peers })
+      }
+    }))
+
+  it.effect("no GOAWAY takes back what the one before it has said, not even the last word to who breaks the rules", () =>
+    Effect.gen(function*() {
+      const server = yield* serverOf()
+      yield* server.peer.write(bytesOf(headers(3)))
+      yield* settled
+      yield* Http2.goAway(server.transport)
+      expect((yield* Effect.flip(Http2.goAway(server.transport, 0, { lastStreamId: 5 }))).fault).toBe("local")
+      yield* server.peer.write(bytesOf(headers(7)))
+      yield* settled
+      expect(yield* Http2.shutdown(server.transport)).toBe(3)
+      const verdict = yield* judged(server, raw(0, 0, 0))
+      expect(verdict).toMatchObject({ told: "PROTOCOL_ERROR", lastStream: 3 })
+    }))
+
   it.effect("who waits for a drain that has begun already waits no longer", () =>
     Effect.gen(function*() {
       const { transport } = yield* serverOf()
@@ -1071,12 +1137,26 @@ describe("as a protocol", () => {
 
   it.effect("a server tells a client that takes too long", () =>
     Effect.gen(function*() {
-      const { peer } = yield* serving(taking, { handshakeTimeout: "3 seconds" })
+      const { happened, peer } = yield* serving(taking, { handshakeTimeout: "3 seconds" })
       yield* peer.write(preface)
       yield* TestClock.adjust("2999 millis")
       expect(peer.heard()).toEqual([settings({})])
       yield* TestClock.adjust("1 millis")
-      expect(peer.heard()).toEqual([settings({}), ...isTurnedAway(Http2.ErrorCode.SETTINGS_TIMEOUT, "too slow")])
+      expect(peer.heard()).toEqual(isTurnedAway(Http2.ErrorCode.SETTINGS_TIMEOUT, "too slow"))
+      expect(happened.map((event) => event._tag === "Refused" && Http2.errorCodeOf(event.error as HandshakeError)))
+        .toEqual([false, "SETTINGS_TIMEOUT"])
+    }))
+
+  it.effect("a server that drains tells a client that is not ready yet", () =>
+    Effect.gen(function*() {
+      const { drain, peer } = yield* serving(taking)
+      yield* peer.write(preface)
+      yield* settled
+      const draining = yield* Effect.forkScoped(drain)
+      yield* settled
+      expect(peer.heard()).toEqual(isTurnedAway(Http2.ErrorCode.NO_ERROR, "shutting down"))
+      yield* peer.end
+      yield* Fiber.join(draining)
     }))
 
   it.effect("a client that waits to be acknowledged is rejected by such a server, and may try again", () =>

@@ -75,6 +75,13 @@ describe("a session", () => {
       })
     }).pipe(Effect.provide(Crypto.layer)))
 
+  it.effect("may begin with any number of notices, as triggers at login say them, of which the first 64 are kept", () =>
+    Effect.gen(function*() {
+      const many = Array.from({ length: 1000 }, () => notice("Welcome"))
+      const exit = yield* against(saying(ok, ...many, status, ready))
+      expect(exit._tag === "Success" && exit.value.notices.length).toBe(64)
+    }).pipe(Effect.provide(Crypto.layer)))
+
   it.effect("may have no key, and no parameters", () =>
     Effect.gen(function*() {
       const exit = yield* against(saying(ok, ready))

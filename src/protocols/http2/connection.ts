@@ -8,7 +8,7 @@ import * as Result from "effect/Result"
 import * as Codec from "../../Codec.ts"
 import * as Frame from "./frame.ts"
 import { type Options, Receiving } from "./receive.ts"
-import type { Role } from "./role.ts"
+import { largestOf, peerOf, type Role } from "./role.ts"
 import { Sending, type Sent } from "./send.ts"
 import type * as Settings from "./settings.ts"
 import { type Received, Starting } from "./start.ts"
@@ -57,9 +57,16 @@ export class Connection {
     })
   }
 
-  /** The last stream that the peer has begun. */
+  /** The last stream that the peer has begun, unless this side has said already that it takes fewer. */
   get lastPeerStream(): number {
-    return this.receiving.lastStream
+    return Math.min(this.receiving.lastStream, this.sending.said.lastGoAway)
+  }
+
+  /** The last one that it may begin. */
+  get largestPeerStream(): number {
+    return this.receiving.takesStreams
+      ? Math.min(largestOf(peerOf(this.role)), this.sending.said.lastGoAway)
+      : this.lastPeerStream
   }
 
   /** How many bytes of DATA may be sent, and may come. */
@@ -79,6 +86,11 @@ export class Connection {
   /** What the peer has announced and this side has acknowledged, or is about to. */
   get remote(): Settings.Settings {
     return this.receiving.remote
+  }
+
+  /** Whether anything was announced yet. */
+  get hasAnnounced(): boolean {
+    return this.sending.said.announcements > 0
   }
 
   /** Whether the peer has acknowledged all that was announced. */

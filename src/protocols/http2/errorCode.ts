@@ -4,6 +4,8 @@
  * @internal
  */
 import * as Codec from "../../Codec.ts"
+import type * as Handshake from "../../HandshakeError.ts"
+import type * as Transport from "../../TransportError.ts"
 
 export const ErrorCode = {
   NO_ERROR: 0x0,
@@ -38,11 +40,32 @@ export const violation = (code: Name, problem: string, excerpt: string): Codec.M
 export const unencodable = (code: Name, problem: string, excerpt: string): Codec.MalformedFrame =>
   new Codec.MalformedFrame({ problem, excerpt, code, fault: "local" })
 
-/** The code that tells the peer of an error of its own. */
-export const codeOf = (error: unknown): number => {
-  if (error instanceof Codec.FrameTooLarge) return ErrorCode.FRAME_SIZE_ERROR
-  if (error instanceof Codec.MalformedFrame && error.code !== undefined && error.code in ErrorCode) {
-    return ErrorCode[error.code as Name] // it is one of them: see above
+/**
+ * The name of the code that belongs to what has gone wrong, or of the one that the peer has told; `undefined` where HTTP/2 has
+ * none.
+ */
+export const nameOfReason = (reason: Handshake.Reason | Transport.Reason): string | undefined => {
+  switch (reason._tag) {
+    case "MalformedFrame":
+    case "Rejected":
+      return reason.code
+    case "FrameTooLarge":
+      return "FRAME_SIZE_ERROR"
+    case "InvalidGreeting":
+    case "UnexpectedFrame":
+      return "PROTOCOL_ERROR"
+    // SETTINGS are what is waited for at the start, and their acknowledgement later (7).
+    case "Timeout":
+      return "SETTINGS_TIMEOUT"
+    case "TimedOut":
+      return reason.waitedFor === "acknowledgement" ? "SETTINGS_TIMEOUT" : undefined
+    default:
+      return undefined
   }
-  return ErrorCode.PROTOCOL_ERROR
+}
+
+/** The code that tells the peer of an error of its own. */
+export const codeOf = (reason: Handshake.Reason | Transport.Reason): number => {
+  const name = nameOfReason(reason)
+  return name !== undefined && name in ErrorCode ? ErrorCode[name as Name] : ErrorCode.PROTOCOL_ERROR // it is one of them
 }

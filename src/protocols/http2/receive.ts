@@ -6,18 +6,21 @@
  */
 import * as Result from "effect/Result"
 import type * as Codec from "../../Codec.ts"
-import { type Bounds as CalmBounds, Calm } from "./calm.ts"
+import * as Calm from "./calm.ts"
 import { FrameDecoder, type Limits } from "./decoder.ts"
 import { type Name, violation } from "./errorCode.ts"
 import * as Frame from "./frame.ts"
 import { isOf, type Role } from "./role.ts"
 import type { Heard, Said } from "./send.ts"
 import * as Settings from "./settings.ts"
+import { StreamIds } from "./streamIds.ts"
 
 export interface Options {
   readonly role: Role
   readonly limits: Omit<Limits, "maxFrameSize">
-  readonly calm: CalmBounds
+  readonly calm: Calm.Bounds
+  /** The types of extension frames that are asked for. */
+  readonly extensions: ReadonlySet<number>
   /** Milliseconds of the clock. */
   readonly now: () => number
 }
@@ -30,14 +33,16 @@ export class Receiving implements Codec.Decoder<Frame.Frame>, Heard {
   private readonly role: Role
   private readonly now: () => number
   private readonly said: () => Said
-  private readonly calm: Calm
+  private readonly calm: Calm.Calm
+  private readonly extensions: ReadonlySet<number>
   private readonly frames: FrameDecoder
 
-  constructor({ calm, limits, now, role }: Options, said: () => Said) {
+  constructor({ calm, extensions, limits, now, role }: Options, said: () => Said) {
     this.role = role
     this.now = now
     this.said = said
-    this.calm = new Calm(calm, now())
+    this.calm = new Calm.Calm(calm, now())
+    this.extensions = extensions
     this.frames = new FrameDecoder({ ...limits, maxFrameSize: Settings.defaults.maxFrameSize })
   }
 
@@ -70,30 +75,41 @@ export class Receiving implements Codec.Decoder<Frame.Frame>, Heard {
   /** What is wrong with a frame that has come, or what it changes. */
   private receive(frame: Frame.Frame): Codec.MalformedFrame | undefined {
     const wrong = (code: Name, problem: string) => violation(code, problem, Frame.describe(frame))
-    // 10.5: what costs its sender nothing is bounded.
-    if (isCheap(frame) && !this.calm.take(this.now())) {
-      return wrong("ENHANCE_YOUR_CALM", "the peer sends too many frames that ask for work and carry nothing")
-    }
+    const flood = this.floodOf(frame)
+    if (flood !== undefined) return wrong("ENHANCE_YOUR_CALM", flood)
     switch (frame._tag) {
       // 6.9.1: the window is kept to; 6.1: a stream has to be open for DATA.
-      case "Data":
+      case "Data": {
+        const { data, endStream, streamId } = frame
         this.data += Frame.flowControlled(frame)
+        if (data.length > 0) this.dataFrames++
         if (this.receiveWindow < 0) return wrong("FLOW_CONTROL_ERROR", "the window of the connection is exceeded")
-        return this.isPushed(frame.streamId) || this.isIdle(frame.streamId)
-          ? wrong("PROTOCOL_ERROR", "the stream takes no DATA of the peer")
-          : undefined
-      // 5.1.1: a client begins odd streams, and a server none without a promise.
-      case "Headers": {
-        const { streamId } = frame
-        if (this.role === "server" && isOf(this.role, streamId)) {
-          return wrong("PROTOCOL_ERROR", "the streams of a client have odd identifiers")
+        if (this.isPushed(streamId) || this.isIdle(streamId)) {
+          return wrong("PROTOCOL_ERROR", "the stream takes no DATA of the peer")
         }
-        if (this.role === "server") this.lastStream = Math.max(this.lastStream, streamId)
-        return this.isIdle(streamId) ? wrong("PROTOCOL_ERROR", "the stream was not begun") : undefined
+        if (this.hasEnded(streamId)) return wrong("STREAM_CLOSED", "the peer has ended the stream")
+        if (endStream) this.end(streamId)
+        return undefined
+      }
+      // 5.1.1: a client begins odd streams that go up, and a server none without a promise; 5.1: what has ended is over.
+      case "Headers": {
+        const { endStream, streamId } = frame
+        if (this.isPushed(streamId)) return wrong("PROTOCOL_ERROR", "the streams of a client have odd identifiers")
+        if (this.begins(streamId)) this.begin(streamId)
+        if (this.isIdle(streamId)) {
+          const isLate = streamId < this.lastStream
+          return wrong("PROTOCOL_ERROR", isLate ? "a stream after it was begun before" : "the stream was not begun")
+        }
+        if (this.hasEnded(streamId)) return wrong("STREAM_CLOSED", "the peer has ended the stream")
+        if (endStream) this.end(streamId)
+        return undefined
       }
       // 6.4: not for a stream that is idle.
       case "RstStream":
-        return this.isIdle(frame.streamId) ? wrong("PROTOCOL_ERROR", "the stream was not begun") : undefined
+        if (this.isIdle(frame.streamId)) return wrong("PROTOCOL_ERROR", "the stream was not begun")
+        if (!isOf(this.role, frame.streamId)) this.resets++
+        this.end(frame.streamId)
+        return undefined
       // 5.1: not for a stream that is idle; 6.9.1: no window exceeds 2^31-1.
       case "WindowUpdate":
         if (frame.streamId !== 0) {
@@ -111,11 +127,12 @@ export class Receiving implements Codec.Decoder<Frame.Frame>, Heard {
         if (!isOf(this.role, streamId) || this.isIdle(streamId)) {
           return wrong("PROTOCOL_ERROR", "the stream was not begun")
         }
+        if (this.hasEnded(streamId)) return wrong("PROTOCOL_ERROR", "the peer has ended the stream")
         // 5.1.1: identifiers grow.
         if (isOf(this.role, promisedStreamId) || promisedStreamId <= this.lastStream) {
           return wrong("PROTOCOL_ERROR", "a promised stream is even and comes after those before it")
         }
-        this.lastStream = promisedStreamId
+        this.begin(promisedStreamId)
         return undefined
       }
       case "Settings":
@@ -143,14 +160,130 @@ export class Receiving implements Codec.Decoder<Frame.Frame>, Heard {
     }
   }
 
+  // Streams ------------------------------------------------------------------------------------------------------------
+
+  /** What the peer has begun, and what it has ended on its side, by whose streams they are. */
+  private readonly begun = new StreamIds()
+  private readonly ended = { own: new StreamIds(), peers: new StreamIds() }
+
+  private begin(streamId: number): void {
+    this.lastStream = streamId
+    this.begun.add(streamId)
+    this.streams++
+  }
+
+  private end(streamId: number): void {
+    this.endedOf(streamId).add(streamId)
+  }
+
+  private endedOf(streamId: number): StreamIds {
+    return isOf(this.role, streamId) ? this.ended.own : this.ended.peers
+  }
+
+  /** Whether the peer may begin streams: a server does so with promises, where this side takes some (8.4). */
+  get takesStreams(): boolean {
+    return this.role === "server" || this.effective.enablePush
+  }
+
+  /** Whether HEADERS begin a stream, which those of a server do not. */
+  private begins(streamId: number): boolean {
+    return this.role === "server" && streamId > this.lastStream
+  }
+
   /** Whether it is a stream of a server's own, on which a client has nothing to say but that it does not want it. */
   private isPushed(streamId: number): boolean {
     return this.role === "server" && isOf(this.role, streamId)
   }
 
-  /** Whether nobody has begun a stream (5.1). */
+  /** Whether nobody has begun a stream, or can begin it any more (5.1). */
   private isIdle(streamId: number): boolean {
-    return streamId > (isOf(this.role, streamId) ? this.said().lastStream : this.lastStream)
+    return isOf(this.role, streamId)
+      ? streamId > this.said().lastStream
+      : streamId > this.lastStream || this.begun.has(streamId) === false
+  }
+
+  /** Whether the peer has ended a stream or reset it, and has nothing more to say on it (5.1). */
+  private hasEnded(streamId: number): boolean {
+    return this.endedOf(streamId).has(streamId) === true
+  }
+
+  // Floods -------------------------------------------------------------------------------------------------------------
+
+  private streams = 0
+  private dataFrames = 0
+  /** How many times the peer has reset a stream of its own. */
+  private resets = 0
+  /** How many streams that this side had to reset were paid for. */
+  private blames = 0
+
+  /** What the peer does too much of (10.5). */
+  private floodOf(frame: Frame.Frame): string | undefined {
+    const said = this.said()
+    while (this.blames < said.blames) {
+      this.blames++
+      if (!this.take("other", said)) return "too many streams of the peer had to be reset"
+    }
+    if (frame._tag === "Headers" && this.begins(frame.streamId)) {
+      return this.isBeyondLimit(said) && !this.take("other", said)
+        ? "the peer begins too many streams beyond MAX_CONCURRENT_STREAMS"
+        : undefined
+    }
+    const kind = this.kindOf(frame)
+    return kind === undefined || this.take(kind, said)
+      ? undefined
+      : "the peer sends too many frames that ask for work and carry nothing"
+  }
+
+  private take(kind: Calm.Kind, said: Said): boolean {
+    return this.calm.take(kind, {
+      streams: this.streams + said.begun,
+      dataHeard: this.dataFrames,
+      dataSaid: said.dataFrames,
+      bytesSaid: said.data,
+      headersSaid: said.headers,
+      pingsSaid: said.pings
+    }, this.now())
+  }
+
+  /**
+   * Whether the peer has as many streams as it may have, or more (5.1.2). What it has acknowledged counts, and a stream that
+   * one of both has ended is not counted: it may be over.
+   */
+  private isBeyondLimit(said: Said): boolean {
+    return this.streams - said.ends - this.resets >= this.effective.maxConcurrentStreams
+  }
+
+  /** Whether it is a stream of the peer's that was begun after all that this side has answered. */
+  private isUnanswered(streamId: number): boolean {
+    return !isOf(this.role, streamId) && streamId > this.said().lastAnswered
+  }
+
+  /** What a frame is that costs its sender nothing, and that no window bounds. */
+  private kindOf(frame: Frame.Frame): Calm.Kind | undefined {
+    switch (frame._tag) {
+      case "Data":
+        return frame.data.length === 0 && !frame.endStream ? "empty" : undefined
+      case "Headers":
+        return "again"
+      case "Priority":
+        return "mark"
+      case "Unknown":
+        // What is asked for is for the service, as DATA are.
+        return this.extensions.has(frame.type) && frame.payload.length > 0 ? undefined : "mark"
+      case "Ping":
+        return "ping"
+      case "Pong":
+        return "pong"
+      case "WindowUpdate":
+        return "window"
+      case "RstStream":
+        return this.isUnanswered(frame.streamId) ? "other" : "reset"
+      case "Settings":
+      case "GoAway":
+        return "other"
+      default:
+        return undefined
+    }
   }
 
   // Settings of this side ----------------------------------------------------------------------------------------------
@@ -204,23 +337,5 @@ export class Receiving implements Codec.Decoder<Frame.Frame>, Heard {
     this.answered++
     this.remote = { ...this.remote, ...frame.settings }
     return true
-  }
-}
-
-/** Frames that cost their sender nothing, and that no window and no number of streams bounds. */
-const isCheap = (frame: Frame.Frame): boolean => {
-  switch (frame._tag) {
-    case "Data":
-      return frame.data.length === 0 && !frame.endStream
-    case "Ping":
-    case "Pong":
-    case "Priority":
-    case "RstStream":
-    case "Settings":
-    case "GoAway":
-    case "Unknown":
-      return true
-    default:
-      return false
   }
 }

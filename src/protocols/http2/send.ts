@@ -5,7 +5,7 @@
  */
 import * as Result from "effect/Result"
 import type * as Codec from "../../Codec.ts"
-import { type Name, unencodable } from "./errorCode.ts"
+import { ErrorCode, type Name, unencodable } from "./errorCode.ts"
 import * as Frame from "./frame.ts"
 import * as Preface from "./preface.ts"
 import { isOf, type Role } from "./role.ts"
@@ -56,6 +56,19 @@ export interface Said {
   readonly local: Settings.Settings
   readonly announcements: number
   readonly announced: ReadonlyArray<Announced>
+  /** The last stream of the peer that was named when leaving. */
+  readonly lastGoAway: number
+  /** How many streams of its own this side has begun, and how many frames it has said. */
+  readonly begun: number
+  readonly headers: number
+  readonly dataFrames: number
+  readonly pings: number
+  /** The last stream of the peer that was answered. */
+  readonly lastAnswered: number
+  /** How many frames have ended a stream of the peer, at least as far as this side goes. */
+  readonly ends: number
+  /** How many of them did for what the peer has done. */
+  readonly blames: number
 }
 
 const nothingSaid: Said = {
@@ -67,7 +80,15 @@ const nothingSaid: Said = {
   acknowledged: 0,
   local: Settings.defaults,
   announcements: 0,
-  announced: []
+  announced: [],
+  lastGoAway: Frame.largestStreamId,
+  begun: 0,
+  headers: 0,
+  dataFrames: 0,
+  pings: 0,
+  lastAnswered: 0,
+  ends: 0,
+  blames: 0
 }
 
 /** What has been received, as far as it decides what may be sent. */
@@ -183,6 +204,16 @@ export class Sending implements Codec.Encoder<Sent> {
         return frame.streamId === 0 && heard.receiveWindow + frame.increment > Settings.largestWindow
           ? wrong("FLOW_CONTROL_ERROR", "the window of the connection would exceed 2^31-1")
           : undefined
+      // 6.8: it names a stream of the peer's, and takes back nothing.
+      case "GoAway": {
+        const { lastStreamId } = frame
+        if (lastStreamId !== 0 && isOf(role, lastStreamId)) {
+          return wrong("PROTOCOL_ERROR", "the last stream is one that the peer has begun, or may")
+        }
+        return lastStreamId > this.said.lastGoAway
+          ? wrong("PROTOCOL_ERROR", `the last stream was ${this.said.lastGoAway} before, and does not go up`)
+          : undefined
+      }
       // 8.4: a client cannot push; 6.6: nobody pushes to one that does not want it.
       case "PushPromise":
         return role === "client"
@@ -206,23 +237,47 @@ export class Sending implements Codec.Encoder<Sent> {
       : undefined
   }
 
+  private endsWith({ endStream, streamId }: Frame.Data | Frame.Headers): number {
+    return this.said.ends + (endStream && !isOf(this.role, streamId) ? 1 : 0)
+  }
+
+  private begins(streamId: number): Partial<Said> | undefined {
+    const { begun, lastStream } = this.said
+    return streamId > lastStream ? { begun: begun + 1, lastStream: streamId } : undefined
+  }
+
   /** What is different when a frame was sent. */
   private changedBy(frame: Frame.Frame): Partial<Said> | undefined {
     const { said } = this
     switch (frame._tag) {
       case "Data":
-        return { data: said.data + Frame.flowControlled(frame) }
-      case "Headers": {
-        const block = frame.endHeaders ? undefined : frame.streamId
-        return isOf(this.role, frame.streamId)
-          ? { block, lastStream: Math.max(said.lastStream, frame.streamId) }
-          : { block }
-      }
+        return {
+          data: said.data + Frame.flowControlled(frame),
+          dataFrames: said.dataFrames + (frame.data.length > 0 ? 1 : 0),
+          ends: this.endsWith(frame)
+        }
+      case "Headers":
+        return {
+          block: frame.endHeaders ? undefined : frame.streamId,
+          headers: said.headers + 1,
+          ends: this.endsWith(frame),
+          ...(isOf(this.role, frame.streamId)
+            ? this.begins(frame.streamId)
+            : { lastAnswered: Math.max(said.lastAnswered, frame.streamId) })
+        }
       case "PushPromise":
         return {
           block: frame.endHeaders ? undefined : frame.streamId,
-          lastStream: Math.max(said.lastStream, frame.promisedStreamId)
+          ...this.begins(frame.promisedStreamId)
         }
+      case "RstStream":
+        return isOf(this.role, frame.streamId)
+          ? undefined
+          : { ends: said.ends + 1, blames: said.blames + (blaming.has(frame.code) ? 1 : 0) }
+      case "Ping":
+        return { pings: said.pings + 1 }
+      case "GoAway":
+        return { lastGoAway: frame.lastStreamId }
       case "Continuation":
         return frame.endHeaders ? { block: undefined } : undefined
       case "WindowUpdate":
@@ -246,6 +301,18 @@ export class Sending implements Codec.Encoder<Sent> {
     }
   }
 }
+
+/**
+ * Why a stream is reset for what its peer has done (RFC 9113 7). One that is refused may have come within all limits, and what
+ * comes on one that this side has reset, STREAM_CLOSED, may have been on its way.
+ */
+const blaming: ReadonlySet<number> = new Set([
+  ErrorCode.PROTOCOL_ERROR,
+  ErrorCode.FLOW_CONTROL_ERROR,
+  ErrorCode.FRAME_SIZE_ERROR,
+  ErrorCode.COMPRESSION_ERROR,
+  ErrorCode.ENHANCE_YOUR_CALM
+])
 
 /** What the connection says of its own accord, whatever its user is saying. */
 const isOwnAffair = ({ _tag }: Frame.Frame): boolean =>

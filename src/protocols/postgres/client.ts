@@ -121,8 +121,9 @@ export type ClientTransport =
 
 export type Crypto = Kdf.Kdf | Mac.Mac | Digest.Digest | SecureRandom.SecureRandom
 
-/** How much a server may say before it is ready. */
+/** How many notices are kept, and how many a server may say before it lets anybody in. */
 const maxNotices = 64
+/** How many parameters it may tell before it is ready. */
 const maxParameters = 256
 
 const describing = { describe: Messages.describe }
@@ -372,12 +373,14 @@ type Of<T extends Tag> = Extract<Messages.BackendMessage, { readonly _tag: T }>
 const isOneOf = <T extends Tag>(message: Heard, due: ReadonlyArray<T>): message is Of<T> =>
   (due as ReadonlyArray<string>).includes(message._tag)
 
-/** Notices may come at any time, and are kept. */
+/** Notices may come at any time, and the first of them are kept. What runs at a login may have any number to say. */
 class Notices {
   readonly kept: Array<Messages.ErrorFields> = []
+  isLetIn = false
 
   take({ _tag, ...fields }: Messages.NoticeResponse): HandshakeError.Reason | undefined {
     if (this.kept.length < maxNotices) return void this.kept.push(fields)
+    if (this.isLetIn) return undefined
     return new HandshakeError.InvalidGreeting({
       expected: `no more than ${maxNotices} notices`,
       received: Messages.describe({ _tag, ...fields })
@@ -546,6 +549,7 @@ const shake = Effect.fnUntraced(function*(
     "authentication"
   )
   const channelBound = yield* authenticate(transport, hear, request, options, tls)
+  notices.isLetIn = true
   const session = yield* readSession(hear, agreed.version)
 
   const live = yield* Handshake.step(

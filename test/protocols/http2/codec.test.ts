@@ -258,6 +258,17 @@ describe("a frame is refused", () => {
     expect(code(raw(1, 0, 1), raw(9, 0, 1), raw(9, 4, 1))).toBeUndefined()
   })
 
+  it("of a header block with too many CONTINUATIONs for its length, and none where they are full", () => {
+    const large = Http2.codec({ maxHeaderBlock: 2 ** 20 })
+    const decoding = (count: number, part: Uint8Array) =>
+      failure(() =>
+        Codec.decodeAll(large, concat([raw(1, 0, 1), ...Array.from({ length: count }, () => raw(9, 0, 1, part))]))
+      )
+    expect(decoding(64, new Uint8Array(16_384))).toBeUndefined()
+    expect(decoding(256, new Uint8Array(0))).toBeUndefined()
+    expect(decoding(257, new Uint8Array(0))).toMatchObject({ code: "ENHANCE_YOUR_CALM" })
+  })
+
   it("with an error that shows its header and nothing of what is in it", () => {
     const error = failure(() => decode(raw(1, 0x28, 1, utf8("\xffsecret"))))
     expect(error).toMatchObject({
