@@ -247,6 +247,9 @@ export {
    * where the database is in use (55006), or where what the server itself has to reach cannot be (class 08, but for 08004
    * and 08P01).
    *
+   * A server that cannot fork says so in the form of protocol 2, which has no code: it is `retryable`, and the `code` of the
+   * `Rejected` is left out. Texts in the encoding of a server that has not heard of ours have U+FFFD for what is not UTF-8.
+   *
    * @category errors
    * @since 0.1.0
    */

@@ -61,6 +61,9 @@ export const isRetryable = (code: string): boolean =>
   code.startsWith("53") && code !== "53400" || /^57P0[123]$/.test(code) || code === "55006" ||
   code.startsWith("08") && code !== "08P01" && code !== "08004"
 
+/** With neither a severity nor a code it is of a server that had no process for the connection: it could not fork. */
+const couldNotFork = ({ code, severity }: ErrorFields): boolean => code === "" && severity === ""
+
 export const serverErrorOf = ({ _tag, ...response }: ErrorResponse): ServerError => {
   const fields = Object.fromEntries(
     Object.entries(response).map(([name, value]) => [name, Excerpt.ofText(value, maxField)])
@@ -68,8 +71,8 @@ export const serverErrorOf = ({ _tag, ...response }: ErrorResponse): ServerError
   return new ServerError({
     by: "peer",
     said: fields.message,
-    code: fields.code,
-    retryable: isRetryable(response.code),
+    ...response.code !== "" && { code: fields.code },
+    retryable: isRetryable(response.code) || couldNotFork(response),
     fields
   })
 }
