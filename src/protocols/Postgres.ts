@@ -453,7 +453,7 @@ export {
    * **Details**
    *
    * Each login looks its user up once. Where that fails with an `AuthenticatorError` the client hears that it may try again
-   * later (57P03).
+   * later (57P03), and nothing else: its cause is that of the `Rejected`, and in the log.
    *
    * **Example** (Anybody from the Unix socket, everybody else with a password)
    *
@@ -559,6 +559,9 @@ export type ServerOptions = ServerSide.Options
  *
  * `Server` turns clients away with 53300 at its limits, 57P03 while it drains and 57014 at the deadline, once they have sent
  * their start-up message.
+ *
+ * Behind the start-up a client that says what nobody can read hears why when the connection closes: 54000 where it is longer
+ * than `maxLength`, else 08P01.
  *
  * A CancelRequest ends as `Rejected` by the peer, with no answer, as the protocol has it. Where its key is that of an open
  * session, `onCancel` runs with it before. The keys are known to this value only: what two of them serve, or two processes,

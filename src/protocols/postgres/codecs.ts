@@ -62,10 +62,10 @@ const written = (
 const readParameters = (reader: BodyReader): ReadonlyMap<string, string> => {
   const parameters = new Map<string, string>()
   while (reader.problem === undefined) {
-    const name = reader.string("the name of a parameter, or the end of them,")
+    const name = reader.anyText("the name of a parameter, or the end of them,")
     if (name === "") break
-    if (parameters.has(name)) reader.fail(`the parameter ${Excerpt.ofString(name)} comes twice`)
-    parameters.set(name, reader.string(`the value of the parameter ${Excerpt.ofString(name)}`))
+    // The last one counts.
+    parameters.set(name, reader.anyText(`the value of the parameter ${Excerpt.ofString(name)}`))
   }
   return parameters
 }
@@ -834,9 +834,31 @@ export const serverAwaits: Record<Awaited, Codec.Codec<Answered, Messages.Backen
   SASLResponse: awaiting("SASLResponse")
 }
 
+/** `onViolation` hears what is wrong with what a client says behind the start-up, before whoever receives it does. */
 export const serverLive = (
-  maxLength: number | undefined
-): Codec.Codec<Messages.RequestMessage, Messages.BackendMessage> => Codec.duplex(requests({ maxLength }), anyBackend)
+  maxLength: number | undefined,
+  onViolation: (error: Codec.CodecError) => void
+): Codec.Codec<Messages.RequestMessage, Messages.BackendMessage> => {
+  const codec = requests({ maxLength })
+  return Codec.duplex(
+    Codec.make<Messages.RequestMessage, Messages.RequestMessage>({
+      maxLength: Infinity,
+      decoder: () => {
+        const decoder = codec.decoder()
+        return {
+          ...decoder,
+          decode: (input) => {
+            const result = decoder.decode(input)
+            if (result !== undefined && Result.isFailure(result)) onViolation(result.failure)
+            return result
+          }
+        }
+      },
+      encode: codec.encode
+    }),
+    anyBackend
+  )
+}
 
 /** Whether some first bytes are those of a start-up packet: a plausible length, then a code that is known. */
 export const isStartup = (bytes: Uint8Array): boolean | undefined => {

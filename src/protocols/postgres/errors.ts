@@ -5,6 +5,7 @@
  * @internal
  */
 import * as Schema from "effect/Schema"
+import type { CodecError } from "../../Codec.ts"
 import * as Excerpt from "../../Excerpt.ts"
 import * as HandshakeError from "../../HandshakeError.ts"
 import type { ErrorFields, ErrorResponse } from "./messages.ts"
@@ -115,6 +116,12 @@ export const internal: ErrorResponse = fatal("XX000", "the server cannot go on")
 export const unavailable: ErrorResponse = fatal("57P03", "the server cannot look up users now")
 export const protocolViolation = (what: string): ErrorResponse =>
   fatal("08P01", `protocol violation: ${Excerpt.ofText(what)}`)
+
+/** What a client hears that says behind the start-up what nobody can read. */
+export const violation = (error: CodecError): ErrorResponse =>
+  error._tag === "FrameTooLarge"
+    ? fatal("54000", `a message is longer than ${error.limit} bytes`)
+    : protocolViolation(error.problem)
 
 /** What a peer hears that has sent what it should not. Its own bytes are not repeated: they may be a secret. */
 export const replyTo = (reason: HandshakeError.Reason): ErrorResponse => {
