@@ -458,7 +458,7 @@ describe.concurrent("probe", () => {
   const urls: Record<string, readonly [url: string, says: string]> = {
     "a port that is none": ["postgres://ann:secret@host:notaport/", "a port is a number"],
     "a / in a password": ["postgres://ann:sec/ret@127.0.0.1:1/", "the host is behind the last @"],
-    "an unknown parameter": ["postgres://ann:secret@127.0.0.1:1/?sslmod=disable", "there are sslmode, "],
+    "an unknown parameter": ["postgres://ann:secret@127.0.0.1:1/?sslmod=disable", "there are application_name, "],
     "an unknown value of one": ["postgres://ann:secret@127.0.0.1:1/?sslmode=secret", "\"verify-full\""],
     "a password among the parameters": ["postgres://ann@127.0.0.1:1/?password=secret", "a password is no parameter"],
     "a password for who takes none": ["h2://ann:secret@127.0.0.1:1", "it looks like h2://HOST[:443]"],

@@ -419,13 +419,17 @@ describe("what the server may ask for", () => {
       expect(answers).toEqual([])
     }))
 
-  it.effect.each(["AuthenticationGSS", "AuthenticationSSPI", "AuthenticationKerberosV5"] as const)(
-    "is never %s",
-    (_tag) =>
-      Effect.gen(function*() {
-        expect(yield* endsWith(saying({ _tag }))).toMatchObject({ _tag: "AuthenticationFailed", fault: "local" })
-      })
-  )
+  it.effect.each(
+    [
+      ["AuthenticationGSS", "GSSAPI"],
+      ["AuthenticationSSPI", "SSPI"],
+      ["AuthenticationKerberosV5", "Kerberos V5"]
+    ] as const
+  )("is never %s, which is called %s", ([_tag, method]) =>
+    Effect.gen(function*() {
+      const ended = yield* endsWith(saying({ _tag }))
+      expect(ended).toMatchObject({ _tag: "AuthenticationFailed", method, fault: "local" })
+    }))
 
   it.effect("is answered once", () =>
     Effect.gen(function*() {

@@ -127,7 +127,19 @@ const startupDecoder: Codec.Decoder<Messages.StartupPacket> = {
 const encodeStartup = (
   packet: Messages.StartupPacket,
   into: Codec.ByteWriter
-): Result.Result<void, Codec.CodecError> | void => {
+): Result.Result<void, Codec.CodecError> | void => written(startupWriter(packet), 0, maxStartupLength, packet, into)
+
+/** Why a start-up packet cannot be sent, if it cannot. */
+export const problemWith = (packet: Messages.StartupPacket): string | undefined => {
+  const writer = startupWriter(packet)
+  if (writer.problem !== undefined) return writer.problem
+  const length = writer.lengthFrom(0)
+  return length <= maxStartupLength
+    ? undefined
+    : `the names of the user, the database and the parameters take ${length} bytes, and no more than ${maxStartupLength} go`
+}
+
+const startupWriter = (packet: Messages.StartupPacket): BodyWriter => {
   const writer = new BodyWriter()
   writer.int32(0)
   switch (packet._tag) {
@@ -156,7 +168,7 @@ const encodeStartup = (
       writer.uint32(packet.code)
       writer.raw(packet.body)
   }
-  return written(writer, 0, maxStartupLength, packet, into)
+  return writer
 }
 
 /** What a client says before the first typed message. */
