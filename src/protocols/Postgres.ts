@@ -332,6 +332,10 @@ export type ClientOptions = ClientSide.Options
  *
  * It is not what libpq does by default, which is `prefer`. To a server without TLS say `sslmode: "disable"`.
  *
+ * `prefer` goes on in clear where the server says that it has no TLS, and only there. libpq dials once more in clear also where
+ * TLS fails, or where the server refuses who has come over TLS. A handshake has one connection, so that this one fails: who
+ * wants to go on after that dials again with `sslmode: "disable"`, and knows then that anybody can read along.
+ *
  * To go, send `Terminate`: a server may complain about a client that just closes the connection.
  *
  * Impossible options, such as `sslnegotiation: "direct"` without TLS, throw a `TypeError` at once.
