@@ -1,6 +1,7 @@
 /**
  * What a statement is answered with by `serve postgres`: what drivers say when they connect, begin and end transactions and
- * look whether a server is there, and what people try first. No table is known but that those of the catalogs are empty.
+ * look whether a server is there, and what people try first. No table is known; the catalogs know their own database and the
+ * types that PostgreSQL comes with, where they are asked for by name, and nothing else.
  *
  * @internal
  */
@@ -45,7 +46,7 @@ export interface Parameter {
   readonly parameter: number
 }
 
-/** A column of the one row of an answer, or of none. */
+/** A column of an answer, and what stands there in its row. */
 export interface Column {
   readonly name: string
   readonly type: number
@@ -66,12 +67,14 @@ export type Change =
   | { readonly _tag: "Deallocate"; readonly name: string | undefined }
 
 export interface Reply {
-  /** The tag of CommandComplete. */
+  /** The tag of CommandComplete; that of a SELECT has the number of rows behind it. */
   readonly command: string
   /** `undefined` where the statement returns no rows. */
   readonly columns?: ReadonlyArray<Column>
-  /** Whether there is one. Default: there is. */
-  readonly isEmpty?: boolean
+  /** The rows, where that is not one of the values of the columns. */
+  readonly rows?: (valueAt: (place: number) => string | null) => ReadonlyArray<ReadonlyArray<string | null>>
+  /** The parameters whose values are looked at. */
+  readonly uses?: ReadonlyArray<number>
   /** The types of its parameters, as far as it says them; 0 where it does not. */
   readonly parameters: ReadonlyArray<number>
   readonly change?: Change
@@ -406,7 +409,7 @@ const row = (cursor: Cursor, context: Context): Reply | undefined => {
   const parameters: Array<number> = []
   // A parameter of which nothing else is said is a text.
   const answer = (columns: ReadonlyArray<Column>): Reply => ({
-    command: "SELECT 1",
+    command: "SELECT",
     columns: columns.map((column) => ({ ...column, type: column.type || types.text })),
     parameters: parameters.map((type) => type || types.text)
   })
@@ -635,9 +638,96 @@ const asksCatalogs = (tokens: ReadonlyArray<Token>): boolean =>
     tokens[at + 1]?.text !== "("
   )
 
-/** The catalogs are empty, whatever is asked of them. */
-const fromCatalogs = (cursor: Cursor, { declared }: Context): Reply | undefined => {
+/** What PostgreSQL comes with, each with the type of its arrays. */
+const known: ReadonlyArray<readonly [typname: string, oid: number, typarray: number]> = [
+  ["bool", 16, 1000],
+  ["bytea", 17, 1001],
+  ["name", 19, 1003],
+  ["int8", 20, 1016],
+  ["int2", 21, 1005],
+  ["int4", 23, 1007],
+  ["text", 25, 1009],
+  ["oid", 26, 1028],
+  ["json", 114, 199],
+  ["float4", 700, 1021],
+  ["float8", 701, 1022],
+  ["varchar", 1043, 1015],
+  ["date", 1082, 1182],
+  ["time", 1083, 1183],
+  ["timestamp", 1114, 1115],
+  ["timestamptz", 1184, 1185],
+  ["interval", 1186, 1187],
+  ["numeric", 1700, 1231],
+  ["uuid", 2950, 2951],
+  ["jsonb", 3802, 3807]
+]
+
+type Row = ReadonlyMap<string, string>
+
+const tableOf = (name: string, { database }: Context): ReadonlyArray<Row> | undefined => {
+  switch (name) {
+    case "pg_database":
+      return [new Map([["datname", database]])]
+    case "pg_type":
+      return known.map(([typname, oid, typarray]) =>
+        new Map([["typname", typname], ["oid", String(oid)], ["typarray", String(typarray)]])
+      )
+    default:
+      return undefined
+  }
+}
+
+const numbered = ["oid", "typarray"]
+
+/** `{"a","b"}`, which has no more than names in it. */
+const namesOf = (array: string): ReadonlyArray<string> =>
+  array.slice(1, -1).split(",").map((name) => name.replace(/^"|"$/g, ""))
+
+/** `SELECT … FROM pg_type WHERE typname = …`, where that is a text, a parameter, or `ANY` of one. */
+const byName = (cursor: Cursor, context: Context): Reply | undefined => {
+  cursor.at = 1
+  const columns: Array<Column> = []
+  do {
+    const name = cursor.name()
+    const column = name === undefined ? constant(types.int4, cursor.take("number") ?? "") : undefined
+    if (name === undefined && column?.value === "") return undefined
+    columns.push(column ?? { name: name!, type: numbered.includes(name!) ? types.oid : types.name, value: null })
+  } while (cursor.symbol(","))
+  if (!cursor.words("from")) return undefined
+  if (cursor.words("pg_catalog")) cursor.symbol(".")
+  const table = tableOf(cursor.name() ?? "", context)
+  const by = cursor.words("where") ? cursor.name() : undefined
+  if (table === undefined || by !== "typname" && by !== "datname" || !cursor.symbol("=")) return undefined
+  if (columns.some(({ name, value }) => value === null && table[0].get(name) === undefined)) return undefined
+  const isAny = cursor.words("any") && cursor.symbol("(")
+  const text = isAny ? undefined : cursor.take("text")
+  const place = text === undefined ? Number(cursor.take("parameter")) : 0
+  if (cursor.symbol("::")) cursor.oneOf("text", "name", "varchar")
+  if (isAny && cursor.symbol("[") && !cursor.symbol("]") || isAny && !cursor.symbol(")") || !cursor.isDone) {
+    return undefined
+  }
+  if (text === undefined && !(place >= 1)) return undefined
+  return {
+    command: "SELECT",
+    columns,
+    parameters: parametersOf(cursor.tokens, context.declared),
+    uses: text === undefined ? [place] : [],
+    rows: (valueAt) => {
+      const value = text ?? valueAt(place)
+      const wanted = value === null ? [] : isAny ? namesOf(value) : [value]
+      return table.filter((row) => wanted.includes(row.get(by) ?? "")).map((row) =>
+        columns.map(({ name, value }) => typeof value === "string" ? value : row.get(name) ?? null)
+      )
+    }
+  }
+}
+
+/** Whatever else is asked of the catalogs, they are empty. */
+const fromCatalogs = (cursor: Cursor, context: Context): Reply | undefined => {
   const { tokens } = cursor
+  const found = byName(cursor, context)
+  if (found !== undefined) return found
+  const { declared } = context
   cursor.at = tokens.length
   if (!asksCatalogs(tokens)) return undefined
   const [start, ...others] = outermost(tokens, "select")
@@ -653,10 +743,10 @@ const fromCatalogs = (cursor: Cursor, { declared }: Context): Reply | undefined 
     const column = first === "exists"
       ? { name: columnName(single), type: types.bool, value: "f" }
       : { name: columnName(single), type: types.int8, value: "0" }
-    return { command: "SELECT 1", columns: [column], parameters }
+    return { command: "SELECT", columns: [column], parameters }
   }
   const columns = items.map((item) => ({ name: columnName(item), type: types.text, value: null }))
-  return { command: "SELECT 0", columns, isEmpty: true, parameters }
+  return { command: "SELECT", columns, rows: () => [], parameters }
 }
 
 /** What stands between the outermost commas. */

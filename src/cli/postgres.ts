@@ -151,8 +151,8 @@ interface Statement {
 interface Portal {
   readonly reply: Reply
   readonly formats: ReadonlyArray<Format>
-  /** The row; `undefined` where there is none, or where it was fetched. */
-  row: ReadonlyArray<string | null> | undefined
+  /** Those that were not fetched. */
+  rows: ReadonlyArray<ReadonlyArray<string | null>>
 }
 
 /** How many statements, and how many portals, a session keeps, and about how many bytes of each. */
@@ -286,10 +286,14 @@ export class Answering {
   }
 
   /** Runs a statement: what it changes, and what is said when it is done. */
-  private complete({ change, command }: Answers.Reply): ReadonlyArray<Backend> {
+  private complete({ change, command }: Answers.Reply, count: number): ReadonlyArray<Backend> {
     const before = reported.map((name) => this.setting(name))
     // What has failed is not committed.
-    const done = this.status === "failed" && change?._tag === "End" ? "ROLLBACK" : command
+    const done = this.status === "failed" && change?._tag === "End"
+      ? "ROLLBACK"
+      : command === "SELECT"
+      ? `SELECT ${count}`
+      : command
     if (change !== undefined) this.change(change)
     return [
       { _tag: "CommandComplete", command: done },
@@ -354,7 +358,8 @@ export class Answering {
         break
       }
       if (reply.columns !== undefined) answers.push(rowDescription(reply, []))
-      answers.push(...dataRow(reply, rowOf(reply, noValues), []), ...this.complete(reply))
+      const rows = rowsOf(reply, noValues)
+      answers.push(...dataRows(reply, rows, []), ...this.complete(reply, rows.length))
     }
     if (count === 0) answers.push({ _tag: "EmptyQueryResponse" })
     answers.push(this.ready)
@@ -408,9 +413,9 @@ export class Answering {
       if (text === undefined) return this.fail(error("22P02", `the value of $${place} is none of its type`))
       texts.set(place, text)
     }
-    const row = reply === "empty" ? undefined : rowOf(reply, texts)
-    const size = portal.length + (row ?? []).reduce((sum, text) => sum + (text?.length ?? 0), 0)
-    return this.portals.set(portal, { reply, formats: resultFormats, row }, size)
+    const rows = reply === "empty" ? [] : rowsOf(reply, texts)
+    const size = portal.length + rows.flat().reduce((sum, text) => sum + (text?.length ?? 0), 0)
+    return this.portals.set(portal, { reply, formats: resultFormats, rows }, size)
       ? [{ _tag: "BindComplete" }]
       : this.fail(tooMany)
   }
@@ -429,16 +434,12 @@ export class Answering {
   private execute(name: string): ReadonlyArray<Backend> {
     const portal = this.portals.get(name)
     if (portal === undefined) return this.fail(noPortal)
-    const { formats, reply, row } = portal
+    const { formats, reply, rows } = portal
     if (reply === "empty") return [{ _tag: "EmptyQueryResponse" }]
     const change = reply.change?._tag
     if (this.status === "failed" && change !== "End" && change !== "RollbackTo") return this.fail(aborted)
-    portal.row = undefined
-    // What was fetched is not there again.
-    const completed = reply.columns !== undefined && row === undefined && reply.command.startsWith("SELECT")
-      ? { ...reply, command: "SELECT 0" }
-      : reply
-    return [...dataRow(reply, row, formats), ...this.complete(completed)]
+    portal.rows = []
+    return [...dataRows(reply, rows, formats), ...this.complete(reply, rows.length)]
   }
 
   private act(request: Exclude<Request, { readonly _tag: "Terminate" | "Sync" }>): ReadonlyArray<Backend> {
@@ -487,35 +488,38 @@ const isParameter = (value: Answers.Column["value"]): value is Answers.Parameter
   value !== null && typeof value === "object"
 
 /** Which parameters are shown. What is asked of the catalogs comes to nothing, whatever its parameters are. */
-const usedBy = ({ columns = [] }: Answers.Reply): ReadonlyArray<number> =>
-  columns.flatMap(({ value }) => isParameter(value) ? [value.parameter] : [])
+const usedBy = ({ columns = [], uses = [] }: Answers.Reply): ReadonlyArray<number> => [
+  ...uses,
+  ...columns.flatMap(({ value }) => isParameter(value) ? [value.parameter] : [])
+]
 
 const noValues: ReadonlyMap<number, string | null> = new Map()
 
-/** The row of an answer with these values of its parameters. */
-const rowOf = (
-  { columns, isEmpty }: Answers.Reply,
+/** The rows of an answer with these values of its parameters. */
+const rowsOf = (
+  { columns, rows }: Answers.Reply,
   values: ReadonlyMap<number, string | null>
-): Portal["row"] =>
-  columns === undefined || isEmpty === true
-    ? undefined
-    : columns.map(({ value }) => {
-      if (typeof value === "function") return value()
-      return isParameter(value) ? values.get(value.parameter) ?? null : value
-    })
+): Portal["rows"] => {
+  if (rows !== undefined) return rows((place) => values.get(place) ?? null)
+  if (columns === undefined) return []
+  return [columns.map(({ value }) => {
+    if (typeof value === "function") return value()
+    return isParameter(value) ? values.get(value.parameter) ?? null : value
+  })]
+}
 
-const dataRow = (
+const dataRows = (
   { columns = [] }: Answers.Reply,
-  row: Portal["row"],
+  rows: Portal["rows"],
   formats: ReadonlyArray<Format>
 ): ReadonlyArray<Backend> =>
-  row === undefined ? [] : [{
+  rows.map((row) => ({
     _tag: "DataRow",
     values: row.map((value, at) => {
       if (value === null) return null
       return formatAt(formats, at) === "text" ? encoder.encode(value) : inBinary(columns[at].type, value)
     })
-  }]
+  }))
 
 /** Answers until the client says that it goes, or goes, or is told that the server stops. */
 export const serve = (

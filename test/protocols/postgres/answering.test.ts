@@ -153,6 +153,8 @@ describe("a simple query", () => {
     ],
     ["migrations", "select exists(select 1 from information_schema.tables)", row(["exists", 16, "f"])],
     ["migrations", "select count(*) as n from pg_catalog.pg_class", row(["n", 20, "0"])],
+    ["MikroORM", "select 1 from pg_database where datname = 'shop'", ["?column? 23 text", "1", "SELECT 1", idle]],
+    ["MikroORM", "select 1 from pg_database where datname = 'bank'", ["?column? 23 text", "SELECT 0", idle]],
     ["poolers", "DISCARD ALL", ["DISCARD ALL", idle]]
   ])("of %s: %s", (_, sql, answers) => {
     expect(conversation(query(sql))).toEqual([answers])
@@ -367,6 +369,17 @@ describe("an extended query", () => {
     expect(answers.slice(0, 3)).toEqual([["0A000"], [], [idle]])
     expect(answers[4]).toEqual(["takes 25,25,23,16", "message 25 text,int4 23 text,?column? 25 text,bool 16 text"])
     expect(answers[6]).toEqual(["Hello,258,x,t", "SELECT 1"])
+  })
+
+  it("knows the types that PostgreSQL comes with by their names, as slonik asks for them", () => {
+    const sql = "SELECT oid, typarray, typname FROM pg_type WHERE typname = ANY($1::text[])"
+    expect(conversation(parse(sql), describeStatement, bindValues([utf8("{\"int8\",\"mood\",date}")]), execute))
+      .toEqual([
+        ["ParseComplete"],
+        ["takes 1009", "oid 26 text,typarray 26 text,typname 19 text"],
+        ["BindComplete"],
+        ["20,1016,int8", "1082,1182,date", "SELECT 2"]
+      ])
   })
 
   it("says how many parameters a question about the catalogs has, and does not look at them", () => {
