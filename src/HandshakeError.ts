@@ -75,7 +75,8 @@ export class InvalidGreeting extends Schema.TaggedError<InvalidGreeting>()("Inva
  * **Details**
  *
  * `by` is who said no, `said` are the words, and `code` is the protocol's own code where it has one. `retryable` says
- * whether another try, later or elsewhere, can do better, and `retryAfter` not before when.
+ * whether another try, later or elsewhere, can do better, and `retryAfter` not before when. `cause` is what has gone wrong on
+ * this side, where that is why it says no: the peer does not hear it, and a server logs it as a warning.
  *
  * @category reasons
  * @since 0.1.0
@@ -85,7 +86,8 @@ export class Rejected extends Schema.TaggedError<Rejected>()("Rejected", {
   said: Schema.String,
   code: Schema.optionalKey(Schema.String),
   retryable: Schema.Boolean,
-  retryAfter: Schema.optionalKey(Schema.Duration)
+  retryAfter: Schema.optionalKey(Schema.Duration),
+  cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message(): string {
     const code = this.code === undefined ? "" : ` (${this.code})`

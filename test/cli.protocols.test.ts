@@ -408,6 +408,24 @@ describe.concurrent("probe", () => {
       expect(refused.reason.message).toContain("28P01")
     }))
 
+  it.live("shows DETAIL and HINT of a server, and has them in --json", () =>
+    Effect.gen(function*() {
+      const fields = "SFATAL\0VFATAL\0C28000\0Mno entry for you\0Dline 7 of pg_hba.conf\0HAsk ann.\0\0"
+      const refusal = Buffer.from(`E\0\0\0${String.fromCharCode(fields.length + 4)}${fields}`, "latin1")
+      const { port } = yield* Tcp.listen((peer) => Effect.runFork(Effect.andThen(peer.say(refusal), peer.end)))
+      const url = `postgres://ann@127.0.0.1:${port}?sslmode=disable`
+      const { code, stdout } = yield* probe(url)
+      expect(code).toBe(2)
+      expect(stdout).toMatch(/: no entry for you \(28000\)\nDETAIL: line 7 of pg_hba.conf\nHINT: Ask ann.\n$/)
+      expect((yield* probed(url)).reason.fields).toEqual({
+        severity: "FATAL",
+        code: "28000",
+        message: "no entry for you",
+        detail: "line 7 of pg_hba.conf",
+        hint: "Ask ann."
+      })
+    }))
+
   it.live("says where a password could have come from", () =>
     Effect.gen(function*() {
       const { port } = yield* serve("postgres", ...ann)
@@ -458,7 +476,7 @@ describe.concurrent("probe", () => {
   const urls: Record<string, readonly [url: string, says: string]> = {
     "a port that is none": ["postgres://ann:secret@host:notaport/", "a port is a number"],
     "a / in a password": ["postgres://ann:sec/ret@127.0.0.1:1/", "the host is behind the last @"],
-    "an unknown parameter": ["postgres://ann:secret@127.0.0.1:1/?sslmod=disable", "there are sslmode, "],
+    "an unknown parameter": ["postgres://ann:secret@127.0.0.1:1/?sslmod=disable", "there are application_name, "],
     "an unknown value of one": ["postgres://ann:secret@127.0.0.1:1/?sslmode=secret", "\"verify-full\""],
     "a password among the parameters": ["postgres://ann@127.0.0.1:1/?password=secret", "a password is no parameter"],
     "a password for who takes none": ["h2://ann:secret@127.0.0.1:1", "it looks like h2://HOST[:443]"],

@@ -72,11 +72,17 @@ export const balance = Flag.Literals("balance", ["even", "shared"]).pipe(
   Flag.withDefault("even")
 )
 
+/** What a URL of `probe` begins with: no name of a user, which what stands in front of a password may be. */
+const scheme = /^(?:line|tls|h2c?|postgres(?:ql)?):\/\//i
+
 /**
  * A text in which a password may be, for a message: what is between the first colon and the last `@` of a URL, be it one or
  * not, and parameters for a password.
  */
-export const masked = (text: string): string =>
-  text
-    .replace(/^((?:[a-z][a-z0-9+.-]*:\/\/)?[^:@/]*):.*@/is, "$1:<redacted>@")
-    .replace(/([?&][^=&]*password=)[^&]*/gi, "$1<redacted>")
+export const masked = (text: string): string => {
+  const from = scheme.exec(text)?.[0].length ?? 0
+  const to = text.lastIndexOf("@")
+  const colon = text.indexOf(":", from)
+  const shown = colon === -1 || colon > to ? text : `${text.slice(0, colon)}:<redacted>${text.slice(to)}`
+  return shown.replace(/([?&][^=&]*password=)[^&]*/gi, "$1<redacted>")
+}

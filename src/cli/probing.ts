@@ -13,9 +13,9 @@ import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
+import { getCACertificates } from "node:tls"
 import * as Codec from "../Codec.ts"
 import * as Handshake from "../Handshake.ts"
 import { HandshakeError } from "../HandshakeError.ts"
@@ -29,6 +29,8 @@ import * as Transcript from "../Transcript.ts"
 import * as Transport from "../Transport.ts"
 import type { TransportError } from "../TransportError.ts"
 import { Exited, failing, masked, usage } from "./flags.ts"
+import * as Hints from "./hints.ts"
+import * as PostgresUrl from "./postgresUrl.ts"
 import * as TlsFlags from "./tls.ts"
 import * as Users from "./users.ts"
 
@@ -55,7 +57,7 @@ interface Scheme {
   /** The port where the URL has none. */
   readonly port?: number
   /** What its URLs may have besides a host and a port. */
-  readonly parts?: { readonly user: boolean; readonly path: boolean; readonly query: ReadonlyArray<string> }
+  readonly parts?: { readonly user: boolean; readonly path: boolean; readonly query: boolean }
   /** The flags that are of use, of those that are not of use to all. */
   readonly flags: ReadonlyArray<keyof typeof specific>
   readonly client: (target: Target, flags: Flags) => Effect.Effect<Client, Exited, FileSystem.FileSystem>
@@ -121,21 +123,6 @@ const h2InsideTls = Effect.fnUntraced(function*({ host }: Target, flags: Flags) 
   return Tls.client(Tls.alpn({ h2 }), yield* TlsFlags.clientOptions(flags, host))
 })
 
-const method = Schema.Literals(["scram-sha-256", "md5", "password", "trust"])
-
-/** What a URL may say, by the names of libpq (the PostgreSQL manual, 32.1.2). */
-const PostgresQuery = Schema.Struct({
-  sslmode: Schema.optionalKey(Schema.Literals(["disable", "prefer", "require", "verify-ca", "verify-full"])),
-  sslnegotiation: Schema.optionalKey(Schema.Literals(["postgres", "direct"])),
-  channel_binding: Schema.optionalKey(Schema.Literals(["disable", "prefer", "require"])),
-  require_auth: Schema.optionalKey(method),
-  application_name: Schema.optionalKey(Schema.String),
-  sslrootcert: Schema.optionalKey(Schema.String),
-  sslcert: Schema.optionalKey(Schema.String),
-  sslkey: Schema.optionalKey(Schema.String),
-  max_protocol_version: Schema.optionalKey(Schema.Literals(["3.0", "3.2"]))
-})
-
 /** Where a password may be, the first of these: in the URL, in a file, in `PGPASSWORD`. */
 const passwordOf = (url: URL, { passwordFile }: Flags) =>
   url.password !== ""
@@ -148,16 +135,16 @@ const postgres = Effect.fnUntraced(function*({ host, url }: Target, flags: Flags
   if (url.username === "") {
     return yield* failing("a URL of PostgreSQL needs a user, as in postgres://ann@127.0.0.1", usage)
   }
-  const query = yield* Effect.catch(
-    Schema.decodeUnknownEffect(PostgresQuery)(Object.fromEntries(url.searchParams)),
-    (error) => failing(`the URL cannot be used: ${error.message.replaceAll(/\s*\n\s*/g, " ")}`, usage)
-  )
+  const parsed = PostgresUrl.parse(url.search)
+  if (Result.isFailure(parsed)) return yield* failing(`the URL cannot be used: ${parsed.failure}`, usage)
+  const { sslcert, sslkey, sslrootcert } = parsed.success
+  const isSystem = sslrootcert === "system"
   const tls = yield* TlsFlags.clientOptions(
     {
       ...flags,
-      tlsCa: Option.orElse(Option.fromUndefinedOr(query.sslrootcert), () => flags.tlsCa),
-      tlsCert: Option.orElse(Option.fromUndefinedOr(query.sslcert), () => flags.tlsCert),
-      tlsKey: Option.orElse(Option.fromUndefinedOr(query.sslkey), () => flags.tlsKey)
+      tlsCa: isSystem ? Option.none() : Option.orElse(Option.fromUndefinedOr(sslrootcert), () => flags.tlsCa),
+      tlsCert: Option.orElse(Option.fromUndefinedOr(sslcert), () => flags.tlsCert),
+      tlsKey: Option.orElse(Option.fromUndefinedOr(sslkey), () => flags.tlsKey)
     },
     host
   )
@@ -166,16 +153,12 @@ const postgres = Effect.fnUntraced(function*({ host, url }: Target, flags: Flags
   const options: Postgres.ClientOptions = {
     user: decodeURIComponent(url.username),
     host: tls.servername,
-    ca: tls.ca,
+    ca: isSystem ? getCACertificates("system").join("\n") : tls.ca,
     certificate: tls.certificate,
-    sslmode: query.sslmode,
-    sslnegotiation: query.sslnegotiation,
-    channelBinding: query.channel_binding,
-    maxProtocolVersion: query.max_protocol_version,
-    applicationName: query.application_name ?? "effect-handshake probe",
+    ...parsed.success.options,
+    applicationName: parsed.success.options.applicationName ?? "effect-handshake probe",
     ...database !== "" && { database },
-    ...Option.isSome(password) && { password: password.value },
-    ...query.require_auth !== undefined && { requireAuth: [query.require_auth] }
+    ...Option.isSome(password) && { password: password.value }
   }
   // Options that do not go together throw.
   const client = yield* Effect.try({
@@ -204,7 +187,7 @@ const postgresScheme: Scheme = {
   port: 5432,
   // Whether the certificate is looked at is up to its sslmode.
   flags: ["tlsCa", "tlsName", "tlsCert", "tlsKey", "passwordFile"],
-  parts: { user: true, path: true, query: Object.keys(PostgresQuery.fields) },
+  parts: { user: true, path: true, query: true },
   client: postgres
 }
 
@@ -224,21 +207,12 @@ const schemes: Record<string, Scheme> = {
   "postgresql:": postgresScheme
 }
 
-const isDecodable = (text: string): boolean => {
-  try {
-    decodeURIComponent(text)
-    return true
-  } catch {
-    return false
-  }
-}
-
-const passwordParameter = /^(ssl)?password$/
-
 /** `SCHEME://HOST:PORT`, and nothing else in it that the scheme does not know; or what is wrong. */
 const parseTarget = (text: string): Result.Result<Target, string> => {
   const known = Object.keys(schemes).map((scheme) => `${scheme}//`).join(", ")
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return Result.fail(`it begins with none of ${known}`)
+  const problem = /^postgres(?:ql)?:/i.test(text) ? PostgresUrl.problemWithHost(text) : undefined
+  if (problem !== undefined) return Result.fail(problem)
   if (!URL.canParse(text)) return Result.fail("it is no URL; a port is a number, and the host is behind the last @")
   const url = new URL(text)
   const scheme = schemes[url.protocol]
@@ -247,17 +221,14 @@ const parseTarget = (text: string): Result.Result<Target, string> => {
   if (url.hostname === "") return wanted("it has no host")
   const port = url.port === "" ? scheme.port : Number(url.port)
   if (port === undefined) return wanted("it has no port")
-  const { path, query, user } = scheme.parts ?? { user: false, path: false, query: [] }
+  const { path, query, user } = scheme.parts ?? { user: false, path: false, query: false }
   if (!user && (url.username !== "" || url.password !== "")) return wanted("it has a user")
   if (!path && url.pathname !== "" && url.pathname !== "/") return wanted("it has a path")
   if (url.hash !== "") return wanted("it has a #, which is written %23")
-  if (!isDecodable(url.username + url.password + url.pathname)) return wanted("it has a % that is not written %25")
-  const unknown = [...url.searchParams.keys()].find((key) => !query.includes(key))
-  if (unknown !== undefined) {
-    if (query.length === 0) return wanted("it has parameters")
-    if (passwordParameter.test(unknown)) return wanted("a password is no parameter of it")
-    return Result.fail(`it has a parameter ${JSON.stringify(unknown)}; there are ${query.join(", ")}`)
+  if (!PostgresUrl.isDecodable(url.username + url.password + url.pathname)) {
+    return wanted("it has a % that is not written %25")
   }
+  if (!query && url.search.length > 1) return wanted("it has parameters")
   // The brackets of an IPv6 address belong to the URL.
   return Result.succeed({ scheme, url, host: url.hostname.replace(/^\[|\]$/g, ""), port })
 }
@@ -307,6 +278,8 @@ interface Report {
       readonly fault: string
       readonly retryable: boolean
       readonly message: string
+      /** What a server has said besides, where it is PostgreSQL. */
+      readonly fields?: Postgres.ErrorFields
     }
     | null
   readonly steps: ReadonlyArray<Transcript.Drawn>
@@ -350,27 +323,6 @@ const tlsReport = ({ alpn, certificate, cipher, resumed, verified, version }: Pe
   }
 })
 
-/** What the user may do about it. */
-const hint = ({ reason }: HandshakeError, { scheme }: Target): string | undefined => {
-  if (reason._tag === "AuthenticationFailed" && reason.fault === "local") {
-    return "passwords come from the URL, --password-file or PGPASSWORD"
-  }
-  if (reason._tag !== "TlsFailure") return undefined
-  const { kind } = reason
-  const unverified = scheme === postgresScheme ? "sslmode=require in the URL" : "--tls-verify none"
-  switch (kind) {
-    case "unknown-authority":
-    case "self-signed":
-      return `--tls-ca FILE names the authorities to trust; with ${unverified} anybody is believed`
-    case "wrong-name":
-      return "--tls-name NAME says for whom the certificate has to be"
-    case "certificate-required":
-      return "--tls-cert FILE and --tls-key FILE show a certificate"
-    default:
-      return undefined
-  }
-}
-
 const run = Effect.fnUntraced(function*(
   target: Target,
   client: Client,
@@ -398,6 +350,7 @@ const run = Effect.fnUntraced(function*(
     return yield* Effect.failCause(exit.cause)
   }
   const error = Exit.isSuccess(exit) ? undefined : Cause.squash(exit.cause) as HandshakeError
+  const fields = Postgres.serverError(error)?.fields
   const { negotiated, peer }: Ready = Exit.isSuccess(exit) ? exit.value : { peer: Peer.unknown, negotiated: {} }
   const report: Report = {
     protocol,
@@ -407,7 +360,8 @@ const run = Effect.fnUntraced(function*(
       step: error.step,
       fault: error.fault,
       retryable: error.retryable,
-      message: error.reason.message
+      message: error.reason.message,
+      ...fields !== undefined && { fields }
     },
     steps: recorder.entries().flatMap(({ atMs, direction, frame }) =>
       direction === "note" ? [] : [{ atMs, direction, frame }]
@@ -416,7 +370,7 @@ const run = Effect.fnUntraced(function*(
     tls: tls === undefined ? null : tlsReport(tls),
     negotiated
   }
-  return { report, hint: error && hint(error, target) }
+  return { report, error }
 })
 
 /** A value in one line, and one with parts in a line for each. */
@@ -473,7 +427,7 @@ export const probe = Effect.fnUntraced(function*(url: Redacted.Redacted<string>,
   const recorder = yield* Transcript.recorder
   const stored = Effect.suspend(() => Option.isSome(record) ? store(record.value, recorder.entries()) : Effect.void)
   // Who gives up on a server that hangs wants to see what it has said.
-  const { hint, report } = yield* Effect.onError(run(target, client, timeout, recorder), () => Effect.ignore(stored))
+  const { error, report } = yield* Effect.onError(run(target, client, timeout, recorder), () => Effect.ignore(stored))
   const transcript = recorder.entries()
   recorder.note(verdict(report))
   if (json) {
@@ -482,7 +436,16 @@ export const probe = Effect.fnUntraced(function*(url: Redacted.Redacted<string>,
     yield* Console.log(Transcript.diagram(transcript))
     yield* Console.log("")
     yield* Console.log(verdict(report))
-    if (hint !== undefined) yield* Console.log(`hint: ${hint}`)
+    const { detail, hint } = report.reason?.fields ?? {}
+    if (detail !== undefined) yield* Console.log(`DETAIL: ${detail}`)
+    if (hint !== undefined) yield* Console.log(`HINT: ${hint}`)
+    const advice = error && Hints.hint(error, {
+      protocol: report.protocol,
+      query: target.url.searchParams,
+      hasPassword: Option.isSome(flags.passwordFile) || target.url.password !== "" ||
+        process.env.PGPASSWORD !== undefined
+    })
+    if (advice !== undefined) yield* Console.log(`hint: ${advice}`)
     for (const line of details(report)) yield* Console.log(line)
   }
   yield* stored

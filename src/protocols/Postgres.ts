@@ -247,6 +247,9 @@ export {
    * where the database is in use (55006), or where what the server itself has to reach cannot be (class 08, but for 08004
    * and 08P01).
    *
+   * A server that cannot fork says so in the form of protocol 2, which has no code: it is `retryable`, and the `code` of the
+   * `Rejected` is left out. Texts in the encoding of a server that has not heard of ours have U+FFFD for what is not UTF-8.
+   *
    * @category errors
    * @since 0.1.0
    */
@@ -328,6 +331,10 @@ export type ClientOptions = ClientSide.Options
  * **Gotchas**
  *
  * It is not what libpq does by default, which is `prefer`. To a server without TLS say `sslmode: "disable"`.
+ *
+ * `prefer` goes on in clear where the server says that it has no TLS, and only there. libpq dials once more in clear also where
+ * TLS fails, or where the server refuses who has come over TLS. A handshake has one connection, so that this one fails: who
+ * wants to go on after that dials again with `sslmode: "disable"`, and knows then that anybody can read along.
  *
  * To go, send `Terminate`: a server may complain about a client that just closes the connection.
  *
@@ -450,7 +457,7 @@ export {
    * **Details**
    *
    * Each login looks its user up once. Where that fails with an `AuthenticatorError` the client hears that it may try again
-   * later (57P03).
+   * later (57P03), and nothing else: its cause is that of the `Rejected`, and in the log.
    *
    * **Example** (Anybody from the Unix socket, everybody else with a password)
    *
@@ -556,6 +563,9 @@ export type ServerOptions = ServerSide.Options
  *
  * `Server` turns clients away with 53300 at its limits, 57P03 while it drains and 57014 at the deadline, once they have sent
  * their start-up message.
+ *
+ * Behind the start-up a client that says what nobody can read hears why when the connection closes: 54000 where it is longer
+ * than `maxLength`, else 08P01.
  *
  * A CancelRequest ends as `Rejected` by the peer, with no answer, as the protocol has it. Where its key is that of an open
  * session, `onCancel` runs with it before. The keys are known to this value only: what two of them serve, or two processes,

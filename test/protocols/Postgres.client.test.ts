@@ -168,6 +168,84 @@ describe("a server that says no", () => {
     }).pipe(Effect.runPromise))
 })
 
+/** How a client ends where the server says these bytes. */
+const endsWithBytes = (bytes: Uint8Array) => endsWith((there) => Effect.andThen(there.hear, there.sayBytes(bytes)))
+
+const latin1 = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0))
+
+describe("a server that says no before anything is agreed on", () => {
+  const forking = "could not fork new process for connection: Resource temporarily unavailable"
+
+  it.effect.each(
+    [
+      ["that it cannot fork", `${forking}\n`, forking, true],
+      ["so in its own language and encoding", "d\xe9faut\n", "d\ufffdfaut", true],
+      ["so in one letter", "x", "x", true],
+      [
+        "that it is older than the protocol",
+        "FATAL:  unsupported frontend protocol\n",
+        "unsupported frontend protocol",
+        false
+      ]
+    ] as const
+  )("in the form of protocol 2 is heard to say %s", ([, words, said, retryable]) =>
+    Effect.gen(function*() {
+      const outcome = yield* endsWithBytes(latin1(`E${words}\0`))
+      expect(outcome).toMatchObject({ step: "startup", _tag: "Rejected", by: "peer", said, retryable })
+      expect(outcome).not.toHaveProperty("code")
+    }))
+
+  it.effect("in the form of protocol 2 may say 30,000 bytes, and no more", () =>
+    Effect.gen(function*() {
+      const says = (length: number) => endsWithBytes(utf8(`E${"x".repeat(length)}\0`))
+      expect(yield* says(29_999)).toMatchObject({ _tag: "Rejected" })
+      expect(yield* says(30_000)).toMatchObject({ _tag: "FrameTooLarge", limit: 30_000 })
+      expect(yield* endsWithBytes(utf8("E".repeat(30_001)))).toMatchObject({ _tag: "FrameTooLarge", limit: 30_000 })
+      expect(yield* endsWithBytes(utf8("Ewhat"))).toMatchObject({ _tag: "UnexpectedEnd" })
+    }))
+
+  const error = (fields: string): Uint8Array => {
+    const bytes = latin1(`E\0\0\0\0${fields}`)
+    new DataView(bytes.buffer).setUint32(1, bytes.length - 1)
+    return bytes
+  }
+
+  it.effect.each(
+    [
+      [
+        "in an encoding that is not ours",
+        "SFATAL\0C28P01\0MR\xf4le \"caf\xe9\"\0\0",
+        "R\ufffdle \"caf\ufffd\"",
+        "28P01"
+      ],
+      ["with fields twice", "SFATAL\0C53300\0Mfirst\0Mlast\0\0", "last", "53300"],
+      ["without a severity", "C53300\0Mfull\0\0", "full", "53300"],
+      ["without a code", "SFATAL\0Mno\0\0", "no", undefined],
+      ["with something behind its fields", "SFATAL\0C28000\0Mno\0\0\0", "no", "28000"]
+    ] as const
+  )("is heard %s", ([, fields, said, code]) =>
+    Effect.gen(function*() {
+      const outcome = yield* endsWithBytes(error(fields))
+      expect(outcome).toMatchObject({ _tag: "Rejected", said, retryable: code === "53300" })
+      expect((outcome as Record<string, unknown>).code).toBe(code)
+    }))
+
+  it.effect("is not heard where its words do not end", () =>
+    Effect.gen(function*() {
+      expect(yield* endsWithBytes(error("SFATAL\0C53300\0Mno"))).toMatchObject({ _tag: "MalformedFrame" })
+    }))
+
+  it.effect("is not heard in the place of TLS (CVE-2024-10977)", () =>
+    Effect.gen(function*() {
+      const options = { sslmode: "require", host: "db.test" } as const
+      const outcome = yield* endsWith(
+        (there) => Effect.andThen(there.hear, there.sayBytes(utf8(`E${forking}\n\0`))),
+        options
+      )
+      expect(outcome).toMatchObject({ step: "SSLRequest", _tag: "InvalidGreeting", received: "\"E\"" })
+    }))
+})
+
 describe("a server that does not keep to the order", () => {
   const challenge: Postgres.BackendMessage = { _tag: "AuthenticationSASLContinue", data: utf8("r=x") }
   const outcome: Postgres.BackendMessage = { _tag: "AuthenticationSASLFinal", data: Redacted.make(utf8("v=x")) }
@@ -348,13 +426,17 @@ describe("what the server may ask for", () => {
       expect(answers).toEqual([])
     }))
 
-  it.effect.each(["AuthenticationGSS", "AuthenticationSSPI", "AuthenticationKerberosV5"] as const)(
-    "is never %s",
-    (_tag) =>
-      Effect.gen(function*() {
-        expect(yield* endsWith(saying({ _tag }))).toMatchObject({ _tag: "AuthenticationFailed", fault: "local" })
-      })
-  )
+  it.effect.each(
+    [
+      ["AuthenticationGSS", "GSSAPI"],
+      ["AuthenticationSSPI", "SSPI"],
+      ["AuthenticationKerberosV5", "Kerberos V5"]
+    ] as const
+  )("is never %s, which is called %s", ([_tag, method]) =>
+    Effect.gen(function*() {
+      const ended = yield* endsWith(saying({ _tag }))
+      expect(ended).toMatchObject({ _tag: "AuthenticationFailed", method, fault: "local" })
+    }))
 
   it.effect("is answered once", () =>
     Effect.gen(function*() {

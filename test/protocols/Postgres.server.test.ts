@@ -66,7 +66,7 @@ describe("a session", () => {
       })
       expect(found.map(({ _tag }) => _tag)).toEqual([
         "AuthenticationOk",
-        ...Array.from({ length: 10 }, () => "ParameterStatus"),
+        ...Array.from({ length: 15 }, () => "ParameterStatus"),
         "BackendKeyData",
         "ReadyForQuery"
       ])
@@ -78,7 +78,10 @@ describe("a session", () => {
         mine: "1",
         application_name: "till",
         session_authorization: user,
-        client_encoding: "UTF8"
+        client_encoding: "UTF8",
+        // What libpq needs for its `target_session_attrs`, of a server that says that it is PostgreSQL 14 or later.
+        in_hot_standby: "off",
+        default_transaction_read_only: "off"
       })
       expect(told.has("TimeZone")).toBe(false)
       expect(exit).toMatchObject({
@@ -128,6 +131,53 @@ describe("a session", () => {
         expect(found).toContainEqual({ _tag: "ParameterStatus", name: "client_encoding", value: "UTF8" })
       })
   )
+
+  it.effect("begins with the last of two parameters of a name, and with U+FFFD for what is not UTF-8", () =>
+    Effect.gen(function*() {
+      const body = "\0\x03\0\0user\0eve\0user\0ann\0application_name\0caf\xe9\0\0"
+      const bytes = Uint8Array.from(`\0\0\0${String.fromCharCode(body.length + 4)}${body}`, (c) => c.charCodeAt(0))
+      const { exit } = yield* meets(saysBytes(bytes))
+      expect(exit).toMatchObject({
+        value: { user: "ann", parameters: new Map([["user", "ann"], ["application_name", "caf\ufffd"]]) }
+      })
+    }))
+
+  it.effect.each(
+    [
+      ["a query that is too long", Uint8Array.of(0x51, 0, 0, 0, 101), "54000", "a message is longer than 100 bytes"],
+      [
+        "a password that nobody asked for",
+        Uint8Array.of(0x70, 0, 0, 0, 5, 0),
+        "08P01",
+        expect.stringContaining("request")
+      ],
+      ["what is no message", Uint8Array.of(0, 0, 0, 0, 4), "08P01", expect.stringContaining("type")]
+    ] as const
+  )("ends with why where the client says %s", ([, bytes, code, message]) =>
+    Effect.gen(function*() {
+      const server = Effect.tap(Postgres.server({ maxLength: 100 }), ({ receive }) => Effect.ignore(receive))
+      const { found } = yield* withClient(server, (there) =>
+        Effect.gen(function*() {
+          yield* there.start(startup())
+          while ((yield* there.hear)._tag !== "ReadyForQuery");
+          yield* there.sayBytes(bytes)
+          return yield* there.rest
+        })).pipe(Effect.provide([Postgres.layerTrust, Crypto.layer]))
+      expect(found).toEqual([fatal(code, message)])
+    }))
+
+  it.effect("takes a message that is as long as it may be, and ends without a word", () =>
+    Effect.gen(function*() {
+      const server = Effect.tap(Postgres.server({ maxLength: 100 }), ({ receive }) => Effect.orDie(receive))
+      const { found } = yield* withClient(server, (there) =>
+        Effect.gen(function*() {
+          yield* there.start(startup())
+          while ((yield* there.hear)._tag !== "ReadyForQuery");
+          yield* there.say({ _tag: "Query", sql: "x".repeat(95) })
+          return yield* there.rest
+        })).pipe(Effect.provide([Postgres.layerTrust, Crypto.layer]))
+      expect(found).toEqual([])
+    }))
 
   it.effect("gets what the client says right behind its start-up message", () =>
     Effect.gen(function*() {
@@ -292,7 +342,11 @@ describe("a client that is turned away hears why:", () => {
       const failed = yield* meets(starts(startup()), { layer: failing })
       expect(failed.found).toEqual([fatal("57P03")])
       expect(failed.ended).toMatchObject({ step: "authentication", _tag: "Rejected", code: "57P03", retryable: true })
-      expect(JSON.stringify(failed)).not.toContain("secret place")
+      expect(JSON.stringify(failed.found)).not.toContain("secret place")
+      // Whoever serves hears why.
+      expect(yield* Effect.flip(failed.exit)).toMatchObject({
+        reason: { cause: new Error("the secret place is gone") }
+      })
     }))
 })
 
@@ -357,7 +411,7 @@ describe("authentication", () => {
   const wrong = fatal("28P01", `password authentication failed for user "${user}"`)
 
   /** A client that answers what it is asked, with this password. */
-  const answers = (given: string, name = user) => (there: ClientEnd) =>
+  const answers = (given: string, name = user, isLate = false) => (there: ClientEnd) =>
     Effect.gen(function*() {
       yield* there.start(startup({ user: name }))
       const asked = yield* there.hear
@@ -368,11 +422,12 @@ describe("authentication", () => {
         yield* there.answer({ _tag: "PasswordMessage", password: answer })
       } else {
         const first = yield* Scram.client({ password: Redacted.make(given), minIterations: 1 })
-        yield* there.answer({
-          _tag: "SASLInitialResponse",
-          mechanism: "SCRAM-SHA-256",
-          data: Redacted.make(utf8(first.message))
-        })
+        const data = Redacted.make(utf8(first.message))
+        yield* there.answer({ _tag: "SASLInitialResponse", mechanism: "SCRAM-SHA-256", data: isLate ? null : data })
+        if (isLate) {
+          expect(yield* there.hear).toEqual({ _tag: "AuthenticationSASLContinue", data: new Uint8Array(0) })
+          yield* there.answer({ _tag: "SASLResponse", data })
+        }
         const challenge = yield* there.hear
         if (challenge._tag !== "AuthenticationSASLContinue") return [asked, challenge, ...yield* there.rest]
         const final = yield* first.receive(challenge.data)
@@ -513,13 +568,21 @@ describe("authentication", () => {
       expect(JSON.stringify(ended(exit))).not.toContain("secret")
     }).pipe(Effect.provide([users("password"), Crypto.layer])))
 
+  it.effect("by SCRAM waits for the first message of a client that has named the mechanism only", () =>
+    Effect.gen(function*() {
+      expect((yield* meets(answers("correct horse", user, true), { layer: users() })).ended).toBe("ready")
+      const { ended, found } = yield* meets(answers("wrong", user, true), { layer: users() })
+      expect(found.at(-1)).toEqual(wrong)
+      expect(ended).toMatchObject({ step: "authentication", _tag: "AuthenticationFailed" })
+    }))
+
   it.effect("by SCRAM is not begun with anything else than what was offered", () =>
     Effect.gen(function*() {
       for (
         const [mechanism, data] of [
           ["SCRAM-SHA-256-PLUS", Redacted.make(utf8("p=tls-server-end-point,,n=,r=abc"))],
           ["PLAIN", Redacted.make(utf8("\0ann\0secret"))],
-          ["SCRAM-SHA-256", null]
+          ["PLAIN", null]
         ] as const
       ) {
         const { ended, found } = yield* meets((there) =>
@@ -602,6 +665,19 @@ describe("a cancel request", () => {
       Effect.provide([Postgres.layerTrust, Crypto.layer]),
       Effect.map(({ exit, found }) => ({ found, ended: ended(exit) }))
     )
+
+  it.effect.each(
+    [
+      ["without a key", [0, 0, 0, 8, 4, 210, 22, 46]],
+      ["with a key of 3 bytes", [0, 0, 0, 15, 4, 210, 22, 46, 0, 0, 0, 1, 1, 2, 3]],
+      ["with a key of 257 bytes", [0, 0, 1, 13, 4, 210, 22, 46, 0, 0, 0, 1, ...new Uint8Array(257)]]
+    ] as const
+  )("%s is malformed, and is not answered", ([, bytes]) =>
+    Effect.gen(function*() {
+      const { ended, found } = yield* meets<ReadonlyArray<unknown>, unknown>(saysBytes(Uint8Array.from(bytes)))
+      expect(found).toEqual([])
+      expect(ended).toMatchObject({ step: "startup packet", _tag: "MalformedFrame" })
+    }))
 
   it.effect("with the key of a session is told of it, and nobody hears anything", () =>
     Effect.gen(function*() {

@@ -18,9 +18,12 @@ export const report = (cause: Cause.Cause<unknown>, id: number, peer: Peer.Peer)
   const annotate = Effect.annotateLogs({ connection: id, peer: Peer.format(peer) })
   if (Cause.hasDies(cause)) return annotate(Effect.logError("a connection has died of a defect", cause))
   if (isHandshakeError(error) || isTransportError(error)) {
-    // To turn a peer away is this side's doing, but nothing to mend.
-    const mine = error.fault === "local" && error.reason._tag !== "Rejected"
-    return annotate(mine ? Effect.logWarning(error.message) : Effect.logDebug(error.message))
+    const reason: { readonly _tag: string; readonly cause?: unknown } = error.reason
+    // To turn a peer away is this side's doing, but nothing to mend, unless something has gone wrong here.
+    const mine = error.fault === "local" && (reason._tag !== "Rejected" || reason.cause !== undefined)
+    if (!mine) return annotate(Effect.logDebug(error.message))
+    const causes = reason.cause === undefined ? [] : [Cause.fail(reason.cause)]
+    return annotate(Effect.logWarning(error.message, ...causes))
   }
   return annotate(Effect.logWarning("the service of a connection has failed", cause))
 }

@@ -7,6 +7,11 @@ import { decodeUtf8, indexOf } from "../../Bytes.ts"
 
 const encoder = new TextEncoder()
 
+const anyDecoder = new TextDecoder("utf-8", { ignoreBOM: true })
+
+/** Text in an encoding that nobody has told: what is not UTF-8 becomes U+FFFD. */
+export const decodeAny = (bytes: Uint8Array): string => anyDecoder.decode(bytes)
+
 /**
  * Reads the body of one message. What is missing or wrong is kept as the `problem`, the first one counts, and everything
  * read behind it is of no meaning.
@@ -65,19 +70,28 @@ export class BodyReader {
     return this.number(4, (at) => this.view.getUint32(at), what)
   }
 
-  string(what: string): string {
+  private terminated(what: string, decode: (from: number, to: number) => string | undefined): string {
     const end = this.remaining === 0 ? -1 : indexOf(this.bytes, 0, this.at)
     if (end === -1) {
       this.fail(`${what} is not terminated`)
       return ""
     }
-    const text = decodeUtf8(this.bytes, this.at, end)
+    const text = decode(this.at, end)
     if (text === undefined) {
       this.fail(`${what} is not UTF-8`)
       return ""
     }
     this.at = end + 1
     return text
+  }
+
+  string(what: string): string {
+    return this.terminated(what, (from, to) => decodeUtf8(this.bytes, from, to))
+  }
+
+  /** Where no encoding is agreed on yet: what is not UTF-8 is U+FFFD. */
+  anyText(what: string): string {
+    return this.terminated(what, (from, to) => decodeAny(this.bytes.subarray(from, to)))
   }
 
   take(length: number, what: string): Uint8Array {

@@ -269,13 +269,13 @@ const offerOf = (options: Options): Offer => {
     if (ownParameters.includes(name)) throw new TypeError(`the parameter "${name}" has an option of its own`)
     parameters.set(name, value)
   }
-  return {
-    user: options.user,
-    database,
-    min,
-    max,
-    message: { _tag: "StartupMessage", minor: minorOf(max), parameters }
+  if (options.password !== undefined && Redacted.value(options.password).includes("\0")) {
+    throw new TypeError("no password has a zero character in it")
   }
+  const message = { _tag: "StartupMessage", minor: minorOf(max), parameters } as const
+  const problem = Codecs.problemWith(message)
+  if (problem !== undefined) throw new TypeError(problem)
+  return { user: options.user, database, min, max, message }
 }
 
 /** What both sides will speak. */
@@ -330,6 +330,13 @@ interface Policy {
   readonly password: Redacted.Redacted<string> | undefined
 }
 
+/** Those of which this side knows the name only. */
+const unknownMethods: Partial<Record<Messages.BackendMessage["_tag"], string>> = {
+  AuthenticationGSS: "GSSAPI",
+  AuthenticationSSPI: "SSPI",
+  AuthenticationKerberosV5: "Kerberos V5"
+}
+
 const methods: Partial<Record<Messages.BackendMessage["_tag"], Method>> = {
   AuthenticationOk: "trust",
   AuthenticationCleartextPassword: "password",
@@ -346,7 +353,9 @@ export const judgeRequest = (
   const refuse = (method: string, detail: string, fault: "peer" | "local") =>
     Result.fail(new HandshakeError.AuthenticationFailed({ method, detail, fault }))
   const method = methods[request._tag]
-  if (method === undefined) return refuse(request._tag, "this side does not know the method", "local")
+  if (method === undefined) {
+    return refuse(unknownMethods[request._tag] ?? request._tag, "this side does not know the method", "local")
+  }
   if (policy.requireAuth?.includes(method) === false) {
     return refuse(method, `the server asks for it, and only ${policy.requireAuth.join(", ")} may be`, "peer")
   }

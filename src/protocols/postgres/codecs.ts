@@ -8,7 +8,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Codec from "../../Codec.ts"
 import * as Excerpt from "../../Excerpt.ts"
-import { BodyReader, BodyWriter } from "./bytes.ts"
+import { BodyReader, BodyWriter, decodeAny } from "./bytes.ts"
 import type * as Messages from "./messages.ts"
 import { describe, optionalFields } from "./messages.ts"
 
@@ -62,10 +62,10 @@ const written = (
 const readParameters = (reader: BodyReader): ReadonlyMap<string, string> => {
   const parameters = new Map<string, string>()
   while (reader.problem === undefined) {
-    const name = reader.string("the name of a parameter, or the end of them,")
+    const name = reader.anyText("the name of a parameter, or the end of them,")
     if (name === "") break
-    if (parameters.has(name)) reader.fail(`the parameter ${Excerpt.ofString(name)} comes twice`)
-    parameters.set(name, reader.string(`the value of the parameter ${Excerpt.ofString(name)}`))
+    // The last one counts.
+    parameters.set(name, reader.anyText(`the value of the parameter ${Excerpt.ofString(name)}`))
   }
   return parameters
 }
@@ -127,7 +127,19 @@ const startupDecoder: Codec.Decoder<Messages.StartupPacket> = {
 const encodeStartup = (
   packet: Messages.StartupPacket,
   into: Codec.ByteWriter
-): Result.Result<void, Codec.CodecError> | void => {
+): Result.Result<void, Codec.CodecError> | void => written(startupWriter(packet), 0, maxStartupLength, packet, into)
+
+/** Why a start-up packet cannot be sent, if it cannot. */
+export const problemWith = (packet: Messages.StartupPacket): string | undefined => {
+  const writer = startupWriter(packet)
+  if (writer.problem !== undefined) return writer.problem
+  const length = writer.lengthFrom(0)
+  return length <= maxStartupLength
+    ? undefined
+    : `the names of the user, the database and the parameters take ${length} bytes, and no more than ${maxStartupLength} go`
+}
+
+const startupWriter = (packet: Messages.StartupPacket): BodyWriter => {
   const writer = new BodyWriter()
   writer.int32(0)
   switch (packet._tag) {
@@ -156,7 +168,7 @@ const encodeStartup = (
       writer.uint32(packet.code)
       writer.raw(packet.body)
   }
-  return written(writer, 0, maxStartupLength, packet, into)
+  return writer
 }
 
 /** What a client says before the first typed message. */
@@ -446,6 +458,26 @@ const readErrorFields = (reader: BodyReader): Messages.ErrorFields => {
   for (const [letter, name] of Object.entries(requiredFields)) {
     if (!byLetter.has(letter)) reader.fail(`the ${name} is missing`)
   }
+  return errorFieldsOf(byLetter)
+}
+
+/**
+ * The same as long as nothing is agreed on, read as libpq reads it (`pqGetErrorNotice3`): texts are in the encoding of the
+ * server, a field that is missing is empty, of one that comes twice the last one counts, and nothing behind them does.
+ */
+const readEarlyErrorFields = (reader: BodyReader): Messages.ErrorFields => {
+  const byLetter = new Map<string, string>()
+  while (reader.problem === undefined) {
+    const code = reader.byte("the type of a field, or the end of them,")
+    if (code === 0) break
+    const letter = String.fromCharCode(code)
+    byLetter.set(letter, reader.anyText(`the field ${Excerpt.ofString(letter)}`))
+  }
+  if (reader.problem === undefined) reader.rest()
+  return errorFieldsOf(byLetter)
+}
+
+const errorFieldsOf = (byLetter: ReadonlyMap<string, string>): Messages.ErrorFields => {
   const localized = byLetter.get("S") ?? ""
   const severity = byLetter.get("V") ?? localized
   const optional: Record<string, string> = {}
@@ -723,15 +755,70 @@ const anyFrontend = messages<Messages.RequestMessage, Messages.FrontendMessage>(
 
 export const clientStart: Codec.Codec<Messages.EncryptionAnswer, Messages.StartupPacket> = Codec.duplex(answer, startup)
 
+const readEarly = (type: string, reader: BodyReader): Messages.BackendMessage | Messages.Misplaced => {
+  switch (type) {
+    case "E":
+      return { _tag: "ErrorResponse", ...readEarlyErrorFields(reader) }
+    case "N":
+      return { _tag: "NoticeResponse", ...readEarlyErrorFields(reader) }
+    default:
+      return backendTypes.includes(type) ? readBackend(type, reader) : misplaced(type, reader)
+  }
+}
+
+const typedEarly = messages<Messages.BackendMessage | Messages.Misplaced, never>({
+  read: readEarly,
+  write: writeBackend,
+  limit: (type) => type === "R" ? maxRequest : maxHandshakeMessage,
+  isSecret: mayBeSecret
+}, maxHandshakeMessage)
+
+/**
+ * Whether an error is in the form of protocol 2: `E`, a text, a zero byte. PostgreSQL says so until today what it says
+ * without a process for the connection, such as that it could not fork one (`report_fork_failure_to_client`), and
+ * before version 14 what it said before it had read the start-up message. The length of an error begins with a zero byte.
+ */
+const isBareError = (input: Codec.ByteBuffer): boolean =>
+  input.length >= 2 && input.at(0) === codeOf("E") && input.at(1) !== 0
+
+/** As protocol 2 has it, the severity stands in front of the text of an error that has one. */
+const bareError = (text: string): Messages.ErrorResponse => {
+  const [, severity, message] = /^([^\s:]{1,30}): {2}(.*)$/s.exec(text) ?? [undefined, "", text]
+  return { _tag: "ErrorResponse", severity, code: "", message: message.trimEnd() }
+}
+
+/** What a server says in the handshake, which may be before it has read what this side speaks. */
+const earlyDecoder = (): Codec.Decoder<Messages.BackendMessage | Messages.Misplaced> => {
+  const typed = typedEarly.decoder()
+  // How many bytes are known to have no end of the text among them.
+  let searched = 0
+  return {
+    decode: (input) => {
+      if (!isBareError(input)) return typed.decode(input)
+      const end = input.indexOf(0, searched)
+      if ((end === -1 ? input.length : end) > maxHandshakeMessage) {
+        return tooLarge(input, maxHandshakeMessage, maxHandshakeMessage)
+      }
+      if (end === -1) {
+        searched = input.length
+        return undefined
+      }
+      searched = 0
+      const bytes = input.take(end + 1)
+      return Result.succeed(bareError(decodeAny(bytes.subarray(1, end))))
+    },
+    isSecret: mayBeSecret
+  }
+}
+
 export const clientHandshake: Codec.Codec<Messages.BackendMessage | Messages.Misplaced, Messages.FrontendMessage> =
   Codec
     .duplex(
-      messages<Messages.BackendMessage | Messages.Misplaced, never>({
-        read: (type, reader) => backendTypes.includes(type) ? readBackend(type, reader) : misplaced(type, reader),
-        write: writeBackend,
-        limit: (type) => type === "R" ? maxRequest : maxHandshakeMessage,
-        isSecret: mayBeSecret
-      }, maxHandshakeMessage),
+      Codec.make<Messages.BackendMessage | Messages.Misplaced, never>({
+        maxLength: Infinity,
+        decoder: earlyDecoder,
+        encode: typedEarly.encode
+      }),
       anyFrontend
     )
 
@@ -759,9 +846,31 @@ export const serverAwaits: Record<Awaited, Codec.Codec<Answered, Messages.Backen
   SASLResponse: awaiting("SASLResponse")
 }
 
+/** `onViolation` hears what is wrong with what a client says behind the start-up, before whoever receives it does. */
 export const serverLive = (
-  maxLength: number | undefined
-): Codec.Codec<Messages.RequestMessage, Messages.BackendMessage> => Codec.duplex(requests({ maxLength }), anyBackend)
+  maxLength: number | undefined,
+  onViolation: (error: Codec.CodecError) => void
+): Codec.Codec<Messages.RequestMessage, Messages.BackendMessage> => {
+  const codec = requests({ maxLength })
+  return Codec.duplex(
+    Codec.make<Messages.RequestMessage, Messages.RequestMessage>({
+      maxLength: Infinity,
+      decoder: () => {
+        const decoder = codec.decoder()
+        return {
+          ...decoder,
+          decode: (input) => {
+            const result = decoder.decode(input)
+            if (result !== undefined && Result.isFailure(result)) onViolation(result.failure)
+            return result
+          }
+        }
+      },
+      encode: codec.encode
+    }),
+    anyBackend
+  )
+}
 
 /** Whether some first bytes are those of a start-up packet: a plausible length, then a code that is known. */
 export const isStartup = (bytes: Uint8Array): boolean | undefined => {

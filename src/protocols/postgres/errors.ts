@@ -5,6 +5,7 @@
  * @internal
  */
 import * as Schema from "effect/Schema"
+import type { CodecError } from "../../Codec.ts"
 import * as Excerpt from "../../Excerpt.ts"
 import * as HandshakeError from "../../HandshakeError.ts"
 import type { ErrorFields, ErrorResponse } from "./messages.ts"
@@ -61,6 +62,9 @@ export const isRetryable = (code: string): boolean =>
   code.startsWith("53") && code !== "53400" || /^57P0[123]$/.test(code) || code === "55006" ||
   code.startsWith("08") && code !== "08P01" && code !== "08004"
 
+/** With neither a severity nor a code it is of a server that had no process for the connection: it could not fork. */
+const couldNotFork = ({ code, severity }: ErrorFields): boolean => code === "" && severity === ""
+
 export const serverErrorOf = ({ _tag, ...response }: ErrorResponse): ServerError => {
   const fields = Object.fromEntries(
     Object.entries(response).map(([name, value]) => [name, Excerpt.ofText(value, maxField)])
@@ -68,8 +72,8 @@ export const serverErrorOf = ({ _tag, ...response }: ErrorResponse): ServerError
   return new ServerError({
     by: "peer",
     said: fields.message,
-    code: fields.code,
-    retryable: isRetryable(response.code),
+    ...response.code !== "" && { code: fields.code },
+    retryable: isRetryable(response.code) || couldNotFork(response),
     fields
   })
 }
@@ -112,6 +116,12 @@ export const internal: ErrorResponse = fatal("XX000", "the server cannot go on")
 export const unavailable: ErrorResponse = fatal("57P03", "the server cannot look up users now")
 export const protocolViolation = (what: string): ErrorResponse =>
   fatal("08P01", `protocol violation: ${Excerpt.ofText(what)}`)
+
+/** What a client hears that says behind the start-up what nobody can read. */
+export const violation = (error: CodecError): ErrorResponse =>
+  error._tag === "FrameTooLarge"
+    ? fatal("54000", `a message is longer than ${error.limit} bytes`)
+    : protocolViolation(error.problem)
 
 /** What a peer hears that has sent what it should not. Its own bytes are not repeated: they may be a secret. */
 export const replyTo = (reason: HandshakeError.Reason): ErrorResponse => {

@@ -10,11 +10,14 @@ import * as Excerpt from "../../Excerpt.ts"
 
 /** The fields of an error or a notice that the manual names (54.8); others are not kept, as it asks for. */
 export interface ErrorFields {
-  /** `ERROR`, `FATAL`, `PANIC`, `WARNING`, `NOTICE`, `DEBUG`, `INFO` or `LOG`; localized where the server is before 9.6. */
+  /**
+   * `ERROR`, `FATAL`, `PANIC`, `WARNING`, `NOTICE`, `DEBUG`, `INFO` or `LOG`; localized where the server is before 9.6, and
+   * empty where the server could not start a process for the connection.
+   */
   readonly severity: string
   /** As `severity`, in the language of the server, where that is another word. */
   readonly localizedSeverity?: string
-  /** The SQLSTATE. */
+  /** The SQLSTATE; empty where the server has refused the connection in the form of protocol 2, which has none. */
   readonly code: string
   readonly message: string
   readonly detail?: string
@@ -239,10 +242,12 @@ const showList = <A>(length: number, items: Iterable<A>, show: (item: A) => stri
 const showFields = (fields: object): string =>
   Object.entries(fields).flatMap(([key, value]) => key === "_tag" ? [] : [`${key}: ${showValue(value)}`]).join(", ")
 
-const showError = (name: string, fields: ErrorFields): string =>
-  `${name} ${Excerpt.ofText(fields.severity, shown)} ${Excerpt.ofText(fields.code, shown)} ${
-    Excerpt.ofString(fields.message, 160)
-  }`
+const showError = (name: string, { code, message, severity }: ErrorFields): string =>
+  [
+    name,
+    ...[severity, code].flatMap((field) => field === "" ? [] : [Excerpt.ofText(field, shown)]),
+    Excerpt.ofString(message, 160)
+  ].join(" ")
 
 /** A message on one line: bounded, printable, without secrets. */
 export const describe = (message: Message): string => {

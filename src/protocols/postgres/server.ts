@@ -7,12 +7,14 @@
  */
 import * as Mac from "effect/crypto/Mac"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Codec from "../../Codec.ts"
+import * as Excerpt from "../../Excerpt.ts"
 import * as Handshake from "../../Handshake.ts"
 import * as HandshakeError from "../../HandshakeError.ts"
 import type * as Peer from "../../Peer.ts"
@@ -96,7 +98,7 @@ const defaultMaxLength = 1024 * 1024
 
 const keyLength: Record<Version, number> = { "3.0": 4, "3.2": 32 }
 
-/** What a server says of itself; those that PostgreSQL tells and that clients look at. */
+/** What a server says of itself: all that PostgreSQL 18 tells (the manual, 54.2.7), for clients take some of it as promised. */
 const defaultParameters: Readonly<Record<string, string>> = {
   server_version: "18.0",
   server_encoding: "UTF8",
@@ -104,7 +106,12 @@ const defaultParameters: Readonly<Record<string, string>> = {
   IntervalStyle: "postgres",
   TimeZone: "UTC",
   integer_datetimes: "on",
-  standard_conforming_strings: "on"
+  standard_conforming_strings: "on",
+  default_transaction_read_only: "off",
+  in_hot_standby: "off",
+  is_superuser: "off",
+  scram_iterations: "4096",
+  search_path: "\"$user\", public"
 }
 
 /** Why a client is turned away, and what it hears. */
@@ -122,14 +129,15 @@ const refusal = (reply: Messages.ErrorResponse, reason: HandshakeError.Reason): 
   Result.fail(new Refusal(reply, reason))
 
 /** This side does not want the client, and says so. */
-const rejection = (reply: Messages.ErrorResponse): Result.Result<never, Refusal> =>
+const rejection = (reply: Messages.ErrorResponse, cause?: unknown): Result.Result<never, Refusal> =>
   refusal(
     reply,
     new HandshakeError.Rejected({
       by: "local",
       said: reply.message,
       code: reply.code,
-      retryable: Errors.isRetryable(reply.code)
+      retryable: Errors.isRetryable(reply.code),
+      ...cause !== undefined && { cause }
     })
   )
 
@@ -322,6 +330,11 @@ class Talk {
     return Result.isSuccess(result) ? Effect.succeed(result.success) : this.refuse(result.failure)
   }
 
+  /** Whoever cancels something is never answered. */
+  hush(): void {
+    this.isOver = true
+  }
+
   /** Tells a peer that is still there why this goes no further, unless it was told. */
   lastWords({ reason }: HandshakeError.HandshakeError): Effect.Effect<void> {
     const isGone = reason.fault === "network" || reason._tag === "TlsFailure" || reason._tag === "Rejected" ||
@@ -388,6 +401,9 @@ type First =
   }
   | { readonly _tag: "Cancel"; readonly transport: Start; readonly key: BackendKey }
 
+/** Whether a CancelRequest is malformed or cut off: of start-up packets it alone is a secret. */
+const isOfCancel = ({ reason }: TransportError): boolean => "excerpt" in reason && reason.excerpt === Excerpt.redacted
+
 /** The packets as far as the one that says what the client wants. */
 const meet = Effect.fnUntraced(function*(
   talk: Talk,
@@ -399,7 +415,11 @@ const meet = Effect.fnUntraced(function*(
   for (;;) {
     const decide = (packet: Messages.StartupPacket) =>
       talk.judged(judgePacket(packet, asked, tls !== undefined, supported))
-    const decision = yield* Handshake.step(Effect.flatMap(transport.receive, decide), "startup packet")
+    const packet = Effect.tapError(transport.receive, (error) => {
+      if (isOfCancel(error)) talk.hush()
+      return Effect.void
+    })
+    const decision = yield* Handshake.step(Effect.flatMap(packet, decide), "startup packet")
     switch (decision._tag) {
       case "Answer":
         asked = decision.asked
@@ -513,6 +533,17 @@ const scramRefusal = (user: string, { error, reason }: Scram.Refusal): Refusal =
 
 const encoder = new TextEncoder()
 
+/** The first message of SCRAM. A client that has named the mechanism only is asked for it with an empty challenge (RFC 4422 3). */
+const openingOf = Effect.fnUntraced(function*(
+  talk: Talk,
+  { answer, transport }: { readonly transport: Spoken; readonly answer: Answer<"SASLInitialResponse"> }
+) {
+  if (answer.data !== null) return { transport, data: answer.data }
+  const challenge = { _tag: "AuthenticationSASLContinue", data: new Uint8Array(0) } as const
+  const later = yield* ask(talk, transport, [challenge], "SASLResponse")
+  return { transport: later.transport, data: later.answer.data }
+})
+
 const askScram = Effect.fnUntraced(function*(asking: Asking) {
   const { first, start, stored, talk, user } = asking
   const orRefuse = Effect.catch((refused: Scram.Refusal) => talk.refuse(scramRefusal(user, refused)))
@@ -530,18 +561,19 @@ const askScram = Effect.fnUntraced(function*(asking: Asking) {
     "SASLInitialResponse"
   )
   const mechanism = offered.find((name) => name === initial.answer.mechanism)
-  if (mechanism === undefined || initial.answer.data === null) {
+  if (mechanism === undefined) {
     return yield* Effect.fail(unexpected(`an initial response of ${offered.join(" or ")}`, initial.answer))
   }
+  const opening = yield* openingOf(talk, initial)
   const begun = yield* orRefuse(
-    Scram.server({ mechanism, endPoint, username: "ignored" }).receive(Redacted.value(initial.answer.data))
+    Scram.server({ mechanism, endPoint, username: "ignored" }).receive(Redacted.value(opening.data))
   )
   const verifier = stored?._tag === "Scram" ? stored.verifier : yield* mockScram(asking)
   const challenge = yield* orRefuse(begun.challenge(verifier))
 
   const response = yield* ask(
     talk,
-    initial.transport,
+    opening.transport,
     [{ _tag: "AuthenticationSASLContinue", data: encoder.encode(challenge.message) }],
     "SASLResponse"
   )
@@ -687,6 +719,12 @@ const cancelled = Effect.fnUntraced(function*(
   })
 })
 
+/** How long a client may take to hear why its session ends. */
+const lastWordsTime = Duration.seconds(1)
+
+const explain = (live: Spoken, words: Messages.ErrorResponse): Effect.Effect<void> =>
+  Effect.ignore(Effect.timeoutOption(Effect.interruptible(Transport.farewell(live, [words])), lastWordsTime))
+
 const converse = Effect.fnUntraced(function*(
   serving: Serving,
   talk: Talk
@@ -707,7 +745,7 @@ const converse = Effect.fnUntraced(function*(
   const authenticator = yield* Authenticator
   const peer = yield* start.peer
   const login = yield* authenticator.lookup({ user, database, peer }).pipe(
-    Effect.catch(() => talk.judged(rejection(Errors.unavailable))),
+    Effect.catch((error) => talk.judged(rejection(Errors.unavailable, error.cause))),
     Handshake.step("authentication")
   )
   const { channelBound, method, proof, transport } = yield* Handshake.step(
@@ -740,11 +778,17 @@ const converse = Effect.fnUntraced(function*(
     { _tag: "BackendKeyData", ...backendKey },
     { _tag: "ReadyForQuery", status: "idle" }
   ]
+  let violation: Codec.CodecError | undefined
+  const codec = Codecs.serverLive(options.maxLength ?? defaultMaxLength, (error) => {
+    violation = error
+  })
   const finish = Effect.andThen(
     transport.sendAll(ready),
-    Transport.switchCodec(transport, Codecs.serverLive(options.maxLength ?? defaultMaxLength), describing)
+    Transport.switchCodec(transport, codec, describing)
   )
   const live = yield* Handshake.step(finish, "session")
+  // When it closes, and as long as the connection is there.
+  yield* Effect.addFinalizer(() => violation === undefined ? Effect.void : explain(live, Errors.violation(violation)))
   return Transport.extend(live, { protocol: "postgres", session })
 })
 

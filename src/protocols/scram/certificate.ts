@@ -48,8 +48,18 @@ const hex = (der: Uint8Array, { from, to }: Value): string => {
   return text
 }
 
-/** A hash function by its name in FIPS 180-4. */
-export type Hash = "MD5" | "SHA-1" | "SHA-224" | "SHA-256" | "SHA-384" | "SHA-512"
+/** A hash function by its name in FIPS 180-4 and FIPS 202. */
+export type Hash =
+  | "MD5"
+  | "SHA-1"
+  | "SHA-224"
+  | "SHA-256"
+  | "SHA-384"
+  | "SHA-512"
+  | "SHA3-224"
+  | "SHA3-256"
+  | "SHA3-384"
+  | "SHA3-512"
 
 const hashes: ReadonlyMap<string, Hash> = new Map([
   ["2a864886f70d0205", "MD5"], // 1.2.840.113549.2.5
@@ -57,10 +67,14 @@ const hashes: ReadonlyMap<string, Hash> = new Map([
   ["608648016503040204", "SHA-224"], // 2.16.840.1.101.3.4.2.4
   ["608648016503040201", "SHA-256"], // 2.16.840.1.101.3.4.2.1
   ["608648016503040202", "SHA-384"], // 2.16.840.1.101.3.4.2.2
-  ["608648016503040203", "SHA-512"] // 2.16.840.1.101.3.4.2.3
+  ["608648016503040203", "SHA-512"], // 2.16.840.1.101.3.4.2.3
+  ["608648016503040207", "SHA3-224"], // 2.16.840.1.101.3.4.2.7
+  ["608648016503040208", "SHA3-256"], // 2.16.840.1.101.3.4.2.8
+  ["608648016503040209", "SHA3-384"], // 2.16.840.1.101.3.4.2.9
+  ["60864801650304020a", "SHA3-512"] // 2.16.840.1.101.3.4.2.10
 ])
 
-// RFC 3279, RFC 4055, RFC 5758. EdDSA (RFC 8410) hashes as a part of signing, and has no hash of its own.
+// RFC 3279, RFC 4055, RFC 5758, RFC 9688 and NIST's register of algorithms. EdDSA (RFC 8410) hashes as a part of signing, and has no hash of its own.
 const signatures: ReadonlyMap<string, Hash> = new Map([
   ["2a864886f70d010104", "MD5"], // md5WithRSAEncryption, 1.2.840.113549.1.1.4
   ["2a864886f70d010105", "SHA-1"], // sha1WithRSAEncryption
@@ -75,7 +89,21 @@ const signatures: ReadonlyMap<string, Hash> = new Map([
   ["2a8648ce3d040304", "SHA-512"], // ecdsa-with-SHA512
   ["2a8648ce380403", "SHA-1"], // dsa-with-sha1, 1.2.840.10040.4.3
   ["608648016503040301", "SHA-224"], // dsa-with-sha224, 2.16.840.1.101.3.4.3.1
-  ["608648016503040302", "SHA-256"] // dsa-with-sha256
+  ["608648016503040302", "SHA-256"], // dsa-with-sha256
+  ["608648016503040303", "SHA-384"], // dsa-with-sha384
+  ["608648016503040304", "SHA-512"], // dsa-with-sha512
+  ["608648016503040305", "SHA3-224"], // dsa-with-sha3-224, 2.16.840.1.101.3.4.3.5
+  ["608648016503040306", "SHA3-256"], // dsa-with-sha3-256
+  ["608648016503040307", "SHA3-384"], // dsa-with-sha3-384
+  ["608648016503040308", "SHA3-512"], // dsa-with-sha3-512
+  ["608648016503040309", "SHA3-224"], // ecdsa-with-sha3-224, 2.16.840.1.101.3.4.3.9
+  ["60864801650304030a", "SHA3-256"], // ecdsa-with-sha3-256
+  ["60864801650304030b", "SHA3-384"], // ecdsa-with-sha3-384
+  ["60864801650304030c", "SHA3-512"], // ecdsa-with-sha3-512
+  ["60864801650304030d", "SHA3-224"], // rsassa-pkcs1-v1-5-with-sha3-224, 2.16.840.1.101.3.4.3.13
+  ["60864801650304030e", "SHA3-256"], // rsassa-pkcs1-v1-5-with-sha3-256
+  ["60864801650304030f", "SHA3-384"], // rsassa-pkcs1-v1-5-with-sha3-384
+  ["608648016503040310", "SHA3-512"] // rsassa-pkcs1-v1-5-with-sha3-512
 ])
 
 const rsaPss = "2a864886f70d01010a" // id-RSASSA-PSS, 1.2.840.113549.1.1.10

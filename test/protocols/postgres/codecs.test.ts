@@ -100,8 +100,6 @@ describe("a start-up packet", () => {
     ["a parameter without a value", packet(`${v3}user\0`), "the value of the parameter \"user\" is not terminated"],
     ["no end of the parameters", packet(v3), "the name of a parameter, or the end of them, is not terminated"],
     ["bytes behind the end", packet(`${v3}user\0ann\0\0x`), "1 bytes are left behind the end of the message"],
-    ["a parameter twice", packet(`${v3}user\0ann\0user\0bob\0\0`), "the parameter \"user\" comes twice"],
-    ["what is not UTF-8", packet(`${v3}user\0\xff\0\0`), "the value of the parameter \"user\" is not UTF-8"],
     ["an SSLRequest with more in it", packet("\x04\xd2\x16\x2f\0"), "1 bytes are left behind the end of the message"],
     ["a CancelRequest without a key", packet(`${cancel}\0\0\0\x01`), "the key has 0 bytes, and not 4 to 256"],
     ["a key of 3 bytes", packet(`${cancel}\0\0\0\x01abc`), "the key has 3 bytes, and not 4 to 256"],

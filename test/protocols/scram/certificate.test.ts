@@ -5,6 +5,7 @@ import * as Schema from "effect/Schema"
 import { createHash, X509Certificate } from "node:crypto"
 import * as Scram from "../../../src/protocols/Scram.ts"
 import * as Certificate from "../../../src/protocols/scram/certificate.ts"
+import { sha224, sha3 } from "../../../src/protocols/scram/hashes.ts"
 import * as Certificates from "../../support/certificates/index.ts"
 
 const derOf = ({ cert }: { readonly cert: string }): Uint8Array => new Uint8Array(new X509Certificate(cert).raw)
@@ -63,6 +64,8 @@ describe("signatureHash", () => {
       ["dsa-with-sha1", "1.2.840.10040.4.3", "SHA-1"],
       ["dsa-with-sha224", "2.16.840.1.101.3.4.3.1", "SHA-224"],
       ["dsa-with-sha256", "2.16.840.1.101.3.4.3.2", "SHA-256"],
+      ["dsa-with-sha384", "2.16.840.1.101.3.4.3.3", "SHA-384"],
+      ["dsa-with-sha512", "2.16.840.1.101.3.4.3.4", "SHA-512"],
       ["Ed25519", "1.3.101.112", undefined],
       ["Ed448", "1.3.101.113", undefined],
       ["rsaEncryption", "1.2.840.113549.1.1.1", undefined]
@@ -81,7 +84,11 @@ describe("signatureHash", () => {
       ["2.16.840.1.101.3.4.2.1", "SHA-256"],
       ["2.16.840.1.101.3.4.2.2", "SHA-384"],
       ["2.16.840.1.101.3.4.2.3", "SHA-512"],
-      ["2.16.840.1.101.3.4.2.8", undefined]
+      ["2.16.840.1.101.3.4.2.7", "SHA3-224"],
+      ["2.16.840.1.101.3.4.2.8", "SHA3-256"],
+      ["2.16.840.1.101.3.4.2.9", "SHA3-384"],
+      ["2.16.840.1.101.3.4.2.10", "SHA3-512"],
+      ["2.16.840.1.101.3.4.2.11", undefined]
     ] as const
   ) {
     it(`RSASSA-PSS has ${hash} where its parameters say ${id}`, () => {
@@ -200,6 +207,37 @@ describe("Scram.serverEndPoint", () => {
       }
     }))
 
+  it.effect("is SHA-224 or SHA-3 of a certificate that is signed so, of whatever length", () =>
+    Effect.gen(function*() {
+      const signed: Record<string, ReadonlyArray<string>> = {
+        "sha224": ["1.2.840.113549.1.1.14", "1.2.840.10045.4.3.1", "2.16.840.1.101.3.4.3.1"],
+        "sha3-224": ["2.16.840.1.101.3.4.3.5", "2.16.840.1.101.3.4.3.9", "2.16.840.1.101.3.4.3.13"],
+        "sha3-256": ["2.16.840.1.101.3.4.3.6", "2.16.840.1.101.3.4.3.10", "2.16.840.1.101.3.4.3.14"],
+        "sha3-384": ["2.16.840.1.101.3.4.3.7", "2.16.840.1.101.3.4.3.11", "2.16.840.1.101.3.4.3.15"],
+        "sha3-512": ["2.16.840.1.101.3.4.3.8", "2.16.840.1.101.3.4.3.12", "2.16.840.1.101.3.4.3.16"]
+      }
+      for (const [hash, ids] of Object.entries(signed)) {
+        for (const id of ids) {
+          const der = certificate(oid(id), none)
+          assert.deepStrictEqual(yield* endPoint(der), digest(hash, der))
+        }
+      }
+      // About their blocks of 64, 72, 104, 136 and 144 bytes.
+      const hashes = {
+        sha224,
+        "sha3-224": sha3(224),
+        "sha3-256": sha3(256),
+        "sha3-384": sha3(384),
+        "sha3-512": sha3(512)
+      }
+      for (const [name, hash] of Object.entries(hashes)) {
+        for (const length of [0, 55, 56, 64, 71, 72, 103, 104, 135, 136, 143, 144, 1000]) {
+          const data = Uint8Array.from({ length }, (_, i) => 7 * i)
+          assert.deepStrictEqual(hash(data), digest(name, data))
+        }
+      }
+    }))
+
   it.effect("is SHA-256 for a certificate that is signed with MD5 or SHA-1", () =>
     Effect.gen(function*() {
       for (const id of ["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.2.840.10045.4.1"]) {
@@ -211,7 +249,7 @@ describe("Scram.serverEndPoint", () => {
   it.effect("is undefined where there is no single hash, or no certificate", () =>
     Effect.gen(function*() {
       assert.isUndefined(yield* endPoint(derOf(Certificates.ed25519)))
-      assert.isUndefined(yield* endPoint(certificate(oid("1.2.840.113549.1.1.14"), none)))
+      assert.isUndefined(yield* endPoint(certificate(oid("2.16.840.1.101.3.4.3.17"), none)))
       assert.isUndefined(yield* endPoint(new Uint8Array(0)))
     }))
 })

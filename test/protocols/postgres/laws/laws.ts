@@ -89,7 +89,12 @@ const told = Object.fromEntries(
     "IntervalStyle",
     "TimeZone",
     "integer_datetimes",
-    "standard_conforming_strings"
+    "standard_conforming_strings",
+    "default_transaction_read_only",
+    "in_hot_standby",
+    "is_superuser",
+    "scram_iterations",
+    "search_path"
   ].map((name) => [name, undefined])
 )
 
