@@ -582,7 +582,12 @@ describe("what was agreed on", () => {
 })
 
 describe("the name that a client asks for", () => {
-  const names = { "Other.test": Certificates.other, "*.wild.test": Certificates.wild }
+  const names = {
+    "Other.test": Certificates.other,
+    "*.wild.test": Certificates.wild,
+    "*.münchen.test.": Certificates.wild,
+    "bücher.test": Certificates.other
+  }
 
   const subjectFor = Effect.fnUntraced(function*(servername: string) {
     const { port } = yield* Peers.server({ names })
@@ -598,6 +603,10 @@ describe("the name that a client asks for", () => {
       ["B.Wild.Test", "CN=*.wild.test"],
       ["wild.test", "CN=localhost"],
       ["a.b.wild.test", "CN=localhost"],
+      ["other.test.", "CN=other.test"],
+      ["xn--bcher-kva.test", "CN=other.test"],
+      ["Bücher.test.", "CN=other.test"],
+      ["a.xn--mnchen-3ya.test", "CN=*.wild.test"],
       ["localhost", "CN=localhost"]
     ]
   ) {
@@ -606,6 +615,38 @@ describe("the name that a client asks for", () => {
         expect(yield* subjectFor(servername)).toBe(subject)
       }))
   }
+
+  for (
+    const [servername, name] of [
+      ["LocalHost.", "localhost"],
+      ["Handshake.TEST", "handshake.test"],
+      ["München.wild.test", "xn--mnchen-3ya.wild.test"]
+    ]
+  ) {
+    it.live(`${servername} is told and verified as ${name}`, () =>
+      Effect.gen(function*() {
+        const { outcome, port } = yield* Peers.server({ names, unknownName: "default" })
+        const told = { tls: { servername: name } }
+        expect(yield* Peers.client(port, { servername })).toMatchObject({ tls: { ...told.tls, verified: true } })
+        expect(yield* Fiber.join(outcome)).toMatchObject(told)
+      }))
+  }
+
+  it.live("what a client of another kind asks for is compared as a name", () =>
+    Effect.gen(function*() {
+      const { outcome, port } = yield* Peers.server({ names, unknownName: "refuse" })
+      yield* Peers.nodeClient(port, { servername: "OTHER.test.", rejectUnauthorized: false })
+      expect(yield* Fiber.join(outcome)).toMatchObject({ tls: { servername: "other.test" } })
+    }))
+
+  it.live("a server that has a certificate for what is no name says so", () =>
+    Effect.gen(function*() {
+      const { outcome, port } = yield* Peers.server({ names: { "a b": Certificates.other } })
+      yield* Peers.client(port)
+      expect(yield* Fiber.join(outcome)).toMatchObject({
+        reason: { kind: "bad-configuration", fault: "local", detail: expect.stringContaining("\"a b\"") }
+      })
+    }))
 
   it.live("a certificate that two servers have for a name does not bring what else the other one asks for", () =>
     Effect.gen(function*() {
@@ -735,6 +776,50 @@ describe("the certificate of a server", () => {
         yield* Effect.scoped(client).pipe(Effect.provideService(Socket.Socket, socket))
       }
       expect(made).toBe(2)
+    }))
+})
+
+describe("what tls.Server and tls.connect do of their own accord, this does too", () => {
+  // A client that would rather have its session key sent under the server's key, which is then all that it takes to read it.
+  const careless = { maxVersion: "TLSv1.2", ciphers: "AES128-SHA:ECDHE-RSA-AES128-GCM-SHA256" } as const
+  const rsa = Certificates.sha512Rsa
+
+  for (
+    const [name, options] of [
+      ["of its own", { certificate: rsa }],
+      ["for a name", { certificate: Certificates.server, names: { localhost: rsa } }]
+    ] as const
+  ) {
+    it.live(`the server chooses the cipher, with a certificate ${name}`, () =>
+      Effect.gen(function*() {
+        const { outcome, port } = yield* Peers.server(options)
+        expect(yield* Peers.nodeClient(port, careless)).toMatchObject({ secure: true })
+        expect(yield* Fiber.join(outcome)).toMatchObject({
+          tls: { cipher: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" }
+        })
+      }))
+  }
+
+  it.live("the client's own cipher is taken where the server has no other", () =>
+    Effect.gen(function*() {
+      const { outcome, port } = yield* Peers.server({ certificate: rsa, ciphers: "AES128-SHA" })
+      yield* Peers.nodeClient(port, careless)
+      expect(yield* Fiber.join(outcome)).toMatchObject({ tls: { cipher: "TLS_RSA_WITH_AES_128_CBC_SHA" } })
+    }))
+
+  it.live("and one thing not: NODE_TLS_REJECT_UNAUTHORIZED does not let anybody be believed", () =>
+    Effect.gen(function*() {
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0"
+        }),
+        () =>
+          Effect.sync(() => {
+            delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
+          })
+      )
+      const { port } = yield* Peers.server({ certificate: Certificates.selfSigned })
+      expect(yield* Peers.client(port)).toMatchObject(failed("self-signed", "peer"))
     }))
 })
 

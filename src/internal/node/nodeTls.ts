@@ -7,12 +7,13 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { X509Certificate } from "node:crypto"
-import * as NodeNet from "node:net"
 import type { Duplex } from "node:stream"
 import * as NodeTls from "node:tls"
 import * as Excerpt from "../../Excerpt.ts"
 import type * as Peer from "../../Peer.ts"
+import * as ServerName from "../../protocols/tls/serverName.ts"
 import type * as Transport from "../../Transport.ts"
 import { TlsFailure, type TlsFailureKind } from "../../TransportError.ts"
 
@@ -189,9 +190,10 @@ const contextOf = (options: Options, certificate: Transport.TlsCertificate | und
   const context = NodeTls.createSecureContext({
     minVersion: options.minVersion ?? "TLSv1.2",
     maxVersion: options.maxVersion ?? "TLSv1.3",
-    // Without one, a client that comes back with its session is refused where clients show certificates. Its ticket is
-    // worth nothing to another context.
-    ...options.role === "server" && { sessionIdContext: "effect-handshake" },
+    // What `tls.Server` says of its own accord. The server chooses the cipher: a client may name one first that keeps no
+    // secret once the key is out. And without a context for sessions, a client that comes back with its own is refused where
+    // clients show certificates; its ticket is worth nothing to another context.
+    ...options.role === "server" && { honorCipherOrder: true, sessionIdContext: "effect-handshake" },
     ...options.ciphers !== undefined && { ciphers: options.ciphers },
     ...ca !== undefined && { ca },
     ...certificate !== undefined && {
@@ -204,15 +206,19 @@ const contextOf = (options: Options, certificate: Transport.TlsCertificate | und
   return context
 }
 
+const tables = new WeakMap<object, ServerName.Table<Transport.TlsCertificate>>()
+
+const tableOf = (names: Readonly<Record<string, Transport.TlsCertificate>>) => {
+  let table = tables.get(names)
+  if (table === undefined) tables.set(names, table = orThrow(ServerName.table(names)))
+  return table
+}
+
 /** The certificate for a name: that of the name itself, else of the wildcard that stands for its first label. */
 export const certificateFor = (
   { names }: Transport.TlsServerOptions,
   servername: string
-): Transport.TlsCertificate | undefined => {
-  const name = servername.toLowerCase()
-  const find = (wanted: string) => Object.entries(names ?? {}).find(([key]) => key.toLowerCase() === wanted)?.[1]
-  return find(name) ?? find(name.replace(/^[^.]+/, "*"))
-}
+): Transport.TlsCertificate | undefined => names === undefined ? undefined : ServerName.find(tableOf(names), servername)
 
 class UnknownName extends Error {}
 
@@ -223,25 +229,29 @@ const alert = (description: number) => Uint8Array.of(21, 3, 3, 0, 2, 2, descript
 const internalError = alert(80)
 const unrecognizedName = alert(112)
 
+const orThrow = <A>(result: Result.Result<A, string>): A =>
+  Result.getOrThrowWith(result, (problem) => new Error(problem))
+
 const begin = (stream: Duplex, options: Options): NodeTls.TLSSocket => {
-  // Node would take the name of the host instead, or localhost.
-  if (options.role === "client" && options.servername === "") throw new Error("the server has no name")
   const common = {
     secureContext: contextOf(options, options.certificate),
     ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] }
   }
   if (options.role === "client") {
-    const { servername, verify } = options
+    const { verify } = options
+    // Node would take the name of the host for one that is empty, or `localhost`, and `a` for `a/b`.
+    const server = orThrow(ServerName.parse(options.servername))
     return NodeTls.connect({
       ...common,
       socket: stream,
       // An IP address is checked, and never asked for (RFC 6066 3).
-      ...NodeNet.isIP(servername) === 0 ? { servername } : { host: servername },
+      ...server._tag === "Name" ? { servername: server.name } : { host: server.address },
       rejectUnauthorized: verify !== "none",
       ...verify === "authority" && { checkServerIdentity: () => undefined }
     })
   }
   const { clientCertificate = "none", unknownName } = options
+  if (options.names !== undefined) void tableOf(options.names)
   return new NodeTls.TLSSocket(stream, {
     ...common,
     isServer: true,
@@ -290,18 +300,14 @@ interface Verifying {
   readonly ssl: { readonly verifyError: () => TlsError | null | undefined }
 }
 
-const describe = (socket: NodeTls.TLSSocket, options: Options, verified: boolean): Peer.Tls => {
+const describe = (socket: NodeTls.TLSSocket, verified: boolean): Peer.Tls => {
   const certificate = socket.getPeerX509Certificate()
   const { servername } = socket as { readonly servername?: string | false | null }
   return {
     version: socket.getProtocol() ?? "unknown",
     cipher: socket.getCipher().standardName,
     alpn: typeof socket.alpnProtocol === "string" ? socket.alpnProtocol : undefined,
-    servername: options.role === "client"
-      ? NodeNet.isIP(options.servername) === 0 ? options.servername : undefined
-      : typeof servername === "string"
-      ? servername
-      : undefined,
+    servername: typeof servername === "string" ? ServerName.normalized(servername) : undefined,
     resumed: socket.isSessionReused(),
     verified,
     certificate: certificate && certificateOf(certificate),
@@ -384,7 +390,7 @@ export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured,
       const verified = role === "client"
         ? options.verify !== "none" && socket.authorized
         : socket.getPeerX509Certificate() !== undefined
-      const tls = describe(socket, options, verified)
+      const tls = describe(socket, verified)
       // The peer has proved who it is, once and for all.
       socket.disableRenegotiation()
       const done = () => {

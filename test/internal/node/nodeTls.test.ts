@@ -123,6 +123,20 @@ describe("the certificate for a name", () => {
 })
 
 describe("a stream that shakes hands", () => {
+  it.live("with a server whose name is none says nothing to it", () =>
+    Effect.gen(function*() {
+      for (const servername of ["", "evil.test/.db.example.test", "evil.test#x", "evil%2etest", "127.1", "*.test"]) {
+        for (const verify of ["full", "none"] as const) {
+          let said = 0
+          const stream = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done(void said++) })
+          const failure = yield* Effect.flip(NodeTls.secure(stream, { role: "client", servername, verify }))
+          for (let i = 0; i < 3; i++) yield* Tcp.turn
+          expect([servername, failure]).toMatchObject([servername, { kind: "bad-configuration", fault: "local" }])
+          expect([servername, said, stream.destroyed]).toEqual([servername, 0, true])
+        }
+      }
+    }))
+
   /** A stream that takes everything and says nothing of its own. */
   const silent = () => {
     let destroyed = 0
