@@ -172,7 +172,7 @@ export class UnreadBytes extends Schema.TaggedError<UnreadBytes>()("UnreadBytes"
  * - `cut`: the peer ended the connection before TLS was there.
  * - `bad-record`: what came was altered on its way, or a peer that has the wrong keys sent it.
  * - `unsupported`: the socket has no TLS to switch to.
- * - `bad-configuration`: this side's own certificate, key or ciphers cannot be used.
+ * - `bad-configuration`: this side's own certificate, key, authorities, names or ciphers cannot be used.
  * - `protocol`: anything else; `detail` has the words of OpenSSL.
  *
  * @category errors

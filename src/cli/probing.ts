@@ -25,6 +25,7 @@ import * as Http2 from "../protocols/Http2.ts"
 import * as Line from "../protocols/Line.ts"
 import * as Postgres from "../protocols/Postgres.ts"
 import * as Tls from "../protocols/Tls.ts"
+import * as ServerName from "../protocols/tls/serverName.ts"
 import * as Transcript from "../Transcript.ts"
 import * as Transport from "../Transport.ts"
 import type { TransportError } from "../TransportError.ts"
@@ -251,15 +252,18 @@ const parseTarget = (text: string): Result.Result<Target, string> => {
   if (!user && (url.username !== "" || url.password !== "")) return wanted("it has a user")
   if (!path && url.pathname !== "" && url.pathname !== "/") return wanted("it has a path")
   if (url.hash !== "") return wanted("it has a #, which is written %23")
-  if (!isDecodable(url.username + url.password + url.pathname)) return wanted("it has a % that is not written %25")
+  if (![url.username, url.password, url.hostname, url.pathname].every(isDecodable)) {
+    return wanted("it has a % that is not written %25")
+  }
   const unknown = [...url.searchParams.keys()].find((key) => !query.includes(key))
   if (unknown !== undefined) {
     if (query.length === 0) return wanted("it has parameters")
     if (passwordParameter.test(unknown)) return wanted("a password is no parameter of it")
     return Result.fail(`it has a parameter ${JSON.stringify(unknown)}; there are ${query.join(", ")}`)
   }
-  // The brackets of an IPv6 address belong to the URL.
-  return Result.succeed({ scheme, url, host: url.hostname.replace(/^\[|\]$/g, ""), port })
+  // The brackets of an IPv6 address belong to the URL, and what is not ASCII it writes in percent.
+  const host = decodeURIComponent(url.hostname).replace(/^\[|\]$/g, "")
+  return Result.map(ServerName.parse(host), () => ({ scheme, url, host, port }))
 }
 
 /** A target and the flags that go with it, or what is wrong. */

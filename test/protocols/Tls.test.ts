@@ -190,6 +190,12 @@ const cases: Record<string, Case> = {
     clientFails: failed("protocol", "local"),
     serverFails: failed("bad-configuration", "local")
   },
+  "a key of another type than the certificate's": {
+    server: { certificate: { cert: Certificates.server.cert, key: Certificates.sha512Rsa.key } },
+    nodeClient: {},
+    clientFails: failed("protocol", "local"),
+    serverFails: failed("bad-configuration", "local")
+  },
   "a key that is none": {
     server: { certificate: { cert: Certificates.server.cert, key: Redacted.make("nonsense") } },
     nodeClient: {},
@@ -203,6 +209,17 @@ const cases: Record<string, Case> = {
     clientFails: failed("protocol", "local"),
     serverFails: failed("bad-configuration", "local")
   },
+  "a key of another type than the certificate's, for a name": {
+    client: { servername: "other.test" },
+    server: { names: { "other.test": { cert: Certificates.other.cert, key: Certificates.sha512Rsa.key } } },
+    clientFails: failed("protocol", "local"),
+    serverFails: failed("bad-configuration", "local")
+  },
+  "a key of another type than the client's certificate": {
+    client: { certificate: { cert: Certificates.client.cert, key: Certificates.sha512Rsa.key } },
+    clientFails: failed("bad-configuration", "local"),
+    serverFails: failed("cut", "peer")
+  },
   "ciphers that there are none of": {
     client: { ciphers: "NONSENSE" },
     clientFails: failed("bad-configuration", "local"),
@@ -210,6 +227,11 @@ const cases: Record<string, Case> = {
   },
   "authorities that are none": {
     client: { ca: "nonsense" },
+    clientFails: failed("bad-configuration", "local"),
+    serverFails: failed("cut", "peer")
+  },
+  "no authorities at all": {
+    client: { ca: [] },
     clientFails: failed("bad-configuration", "local"),
     serverFails: failed("cut", "peer")
   },

@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { X509Certificate } from "node:crypto"
+import type { X509Certificate } from "node:crypto"
 import type { Duplex } from "node:stream"
 import * as NodeTls from "node:tls"
 import * as Excerpt from "../../Excerpt.ts"
@@ -16,6 +16,7 @@ import type * as Peer from "../../Peer.ts"
 import * as ServerName from "../../protocols/tls/serverName.ts"
 import type * as Transport from "../../Transport.ts"
 import { TlsFailure, type TlsFailureKind } from "../../TransportError.ts"
+import * as Certificates from "./certificates.ts"
 
 export type Options = Transport.TlsClientOptions | Transport.TlsServerOptions
 
@@ -171,7 +172,8 @@ export const failureOf = (error: TlsError, progress: Progress): TlsFailure | und
   }
 }
 
-const bufferOf = (pem: string | Uint8Array) => typeof pem === "string" ? pem : Buffer.from(pem)
+const orThrow = <A>(result: Result.Result<A, string>): A =>
+  Result.getOrThrowWith(result, (problem) => new Error(problem))
 
 // A context is dear to make, and one is enough for all the connections that are told the same. A certificate that stands
 // in the options of several servers has one in each: what else they say is in it too.
@@ -182,11 +184,14 @@ const contextOf = (options: Options, certificate: Transport.TlsCertificate | und
   if (prepared === undefined) contexts.set(options, prepared = new WeakMap())
   const known = prepared.get(certificate ?? options)
   if (known !== undefined) return known
-  const ca = options.ca === undefined
+  const ca: ReadonlyArray<string | Uint8Array> | undefined = options.ca === undefined
     ? undefined
-    : (Array.isArray(options.ca) ? options.ca : [options.ca]).map(bufferOf)
-  // Node passes over those that are none, and then no peer can be verified.
-  for (const authority of ca ?? []) void new X509Certificate(authority)
+    : typeof options.ca === "string" || options.ca instanceof Uint8Array
+    ? [options.ca]
+    : options.ca
+  const problem = ca && Certificates.authorityProblem(ca)
+  if (problem !== undefined) throw new Error(`ca ${problem}`)
+  if (certificate !== undefined) orThrow(Result.mapError(Certificates.shown(certificate), Certificates.describe))
   const context = NodeTls.createSecureContext({
     minVersion: options.minVersion ?? "TLSv1.2",
     maxVersion: options.maxVersion ?? "TLSv1.3",
@@ -195,10 +200,10 @@ const contextOf = (options: Options, certificate: Transport.TlsCertificate | und
     // clients show certificates; its ticket is worth nothing to another context.
     ...options.role === "server" && { honorCipherOrder: true, sessionIdContext: "effect-handshake" },
     ...options.ciphers !== undefined && { ciphers: options.ciphers },
-    ...ca !== undefined && { ca },
+    ...ca !== undefined && { ca: ca.map(Certificates.bufferOf) },
     ...certificate !== undefined && {
-      cert: bufferOf(certificate.cert),
-      key: bufferOf(Redacted.value(certificate.key)),
+      cert: Certificates.bufferOf(certificate.cert),
+      key: Certificates.bufferOf(Redacted.value(certificate.key)),
       ...certificate.passphrase !== undefined && { passphrase: Redacted.value(certificate.passphrase) }
     }
   })
@@ -228,9 +233,6 @@ class BadCertificate extends Error {}
 const alert = (description: number) => Uint8Array.of(21, 3, 3, 0, 2, 2, description)
 const internalError = alert(80)
 const unrecognizedName = alert(112)
-
-const orThrow = <A>(result: Result.Result<A, string>): A =>
-  Result.getOrThrowWith(result, (problem) => new Error(problem))
 
 const begin = (stream: Duplex, options: Options): NodeTls.TLSSocket => {
   const common = {

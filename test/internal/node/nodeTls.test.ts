@@ -2,6 +2,7 @@
  * What Node's errors of TLS mean: those that no peer of the other tests brings about, and what must not be mixed up.
  */
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -123,6 +124,35 @@ describe("the certificate for a name", () => {
 })
 
 describe("a stream that shakes hands", () => {
+  it.live("asks for a server by its name as TLS has it, and not for an address", () =>
+    Effect.gen(function*() {
+      for (
+        const [servername, asked] of [
+          ["LocalHost.", "\0\x09localhost\0"],
+          ["bücher.test", "\0\x12xn--bcher-kva.test\0"],
+          ["[::1]", undefined],
+          ["192.0.2.1", undefined]
+        ] as const
+      ) {
+        const said = yield* Deferred.make<string>()
+        const stream = new Duplex({
+          read: () => {},
+          write: (chunk: Buffer, _encoding, done) => {
+            Deferred.doneUnsafe(said, Exit.succeed(chunk.toString("latin1")))
+            done()
+          }
+        })
+        const fiber = yield* Effect.forkChild(NodeTls.secure(stream, { role: "client", servername }), {
+          startImmediately: true
+        })
+        const hello = yield* Deferred.await(said)
+        yield* Fiber.interrupt(fiber)
+        // RFC 6066 3: what kind of name it is, its length, and it.
+        if (asked !== undefined) expect(hello).toContain(asked)
+        else expect(hello).not.toContain(servername.replace(/[[\]]/g, ""))
+      }
+    }))
+
   it.live("with a server whose name is none says nothing to it", () =>
     Effect.gen(function*() {
       for (const servername of ["", "evil.test/.db.example.test", "evil.test#x", "evil%2etest", "127.1", "*.test"]) {
