@@ -187,32 +187,32 @@ const cases: Record<string, Case> = {
   "a key that is not the certificate's": {
     server: { certificate: { cert: Certificates.server.cert, key: Certificates.other.key } },
     nodeClient: {},
-    clientFails: failed("protocol", "local"),
+    clientFails: failed("protocol", "peer"),
     serverFails: failed("bad-configuration", "local")
   },
   "a key of another type than the certificate's": {
     server: { certificate: { cert: Certificates.server.cert, key: Certificates.sha512Rsa.key } },
     nodeClient: {},
-    clientFails: failed("protocol", "local"),
+    clientFails: failed("protocol", "peer"),
     serverFails: failed("bad-configuration", "local")
   },
   "a key that is none": {
     server: { certificate: { cert: Certificates.server.cert, key: Redacted.make("nonsense") } },
     nodeClient: {},
-    clientFails: failed("protocol", "local"),
+    clientFails: failed("protocol", "peer"),
     serverFails: failed("bad-configuration", "local")
   },
   "a key that is not the certificate's, for a name": {
     client: { servername: "other.test" },
     nodeClient: { servername: "other.test" },
     server: { names: { "other.test": { cert: Certificates.other.cert, key: Certificates.server.key } } },
-    clientFails: failed("protocol", "local"),
+    clientFails: failed("protocol", "peer"),
     serverFails: failed("bad-configuration", "local")
   },
   "a key of another type than the certificate's, for a name": {
     client: { servername: "other.test" },
     server: { names: { "other.test": { cert: Certificates.other.cert, key: Certificates.sha512Rsa.key } } },
-    clientFails: failed("protocol", "local"),
+    clientFails: failed("protocol", "peer"),
     serverFails: failed("bad-configuration", "local")
   },
   "a key of another type than the client's certificate": {

@@ -13,6 +13,7 @@ import type { Duplex } from "node:stream"
 import * as NodeTls from "node:tls"
 import * as Excerpt from "../../Excerpt.ts"
 import type * as Peer from "../../Peer.ts"
+import * as Alerts from "../../protocols/tls/alerts.ts"
 import * as ServerName from "../../protocols/tls/serverName.ts"
 import type * as Transport from "../../Transport.ts"
 import { TlsFailure, type TlsFailureKind } from "../../TransportError.ts"
@@ -32,11 +33,8 @@ interface TlsError extends Error {
 }
 
 /** How far a handshake had come when it failed. */
-export interface Progress {
-  readonly role: "client" | "server"
+export interface Progress extends Alerts.Told {
   readonly secure: boolean
-  /** Whether the peer's certificate was seen. */
-  readonly sawCertificate: boolean
 }
 
 // The names that OpenSSL has for what is wrong with a certificate (X509_V_ERR_…), and Node for a name that is not in it.
@@ -68,17 +66,6 @@ const verifyErrors: Record<string, TlsFailureKind> = {
   ERR_TLS_DH_PARAM_SIZE: "no-shared-cipher"
 }
 
-// The alerts of RFC 8446 6.2 by which a peer says what is wrong with the certificate that it was shown.
-const certificateAlerts: Record<string, TlsFailureKind> = {
-  BAD_CERTIFICATE: "bad-certificate",
-  UNSUPPORTED_CERTIFICATE: "bad-certificate",
-  CERTIFICATE_REVOKED: "revoked",
-  CERTIFICATE_EXPIRED: "expired",
-  CERTIFICATE_UNKNOWN: "bad-certificate",
-  UNKNOWN_CA: "unknown-authority",
-  ACCESS_DENIED: "bad-certificate"
-}
-
 // What this side finds before TLS is there.
 const found: Record<string, TlsFailureKind> = {
   WRONG_VERSION_NUMBER: "not-tls",
@@ -98,6 +85,21 @@ const found: Record<string, TlsFailureKind> = {
   PEER_DID_NOT_RETURN_A_CERTIFICATE: "certificate-required",
   DECRYPTION_FAILED_OR_BAD_RECORD_MAC: "bad-record",
   CIPHER_OPERATION_FAILED: "bad-record",
+  // Messages that cannot be decoded, and proofs that prove nothing (RFC 8446 6.2: decode_error, decrypt_error).
+  BAD_DIGEST_LENGTH: "bad-record",
+  BAD_EXTENSION: "bad-record",
+  BAD_LENGTH: "bad-record",
+  BAD_PACKET: "bad-record",
+  BAD_PACKET_LENGTH: "bad-record",
+  BAD_SIGNATURE: "bad-record",
+  CA_DN_LENGTH_MISMATCH: "bad-record",
+  CERT_LENGTH_MISMATCH: "bad-record",
+  DIGEST_CHECK_FAILED: "bad-record",
+  EXCESSIVE_MESSAGE_SIZE: "bad-record",
+  INVALID_ALERT: "bad-record",
+  LENGTH_MISMATCH: "bad-record",
+  LENGTH_TOO_LONG: "bad-record",
+  LENGTH_TOO_SHORT: "bad-record",
   UNEXPECTED_EOF_WHILE_READING: "cut"
 }
 
@@ -126,8 +128,6 @@ const told = (error: TlsError): string =>
 
 /**
  * What an error of Node's TLS means, or `undefined` where it is none of TLS.
- *
- * The peer's alerts come as errors too: `ALERT` is in their name, and the fault is the other way round.
  */
 export const failureOf = (error: TlsError, progress: Progress): TlsFailure | undefined => {
   const { code } = error
@@ -139,37 +139,21 @@ export const failureOf = (error: TlsError, progress: Progress): TlsFailure | und
   if (code === "ERR_TLS_RENEGOTIATION_DISABLED") return failure("protocol")
   const problem = /^ERR_O?SSL_(.*)$/.exec(code)?.[1]
   if (problem === undefined) return undefined
-  const alert = /(?:^|_)ALERT_(.*)$/.exec(problem)?.[1]
-  const asked = progress.role === "client" ? "local" : "peer"
-  if (alert === undefined) {
-    if (progress.secure && brokenRecords.has(problem)) return failure("bad-record")
-    if (unusable.has(problem)) return failure("bad-configuration", "local")
-    const kind = found[problem] ?? (problem.endsWith("UNRECOGNIZED_NAME") ? "unknown-name" : "protocol")
-    return failure(kind, kind.startsWith("no-shared") || kind === "unknown-name" ? asked : "peer")
-  }
-  if (progress.role === "client") {
-    if (alert === "CERTIFICATE_REQUIRED") return failure("certificate-required", "local")
-    // TLS 1.2 has no alert of its own for that, but whoever sends a certificate has agreed on a cipher.
-    if (alert === "HANDSHAKE_FAILURE" && progress.sawCertificate) return failure("certificate-required", "local")
-    if (alert in certificateAlerts) return failure("certificate-refused", "local")
-  }
-  if (alert in certificateAlerts) return failure(certificateAlerts[alert], "local")
-  switch (alert) {
-    case "PROTOCOL_VERSION":
-      return failure("no-shared-version", asked)
-    case "HANDSHAKE_FAILURE":
-    case "INSUFFICIENT_SECURITY":
-      return failure("no-shared-cipher", asked)
-    case "NO_APPLICATION_PROTOCOL":
-      return failure("no-shared-alpn", asked)
-    case "UNRECOGNIZED_NAME":
-      return failure("unknown-name", asked)
-    case "BAD_RECORD_MAC":
-    case "DECRYPT_ERROR":
-      return failure("bad-record", "local")
-    default:
-      return failure("protocol", "local")
-  }
+  const alert = alertOf(error, problem)
+  if (alert !== undefined) return new TlsFailure(Alerts.failureOf(alert, progress))
+  if (progress.secure && brokenRecords.has(problem)) return failure("bad-record")
+  if (unusable.has(problem)) return failure("bad-configuration", "local")
+  const kind = found[problem] ?? "protocol"
+  // What there is not, the client has asked for.
+  return failure(kind, kind.startsWith("no-shared") && progress.role === "client" ? "local" : "peer")
+}
+
+// An alert comes as an error whose message has its number; and its reason has a name such as `tlsv1 alert unknown ca`.
+const alertOf = ({ message }: TlsError, problem: string): number | undefined => {
+  const number = /:SSL alert number (\d+)/.exec(message)?.[1]
+  if (number !== undefined) return Number(number)
+  const name = /^(?:SSL\/TLS|SSLV3|TLSV1|TLSV13)_(?:ALERT_)?(.*)$/.exec(problem)?.[1]
+  return name === undefined ? undefined : Alerts.numberOf(name)
 }
 
 const orThrow = <A>(result: Result.Result<A, string>): A =>
@@ -341,6 +325,19 @@ const messageOf = (cause: unknown): string => cause instanceof Error ? cause.mes
 const badConfiguration = (cause: unknown) =>
   new TlsFailure({ kind: "bad-configuration", detail: Excerpt.ofText(messageOf(cause)), fault: "local" })
 
+/** A stream that may tell how much was received by it. */
+type Counting = Duplex & { readonly bytesRead?: number }
+
+/** A record that is not encrypted, with an alert in it (RFC 8446 5.1 and 6). */
+const alertLength = 7
+
+// Of an alert that OpenSSL has no name for Node says nothing. No other record of a server is as short.
+const unnamedAlert = new TlsFailure({
+  kind: "protocol",
+  detail: "the peer ended the connection behind an alert that no standard has a name for",
+  fault: "peer"
+})
+
 const cut = (cause: Error | undefined) =>
   new TlsFailure({
     kind: "cut",
@@ -354,9 +351,10 @@ const hasEnded = (error: Error): boolean => "code" in error && error.code === "E
 /**
  * Shakes hands over a stream that nobody else reads or writes any more. Interrupted, or failed, it has destroyed it.
  */
-export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured, TlsFailure> =>
+export const secure = (stream: Counting, options: Options): Effect.Effect<Secured, TlsFailure> =>
   Effect.callback((resume) => {
     const { role } = options
+    const { bytesRead: before = 0 } = stream
     let socket: NodeTls.TLSSocket
     // What happens to the stream itself is told to nobody else while a server shakes hands.
     let streamError: Error | undefined
@@ -378,13 +376,17 @@ export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured,
     const off = () => {
       socket.off(ready, onReady)
       socket.off("error", onError)
-      socket.off("end", onClose)
-      socket.off("close", onClose)
+      socket.off("end", onEnd)
+      socket.off("close", onEnd)
     }
     const fail = (failure: TlsFailure) => {
       off()
       socket.destroy()
       resume(Effect.fail(failure))
+    }
+    const ended = () => {
+      const received = (stream.bytesRead ?? 0) - before
+      return role === "client" && received === alertLength ? unnamedAlert : cut(streamError)
     }
     const onReady = () => {
       const refusal = options.role === "server" ? refusalOf(socket, options) : undefined
@@ -402,8 +404,8 @@ export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured,
       if (role === "server" || tls.version !== "TLSv1.3") return done()
       // The server may be about to refuse the client's certificate, and to reset the connection. Whoever wrote at once would
       // be told of the reset, and not why: what is here already is heard first.
-      socket.off("end", onClose)
-      socket.off("close", onClose)
+      socket.off("end", onEnd)
+      socket.off("close", onEnd)
       setImmediate(() => setImmediate(done))
     }
     const onError = (error: Error) => {
@@ -413,16 +415,21 @@ export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured,
           ? new TlsFailure({ kind: "unknown-name", detail: error.message, fault: "peer" })
           : error instanceof BadCertificate
           ? badConfiguration(error)
-          : failureOf(error, { role, secure: false, sawCertificate }) ??
-            cut(hasEnded(error) ? streamError : error)
+          : failureOf(error, {
+            role,
+            secure: false,
+            sawCertificate,
+            hasCertificate: options.certificate !== undefined
+          }) ??
+            (hasEnded(error) ? ended() : cut(error))
       )
     }
-    const onClose = () => fail(cut(streamError))
+    const onEnd = () => fail(ended())
     socket.on(ready, onReady)
     socket.on("error", onError)
     // A half-open socket of a server does not close by itself.
-    socket.on("end", onClose)
-    socket.on("close", onClose)
+    socket.on("end", onEnd)
+    socket.on("close", onEnd)
     return Effect.sync(() => {
       off()
       socket.destroy()
