@@ -991,10 +991,10 @@ describe("the first bytes", () => {
         [23],
         [22, 2],
         [22, 4],
-        // No record holds more than 2^14 bytes, and no ClientHello fits into less than 4.
+        // No record holds more than 2^14 bytes, and none of a handshake is empty.
         [22, 3, 1, 0x41],
         [22, 3, 1, 0x40, 1],
-        [22, 3, 1, 0, 3],
+        [22, 3, 1, 0, 0],
         [22, 3, 1, 0, 200, 2]
       ]
     ) {
@@ -1002,7 +1002,9 @@ describe("the first bytes", () => {
       expect([bytes, Tls.isClientHello(Uint8Array.from(bytes.slice(0, -1)))]).toEqual([bytes, undefined])
     }
     expect(Tls.isClientHello(Uint8Array.of(22, 3, 1, 0x40, 0, 1))).toBe(true)
-    expect(Tls.isClientHello(Uint8Array.of(22, 3, 1, 0, 4, 1))).toBe(true)
+    // The first of many records that it was cut into; and a version that is passed over.
+    expect(Tls.isClientHello(Uint8Array.of(22, 3, 1, 0, 1, 1))).toBe(true)
+    expect(Tls.isClientHello(Uint8Array.of(22, 3, 0xff, 0, 1, 1))).toBe(true)
   })
 
   it.live("decide between TLS and lines on one port", () =>
@@ -1020,6 +1022,30 @@ describe("the first bytes", () => {
       const outside = yield* Peers.accepting(handshake)
       const socket = yield* Net.socket({ host: "127.0.0.1", port: outside.port })
       expect(yield* Peers.ending(Line.client, socket)).toEqual({ tls: undefined })
+    }))
+
+  it.live("of TLS are known where the ClientHello is cut into records of a byte", () =>
+    Effect.gen(function*() {
+      const handshake = Handshake.firstOf([
+        {
+          name: "TLS",
+          accepts: Tls.isClientHello,
+          handshake: Line.server.pipe(Tls.server({ certificate: Certificates.server }))
+        },
+        { name: "lines", accepts: () => true, handshake: Line.server }
+      ])
+      const { outcome, port } = yield* Peers.accepting(handshake)
+      let isFirst = true
+      const forwarder = yield* Peers.between(port, (side, chunk) => {
+        if (side === "server" || !isFirst) return chunk
+        isFirst = false
+        // The first bytes of the message each in a record of its own (RFC 8446 5.1).
+        const [message, rest] = [chunk.subarray(5, 9), chunk.subarray(9)]
+        const record = (bytes: Uint8Array) => [22, 3, 1, bytes.length >> 8, bytes.length & 255, ...bytes]
+        return Uint8Array.from([...[...message].flatMap((byte) => record(Uint8Array.of(byte))), ...record(rest)])
+      })
+      expect(yield* Peers.client(forwarder.port)).toMatchObject({ tls: { verified: true } })
+      expect(yield* Fiber.join(outcome)).toMatchObject({ tls: { servername: "localhost" } })
     }))
 
   it.live("of TLS are not lost, however they are cut", () =>
