@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -10,6 +11,7 @@ import { join } from "node:path"
 import * as NodeTls from "node:tls"
 import * as Pg from "pg"
 import postgresJs from "postgres"
+import { refusalWait } from "../src/cli/probing.ts"
 import * as Transcript from "../src/Transcript.ts"
 import * as Certificates from "./support/certificates/index.ts"
 import * as Cli from "./support/cli.ts"
@@ -17,6 +19,13 @@ import * as Peers from "./support/peers.ts"
 import * as Tcp from "./support/tcp.ts"
 
 const { root, rootFile, server: certificate } = Certificates
+
+it("probe waits for a refusal as long as it took to shake hands, and never until its time is out", () => {
+  const wait = (took: number, timeout: number) =>
+    Duration.toMillis(refusalWait(Duration.millis(took), Duration.millis(timeout)))
+  expect([wait(3, 10_000), wait(200, 10_000), wait(720, 10_000)]).toEqual([203, 400, 920])
+  expect([wait(3, 303), wait(700, 1000), wait(1000, 1000)]).toEqual([150, 150, 0])
+})
 
 const withTls = ["--tls-cert", certificate.certFile, "--tls-key", certificate.keyFile]
 const byRoot = ["--tls-ca", rootFile]
@@ -320,6 +329,9 @@ describe.concurrent("serve tls-line", () => {
       expect(refused.code).toBe(3)
       expect(refused.stdout).toContain("certificate-required")
       expect(refused.stdout).toContain("hint: --tls-cert FILE and --tls-key FILE show a certificate")
+      // As far away as the other side of the earth.
+      const far = yield* Tcp.delayed(port, 130)
+      expect((yield* probe(`tls://127.0.0.1:${far}`, ...byRoot)).stdout).toContain("certificate-required")
     }))
 })
 

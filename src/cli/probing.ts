@@ -85,25 +85,29 @@ const ready = <T extends Transport.Transport.Any>(
   negotiated: Record<string, unknown> = {}
 ): Effect.Effect<Ready> => Effect.map(transport.peer, (peer) => ({ peer, negotiated }))
 
-/** How long a client listens whether the server refuses its certificate, or that it has none: TLS 1.3 says it late. */
-const lateRefusal = Duration.millis(200)
+/**
+ * How long a client listens whether the server refuses its certificate, or that it has none: TLS 1.3 says it late. It says it
+ * within a round trip and what it has to work, and to shake hands took as much, besides dialling. Half of the time that is
+ * left is not touched: whoever was not refused is ready.
+ */
+export const refusalWait = (took: Duration.Duration, timeout: Duration.Duration): Duration.Duration =>
+  Duration.min(Duration.sum(took, Duration.millis(200)), Duration.times(Duration.subtract(timeout, took), 0.5))
 
 const tls = Effect.fnUntraced(function*({ host }: Target, flags: Flags) {
   const options = yield* TlsFlags.clientOptions(flags, host)
   const alpn = Option.getOrUndefined(Option.map(flags.alpn, (list) => list.split(",").map((name) => name.trim())))
-  return Transport.framed(Codec.bytes).pipe(
-    Tls.client({ ...options, alpn }),
-    Effect.tap((transport) =>
+  return Effect.timed(Tls.client(Transport.framed(Codec.bytes), { ...options, alpn })).pipe(
+    Effect.tap(([took, transport]) =>
       Handshake.step(
         // What the server says is none of TLS's business, nor whether it ends.
         Effect.timeoutOption(
           Effect.catchIf(transport.receive, ({ reason }) => reason._tag !== "TlsFailure", () => Effect.void),
-          lateRefusal
+          refusalWait(took, flags.timeout)
         ),
         "listen for a refusal"
       )
     ),
-    Effect.flatMap((transport) => ready(transport))
+    Effect.flatMap(([, transport]) => ready(transport))
   )
 })
 
