@@ -11,7 +11,7 @@ import { join } from "node:path"
 import * as NodeTls from "node:tls"
 import * as Pg from "pg"
 import postgresJs from "postgres"
-import { refusalWait } from "../src/cli/probing.ts"
+import { refusalWait, someNames } from "../src/cli/probing.ts"
 import * as Transcript from "../src/Transcript.ts"
 import * as Certificates from "./support/certificates/index.ts"
 import * as Cli from "./support/cli.ts"
@@ -19,6 +19,32 @@ import * as Peers from "./support/peers.ts"
 import * as Tcp from "./support/tcp.ts"
 
 const { root, rootFile, server: certificate } = Certificates
+
+it("probe shows so many names of a certificate that they can be read", () => {
+  const names = (count: number) => Array.from({ length: count }, (_, i) => `DNS:${i}.test`).join(", ")
+  expect(someNames(names(20))).toBe(names(20))
+  expect(someNames(names(2000))).toBe(`${names(20)} and 1980 more`)
+})
+
+it.live("probe asks for the right port, and for STARTTLS, where what answers is no TLS", () =>
+  Effect.gen(function*() {
+    const { port } = yield* Tcp.listen((peer) => Effect.runFork(peer.say("220 mail.example ready\r\n")))
+    const { code, stdout } = yield* probe(`tls://127.0.0.1:${port}`)
+    expect({ code, stdout }).toEqual({
+      code: 3,
+      stdout: expect.stringMatching(/hint: is it the right port\?.*STARTTLS/)
+    })
+  }))
+
+it.live("serve tls-line takes lines of --max-length, and none that is longer", () =>
+  Effect.gen(function*() {
+    const { port } = yield* serve("tls-line", ...withTls, "--max-length", "100")
+    const { peer } = yield* dialTls(port)
+    yield* peer.say(`You ready?\n${"a".repeat(100)}\n`)
+    yield* peer.hears(`Bring it!\n${"a".repeat(100)}\n`)
+    yield* peer.say(`${"b".repeat(101)}\n`)
+    expect(yield* peer.ended).not.toContain("b")
+  }))
 
 it("probe waits for a refusal as long as it took to shake hands, and never until its time is out", () => {
   const wait = (took: number, timeout: number) =>

@@ -374,6 +374,10 @@ const hint = ({ reason }: HandshakeError, { scheme }: Target): string | undefine
       return "--tls-name NAME says for whom the certificate has to be"
     case "certificate-required":
       return "--tls-cert FILE and --tls-key FILE show a certificate"
+    case "not-tls":
+      return "is it the right port? What wants STARTTLS begins in clear, and is none of tls://"
+    case "bad-record":
+      return "what came makes no sense: is there a box in between that changes TLS?"
     default:
       return undefined
   }
@@ -435,6 +439,16 @@ const lines = (name: string, value: unknown): ReadonlyArray<string> =>
 
 const oneLine = (name: string): string => name.replaceAll("\n", ", ")
 
+/** How many names of a certificate are shown; `--json` has them all. */
+const shownNames = 20
+
+/** The names of a certificate on a line of a length that can be read. */
+export const someNames = (names: string): string => {
+  const all = names.split(", ")
+  const more = all.length - shownNames
+  return more <= 0 ? names : `${all.slice(0, shownNames).join(", ")} and ${more} more`
+}
+
 /** What was negotiated, and who the peer proved to be: one thing a line. */
 const details = ({ negotiated, tls }: Report): ReadonlyArray<string> => {
   const certificate = tls?.certificate
@@ -442,7 +456,7 @@ const details = ({ negotiated, tls }: Report): ReadonlyArray<string> => {
     ...tls === null ? [] : [`TLS: ${tls.version}, ${tls.cipher}${tls.alpn === null ? "" : `, ALPN ${tls.alpn}`}`],
     ...tls === null || !certificate ? [] : [
       `certificate: ${oneLine(certificate.subject)}, ${tls.verified ? "verified" : "NOT verified"}`,
-      ...certificate.names === null ? [] : [`  names: ${certificate.names}`],
+      ...certificate.names === null ? [] : [`  names: ${someNames(certificate.names)}`],
       `  issuer: ${oneLine(certificate.issuer)}`,
       `  valid: ${certificate.validFrom} to ${certificate.validTo}`,
       `  SHA-256:`,

@@ -285,6 +285,23 @@ describe("what can be wrong", () => {
       expect(outcome).toMatchObject(failed("no-shared-version", "local"))
     }))
 
+  it.live("it is said which certificate of the chain has expired, and when, on either side", () =>
+    Effect.gen(function*() {
+      const detail = "the certificate for CN=localhost has expired at 2020-01-01T00:00:00.000Z"
+      for (const maxVersion of versions) {
+        const { port } = yield* Peers.server({ certificate: Certificates.expired, maxVersion })
+        expect(yield* Peers.client(port)).toMatchObject({ reason: { kind: "expired", detail } })
+      }
+      const { outcome, port } = yield* Peers.server(asksFor)
+      yield* Peers.client(port, { certificate: Certificates.clientExpired })
+      expect(yield* Fiber.join(outcome)).toMatchObject({
+        reason: {
+          kind: "certificate-refused",
+          detail: expect.stringContaining("certificate for CN=cert_user has expired at")
+        }
+      })
+    }))
+
   it.effect("a socket without TLS says so", () =>
     Effect.gen(function*() {
       const [here] = yield* MemorySocket.pair()

@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import type { X509Certificate } from "node:crypto"
+import { X509Certificate } from "node:crypto"
 import type { Duplex } from "node:stream"
 import * as NodeTls from "node:tls"
 import * as Excerpt from "../../Excerpt.ts"
@@ -129,10 +129,13 @@ const told = (error: TlsError): string =>
 /**
  * What an error of Node's TLS means, or `undefined` where it is none of TLS.
  */
-export const failureOf = (error: TlsError, progress: Progress): TlsFailure | undefined => {
+export const failureOf = (
+  error: TlsError,
+  progress: Progress,
+  detail = told(error)
+): TlsFailure | undefined => {
   const { code } = error
   if (code === undefined) return undefined
-  const detail = told(error)
   const failure = (kind: TlsFailureKind, fault: "peer" | "local" = "peer") => new TlsFailure({ kind, detail, fault })
   const verify = verifyErrors[code]
   if (verify !== undefined) return failure(verify)
@@ -301,6 +304,30 @@ const describe = (socket: NodeTls.TLSSocket, verified: boolean): Peer.Tls => {
   }
 }
 
+/** How many certificates of a peer's chain are looked at. */
+const maxChain = 100
+
+/** The certificates of the peer's chain, its own first. */
+const chainOf = (socket: NodeTls.TLSSocket): ReadonlyArray<X509Certificate> => {
+  const chain: Array<X509Certificate> = []
+  let at: NodeTls.DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
+  while (at?.raw !== undefined && chain.length < maxChain) {
+    chain.push(new X509Certificate(at.raw))
+    // A root is its own issuer.
+    at = at.issuerCertificate === at ? undefined : at.issuerCertificate
+  }
+  return chain
+}
+
+const outOfDate: ReadonlySet<string | undefined> = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"])
+
+/** What OpenSSL objects to, and where it is a date, of which certificate it is. */
+const objectionTo = (socket: NodeTls.TLSSocket, error: TlsError): string => {
+  if (!outOfDate.has(error.code)) return told(error)
+  const [objection] = Certificates.objections(chainOf(socket), new Date())
+  return objection ?? told(error)
+}
+
 const localCertificateOf = (socket: NodeTls.TLSSocket): Uint8Array | undefined => {
   const own = socket.getX509Certificate()
   return own && new Uint8Array(own.raw)
@@ -317,7 +344,9 @@ const refusalOf = (socket: NodeTls.TLSSocket, options: Transport.TlsServerOption
       ? undefined
       : new TlsFailure({ kind: "certificate-required", detail: "the client has shown none", fault: "peer" })
   }
-  return error ? new TlsFailure({ kind: "certificate-refused", detail: told(error), fault: "peer" }) : undefined
+  return error
+    ? new TlsFailure({ kind: "certificate-refused", detail: objectionTo(socket, error), fault: "peer" })
+    : undefined
 }
 
 const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
@@ -373,6 +402,13 @@ export const secure = (stream: Counting, options: Options): Effect.Effect<Secure
     socket.on("error", ignore)
     socket.pause()
     const ready = role === "client" ? "secureConnect" : "secure"
+    // The chain cannot be had any more when Node has told that it is not to be trusted.
+    let objection: string | undefined
+    const onSecure = () => {
+      const error = (socket as unknown as Verifying).ssl.verifyError()
+      if (error) objection = objectionTo(socket, error)
+    }
+    if (role === "client") socket.prependOnceListener("secure", onSecure)
     const off = () => {
       socket.off(ready, onReady)
       socket.off("error", onError)
@@ -408,19 +444,18 @@ export const secure = (stream: Counting, options: Options): Effect.Effect<Secure
       socket.off("close", onEnd)
       setImmediate(() => setImmediate(done))
     }
-    const onError = (error: Error) => {
+    const onError = (error: TlsError) => {
       const sawCertificate = socket.getPeerX509Certificate() !== undefined
       fail(
         error instanceof UnknownName
           ? new TlsFailure({ kind: "unknown-name", detail: error.message, fault: "peer" })
           : error instanceof BadCertificate
           ? badConfiguration(error)
-          : failureOf(error, {
-            role,
-            secure: false,
-            sawCertificate,
-            hasCertificate: options.certificate !== undefined
-          }) ??
+          : failureOf(
+            error,
+            { role, secure: false, sawCertificate, hasCertificate: options.certificate !== undefined },
+            objection
+          ) ??
             (hasEnded(error) ? ended() : cut(error))
       )
     }
