@@ -451,6 +451,50 @@ describe("a connection that is cut", () => {
     }))
 })
 
+describe("an end that TLS has not announced", () => {
+  for (
+    const [where, said, tag] of [["between two frames", "one\n", "ConnectionClosed"], [
+      "in a frame",
+      "one\ntw",
+      "Truncated"
+    ]]
+  ) {
+    it.live(`is ${tag} ${where}`, () =>
+      Effect.gen(function*() {
+        let received: string | undefined
+        let end: unknown
+        const handshake = Effect.gen(function*() {
+          const transport = yield* Transport.framed(Codec.lines()).pipe(
+            Tls.server({ certificate: Certificates.server })
+          )
+          received = yield* transport.receive
+          yield* transport.send("and")
+          end = (yield* Effect.flip(transport.receive)).reason._tag
+          return transport
+        }).pipe(Handshake.step("listen"))
+        const { outcome, port } = yield* Peers.accepting(handshake)
+        const forwarder = yield* Peers.between(port, (side, chunk, cut) => {
+          if (side === "server" || received === undefined) return chunk
+          // What the client says next, the end of TLS among it, does not come.
+          cut("end")
+          return chunk.subarray(0, 0)
+        })
+        yield* Effect.acquireRelease(
+          Effect.sync(() => {
+            const socket = NodeTls.connect({ port: forwarder.port, servername: "localhost", ca: Certificates.root })
+            socket.on("error", () => {})
+            socket.on("secureConnect", () => socket.write(said))
+            socket.on("data", () => socket.end())
+            return socket
+          }),
+          (socket) => Effect.sync(() => socket.destroy())
+        )
+        yield* Fiber.join(outcome)
+        expect([received, end]).toEqual(["one", tag])
+      }))
+  }
+})
+
 describe("a byte that was altered on its way", () => {
   const lines = Transport.framed(Codec.lines())
   const clientTls = { servername: "localhost", ca: Certificates.root }
