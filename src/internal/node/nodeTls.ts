@@ -132,10 +132,12 @@ const told = (error: TlsError): string =>
 export const failureOf = (
   error: TlsError,
   progress: Progress,
-  detail = told(error)
+  objection?: string
 ): TlsFailure | undefined => {
   const { code } = error
+  // Errors of other streams have reasons of their own.
   if (code === undefined) return undefined
+  const detail = objection ?? told(error)
   const failure = (kind: TlsFailureKind, fault: "peer" | "local" = "peer") => new TlsFailure({ kind, detail, fault })
   const verify = verifyErrors[code]
   if (verify !== undefined) return failure(verify)

@@ -89,6 +89,8 @@ describe("an error", () => {
   }
 
   it("without a code is none of TLS", () => {
+    const ofSocket = Object.assign(new Error("nothing"), { reason: { _tag: "SocketReadError" } })
+    expect(NodeTls.failureOf(ofSocket as never, { ...before, role: "client" })).toBeUndefined()
     expect(NodeTls.failureOf(new Error("nothing"), { ...before, role: "client" })).toBeUndefined()
   })
 
