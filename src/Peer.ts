@@ -38,7 +38,7 @@ export interface Tls {
   readonly cipher: string
   /** The application protocol that both sides chose (RFC 7301), if they did. */
   readonly alpn: string | undefined
-  /** The server's name as the client asked for it (SNI, RFC 6066 3). */
+  /** The server's name that the client asked for (SNI, RFC 6066 3): in lower case, without a final dot, in A-labels. */
   readonly servername: string | undefined
   /** Whether an earlier session was resumed, without certificates on the wire. */
   readonly resumed: boolean

@@ -409,8 +409,9 @@ export type StartTlsOptions<T extends Transport.Any> =
  * failure of what the client does next. Why one that was shown is refused, Node's servers do not say, and neither do its clients of
  * a server's: the peer sees the connection end.
  *
- * Node does not tell an end that TLS has announced (`close_notify`) from one that somebody on the way has forged. A protocol
- * that must know has a frame that says goodbye.
+ * Node does not tell an end that TLS has announced (`close_notify`) from one that somebody on the way has forged: between two
+ * frames both are a `ConnectionClosed`, in the middle of one a `Truncated`. A protocol that must know has a frame that says
+ * goodbye.
  *
  * @category combinators
  * @since 0.1.0

@@ -170,10 +170,10 @@ export class UnreadBytes extends Schema.TaggedError<UnreadBytes>()("UnreadBytes"
  * - `unknown-name`: the server has no certificate for the name that was asked for.
  * - `not-tls`: the peer speaks something else.
  * - `cut`: the peer ended the connection before TLS was there.
- * - `bad-record`: what came was altered on its way, or a peer that has the wrong keys sent it.
+ * - `bad-record`: what came makes no sense: it was altered on its way, or sent by a peer that has the wrong keys or is broken.
  * - `unsupported`: the socket has no TLS to switch to.
- * - `bad-configuration`: this side's own certificate, key or ciphers cannot be used.
- * - `protocol`: anything else; `detail` has the words of OpenSSL.
+ * - `bad-configuration`: this side's own certificate, key, authorities, names or ciphers cannot be used.
+ * - `protocol`: anything else; `detail` has the words of OpenSSL, or those of the peer.
  *
  * @category errors
  * @since 0.1.0

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto"
+import { createHash, createHmac, createPrivateKey, pbkdf2Sync, randomBytes } from "node:crypto"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as Http2Client from "node:http2"
 import { tmpdir } from "node:os"
@@ -10,6 +11,7 @@ import { join } from "node:path"
 import * as NodeTls from "node:tls"
 import * as Pg from "pg"
 import postgresJs from "postgres"
+import { refusalWait, someNames } from "../src/cli/probing.ts"
 import * as Transcript from "../src/Transcript.ts"
 import * as Certificates from "./support/certificates/index.ts"
 import * as Cli from "./support/cli.ts"
@@ -17,6 +19,39 @@ import * as Peers from "./support/peers.ts"
 import * as Tcp from "./support/tcp.ts"
 
 const { root, rootFile, server: certificate } = Certificates
+
+it("probe shows so many names of a certificate that they can be read", () => {
+  const names = (count: number) => Array.from({ length: count }, (_, i) => `DNS:${i}.test`).join(", ")
+  expect(someNames(names(20))).toBe(names(20))
+  expect(someNames(names(2000))).toBe(`${names(20)} and 1980 more`)
+})
+
+it.live("probe asks for the right port, and for STARTTLS, where what answers is no TLS", () =>
+  Effect.gen(function*() {
+    const { port } = yield* Tcp.listen((peer) => Effect.runFork(peer.say("220 mail.example ready\r\n")))
+    const { code, stdout } = yield* probe(`tls://127.0.0.1:${port}`)
+    expect({ code, stdout }).toEqual({
+      code: 3,
+      stdout: expect.stringMatching(/hint: is it the right port\?.*STARTTLS/)
+    })
+  }))
+
+it.live("serve tls-line takes lines of --max-length, and none that is longer", () =>
+  Effect.gen(function*() {
+    const { port } = yield* serve("tls-line", ...withTls, "--max-length", "100")
+    const { peer } = yield* dialTls(port)
+    yield* peer.say(`You ready?\n${"a".repeat(100)}\n`)
+    yield* peer.hears(`Bring it!\n${"a".repeat(100)}\n`)
+    yield* peer.say(`${"b".repeat(101)}\n`)
+    expect(yield* peer.ended).not.toContain("b")
+  }))
+
+it("probe waits for a refusal as long as it took to shake hands, and never until its time is out", () => {
+  const wait = (took: number, timeout: number) =>
+    Duration.toMillis(refusalWait(Duration.millis(took), Duration.millis(timeout)))
+  expect([wait(3, 10_000), wait(200, 10_000), wait(720, 10_000)]).toEqual([203, 400, 920])
+  expect([wait(3, 303), wait(700, 1000), wait(1000, 1000)]).toEqual([150, 150, 0])
+})
 
 const withTls = ["--tls-cert", certificate.certFile, "--tls-key", certificate.keyFile]
 const byRoot = ["--tls-ca", rootFile]
@@ -300,6 +335,16 @@ describe.concurrent("serve tls-line", () => {
       yield* before.peer.hears("Bring it!\nHello\n")
     }))
 
+  it.live("says at its start that its certificate has expired, and uses the ciphers that it is given", () =>
+    Effect.gen(function*() {
+      const { certFile, keyFile } = Certificates.expired
+      const cipher = "TLS_CHACHA20_POLY1305_SHA256"
+      const server = yield* serve("tls-line", "--tls-cert", certFile, "--tls-key", keyFile, "--ciphers", cipher)
+      expect(server.stderr()).toMatch(/^[^\n]*: the certificate for CN=localhost has expired at 2020-[^\n]*\n$/)
+      const { tls } = yield* probed(`tls://127.0.0.1:${server.port}`, "--tls-verify", "none")
+      expect(tls).toMatchObject({ cipher })
+    }))
+
   it.live("with --tls-client-ca lets in who shows a certificate, and probe knows why it is not", () =>
     Effect.gen(function*() {
       const { port } = yield* serve("tls-line", ...withTls, "--tls-client-ca", rootFile)
@@ -310,6 +355,9 @@ describe.concurrent("serve tls-line", () => {
       expect(refused.code).toBe(3)
       expect(refused.stdout).toContain("certificate-required")
       expect(refused.stdout).toContain("hint: --tls-cert FILE and --tls-key FILE show a certificate")
+      // As far away as the other side of the earth.
+      const far = yield* Tcp.delayed(port, 130)
+      expect((yield* probe(`tls://127.0.0.1:${far}`, ...byRoot)).stdout).toContain("certificate-required")
     }))
 })
 
@@ -481,6 +529,7 @@ describe.concurrent("probe", () => {
     "a password among the parameters": ["postgres://ann@127.0.0.1:1/?password=secret", "a password is no parameter"],
     "a password for who takes none": ["h2://ann:secret@127.0.0.1:1", "it looks like h2://HOST[:443]"],
     "a password and no scheme": ["ann:secret@127.0.0.1:1", "it begins with none of line://"],
+    "a host that is no name": ["postgres://ann:secret@evil.test%2f.db.test:1", "neither the name of a host nor"],
     "a lone %": ["postgres://ann:secret%@127.0.0.1:1", "it has a % that is not written %25"],
     "a #": ["postgres://ann:secret@127.0.0.1:1/#secret@", "written %23"],
     "no user": ["postgres://127.0.0.1:1", "postgres://ann@127.0.0.1"],
@@ -503,6 +552,16 @@ describe.concurrent("probe", () => {
       expect(alpn).toMatchObject({ code: 64, stderr: "--alpn is of no use with line://\n" })
       const verify = yield* probe("postgres://ann@127.0.0.1:1", "--tls-verify", "none")
       expect(verify).toMatchObject({ code: 64, stderr: expect.stringContaining("sslmode in the URL") })
+    }))
+
+  it.live("exits 64 for a name that no certificate can be for", () =>
+    Effect.gen(function*() {
+      for (const url of ["tls://127.0.0.1:1", "postgres://ann@127.0.0.1:1"]) {
+        expect(yield* probe(url, "--tls-name", "evil.test#x")).toMatchObject({
+          code: 64,
+          stderr: "cannot verify a server: \"evil.test#x\" is neither the name of a host nor an IP address\n"
+        })
+      }
     }))
 
   it.live("exits 66 for a file that cannot be used", () =>
@@ -560,6 +619,23 @@ describe.concurrent("a server that cannot start", () => {
       "--tls-key",
       other.keyFile
     ],
+    "a leaf for the clients' authority": [
+      66,
+      "has no root in it, only who comes from one: CN=Test Intermediate ec",
+      "tls-line",
+      ...withTls,
+      "--tls-client-ca",
+      certificate.certFile
+    ],
+    "ciphers that there are none of": [
+      64,
+      "--ciphers \"NONSENSE\" cannot be used: ",
+      "tls-line",
+      ...withTls,
+      "--ciphers",
+      "NONSENSE"
+    ],
+    "--ciphers alone": [64, "--ciphers needs --tls-cert", "http2", "--ciphers", "AES128-SHA"],
     "nobody who could log in": [64, "nobody could log in", "postgres"],
     "a user without a name": [64, "--user needs a name", "postgres", "--user", ":hush"],
     "a user without a password": [64, "--user ann has no password", "postgres", "--user", "ann"],
@@ -578,6 +654,26 @@ describe.concurrent("a server that cannot start", () => {
         expect(stderr).not.toMatch(/hush|correct horse/)
       }))
   }
+
+  it.live("because of its key's passphrase, or of what stands first in the file, says what to do", () =>
+    Effect.gen(function*() {
+      const [leaf, intermediate] = certificate.cert.match(/-----BEGIN[^-]*-----[^-]*-----END[^-]*-----/g)!
+      const key = createPrivateKey(Redacted.value(certificate.key))
+      const locked = yield* file(
+        "locked.pem",
+        String(key.export({ type: "pkcs8", format: "pem", cipher: "aes-128-cbc", passphrase: "sesame" }))
+      )
+      const { certFile, keyFile } = certificate
+      const turned = yield* file("turned.pem", `${intermediate}\n${leaf}\n`)
+      const cases = [
+        [certFile, locked, `the key in ${locked} has a passphrase; openssl pkey -in ${locked} -out FILE writes it`],
+        [turned, keyFile, `${keyFile} is the key of certificate 2 in ${turned}, which has to stand first`]
+      ]
+      for (const [cert, key, says] of cases) {
+        const { code, stderr } = yield* ran("serve", "tls-line", "--tls-cert", cert, "--tls-key", key)
+        expect({ code, stderr }).toEqual({ code: 66, stderr: expect.stringContaining(says) })
+      }
+    }))
 
   it.live("because of a line in the file of users names the line, and not what is in it", () =>
     Effect.gen(function*() {

@@ -62,6 +62,10 @@ export const hint = (error: HandshakeError, probed: Probed): string | undefined 
       return "--tls-name NAME says for whom the certificate has to be"
     case "certificate-required":
       return "--tls-cert FILE and --tls-key FILE show a certificate"
+    case "not-tls":
+      return "is it the right port? What wants STARTTLS begins in clear, and is none of tls://"
+    case "bad-record":
+      return "what came makes no sense: is there a box in between that changes TLS?"
     default:
       return undefined
   }

@@ -25,6 +25,7 @@ import * as Http2 from "../protocols/Http2.ts"
 import * as Line from "../protocols/Line.ts"
 import * as Postgres from "../protocols/Postgres.ts"
 import * as Tls from "../protocols/Tls.ts"
+import * as ServerName from "../protocols/tls/serverName.ts"
 import * as Transcript from "../Transcript.ts"
 import * as Transport from "../Transport.ts"
 import type { TransportError } from "../TransportError.ts"
@@ -86,25 +87,29 @@ const ready = <T extends Transport.Transport.Any>(
   negotiated: Record<string, unknown> = {}
 ): Effect.Effect<Ready> => Effect.map(transport.peer, (peer) => ({ peer, negotiated }))
 
-/** How long a client listens whether the server refuses its certificate, or that it has none: TLS 1.3 says it late. */
-const lateRefusal = Duration.millis(200)
+/**
+ * How long a client listens whether the server refuses its certificate, or that it has none: TLS 1.3 says it late. It says it
+ * within a round trip and what it has to work, and to shake hands took as much, besides dialling. Half of the time that is
+ * left is not touched: whoever was not refused is ready.
+ */
+export const refusalWait = (took: Duration.Duration, timeout: Duration.Duration): Duration.Duration =>
+  Duration.min(Duration.sum(took, Duration.millis(200)), Duration.times(Duration.subtract(timeout, took), 0.5))
 
 const tls = Effect.fnUntraced(function*({ host }: Target, flags: Flags) {
   const options = yield* TlsFlags.clientOptions(flags, host)
   const alpn = Option.getOrUndefined(Option.map(flags.alpn, (list) => list.split(",").map((name) => name.trim())))
-  return Transport.framed(Codec.bytes).pipe(
-    Tls.client({ ...options, alpn }),
-    Effect.tap((transport) =>
+  return Effect.timed(Tls.client(Transport.framed(Codec.bytes), { ...options, alpn })).pipe(
+    Effect.tap(([took, transport]) =>
       Handshake.step(
         // What the server says is none of TLS's business, nor whether it ends.
         Effect.timeoutOption(
           Effect.catchIf(transport.receive, ({ reason }) => reason._tag !== "TlsFailure", () => Effect.void),
-          lateRefusal
+          refusalWait(took, flags.timeout)
         ),
         "listen for a refusal"
       )
     ),
-    Effect.flatMap((transport) => ready(transport))
+    Effect.flatMap(([, transport]) => ready(transport))
   )
 })
 
@@ -225,12 +230,13 @@ const parseTarget = (text: string): Result.Result<Target, string> => {
   if (!user && (url.username !== "" || url.password !== "")) return wanted("it has a user")
   if (!path && url.pathname !== "" && url.pathname !== "/") return wanted("it has a path")
   if (url.hash !== "") return wanted("it has a #, which is written %23")
-  if (!PostgresUrl.isDecodable(url.username + url.password + url.pathname)) {
+  if (!PostgresUrl.isDecodable(url.username + url.password + url.hostname + url.pathname)) {
     return wanted("it has a % that is not written %25")
   }
   if (!query && url.search.length > 1) return wanted("it has parameters")
-  // The brackets of an IPv6 address belong to the URL.
-  return Result.succeed({ scheme, url, host: url.hostname.replace(/^\[|\]$/g, ""), port })
+  // The brackets of an IPv6 address belong to the URL, and what is not ASCII it writes in percent.
+  const host = decodeURIComponent(url.hostname).replace(/^\[|\]$/g, "")
+  return Result.map(ServerName.parse(host), () => ({ scheme, url, host, port }))
 }
 
 /** A target and the flags that go with it, or what is wrong. */
@@ -381,6 +387,16 @@ const lines = (name: string, value: unknown): ReadonlyArray<string> =>
 
 const oneLine = (name: string): string => name.replaceAll("\n", ", ")
 
+/** How many names of a certificate are shown; `--json` has them all. */
+const shownNames = 20
+
+/** The names of a certificate on a line of a length that can be read. */
+export const someNames = (names: string): string => {
+  const all = names.split(", ")
+  const more = all.length - shownNames
+  return more <= 0 ? names : `${all.slice(0, shownNames).join(", ")} and ${more} more`
+}
+
 /** What was negotiated, and who the peer proved to be: one thing a line. */
 const details = ({ negotiated, tls }: Report): ReadonlyArray<string> => {
   const certificate = tls?.certificate
@@ -388,7 +404,7 @@ const details = ({ negotiated, tls }: Report): ReadonlyArray<string> => {
     ...tls === null ? [] : [`TLS: ${tls.version}, ${tls.cipher}${tls.alpn === null ? "" : `, ALPN ${tls.alpn}`}`],
     ...tls === null || !certificate ? [] : [
       `certificate: ${oneLine(certificate.subject)}, ${tls.verified ? "verified" : "NOT verified"}`,
-      ...certificate.names === null ? [] : [`  names: ${certificate.names}`],
+      ...certificate.names === null ? [] : [`  names: ${someNames(certificate.names)}`],
       `  issuer: ${oneLine(certificate.issuer)}`,
       `  valid: ${certificate.validFrom} to ${certificate.validTo}`,
       `  SHA-256:`,

@@ -101,9 +101,11 @@ const secondSignal = Effect.sync(() => {
   return hurry
 })
 
+const maxLength = Flags.count("max-length", Codec.defaultMaxLength, "Bytes of a line at the most")
+
 const line = Command.make("line", {
   ...Listen.flags(12345),
-  maxLength: Flags.count("max-length", Codec.defaultMaxLength, "Bytes of a line at the most"),
+  maxLength,
   echoDelay: Flags.duration("echo-delay", "0ms", "How long each answer takes"),
   workers: Flags.workers,
   balance: Flags.balance
@@ -135,7 +137,7 @@ const loaded = <A, E, R>(server: (servers: typeof Serving) => Effect.Effect<A, E
 
 const tlsLine = Command.make(
   "tls-line",
-  { ...Listen.flags(12346), ...TlsFlags.serverFlags },
+  { ...Listen.flags(12346), ...TlsFlags.serverFlags, maxLength },
   (options) => loaded((servers) => servers.tlsLine(options))
 ).pipe(
   Command.withDescription("Echo the requests of the line protocol inside TLS"),

@@ -41,12 +41,15 @@ const started = <R, R2>(
 
 const echo = Pipeline.serve((request: string) => Effect.succeed(request))
 
-export const tlsLine = (options: Options) =>
+export const tlsLine = (options: Options & { readonly maxLength: number }) =>
   started(
     options,
     Effect.map(TlsFlags.required(options), (tls) =>
       Server.layer({
-        handshake: Line.server.pipe(Tls.server(tls), Handshake.named("tls-line")),
+        handshake: Line.make({ maxLength: options.maxLength }).server.pipe(
+          Tls.server(tls),
+          Handshake.named("tls-line")
+        ),
         serve: echo,
         ...Listen.limits(options)
       }))

@@ -4,15 +4,18 @@
  * @internal
  */
 import { Flag } from "effect/cli"
+import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import type * as PlatformError from "effect/PlatformError"
 import * as Redacted from "effect/Redacted"
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto"
-import { createSecureContext } from "node:tls"
+import * as Result from "effect/Result"
+import { createSecureContext, type SecureContextOptions } from "node:tls"
+import * as Certificates from "../internal/node/certificates.ts"
 import type * as Tls from "../protocols/Tls.ts"
+import * as ServerName from "../protocols/tls/serverName.ts"
 import type * as Transport from "../Transport.ts"
 import * as Flags from "./flags.ts"
 
@@ -23,13 +26,21 @@ const file = (name: string, description: string) =>
 export const serverFlags = {
   tlsCert: file("tls-cert", "The certificate and those between it and the authority, in PEM; read again on SIGHUP"),
   tlsKey: file("tls-key", "Its private key, in PEM"),
-  tlsClientCa: file("tls-client-ca", "Clients must have a certificate from one of these authorities, in PEM")
+  tlsClientCa: file("tls-client-ca", "Clients must have a certificate from one of these authorities, in PEM"),
+  ciphers: Flag.String("ciphers").pipe(
+    Flag.withMetavar("list"),
+    Flag.withDescription(
+      "The cipher suites, the best one first, as openssl ciphers takes them (default those of Node)"
+    ),
+    Flag.optional
+  )
 }
 
 export interface ServerFlags {
   readonly tlsCert: Option.Option<string>
   readonly tlsKey: Option.Option<string>
   readonly tlsClientCa: Option.Option<string>
+  readonly ciphers: Option.Option<string>
 }
 
 /** What a client with TLS is told. */
@@ -77,32 +88,32 @@ export const read = (path: string): Effect.Effect<string, Flags.Exited, FileSyst
     (fs) => Effect.catchTag(fs.readFileString(path), "PlatformError", cannotRead(path))
   )
 
-/** What Node makes of a file; it says why not, and no more of the file than that. */
-const taking = <A>(take: () => A, otherwise: (why: string, code: unknown) => string): Effect.Effect<A, Flags.Exited> =>
-  Effect.suspend(() => {
-    try {
-      return Effect.succeed(take())
-    } catch (cause) {
-      const { code, message } = cause as NodeJS.ErrnoException
-      return Flags.failing(otherwise(message.replace(/^error:[0-9a-f]*:/i, ""), code), 66)
-    }
-  })
-
-const certificateIn = (path: string, pem: string) =>
-  taking(() => new X509Certificate(pem), (why) => `${path} has no certificate in PEM in it: ${why}`)
-
-const keyIn = (path: string, pem: string): Effect.Effect<KeyObject, Flags.Exited> =>
-  taking(() => createPrivateKey(pem), (why, code) =>
-    code === "ERR_MISSING_PASSPHRASE"
-      ? `the key in ${path} has a passphrase; openssl pkey -in ${path} -out FILE writes it without one`
-      : `${path} has no private key in PEM in it: ${why}`)
+// sysexits.h: EX_NOINPUT
+const unusable = (message: string) => Flags.failing(message, 66)
 
 const authorities = Effect.fnUntraced(function*(path: Option.Option<string>) {
   if (Option.isNone(path)) return Option.none<string>()
   const pem = yield* read(path.value)
-  yield* certificateIn(path.value, pem)
+  const problem = Certificates.authorityProblem([pem])
+  if (problem !== undefined) return yield* unusable(`${path.value} ${problem}`)
   return Option.some(pem)
 })
+
+const whyUnusable = (problem: Certificates.Problem, certFile: string, keyFile: string): string => {
+  switch (problem._tag) {
+    case "NoCertificate":
+      return `${certFile} has no certificate in PEM in it: ${problem.why}`
+    case "NoKey":
+      return `${keyFile} has no private key in PEM in it: ${problem.why}`
+    case "Passphrase":
+      return `the key in ${keyFile} has a passphrase; openssl pkey -in ${keyFile} -out FILE writes it without one`
+    case "OtherKey":
+      return problem.place === undefined
+        ? `${keyFile} is not the key of the certificate in ${certFile}, which is for ${problem.first}`
+        : `${keyFile} is the key of certificate ${problem.place} in ${certFile}, which has to stand first, before ` +
+          problem.first
+  }
+}
 
 // What is wrong with the files is said now, and not to the first who connects.
 const certificate = Effect.fnUntraced(function*(
@@ -114,13 +125,34 @@ const certificate = Effect.fnUntraced(function*(
     return yield* Flags.failing("--tls-cert and --tls-key go together", Flags.usage)
   }
   const cert = yield* read(tlsCert.value)
-  const key = yield* read(tlsKey.value)
-  const x509 = yield* certificateIn(tlsCert.value, cert)
-  if (!x509.checkPrivateKey(yield* keyIn(tlsKey.value, key))) {
-    return yield* Flags.failing(`${tlsKey.value} is not the key of the certificate in ${tlsCert.value}`, 66)
+  const key = Redacted.make(yield* read(tlsKey.value))
+  const shown = Certificates.shown({ cert, key })
+  if (Result.isFailure(shown)) return yield* unusable(whyUnusable(shown.failure, tlsCert.value, tlsKey.value))
+  yield* prepared({ cert, key: Redacted.value(key) }, (why) => unusable(`cannot use ${tlsCert.value}: ${why}`))
+  const now = new Date(yield* Clock.currentTimeMillis)
+  for (const objection of Certificates.objections(shown.success, now)) {
+    yield* Console.error(`${tlsCert.value}: ${objection}`)
   }
-  yield* taking(() => createSecureContext({ cert, key }), (why) => `cannot use ${tlsCert.value}: ${why}`)
-  return Option.some({ cert, key: Redacted.make(key) })
+  return Option.some({ cert, key })
+})
+
+/** What Node makes of it, and of the key no more than that it is none. */
+const prepared = <E>(options: SecureContextOptions, otherwise: (why: string) => Effect.Effect<never, E>) =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(createSecureContext(options))
+    } catch (cause) {
+      return otherwise(Certificates.whyOf(cause))
+    }
+  })
+
+const ciphersOf = Effect.fnUntraced(function*({ ciphers }: ServerFlags) {
+  if (Option.isNone(ciphers)) return Option.none<string>()
+  yield* prepared(
+    { ciphers: ciphers.value },
+    (why) => Flags.failing(`--ciphers ${JSON.stringify(ciphers.value)} cannot be used: ${why}`, Flags.usage)
+  )
+  return ciphers
 })
 
 const serverOptions = Effect.fnUntraced(function*(
@@ -128,11 +160,14 @@ const serverOptions = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Option.Option<Tls.ServerOptions>, Flags.Exited, FileSystem.FileSystem> {
   const own = yield* certificate(flags)
   const ca = yield* authorities(flags.tlsClientCa)
-  if (Option.isSome(ca) && Option.isNone(own)) {
-    return yield* Flags.failing("--tls-client-ca needs --tls-cert and --tls-key", Flags.usage)
+  const ciphers = yield* ciphersOf(flags)
+  if (Option.isNone(own) && (Option.isSome(ca) || Option.isSome(ciphers))) {
+    const flag = Option.isSome(ca) ? "--tls-client-ca" : "--ciphers"
+    return yield* Flags.failing(`${flag} needs --tls-cert and --tls-key`, Flags.usage)
   }
   return Option.map(own, (certificate) => ({
     certificate,
+    ...Option.isSome(ciphers) && { ciphers: ciphers.value },
     ...Option.isSome(ca) && { ca: ca.value, clientCertificate: "require" }
   }))
 })
@@ -175,10 +210,13 @@ export const clientOptions = Effect.fnUntraced(function*(
   flags: ClientFlags,
   host: string
 ): Effect.fn.Return<Tls.ClientOptions, Flags.Exited, FileSystem.FileSystem> {
+  const servername = Option.getOrElse(flags.tlsName, () => host)
+  const named = ServerName.parse(servername)
+  if (Result.isFailure(named)) return yield* Flags.failing(`cannot verify a server: ${named.failure}`, Flags.usage)
   const own = yield* certificate(flags)
   const ca = yield* authorities(flags.tlsCa)
   return {
-    servername: Option.getOrElse(flags.tlsName, () => host),
+    servername,
     verify: flags.tlsVerify,
     ...Option.isSome(ca) && { ca: ca.value },
     ...Option.isSome(own) && { certificate: own.value }

@@ -287,8 +287,8 @@ export const alpn = <
  *
  * **Details**
  *
- * It is decided with the first six bytes: a handshake record of a version that begins with 3, not empty, and in it the
- * message `client_hello`.
+ * It is decided with the first six bytes: a handshake record of a version that begins with 3 (RFC 5246 E.1), not empty, and in
+ * it the message `client_hello`. The record may hold as little of it as one byte: a message may be cut into any records.
  *
  * **Example** (With TLS and without on one port)
  *
@@ -315,8 +315,8 @@ export const isClientHello = (bytes: Uint8Array): boolean | undefined => {
   const [type, major, _minor, high, low, message] = bytes
   if (type !== undefined && type !== 22) return false
   if (major !== undefined && major !== 3) return false
-  // Plaintext records hold at most 2^14 bytes.
+  // Plaintext records hold at most 2^14 bytes, and those of a handshake one at least.
   if (high !== undefined && high > 0x40) return false
-  if (low !== undefined && (high === 0 && low < 4 || high === 0x40 && low > 0)) return false
+  if (low !== undefined && (high === 0 && low === 0 || high === 0x40 && low > 0)) return false
   return message === undefined ? undefined : message === 1
 }

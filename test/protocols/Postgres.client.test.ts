@@ -606,6 +606,24 @@ describe("SCRAM", () => {
     }))
 })
 
+it.effect("a host whose name is none is told nothing, where TLS would have to verify it", () =>
+  Effect.gen(function*() {
+    for (const host of ["", "evil.test/.db.example.test"]) {
+      const heard: Array<number> = []
+      const outcome = yield* endsWith(
+        (there) => Effect.map(there.hear, (bytes) => heard.push(bytes.length)),
+        { sslmode: "verify-full", host }
+      )
+      expect(outcome).toMatchObject({
+        step: "start TLS",
+        _tag: "TlsFailure",
+        kind: "bad-configuration",
+        fault: "local"
+      })
+      expect(heard).toEqual([])
+    }
+  }).pipe(Effect.provide(Crypto.layer)))
+
 describe("the answer to SSLRequest", () => {
   const modes = ["prefer", "require", "verify-ca", "verify-full"] as const
 

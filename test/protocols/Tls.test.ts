@@ -187,21 +187,38 @@ const cases: Record<string, Case> = {
   "a key that is not the certificate's": {
     server: { certificate: { cert: Certificates.server.cert, key: Certificates.other.key } },
     nodeClient: {},
-    clientFails: failed("protocol", "local"),
+    clientFails: failed("protocol", "peer"),
+    serverFails: failed("bad-configuration", "local")
+  },
+  "a key of another type than the certificate's": {
+    server: { certificate: { cert: Certificates.server.cert, key: Certificates.sha512Rsa.key } },
+    nodeClient: {},
+    clientFails: failed("protocol", "peer"),
     serverFails: failed("bad-configuration", "local")
   },
   "a key that is none": {
     server: { certificate: { cert: Certificates.server.cert, key: Redacted.make("nonsense") } },
     nodeClient: {},
-    clientFails: failed("protocol", "local"),
+    clientFails: failed("protocol", "peer"),
     serverFails: failed("bad-configuration", "local")
   },
   "a key that is not the certificate's, for a name": {
     client: { servername: "other.test" },
     nodeClient: { servername: "other.test" },
     server: { names: { "other.test": { cert: Certificates.other.cert, key: Certificates.server.key } } },
-    clientFails: failed("protocol", "local"),
+    clientFails: failed("protocol", "peer"),
     serverFails: failed("bad-configuration", "local")
+  },
+  "a key of another type than the certificate's, for a name": {
+    client: { servername: "other.test" },
+    server: { names: { "other.test": { cert: Certificates.other.cert, key: Certificates.sha512Rsa.key } } },
+    clientFails: failed("protocol", "peer"),
+    serverFails: failed("bad-configuration", "local")
+  },
+  "a key of another type than the client's certificate": {
+    client: { certificate: { cert: Certificates.client.cert, key: Certificates.sha512Rsa.key } },
+    clientFails: failed("bad-configuration", "local"),
+    serverFails: failed("cut", "peer")
   },
   "ciphers that there are none of": {
     client: { ciphers: "NONSENSE" },
@@ -210,6 +227,11 @@ const cases: Record<string, Case> = {
   },
   "authorities that are none": {
     client: { ca: "nonsense" },
+    clientFails: failed("bad-configuration", "local"),
+    serverFails: failed("cut", "peer")
+  },
+  "no authorities at all": {
+    client: { ca: [] },
     clientFails: failed("bad-configuration", "local"),
     serverFails: failed("cut", "peer")
   },
@@ -261,6 +283,23 @@ describe("what can be wrong", () => {
       const { port } = yield* Peers.nodeServer(old)
       const outcome = yield* Peers.client(port, { ciphers: "DEFAULT@SECLEVEL=0" })
       expect(outcome).toMatchObject(failed("no-shared-version", "local"))
+    }))
+
+  it.live("it is said which certificate of the chain has expired, and when, on either side", () =>
+    Effect.gen(function*() {
+      const detail = "the certificate for CN=localhost has expired at 2020-01-01T00:00:00.000Z"
+      for (const maxVersion of versions) {
+        const { port } = yield* Peers.server({ certificate: Certificates.expired, maxVersion })
+        expect(yield* Peers.client(port)).toMatchObject({ reason: { kind: "expired", detail } })
+      }
+      const { outcome, port } = yield* Peers.server(asksFor)
+      yield* Peers.client(port, { certificate: Certificates.clientExpired })
+      expect(yield* Fiber.join(outcome)).toMatchObject({
+        reason: {
+          kind: "certificate-refused",
+          detail: expect.stringContaining("certificate for CN=cert_user has expired at")
+        }
+      })
     }))
 
   it.effect("a socket without TLS says so", () =>
@@ -410,6 +449,50 @@ describe("a connection that is cut", () => {
       const { port } = yield* Peers.server({ certificate: Certificates.expired })
       expect([yield* retryable(shaking, cutting.port), yield* retryable(shaking, port)]).toEqual([true, false])
     }))
+})
+
+describe("an end that TLS has not announced", () => {
+  for (
+    const [where, said, tag] of [["between two frames", "one\n", "ConnectionClosed"], [
+      "in a frame",
+      "one\ntw",
+      "Truncated"
+    ]]
+  ) {
+    it.live(`is ${tag} ${where}`, () =>
+      Effect.gen(function*() {
+        let received: string | undefined
+        let end: unknown
+        const handshake = Effect.gen(function*() {
+          const transport = yield* Transport.framed(Codec.lines()).pipe(
+            Tls.server({ certificate: Certificates.server })
+          )
+          received = yield* transport.receive
+          yield* transport.send("and")
+          end = (yield* Effect.flip(transport.receive)).reason._tag
+          return transport
+        }).pipe(Handshake.step("listen"))
+        const { outcome, port } = yield* Peers.accepting(handshake)
+        const forwarder = yield* Peers.between(port, (side, chunk, cut) => {
+          if (side === "server" || received === undefined) return chunk
+          // What the client says next, the end of TLS among it, does not come.
+          cut("end")
+          return chunk.subarray(0, 0)
+        })
+        yield* Effect.acquireRelease(
+          Effect.sync(() => {
+            const socket = NodeTls.connect({ port: forwarder.port, servername: "localhost", ca: Certificates.root })
+            socket.on("error", () => {})
+            socket.on("secureConnect", () => socket.write(said))
+            socket.on("data", () => socket.end())
+            return socket
+          }),
+          (socket) => Effect.sync(() => socket.destroy())
+        )
+        yield* Fiber.join(outcome)
+        expect([received, end]).toEqual(["one", tag])
+      }))
+  }
 })
 
 describe("a byte that was altered on its way", () => {
@@ -582,7 +665,12 @@ describe("what was agreed on", () => {
 })
 
 describe("the name that a client asks for", () => {
-  const names = { "Other.test": Certificates.other, "*.wild.test": Certificates.wild }
+  const names = {
+    "Other.test": Certificates.other,
+    "*.wild.test": Certificates.wild,
+    "*.münchen.test.": Certificates.wild,
+    "bücher.test": Certificates.other
+  }
 
   const subjectFor = Effect.fnUntraced(function*(servername: string) {
     const { port } = yield* Peers.server({ names })
@@ -598,6 +686,10 @@ describe("the name that a client asks for", () => {
       ["B.Wild.Test", "CN=*.wild.test"],
       ["wild.test", "CN=localhost"],
       ["a.b.wild.test", "CN=localhost"],
+      ["other.test.", "CN=other.test"],
+      ["xn--bcher-kva.test", "CN=other.test"],
+      ["Bücher.test.", "CN=other.test"],
+      ["a.xn--mnchen-3ya.test", "CN=*.wild.test"],
       ["localhost", "CN=localhost"]
     ]
   ) {
@@ -606,6 +698,38 @@ describe("the name that a client asks for", () => {
         expect(yield* subjectFor(servername)).toBe(subject)
       }))
   }
+
+  for (
+    const [servername, name] of [
+      ["LocalHost.", "localhost"],
+      ["Handshake.TEST", "handshake.test"],
+      ["München.wild.test", "xn--mnchen-3ya.wild.test"]
+    ]
+  ) {
+    it.live(`${servername} is told and verified as ${name}`, () =>
+      Effect.gen(function*() {
+        const { outcome, port } = yield* Peers.server({ names, unknownName: "default" })
+        const told = { tls: { servername: name } }
+        expect(yield* Peers.client(port, { servername })).toMatchObject({ tls: { ...told.tls, verified: true } })
+        expect(yield* Fiber.join(outcome)).toMatchObject(told)
+      }))
+  }
+
+  it.live("what a client of another kind asks for is compared as a name", () =>
+    Effect.gen(function*() {
+      const { outcome, port } = yield* Peers.server({ names, unknownName: "refuse" })
+      yield* Peers.nodeClient(port, { servername: "OTHER.test.", rejectUnauthorized: false })
+      expect(yield* Fiber.join(outcome)).toMatchObject({ tls: { servername: "other.test" } })
+    }))
+
+  it.live("a server that has a certificate for what is no name says so", () =>
+    Effect.gen(function*() {
+      const { outcome, port } = yield* Peers.server({ names: { "a b": Certificates.other } })
+      yield* Peers.client(port)
+      expect(yield* Fiber.join(outcome)).toMatchObject({
+        reason: { kind: "bad-configuration", fault: "local", detail: expect.stringContaining("\"a b\"") }
+      })
+    }))
 
   it.live("a certificate that two servers have for a name does not bring what else the other one asks for", () =>
     Effect.gen(function*() {
@@ -735,6 +859,50 @@ describe("the certificate of a server", () => {
         yield* Effect.scoped(client).pipe(Effect.provideService(Socket.Socket, socket))
       }
       expect(made).toBe(2)
+    }))
+})
+
+describe("what tls.Server and tls.connect do of their own accord, this does too", () => {
+  // A client that would rather have its session key sent under the server's key, which is then all that it takes to read it.
+  const careless = { maxVersion: "TLSv1.2", ciphers: "AES128-SHA:ECDHE-RSA-AES128-GCM-SHA256" } as const
+  const rsa = Certificates.sha512Rsa
+
+  for (
+    const [name, options] of [
+      ["of its own", { certificate: rsa }],
+      ["for a name", { certificate: Certificates.server, names: { localhost: rsa } }]
+    ] as const
+  ) {
+    it.live(`the server chooses the cipher, with a certificate ${name}`, () =>
+      Effect.gen(function*() {
+        const { outcome, port } = yield* Peers.server(options)
+        expect(yield* Peers.nodeClient(port, careless)).toMatchObject({ secure: true })
+        expect(yield* Fiber.join(outcome)).toMatchObject({
+          tls: { cipher: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" }
+        })
+      }))
+  }
+
+  it.live("the client's own cipher is taken where the server has no other", () =>
+    Effect.gen(function*() {
+      const { outcome, port } = yield* Peers.server({ certificate: rsa, ciphers: "AES128-SHA" })
+      yield* Peers.nodeClient(port, careless)
+      expect(yield* Fiber.join(outcome)).toMatchObject({ tls: { cipher: "TLS_RSA_WITH_AES_128_CBC_SHA" } })
+    }))
+
+  it.live("and one thing not: NODE_TLS_REJECT_UNAUTHORIZED does not let anybody be believed", () =>
+    Effect.gen(function*() {
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0"
+        }),
+        () =>
+          Effect.sync(() => {
+            delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
+          })
+      )
+      const { port } = yield* Peers.server({ certificate: Certificates.selfSigned })
+      expect(yield* Peers.client(port)).toMatchObject(failed("self-signed", "peer"))
     }))
 })
 
@@ -884,10 +1052,10 @@ describe("the first bytes", () => {
         [23],
         [22, 2],
         [22, 4],
-        // No record holds more than 2^14 bytes, and no ClientHello fits into less than 4.
+        // No record holds more than 2^14 bytes, and none of a handshake is empty.
         [22, 3, 1, 0x41],
         [22, 3, 1, 0x40, 1],
-        [22, 3, 1, 0, 3],
+        [22, 3, 1, 0, 0],
         [22, 3, 1, 0, 200, 2]
       ]
     ) {
@@ -895,7 +1063,9 @@ describe("the first bytes", () => {
       expect([bytes, Tls.isClientHello(Uint8Array.from(bytes.slice(0, -1)))]).toEqual([bytes, undefined])
     }
     expect(Tls.isClientHello(Uint8Array.of(22, 3, 1, 0x40, 0, 1))).toBe(true)
-    expect(Tls.isClientHello(Uint8Array.of(22, 3, 1, 0, 4, 1))).toBe(true)
+    // The first of many records that it was cut into; and a version that is passed over.
+    expect(Tls.isClientHello(Uint8Array.of(22, 3, 1, 0, 1, 1))).toBe(true)
+    expect(Tls.isClientHello(Uint8Array.of(22, 3, 0xff, 0, 1, 1))).toBe(true)
   })
 
   it.live("decide between TLS and lines on one port", () =>
@@ -913,6 +1083,30 @@ describe("the first bytes", () => {
       const outside = yield* Peers.accepting(handshake)
       const socket = yield* Net.socket({ host: "127.0.0.1", port: outside.port })
       expect(yield* Peers.ending(Line.client, socket)).toEqual({ tls: undefined })
+    }))
+
+  it.live("of TLS are known where the ClientHello is cut into records of a byte", () =>
+    Effect.gen(function*() {
+      const handshake = Handshake.firstOf([
+        {
+          name: "TLS",
+          accepts: Tls.isClientHello,
+          handshake: Line.server.pipe(Tls.server({ certificate: Certificates.server }))
+        },
+        { name: "lines", accepts: () => true, handshake: Line.server }
+      ])
+      const { outcome, port } = yield* Peers.accepting(handshake)
+      let isFirst = true
+      const forwarder = yield* Peers.between(port, (side, chunk) => {
+        if (side === "server" || !isFirst) return chunk
+        isFirst = false
+        // The first bytes of the message each in a record of its own (RFC 8446 5.1).
+        const [message, rest] = [chunk.subarray(5, 9), chunk.subarray(9)]
+        const record = (bytes: Uint8Array) => [22, 3, 1, bytes.length >> 8, bytes.length & 255, ...bytes]
+        return Uint8Array.from([...[...message].flatMap((byte) => record(Uint8Array.of(byte))), ...record(rest)])
+      })
+      expect(yield* Peers.client(forwarder.port)).toMatchObject({ tls: { verified: true } })
+      expect(yield* Fiber.join(outcome)).toMatchObject({ tls: { servername: "localhost" } })
     }))
 
   it.live("of TLS are not lost, however they are cut", () =>

@@ -202,3 +202,17 @@ export const listen = (
 
 /** A port where nobody listens. */
 export const deadPort: Effect.Effect<number> = Effect.scoped(Effect.map(listen(() => {}), ({ port }) => port))
+
+/** A port from which everything takes so many milliseconds each way to another. */
+export const delayed = (port: number, millis: number): Effect.Effect<number, never, Scope.Scope> =>
+  Effect.map(
+    listen(({ socket: near }) => {
+      const far = Net.connect({ host: "127.0.0.1", port, allowHalfOpen: true })
+      for (const [from, to] of [[near, far], [far, near]]) {
+        from.on("error", () => to.destroy())
+        from.on("data", (chunk) => setTimeout(() => to.write(chunk), millis))
+        from.on("end", () => setTimeout(() => to.end(), millis))
+      }
+    }),
+    ({ port }) => port
+  )

@@ -53,7 +53,10 @@ export interface TlsOptions {
  */
 export interface TlsClientOptions extends TlsOptions {
   readonly role: "client"
-  /** The name, or the IP address, of the server: its certificate must be for it, and a name is told to it (SNI). */
+  /**
+   * The name, or the IP address, of the server: its certificate must be for it, and a name is told to it (SNI). However it is
+   * written: `Example.com.`, `münchen.example`, `[2001:db8::1]`. What is neither is a `bad-configuration`.
+   */
   readonly servername: string
   /**
    * How the server proves who it is. `full`, the default: its certificate comes from a trusted authority and is for
@@ -80,7 +83,8 @@ export interface TlsServerOptions extends TlsOptions {
   readonly clientCertificate?: "none" | "request" | "require" | undefined
   /**
    * The certificates of further names, for clients that ask for one (SNI). A name that is not in it gets `certificate`,
-   * or is refused with `unknownName: "refuse"`. `*.example.com` stands for one label.
+   * or is refused with `unknownName: "refuse"`. `*.example.com` stands for one label. Names are written as in `servername`;
+   * what is none is a `bad-configuration`.
    */
   readonly names?: Readonly<Record<string, TlsCertificate>> | undefined
   readonly unknownName?: "default" | "refuse" | undefined

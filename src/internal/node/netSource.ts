@@ -6,7 +6,6 @@
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
 import type * as NodeNet from "node:net"
-import type { TLSSocket } from "node:tls"
 import type * as Peer from "../../Peer.ts"
 import type { TlsFailure } from "../../TransportError.ts"
 import { peerOf } from "../connection/netSocket.ts"
@@ -114,7 +113,7 @@ export class NetSource implements Source {
   private resumeWriter: ((result: Effect.Effect<void, Socket.SocketError>) => void) | undefined = undefined
 
   // Set from the moment on at which TLS is there.
-  private role: "client" | "server" | undefined = undefined
+  private progress: NodeTls.Progress | undefined = undefined
 
   constructor(conn: NodeNet.Socket) {
     this.conn = conn
@@ -123,9 +122,9 @@ export class NetSource implements Source {
   }
 
   /** The source of a socket that has shaken hands already. */
-  static secured(socket: TLSSocket, role: "client" | "server"): NetSource {
-    const source = new NetSource(socket)
-    source.encrypt(socket, role)
+  static secured(secured: NodeTls.Secured, role: "client" | "server"): NetSource {
+    const source = new NetSource(secured.socket)
+    source.encrypt(secured, role)
     return source
   }
 
@@ -158,8 +157,7 @@ export class NetSource implements Source {
 
   onError(error: Error): void {
     this.broken = error
-    const { role } = this
-    const failure = role && NodeTls.failureOf(error, { role, secure: true, sawCertificate: true })
+    const failure = this.progress && NodeTls.failureOf(error, this.progress)
     this.onEnd(failure ?? socketError(new Socket.SocketReadError({ cause: error })))
   }
 
@@ -258,20 +256,20 @@ export class NetSource implements Source {
       void this.peer
       ignore(conn)
       if (unread.length > 0) conn.unshift(unread)
-      return Effect.map(NodeTls.secure(conn, options), ({ socket, tls }) => {
-        this.encrypt(socket, options.role)
-        listen(socket)
+      return Effect.map(NodeTls.secure(conn, options), (secured) => {
+        this.encrypt(secured, options.role)
+        listen(secured.socket)
         this.noticeEnd()
-        return tls
+        return secured.tls
       })
     })
   }
 
-  private encrypt(socket: TLSSocket, role: "client" | "server"): void {
+  private encrypt({ socket, tls }: NodeTls.Secured, role: "client" | "server"): void {
     const sourced: Sourced = socket
     sourced[SourceKey] = this
     this.conn = socket
-    this.role = role
+    this.progress = { role, secure: true, sawCertificate: true, hasCertificate: tls.localCertificate !== undefined }
     sourced.on("error", onError)
     // A server's socket that was made by hand tells its errors by this name only, and goes on as if nothing were.
     if (role === "server") sourced.on("_tlsError", onTlsError)

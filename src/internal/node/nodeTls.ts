@@ -7,14 +7,17 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { X509Certificate } from "node:crypto"
-import * as NodeNet from "node:net"
 import type { Duplex } from "node:stream"
 import * as NodeTls from "node:tls"
 import * as Excerpt from "../../Excerpt.ts"
 import type * as Peer from "../../Peer.ts"
+import * as Alerts from "../../protocols/tls/alerts.ts"
+import * as ServerName from "../../protocols/tls/serverName.ts"
 import type * as Transport from "../../Transport.ts"
 import { TlsFailure, type TlsFailureKind } from "../../TransportError.ts"
+import * as Certificates from "./certificates.ts"
 
 export type Options = Transport.TlsClientOptions | Transport.TlsServerOptions
 
@@ -30,11 +33,8 @@ interface TlsError extends Error {
 }
 
 /** How far a handshake had come when it failed. */
-export interface Progress {
-  readonly role: "client" | "server"
+export interface Progress extends Alerts.Told {
   readonly secure: boolean
-  /** Whether the peer's certificate was seen. */
-  readonly sawCertificate: boolean
 }
 
 // The names that OpenSSL has for what is wrong with a certificate (X509_V_ERR_…), and Node for a name that is not in it.
@@ -66,17 +66,6 @@ const verifyErrors: Record<string, TlsFailureKind> = {
   ERR_TLS_DH_PARAM_SIZE: "no-shared-cipher"
 }
 
-// The alerts of RFC 8446 6.2 by which a peer says what is wrong with the certificate that it was shown.
-const certificateAlerts: Record<string, TlsFailureKind> = {
-  BAD_CERTIFICATE: "bad-certificate",
-  UNSUPPORTED_CERTIFICATE: "bad-certificate",
-  CERTIFICATE_REVOKED: "revoked",
-  CERTIFICATE_EXPIRED: "expired",
-  CERTIFICATE_UNKNOWN: "bad-certificate",
-  UNKNOWN_CA: "unknown-authority",
-  ACCESS_DENIED: "bad-certificate"
-}
-
 // What this side finds before TLS is there.
 const found: Record<string, TlsFailureKind> = {
   WRONG_VERSION_NUMBER: "not-tls",
@@ -96,6 +85,21 @@ const found: Record<string, TlsFailureKind> = {
   PEER_DID_NOT_RETURN_A_CERTIFICATE: "certificate-required",
   DECRYPTION_FAILED_OR_BAD_RECORD_MAC: "bad-record",
   CIPHER_OPERATION_FAILED: "bad-record",
+  // Messages that cannot be decoded, and proofs that prove nothing (RFC 8446 6.2: decode_error, decrypt_error).
+  BAD_DIGEST_LENGTH: "bad-record",
+  BAD_EXTENSION: "bad-record",
+  BAD_LENGTH: "bad-record",
+  BAD_PACKET: "bad-record",
+  BAD_PACKET_LENGTH: "bad-record",
+  BAD_SIGNATURE: "bad-record",
+  CA_DN_LENGTH_MISMATCH: "bad-record",
+  CERT_LENGTH_MISMATCH: "bad-record",
+  DIGEST_CHECK_FAILED: "bad-record",
+  EXCESSIVE_MESSAGE_SIZE: "bad-record",
+  INVALID_ALERT: "bad-record",
+  LENGTH_MISMATCH: "bad-record",
+  LENGTH_TOO_LONG: "bad-record",
+  LENGTH_TOO_SHORT: "bad-record",
   UNEXPECTED_EOF_WHILE_READING: "cut"
 }
 
@@ -124,53 +128,41 @@ const told = (error: TlsError): string =>
 
 /**
  * What an error of Node's TLS means, or `undefined` where it is none of TLS.
- *
- * The peer's alerts come as errors too: `ALERT` is in their name, and the fault is the other way round.
  */
-export const failureOf = (error: TlsError, progress: Progress): TlsFailure | undefined => {
+export const failureOf = (
+  error: TlsError,
+  progress: Progress,
+  objection?: string
+): TlsFailure | undefined => {
   const { code } = error
+  // Errors of other streams have reasons of their own.
   if (code === undefined) return undefined
-  const detail = told(error)
+  const detail = objection ?? told(error)
   const failure = (kind: TlsFailureKind, fault: "peer" | "local" = "peer") => new TlsFailure({ kind, detail, fault })
   const verify = verifyErrors[code]
   if (verify !== undefined) return failure(verify)
   if (code === "ERR_TLS_RENEGOTIATION_DISABLED") return failure("protocol")
   const problem = /^ERR_O?SSL_(.*)$/.exec(code)?.[1]
   if (problem === undefined) return undefined
-  const alert = /(?:^|_)ALERT_(.*)$/.exec(problem)?.[1]
-  const asked = progress.role === "client" ? "local" : "peer"
-  if (alert === undefined) {
-    if (progress.secure && brokenRecords.has(problem)) return failure("bad-record")
-    if (unusable.has(problem)) return failure("bad-configuration", "local")
-    const kind = found[problem] ?? (problem.endsWith("UNRECOGNIZED_NAME") ? "unknown-name" : "protocol")
-    return failure(kind, kind.startsWith("no-shared") || kind === "unknown-name" ? asked : "peer")
-  }
-  if (progress.role === "client") {
-    if (alert === "CERTIFICATE_REQUIRED") return failure("certificate-required", "local")
-    // TLS 1.2 has no alert of its own for that, but whoever sends a certificate has agreed on a cipher.
-    if (alert === "HANDSHAKE_FAILURE" && progress.sawCertificate) return failure("certificate-required", "local")
-    if (alert in certificateAlerts) return failure("certificate-refused", "local")
-  }
-  if (alert in certificateAlerts) return failure(certificateAlerts[alert], "local")
-  switch (alert) {
-    case "PROTOCOL_VERSION":
-      return failure("no-shared-version", asked)
-    case "HANDSHAKE_FAILURE":
-    case "INSUFFICIENT_SECURITY":
-      return failure("no-shared-cipher", asked)
-    case "NO_APPLICATION_PROTOCOL":
-      return failure("no-shared-alpn", asked)
-    case "UNRECOGNIZED_NAME":
-      return failure("unknown-name", asked)
-    case "BAD_RECORD_MAC":
-    case "DECRYPT_ERROR":
-      return failure("bad-record", "local")
-    default:
-      return failure("protocol", "local")
-  }
+  const alert = alertOf(error, problem)
+  if (alert !== undefined) return new TlsFailure(Alerts.failureOf(alert, progress))
+  if (progress.secure && brokenRecords.has(problem)) return failure("bad-record")
+  if (unusable.has(problem)) return failure("bad-configuration", "local")
+  const kind = found[problem] ?? "protocol"
+  // What there is not, the client has asked for.
+  return failure(kind, kind.startsWith("no-shared") && progress.role === "client" ? "local" : "peer")
 }
 
-const bufferOf = (pem: string | Uint8Array) => typeof pem === "string" ? pem : Buffer.from(pem)
+// An alert comes as an error whose message has its number; and its reason has a name such as `tlsv1 alert unknown ca`.
+const alertOf = ({ message }: TlsError, problem: string): number | undefined => {
+  const number = /:SSL alert number (\d+)/.exec(message)?.[1]
+  if (number !== undefined) return Number(number)
+  const name = /^(?:SSL\/TLS|SSLV3|TLSV1|TLSV13)_(?:ALERT_)?(.*)$/.exec(problem)?.[1]
+  return name === undefined ? undefined : Alerts.numberOf(name)
+}
+
+const orThrow = <A>(result: Result.Result<A, string>): A =>
+  Result.getOrThrowWith(result, (problem) => new Error(problem))
 
 // A context is dear to make, and one is enough for all the connections that are told the same. A certificate that stands
 // in the options of several servers has one in each: what else they say is in it too.
@@ -181,22 +173,26 @@ const contextOf = (options: Options, certificate: Transport.TlsCertificate | und
   if (prepared === undefined) contexts.set(options, prepared = new WeakMap())
   const known = prepared.get(certificate ?? options)
   if (known !== undefined) return known
-  const ca = options.ca === undefined
+  const ca: ReadonlyArray<string | Uint8Array> | undefined = options.ca === undefined
     ? undefined
-    : (Array.isArray(options.ca) ? options.ca : [options.ca]).map(bufferOf)
-  // Node passes over those that are none, and then no peer can be verified.
-  for (const authority of ca ?? []) void new X509Certificate(authority)
+    : typeof options.ca === "string" || options.ca instanceof Uint8Array
+    ? [options.ca]
+    : options.ca
+  const problem = ca && Certificates.authorityProblem(ca)
+  if (problem !== undefined) throw new Error(`ca ${problem}`)
+  if (certificate !== undefined) orThrow(Result.mapError(Certificates.shown(certificate), Certificates.describe))
   const context = NodeTls.createSecureContext({
     minVersion: options.minVersion ?? "TLSv1.2",
     maxVersion: options.maxVersion ?? "TLSv1.3",
-    // Without one, a client that comes back with its session is refused where clients show certificates. Its ticket is
-    // worth nothing to another context.
-    ...options.role === "server" && { sessionIdContext: "effect-handshake" },
+    // What `tls.Server` says of its own accord. The server chooses the cipher: a client may name one first that keeps no
+    // secret once the key is out. And without a context for sessions, a client that comes back with its own is refused where
+    // clients show certificates; its ticket is worth nothing to another context.
+    ...options.role === "server" && { honorCipherOrder: true, sessionIdContext: "effect-handshake" },
     ...options.ciphers !== undefined && { ciphers: options.ciphers },
-    ...ca !== undefined && { ca },
+    ...ca !== undefined && { ca: ca.map(Certificates.bufferOf) },
     ...certificate !== undefined && {
-      cert: bufferOf(certificate.cert),
-      key: bufferOf(Redacted.value(certificate.key)),
+      cert: Certificates.bufferOf(certificate.cert),
+      key: Certificates.bufferOf(Redacted.value(certificate.key)),
       ...certificate.passphrase !== undefined && { passphrase: Redacted.value(certificate.passphrase) }
     }
   })
@@ -204,15 +200,19 @@ const contextOf = (options: Options, certificate: Transport.TlsCertificate | und
   return context
 }
 
+const tables = new WeakMap<object, ServerName.Table<Transport.TlsCertificate>>()
+
+const tableOf = (names: Readonly<Record<string, Transport.TlsCertificate>>) => {
+  let table = tables.get(names)
+  if (table === undefined) tables.set(names, table = orThrow(ServerName.table(names)))
+  return table
+}
+
 /** The certificate for a name: that of the name itself, else of the wildcard that stands for its first label. */
 export const certificateFor = (
   { names }: Transport.TlsServerOptions,
   servername: string
-): Transport.TlsCertificate | undefined => {
-  const name = servername.toLowerCase()
-  const find = (wanted: string) => Object.entries(names ?? {}).find(([key]) => key.toLowerCase() === wanted)?.[1]
-  return find(name) ?? find(name.replace(/^[^.]+/, "*"))
-}
+): Transport.TlsCertificate | undefined => names === undefined ? undefined : ServerName.find(tableOf(names), servername)
 
 class UnknownName extends Error {}
 
@@ -224,24 +224,25 @@ const internalError = alert(80)
 const unrecognizedName = alert(112)
 
 const begin = (stream: Duplex, options: Options): NodeTls.TLSSocket => {
-  // Node would take the name of the host instead, or localhost.
-  if (options.role === "client" && options.servername === "") throw new Error("the server has no name")
   const common = {
     secureContext: contextOf(options, options.certificate),
     ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] }
   }
   if (options.role === "client") {
-    const { servername, verify } = options
+    const { verify } = options
+    // Node would take the name of the host for one that is empty, or `localhost`, and `a` for `a/b`.
+    const server = orThrow(ServerName.parse(options.servername))
     return NodeTls.connect({
       ...common,
       socket: stream,
       // An IP address is checked, and never asked for (RFC 6066 3).
-      ...NodeNet.isIP(servername) === 0 ? { servername } : { host: servername },
+      ...server._tag === "Name" ? { servername: server.name } : { host: server.address },
       rejectUnauthorized: verify !== "none",
       ...verify === "authority" && { checkServerIdentity: () => undefined }
     })
   }
   const { clientCertificate = "none", unknownName } = options
+  if (options.names !== undefined) void tableOf(options.names)
   return new NodeTls.TLSSocket(stream, {
     ...common,
     isServer: true,
@@ -290,23 +291,43 @@ interface Verifying {
   readonly ssl: { readonly verifyError: () => TlsError | null | undefined }
 }
 
-const describe = (socket: NodeTls.TLSSocket, options: Options, verified: boolean): Peer.Tls => {
+const describe = (socket: NodeTls.TLSSocket, verified: boolean): Peer.Tls => {
   const certificate = socket.getPeerX509Certificate()
   const { servername } = socket as { readonly servername?: string | false | null }
   return {
     version: socket.getProtocol() ?? "unknown",
     cipher: socket.getCipher().standardName,
     alpn: typeof socket.alpnProtocol === "string" ? socket.alpnProtocol : undefined,
-    servername: options.role === "client"
-      ? NodeNet.isIP(options.servername) === 0 ? options.servername : undefined
-      : typeof servername === "string"
-      ? servername
-      : undefined,
+    servername: typeof servername === "string" ? ServerName.normalized(servername) : undefined,
     resumed: socket.isSessionReused(),
     verified,
     certificate: certificate && certificateOf(certificate),
     localCertificate: localCertificateOf(socket)
   }
+}
+
+/** How many certificates of a peer's chain are looked at. */
+const maxChain = 100
+
+/** The certificates of the peer's chain, its own first. */
+const chainOf = (socket: NodeTls.TLSSocket): ReadonlyArray<X509Certificate> => {
+  const chain: Array<X509Certificate> = []
+  let at: NodeTls.DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
+  while (at?.raw !== undefined && chain.length < maxChain) {
+    chain.push(new X509Certificate(at.raw))
+    // A root is its own issuer.
+    at = at.issuerCertificate === at ? undefined : at.issuerCertificate
+  }
+  return chain
+}
+
+const outOfDate: ReadonlySet<string | undefined> = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"])
+
+/** What OpenSSL objects to, and where it is a date, of which certificate it is. */
+const objectionTo = (socket: NodeTls.TLSSocket, error: TlsError): string => {
+  if (!outOfDate.has(error.code)) return told(error)
+  const [objection] = Certificates.objections(chainOf(socket), new Date())
+  return objection ?? told(error)
 }
 
 const localCertificateOf = (socket: NodeTls.TLSSocket): Uint8Array | undefined => {
@@ -325,13 +346,28 @@ const refusalOf = (socket: NodeTls.TLSSocket, options: Transport.TlsServerOption
       ? undefined
       : new TlsFailure({ kind: "certificate-required", detail: "the client has shown none", fault: "peer" })
   }
-  return error ? new TlsFailure({ kind: "certificate-refused", detail: told(error), fault: "peer" }) : undefined
+  return error
+    ? new TlsFailure({ kind: "certificate-refused", detail: objectionTo(socket, error), fault: "peer" })
+    : undefined
 }
 
 const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
 const badConfiguration = (cause: unknown) =>
   new TlsFailure({ kind: "bad-configuration", detail: Excerpt.ofText(messageOf(cause)), fault: "local" })
+
+/** A stream that may tell how much was received by it. */
+type Counting = Duplex & { readonly bytesRead?: number }
+
+/** A record that is not encrypted, with an alert in it (RFC 8446 5.1 and 6). */
+const alertLength = 7
+
+// Of an alert that OpenSSL has no name for Node says nothing. No other record of a server is as short.
+const unnamedAlert = new TlsFailure({
+  kind: "protocol",
+  detail: "the peer ended the connection behind an alert that no standard has a name for",
+  fault: "peer"
+})
 
 const cut = (cause: Error | undefined) =>
   new TlsFailure({
@@ -346,9 +382,10 @@ const hasEnded = (error: Error): boolean => "code" in error && error.code === "E
 /**
  * Shakes hands over a stream that nobody else reads or writes any more. Interrupted, or failed, it has destroyed it.
  */
-export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured, TlsFailure> =>
+export const secure = (stream: Counting, options: Options): Effect.Effect<Secured, TlsFailure> =>
   Effect.callback((resume) => {
     const { role } = options
+    const { bytesRead: before = 0 } = stream
     let socket: NodeTls.TLSSocket
     // What happens to the stream itself is told to nobody else while a server shakes hands.
     let streamError: Error | undefined
@@ -367,16 +404,27 @@ export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured,
     socket.on("error", ignore)
     socket.pause()
     const ready = role === "client" ? "secureConnect" : "secure"
+    // The chain cannot be had any more when Node has told that it is not to be trusted.
+    let objection: string | undefined
+    const onSecure = () => {
+      const error = (socket as unknown as Verifying).ssl.verifyError()
+      if (error) objection = objectionTo(socket, error)
+    }
+    if (role === "client") socket.prependOnceListener("secure", onSecure)
     const off = () => {
       socket.off(ready, onReady)
       socket.off("error", onError)
-      socket.off("end", onClose)
-      socket.off("close", onClose)
+      socket.off("end", onEnd)
+      socket.off("close", onEnd)
     }
     const fail = (failure: TlsFailure) => {
       off()
       socket.destroy()
       resume(Effect.fail(failure))
+    }
+    const ended = () => {
+      const received = (stream.bytesRead ?? 0) - before
+      return role === "client" && received === alertLength ? unnamedAlert : cut(streamError)
     }
     const onReady = () => {
       const refusal = options.role === "server" ? refusalOf(socket, options) : undefined
@@ -384,7 +432,7 @@ export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured,
       const verified = role === "client"
         ? options.verify !== "none" && socket.authorized
         : socket.getPeerX509Certificate() !== undefined
-      const tls = describe(socket, options, verified)
+      const tls = describe(socket, verified)
       // The peer has proved who it is, once and for all.
       socket.disableRenegotiation()
       const done = () => {
@@ -394,27 +442,31 @@ export const secure = (stream: Duplex, options: Options): Effect.Effect<Secured,
       if (role === "server" || tls.version !== "TLSv1.3") return done()
       // The server may be about to refuse the client's certificate, and to reset the connection. Whoever wrote at once would
       // be told of the reset, and not why: what is here already is heard first.
-      socket.off("end", onClose)
-      socket.off("close", onClose)
+      socket.off("end", onEnd)
+      socket.off("close", onEnd)
       setImmediate(() => setImmediate(done))
     }
-    const onError = (error: Error) => {
+    const onError = (error: TlsError) => {
       const sawCertificate = socket.getPeerX509Certificate() !== undefined
       fail(
         error instanceof UnknownName
           ? new TlsFailure({ kind: "unknown-name", detail: error.message, fault: "peer" })
           : error instanceof BadCertificate
           ? badConfiguration(error)
-          : failureOf(error, { role, secure: false, sawCertificate }) ??
-            cut(hasEnded(error) ? streamError : error)
+          : failureOf(
+            error,
+            { role, secure: false, sawCertificate, hasCertificate: options.certificate !== undefined },
+            objection
+          ) ??
+            (hasEnded(error) ? ended() : cut(error))
       )
     }
-    const onClose = () => fail(cut(streamError))
+    const onEnd = () => fail(ended())
     socket.on(ready, onReady)
     socket.on("error", onError)
     // A half-open socket of a server does not close by itself.
-    socket.on("end", onClose)
-    socket.on("close", onClose)
+    socket.on("end", onEnd)
+    socket.on("close", onEnd)
     return Effect.sync(() => {
       off()
       socket.destroy()

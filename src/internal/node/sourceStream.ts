@@ -23,6 +23,8 @@ const highWaterMark = 16 * 1024
 export class SourceStream extends Duplex implements SourceEvents {
   private readonly source: Source
   private readonly fork: Fork
+  /** As Node's sockets have it. */
+  bytesRead = 0
   private writing: Fiber.Fiber<void, Socket.SocketError> | undefined = undefined
 
   constructor(source: Source, fork: Fork) {
@@ -33,6 +35,7 @@ export class SourceStream extends Duplex implements SourceEvents {
   }
 
   onBytes(chunk: Uint8Array): void {
+    this.bytesRead += chunk.length
     // The source may use its array again.
     if (!this.destroyed && !this.push(new Uint8Array(chunk))) this.source.pause()
   }

@@ -20,6 +20,7 @@ import * as HandshakeError from "../../HandshakeError.ts"
 import type * as Peer from "../../Peer.ts"
 import * as Transport from "../../Transport.ts"
 import * as Scram from "../Scram.ts"
+import * as ServerName from "../tls/serverName.ts"
 import * as Codecs from "./codecs.ts"
 import {
   alpn,
@@ -212,6 +213,8 @@ const judgeAnswer = (
   }
 }
 
+const noName = (detail: string) => new HandshakeError.TlsFailure({ kind: "bad-configuration", detail, fault: "local" })
+
 type Start = Transport.Transport<Messages.EncryptionAnswer, Messages.StartupPacket>
 
 const startTls = (transport: Start, encryption: Encryption) => Handshake.startTls(transport, encryption.tls)
@@ -220,6 +223,9 @@ const startTls = (transport: Start, encryption: Encryption) => Handshake.startTl
 export const encrypt = Effect.fnUntraced(function*(encryption: Encryption) {
   const clear = yield* Handshake.step(Transport.framed(Codecs.clientStart, describing), "connect")
   if (encryption.mode === "disable") return clear
+  // TLS would say so only behind SSLRequest.
+  const named = Effect.fromResult(ServerName.parse(encryption.tls.servername))
+  yield* Handshake.step(Effect.mapError(named, noName), "start TLS")
   if (encryption.direct) {
     const encrypted = yield* startTls(clear, encryption)
     const { tls } = yield* encrypted.peer

@@ -2,18 +2,23 @@
  * What Node's errors of TLS mean: those that no peer of the other tests brings about, and what must not be mixed up.
  */
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { Duplex } from "node:stream"
 import * as NodeTls from "../../../src/internal/node/nodeTls.ts"
+import * as Alerts from "../../../src/protocols/tls/alerts.ts"
 import * as Certificates from "../../support/certificates/index.ts"
 import * as Tcp from "../../support/tcp.ts"
 
-const before = { secure: false, sawCertificate: false }
-const behind = { secure: true, sawCertificate: true }
+const before = { secure: false, sawCertificate: false, hasCertificate: false }
+const behind = { secure: true, sawCertificate: true, hasCertificate: false }
 
 type Progress = typeof before
+
+// The same options for all, so that what is made of them is made once.
+const localhost = { role: "client", servername: "localhost" } as const
 
 const means = (code: string, role: "client" | "server", progress: Progress = before) => {
   const failure = NodeTls.failureOf(Object.assign(new Error("what OpenSSL says"), { code }), { ...progress, role })
@@ -39,7 +44,7 @@ describe("an error", () => {
     [
       "ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE",
       "client",
-      { secure: false, sawCertificate: true },
+      { secure: false, sawCertificate: true, hasCertificate: false },
       "certificate-required, local"
     ],
     ["ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE", "client", before, "no-shared-cipher, local"],
@@ -63,7 +68,11 @@ describe("an error", () => {
     // Anything else has the words of OpenSSL.
     ["ERR_SSL_SOMETHING_NEW", "server", before, "protocol, peer"],
     ["ERR_OSSL_ASN1_WRONG_TAG", "client", before, "protocol, peer"],
-    ["ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR", "client", before, "protocol, local"]
+    ["ERR_SSL_LENGTH_MISMATCH", "client", before, "bad-record, peer"],
+    ["ERR_SSL_DIGEST_CHECK_FAILED", "server", before, "bad-record, peer"],
+    // Found here, and not told by the peer.
+    ["ERR_SSL_UNSUPPORTED_EXTENSION", "client", before, "protocol, peer"],
+    ["ERR_TLS_DH_PARAM_SIZE", "client", before, "no-shared-cipher, peer"]
   ]
 
   for (const [code, role, progress, meaning] of cases) {
@@ -80,6 +89,8 @@ describe("an error", () => {
   }
 
   it("without a code is none of TLS", () => {
+    const ofSocket = Object.assign(new Error("nothing"), { reason: { _tag: "SocketReadError" } })
+    expect(NodeTls.failureOf(ofSocket as never, { ...before, role: "client" })).toBeUndefined()
     expect(NodeTls.failureOf(new Error("nothing"), { ...before, role: "client" })).toBeUndefined()
   })
 
@@ -96,6 +107,89 @@ describe("an error", () => {
       "nobody knows it"
     )
   })
+})
+
+describe("an alert", () => {
+  const told = (description: number, role: "client" | "server", progress: Partial<Progress> = {}) => {
+    const { fault, kind } = Alerts.failureOf(description, { ...before, role, ...progress })
+    return `${kind}, ${fault}`
+  }
+
+  // RFC 8446 6, RFC 5246 7.2.2, and SSL 3.0 for what its clients say.
+  const alerts: ReadonlyArray<readonly [description: number, toClient: string, toServer: string]> = [
+    [10, "protocol, local", "protocol, local"],
+    [20, "bad-record, local", "bad-record, local"],
+    [21, "bad-record, local", "bad-record, local"],
+    [22, "bad-record, local", "bad-record, local"],
+    [30, "bad-record, local", "bad-record, local"],
+    [40, "no-shared-cipher, local", "no-shared-cipher, peer"],
+    [41, "protocol, local", "certificate-required, peer"],
+    [42, "certificate-required, local", "bad-certificate, local"],
+    [43, "certificate-refused, local", "bad-certificate, local"],
+    [44, "certificate-refused, local", "revoked, local"],
+    [45, "certificate-refused, local", "expired, local"],
+    [46, "certificate-refused, local", "bad-certificate, local"],
+    [47, "protocol, local", "protocol, local"],
+    [48, "certificate-refused, local", "unknown-authority, local"],
+    [49, "certificate-refused, local", "bad-certificate, local"],
+    [50, "bad-record, local", "bad-record, local"],
+    [51, "bad-record, local", "bad-record, local"],
+    [60, "no-shared-cipher, local", "no-shared-cipher, peer"],
+    [70, "no-shared-version, local", "no-shared-version, peer"],
+    [71, "no-shared-cipher, local", "no-shared-cipher, peer"],
+    [80, "protocol, peer", "protocol, peer"],
+    [86, "protocol, local", "protocol, local"],
+    [90, "cut, peer", "cut, peer"],
+    [100, "protocol, local", "protocol, local"],
+    [109, "protocol, local", "protocol, local"],
+    [110, "protocol, local", "protocol, local"],
+    [111, "certificate-refused, local", "protocol, local"],
+    [112, "unknown-name, local", "unknown-name, peer"],
+    [113, "certificate-refused, local", "bad-certificate, local"],
+    [114, "certificate-refused, local", "protocol, local"],
+    [115, "protocol, local", "protocol, local"],
+    [116, "certificate-required, local", "protocol, local"],
+    [120, "no-shared-alpn, local", "no-shared-alpn, peer"],
+    [99, "protocol, peer", "protocol, peer"]
+  ]
+  it.each(alerts)("%i means to a client: %s; to a server: %s", (description, toClient, toServer) => {
+    expect([told(description, "client"), told(description, "server")]).toEqual([toClient, toServer])
+  })
+
+  it("does not tell a client that it needs a certificate when it has shown one", () => {
+    for (const [description, progress] of [[116, before], [116, behind], [42, before], [40, behind]] as const) {
+      expect(told(description, "client", { ...progress, hasCertificate: true })).toBe("certificate-refused, local")
+      expect(told(description, "client", progress)).toBe("certificate-required, local")
+    }
+  })
+
+  it.live("of a server is known by its number, whatever OpenSSL calls it", () =>
+    Effect.gen(function*() {
+      for (const [description, toClient] of alerts) {
+        const stream = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() })
+        const failing = Effect.flip(NodeTls.secure(stream, localhost))
+        const fiber = yield* Effect.forkChild(failing, { startImmediately: true })
+        stream.push(Uint8Array.of(21, 3, 3, 0, 2, 2, description))
+        // Of one without a name Node says nothing, and the length of what has come says what it was.
+        stream.push(null)
+        Object.assign(stream, { bytesRead: 7 })
+        const { detail, fault, kind } = yield* Fiber.join(fiber)
+        expect([description, `${kind}, ${fault}`]).toEqual([description, toClient])
+        expect(detail).toContain(description === 99 ? "no standard has a name" : `(alert ${description})`)
+      }
+    }))
+
+  it.live("is nothing that is shorter or longer", () =>
+    Effect.gen(function*() {
+      for (const bytesRead of [0, 6, 8]) {
+        const stream = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() })
+        const failing = Effect.flip(NodeTls.secure(stream, localhost))
+        const fiber = yield* Effect.forkChild(failing, { startImmediately: true })
+        Object.assign(stream, { bytesRead })
+        stream.push(null)
+        expect(yield* Fiber.join(fiber)).toMatchObject({ kind: "cut", fault: "peer" })
+      }
+    }))
 })
 
 describe("the certificate for a name", () => {
@@ -123,6 +217,49 @@ describe("the certificate for a name", () => {
 })
 
 describe("a stream that shakes hands", () => {
+  it.live("asks for a server by its name as TLS has it, and not for an address", () =>
+    Effect.gen(function*() {
+      for (
+        const [servername, asked] of [
+          ["LocalHost.", "\0\x09localhost\0"],
+          ["bücher.test", "\0\x12xn--bcher-kva.test\0"],
+          ["[::1]", undefined],
+          ["192.0.2.1", undefined]
+        ] as const
+      ) {
+        const said = yield* Deferred.make<string>()
+        const stream = new Duplex({
+          read: () => {},
+          write: (chunk: Buffer, _encoding, done) => {
+            Deferred.doneUnsafe(said, Exit.succeed(chunk.toString("latin1")))
+            done()
+          }
+        })
+        const fiber = yield* Effect.forkChild(NodeTls.secure(stream, { role: "client", servername }), {
+          startImmediately: true
+        })
+        const hello = yield* Deferred.await(said)
+        yield* Fiber.interrupt(fiber)
+        // RFC 6066 3: what kind of name it is, its length, and it.
+        if (asked !== undefined) expect(hello).toContain(asked)
+        else expect(hello).not.toContain(servername.replace(/[[\]]/g, ""))
+      }
+    }))
+
+  it.live("with a server whose name is none says nothing to it", () =>
+    Effect.gen(function*() {
+      for (const servername of ["", "evil.test/.db.example.test", "evil.test#x", "evil%2etest", "127.1", "*.test"]) {
+        for (const verify of ["full", "none"] as const) {
+          let said = 0
+          const stream = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done(void said++) })
+          const failure = yield* Effect.flip(NodeTls.secure(stream, { role: "client", servername, verify }))
+          for (let i = 0; i < 3; i++) yield* Tcp.turn
+          expect([servername, failure]).toMatchObject([servername, { kind: "bad-configuration", fault: "local" }])
+          expect([servername, said, stream.destroyed]).toEqual([servername, 0, true])
+        }
+      }
+    }))
+
   /** A stream that takes everything and says nothing of its own. */
   const silent = () => {
     let destroyed = 0
