@@ -230,7 +230,7 @@ const parseTarget = (text: string): Result.Result<Target, string> => {
   if (!user && (url.username !== "" || url.password !== "")) return wanted("it has a user")
   if (!path && url.pathname !== "" && url.pathname !== "/") return wanted("it has a path")
   if (url.hash !== "") return wanted("it has a #, which is written %23")
-  if (!PostgresUrl.isDecodable(url.username + url.password + url.hostname + url.pathname)) {
+  if (![url.username, url.password, url.hostname, url.pathname].every(PostgresUrl.isDecodable)) {
     return wanted("it has a % that is not written %25")
   }
   if (!query && url.search.length > 1) return wanted("it has parameters")

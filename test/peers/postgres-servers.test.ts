@@ -244,7 +244,7 @@ for (const version of [18, 15] as const) {
       it.effect.each(
         [
           ["expired", Certificates.clientExpired],
-          ["unknown ca", Certificates.clientUnknownAuthority]
+          ["unknown_ca", Certificates.clientUnknownAuthority]
         ] as const
       )("%s", ([words, certificate]) =>
         Effect.gen(function*() {

@@ -26,10 +26,10 @@ const packets = Codec.lengthPrefixed({ bytes: 2, maxLength: 64 })
 export const vault = Protocol.make({
   name: "vault",
   server: lines.pipe(
-    Handshake.verify("version", (hello) =>
-      hello === "HELLO 2"
-        ? Effect.void
-        : Effect.fail(new HandshakeError.UnsupportedVersion({ offered: JSON.stringify(hello), supported: ["2"] })), {
+    Handshake.verify("version", (hello, transport) =>
+      hello === "HELLO 2" ? Effect.void : Effect.fail(
+        new HandshakeError.UnsupportedVersion({ offered: Transport.show(transport, hello), supported: ["2"] })
+      ), {
       orReply: "BAD VERSION"
     }),
     Handshake.send("WHO"),

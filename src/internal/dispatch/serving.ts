@@ -32,7 +32,7 @@ export interface Running<A, E> {
  * | state | what happens | goes on with |
  * |---|---|---|
  * | idle | nothing | any news: turning |
- * | turning | `act`, then one write, again and again while there is news and no write waits | idle, or over |
+ * | turning | `act`, then one write, again and again while there is news, no write waits and it has not had its share | idle, or over |
  * | over | nothing | |
  *
  * What is idle is woken by:
@@ -42,6 +42,7 @@ export interface Running<A, E> {
  * | has room | yes | bytes, the end, a handler or a body that has something to say, a drain |
  * | holds a frame for which there is no room | no | the same but bytes |
  * | a write that has to wait | no | the end of the write |
+ * | has had its share | no | itself, when the other connections have had theirs |
  * | the peer has ended | no | a handler or a body that has something to say |
  *
  * After a failure, that of a write too, nothing more is taken and nothing more is said: what was said before is written,
@@ -71,6 +72,8 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   // Made when something takes its time for the first time.
   private dispatcher: Scheduler.SchedulerDispatcher | undefined = undefined
   private turnsSoon = false
+  /** How many frames it may take yet before the other connections have their turn. */
+  private share = maxBatch
 
   constructor(impl: TransportImpl<In, Out>, context: Context.Context<R>) {
     this.impl = impl
@@ -174,7 +177,9 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
       // A handler can end what it is a part of.
       if (this.isOver) return
       this.write()
+      if (this.share === 0 && this.hasNews && this.failure === undefined) return this.giveWay()
     }
+    this.share = maxBatch
     this.noticeEnd()
     const isDone = this.failure !== undefined || (this.ended && this.unanswered === 0)
     if (isDone && !this.writer.isWaiting) {
@@ -185,6 +190,14 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
     this.settled()
     if (this.ended || this.isHeldUp || this.writer.isWaiting) this.reader?.pause()
     else this.reader?.resume()
+  }
+
+  /** Goes on when the other connections have had their turn: one that sends without end would keep the event loop for itself. */
+  private giveWay(): void {
+    this.share = maxBatch
+    this.state = "idle"
+    this.reader?.pause()
+    this.turnSoon()
   }
 
   /** A turn when everything else that is due now has happened, so that what becomes ready together travels together. */
@@ -210,7 +223,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
     this.isHeldUp = false
     while (this.failure === undefined && !this.isOver) {
       const batched = this.batch?.length ?? 0
-      if (batched >= maxBatch) {
+      if (batched >= maxBatch || this.share === 0) {
         this.hasNews = true
         return
       }
@@ -218,6 +231,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
         this.isHeldUp = !this.accept(this.taken[this.next])
         if (this.isHeldUp) return
         this.next++
+        this.share--
         continue
       }
       this.taken = none
@@ -227,7 +241,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
       const { room } = this
       this.isHeldUp = room <= 0
       if (this.isHeldUp) return
-      const frames = this.impl.takeAll(Math.min(room, maxBatch - batched))
+      const frames = this.impl.takeAll(Math.min(room, maxBatch - batched, this.share))
       if (!areFrames(frames)) return this.receiveEnd(frames)
       if (frames.length === 0) return
       this.taken = frames

@@ -3,13 +3,16 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
 import type * as Body from "../../../src/Body.ts"
 import * as Codec from "../../../src/Codec.ts"
 import * as Multiplex from "../../../src/Multiplex.ts"
 import * as Pipeline from "../../../src/Pipeline.ts"
-import type * as Transport from "../../../src/Transport.ts"
+import * as MemorySocket from "../../../src/testing/MemorySocket.ts"
+import * as Transport from "../../../src/Transport.ts"
 import type { TransportError } from "../../../src/TransportError.ts"
+import { rawPeer, utf8 } from "../../support/conversation.ts"
 import { connectedWith, epipe } from "../../support/heldWrites.ts"
 import { settled } from "../../support/serving.ts"
 
@@ -131,5 +134,32 @@ describe.each(kinds)("%s", (_name, serve) => {
       writes[0](Effect.void)
       yield* settled
       expect(written.map((lines) => lines.split("\n").length - 1)).toEqual([1024, 1])
+    }))
+
+  it.effect("takes 1,024 requests of one connection, and then those of the others", () =>
+    Effect.gen(function*() {
+      const began: Array<number> = []
+      const open = Effect.fnUntraced(function*() {
+        const [here, there] = yield* MemorySocket.pair()
+        const peer = yield* rawPeer(there)
+        const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
+        yield* Effect.forkChild(
+          serve((request) => {
+            began.push(idOf(request))
+            return Exit.succeed(request)
+          })(transport)
+        )
+        return peer
+      })
+      const [greedy, modest] = [yield* open(), yield* open()]
+      yield* settled
+      yield* Effect.all([
+        greedy.write(utf8(Array.from({ length: 3000 }, (_, id) => `${id}\n`).join(""))),
+        modest.write(utf8("9000\n"))
+      ], { concurrency: 2 })
+      yield* settled
+      expect(began.indexOf(9000)).toBe(1024)
+      expect(began).toHaveLength(3001)
+      expect(greedy.heard().split("\n")).toHaveLength(3001)
     }))
 })

@@ -18,7 +18,8 @@ const limit = 300
 Laws.codec(Codecs.startup, Messages.startup, {
   it,
   name: "start-up packets",
-  canonical: true,
+  // Not canonical either: as with PostgreSQL, names may be no UTF-8, and of a parameter that comes twice the last one counts.
+  lossy: true,
   maxLength: 10_000,
   // Length, version, "a", and the end of the value and of the parameters.
   ofLength: (length): Postgres.StartupPacket => ({

@@ -84,7 +84,9 @@ export const secrets: Check = (attempt) =>
         const leak = looks([...(isEarly === true ? Watch.ofFailure(talk) : Watch.ofTalk(talk)), ...seen])
         return leak === undefined ? Effect.void : Effect.fail({
           scenario: what,
-          expected: "no secret shows",
+          expected: isEarly === true
+            ? "no secret shows, also one that comes too early: what is refused is shown with Transport.show"
+            : "no secret shows",
           // The proof of a leak must not be another one.
           actual: `${leak.length} characters of a secret of ${leak.of} show in ${leak.where}, at step ${
             Excerpt.ofText(talk.step)
