@@ -51,10 +51,10 @@ export const watched = <A, E, R>(
     const listening = Effect.acquireRelease(
       Effect.sync(() =>
         StandardStreams.listen((text, where) => {
-          // What anybody else prints meanwhile is none of this one's.
-          if (!isLeak({ where, text })) return false
+          // A proof is known only when the conversation is over, so all of it is looked at then.
           printed.push({ where, text })
-          return true
+          // What anybody else prints meanwhile is none of this one's.
+          return isLeak({ where, text })
         })
       ),
       (stop) => Effect.sync(stop)

@@ -1285,6 +1285,18 @@ export const broken: ReadonlyArray<Broken> = [
     }
   },
   {
+    name: "prints a proof that its peer hides, and that nobody has listed",
+    law: 9,
+    says: /show in console\.error/,
+    options: {
+      server: serverHiding((line) => {
+        console.error("got", line)
+        return isRight(line) ? Effect.void : Effect.fail(denied)
+      }),
+      client
+    }
+  },
+  {
     name: "shows a proof that its peer hides, and that nobody has listed",
     law: 9,
     says: /show in the transcript/,
