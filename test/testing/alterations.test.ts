@@ -37,6 +37,16 @@ describe("a text", () => {
     }
   })
 
+  it("is made longer and shorter at its words, where it is long", () => {
+    const text = `GET / HTTP/1.1; version=13; ${"other: 1234; ".repeat(8)}`
+    const found = Alterations.ofFrame(text)
+    const first = found.filter(({ isFirst }) => isFirst).map(({ apply }) => apply(text))
+    expect(first).toContain(text.replace("version=13", "version=13x"))
+    expect(first).toContain(text.replace("GET", "GE"))
+    expect(first.length).toBeLessThan(48)
+    expect(Alterations.ofFrame("version=13").every(({ what }) => !what.includes("word that ends"))).toBe(true)
+  })
+
   it("is said in the other case as a whole", () => {
     expect(changed("Pass Me")).toContain("PASS ME")
     expect(changed("Pass Me")).toContain("pass me")

@@ -31,6 +31,8 @@ export interface Altered {
   readonly kind: Kind
   /** The byte or the character that it changes, where it is one. */
   readonly at?: number | undefined
+  /** Whether it is one of a few that are made of the whole, or of a word: where not all are tried, these are. */
+  readonly isFirst?: boolean | undefined
 }
 
 /** One change, of whatever has the shape of what it was found in. `undefined` where it would change nothing. */
@@ -111,6 +113,21 @@ const clamp = (value: number, least: number, most: number): number => Math.max(l
 const same = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
   a.length === b.length && a.every((unit, i) => unit === b[i])
 
+/** A text that is longer than this is looked at by its words, and by so many of them. */
+const longest = 64
+const mostWords = 16
+
+const isWord = (unit: number): boolean => isLetter(unit) || (unit >= 0x30 && unit <= 0x39)
+
+/** Where the words end that are letters and digits. */
+const wordEndsOf = (units: ReadonlyArray<number>): ReadonlyArray<number> => {
+  const ends = units.flatMap((unit, at) =>
+    isWord(unit) && (at + 1 === units.length || !isWord(units[at + 1])) ? [at + 1] : []
+  )
+  const step = Math.max(1, ends.length / mostWords)
+  return ends.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step))
+}
+
 /** So many ways of changing what is at a place. Each place begins with another one, and passes over those that change nothing. */
 const unitsAt = (unit: number, nth: number, most: number): ReadonlyArray<UnitChange> => {
   const found = units.map((_, i) => units[(nth + i) % units.length])
@@ -131,13 +148,15 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
     kind: Kind,
     what: string,
     change: (units: Array<number>) => ReadonlyArray<number>,
-    at?: number
+    at?: number,
+    isFirst = false
   ) =>
     found.push({
       what,
       field,
       kind,
       at,
+      isFirst,
       apply: (value) => {
         const units = sequence.units(value)
         const changed = change([...units])
@@ -160,19 +179,34 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
     }
   })
   const x = 0x78
-  add("longer", "an x behind it", (units) => [...units, x])
-  add("longer", "an x before it", (units) => [x, ...units])
+  const all = (kind: Kind, what: string, change: (units: Array<number>) => ReadonlyArray<number>) =>
+    add(kind, what, change, undefined, true)
+  all("longer", "an x behind it", (units) => [...units, x])
+  all("longer", "an x before it", (units) => [x, ...units])
   if (length > 0) {
-    add("shorter", "nothing", () => [])
-    add("longer", "itself twice", (units) => [...units, ...units])
-    add("case", "all letters in upper case", (units) => units.map((unit) => isLetter(unit) ? unit & ~0x20 : unit))
-    add("case", "all letters in lower case", (units) => units.map((unit) => isLetter(unit) ? unit | 0x20 : unit))
-    add("longer", "a space behind it", (units) => [...units, 0x20])
-    add("longer", "a space before it", (units) => [0x20, ...units])
-    add(
+    all("shorter", "nothing", () => [])
+    all("longer", "itself twice", (units) => [...units, ...units])
+    all("case", "all letters in upper case", (units) => units.map((unit) => isLetter(unit) ? unit & ~0x20 : unit))
+    all("case", "all letters in lower case", (units) => units.map((unit) => isLetter(unit) ? unit | 0x20 : unit))
+    all("longer", "a space behind it", (units) => [...units, 0x20])
+    all("longer", "a space before it", (units) => [0x20, ...units])
+    all(
       "shorter",
       "its last word left out",
       (units) => units.lastIndexOf(0x20) === -1 ? units : units.slice(0, units.lastIndexOf(0x20))
+    )
+  }
+  // In a long one few places are looked at, and what it is made of are words.
+  for (const end of length > longest ? wordEndsOf(known) : []) {
+    all(
+      "longer",
+      `an x behind the word that ends at ${name} ${end} of ${length}`,
+      (units) => units.toSpliced(end, 0, x)
+    )
+    all(
+      "shorter",
+      `the word that ends at ${name} ${end} of ${length} without its last one`,
+      (units) => units.toSpliced(end - 1, 1)
     )
   }
   // Letters that are all small are in upper case only.

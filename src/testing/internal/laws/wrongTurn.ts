@@ -110,7 +110,10 @@ const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Cha
       changes.filter((change) => change.index === index).map(({ alteration }) => alteration)
     )
   }
-  return evenly(changes, changesPerRun * (options.runs ?? 200))
+  const most = changesPerRun * (options.runs ?? 200)
+  const isFirst = ({ alteration }: Change) => alteration.isFirst === true
+  const [first, others] = [changes.filter(isFirst), changes.filter((change) => !isFirst(change))]
+  return [...evenly(first, most), ...evenly(others, Math.max(0, most - first.length))]
 }
 
 export const wrongTurn: Check = (attempt) =>
