@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import type * as SocketServer from "effect/socket/SocketServer"
+import * as Descriptors from "../internal/node/descriptors.ts"
 import * as Net from "../node/Net.ts"
 import * as Server from "../Server.ts"
 import * as Flags from "./flags.ts"
@@ -66,6 +67,13 @@ const whyNot = (error: SocketServer.SocketServerError, at: string): string => {
 export const cannotListen = ({ host, port }: Options) => (error: SocketServer.SocketServerError) =>
   Flags.failing(whyNot(error, `${host}:${port}`))
 
+/** Says so where a process may not have as many descriptors as it is to have connections. */
+export const warnOfLimits = (maxConnections: number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const problem = Descriptors.tooMany(maxConnections, Descriptors.limit())
+    return problem === undefined ? Effect.void : Console.error(`warning: ${problem}; further ones are closed unheard`)
+  })
+
 export const listening = (address: NetAddress.SocketAddress) =>
   `listening on ${NetAddress.formatSocketAddress(address)}`
 
@@ -74,7 +82,10 @@ export const alone = <R>(
   options: Options,
   server: Layer.Layer<Server.Server, Flags.Exited, SocketServer.SocketServer | R>
 ): Effect.Effect<void, Flags.Exited, Exclude<R, SocketServer.SocketServer>> =>
-  Layer.effectDiscard(Effect.flatMap(Server.Server, ({ address }) => Console.log(listening(address)))).pipe(
+  Layer.effectDiscard(
+    Effect.flatMap(Server.Server, ({ address }) =>
+      Effect.andThen(Console.log(listening(address)), warnOfLimits(options.maxConnections)))
+  ).pipe(
     Layer.provide(server),
     Layer.provide(Net.layerServer({ host: options.host, port: options.port })),
     // A signal interrupts this, and to release the layer drains the server.

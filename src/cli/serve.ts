@@ -70,6 +70,7 @@ const withWorkers = Effect.fnUntraced(function*(Workers: typeof NodeWorkers, opt
   const running = yield* Workers.make({ workers, balance, stopTimeout: Duration.sum(drainTimeout, grace) })
   hurry.on = running.kill
   yield* Console.log(Listen.listening(running.address))
+  yield* Listen.warnOfLimits(Math.ceil(maxConnections / workers))
   yield* running.awaitDrained
 }, (effect, _, options) =>
   effect.pipe(

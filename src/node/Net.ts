@@ -9,6 +9,7 @@
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -20,6 +21,7 @@ import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as NodeNet from "node:net"
 import { runDirectly, type Source, SourceSocket, stoppable } from "../internal/connection/source.ts"
+import * as Descriptors from "../internal/node/descriptors.ts"
 import { hearErrors, NetSource } from "../internal/node/netSource.ts"
 
 const socketError = (reason: Socket.SocketErrorReason) => new Socket.SocketError({ reason })
@@ -199,7 +201,9 @@ const addressOf = (address: string | NodeNet.AddressInfo): NetAddress.SocketAddr
  *
  * **Details**
  *
- * Fails with `SocketServerError` where the address cannot be had. Connections that come before `run` wait for it.
+ * Fails with `SocketServerError` where the address cannot be had. Connections that come before `run` wait for it. Where the
+ * process has no file descriptors left, connections are closed as they come; this is counted as
+ * `handshake_accept_failures_total` and logged as a warning once a minute.
  *
  * @category constructors
  * @since 0.1.0
@@ -207,6 +211,11 @@ const addressOf = (address: string | NodeNet.AddressInfo): NetAddress.SocketAddr
 export const makeServer = Effect.fnUntraced(function*(
   options: ListenOptions
 ): Effect.fn.Return<SocketServer.SocketServer["Service"], SocketServer.SocketServerError, Scope.Scope> {
+  const descriptors = Descriptors.limit()
+  const acceptFailed = Descriptors.acceptFailed(
+    yield* Clock.Clock,
+    Effect.runForkWith(yield* Effect.context<never>())
+  )
   const parked = new Set<NodeNet.Socket>()
   let accept: ((conn: NodeNet.Socket) => void) | undefined
 
@@ -214,6 +223,7 @@ export const makeServer = Effect.fnUntraced(function*(
     { noDelay: true, allowHalfOpen: true, ...options, pauseOnConnect: true },
     (conn) => {
       hearErrors(conn)
+      if (Descriptors.isLast(conn, descriptors)) acceptFailed(Descriptors.exhausted())
       if (accept !== undefined) return accept(conn)
       parked.add(conn)
       conn.once("close", () => parked.delete(conn))
@@ -230,8 +240,8 @@ export const makeServer = Effect.fnUntraced(function*(
     }),
     () => stop
   )
-  // Accepting can fail later for want of file descriptors; the server goes on when there are some again.
-  server.on("error", ignore)
+  // The server goes on when there are file descriptors again; until then the system's queue is emptied by closing what comes.
+  server.on("error", acceptFailed)
 
   const acceptWith = (take: (socket: AcceptedSocket) => void): Effect.Effect<never> =>
     Effect.callback<never>(() => {

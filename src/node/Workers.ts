@@ -28,6 +28,7 @@ import * as SocketServer from "effect/socket/SocketServer"
 import type * as Stream from "effect/Stream"
 import cluster from "node:cluster"
 import { availableParallelism } from "node:os"
+import * as Handover from "../internal/node/handover.ts"
 import * as Supervision from "../internal/node/workers.ts"
 import * as Wire from "../internal/node/workersWire.ts"
 import * as Server from "../Server.ts"
@@ -209,7 +210,8 @@ export type WorkerDied = Supervision.WorkerDied
 export type Event = Supervision.Event
 
 /**
- * The connections of all workers, and how many `workers` these are of.
+ * The connections of all workers, and how many `workers` these are of. `lost` is how many were accepted since the start and
+ * closed before a worker had them: the worker has died, has no file descriptors left, or has taken none for ten seconds.
  *
  * @category models
  * @since 0.1.0
@@ -285,6 +287,7 @@ const forkWith = (options: Options): Supervision.Fork => (membership, on) => {
     execArgv: process.execArgv
   })
   const child = cluster.fork({ ...options.env, [Wire.variable]: JSON.stringify(membership) })
+  Handover.watch(child.process, on.lost)
   child.on("message", on.message)
   child.on("exit", (code, signal) => on.end({ code, signal }))
   child.on("error", () => {
@@ -311,6 +314,8 @@ const forkWith = (options: Options): Supervision.Fork => (membership, on) => {
  *   is given up, all are drained, and this (or `awaitDrained`) fails with {@link WorkerDied}. Each death is logged as a
  *   warning.
  * - Interrupted, and when the scope closes, it drains: see {@link Workers}.
+ * - With `balance: "even"` a connection that a worker was handed and does not take is closed: at once where the worker has
+ *   died or has no file descriptors left, else after ten seconds. This is counted, and logged as a warning once a minute.
  * - A primary that is killed takes its workers with it, at once and without a drain: Node ends a worker whose
  *   primary is gone.
  *

@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import type { Loss } from "../../src/internal/node/handover.ts"
 import * as Supervision from "../../src/internal/node/workers.ts"
 import * as Wire from "../../src/internal/node/workersWire.ts"
 import * as Workers from "../../src/node/Workers.ts"
@@ -29,6 +30,7 @@ interface Puppet {
   readonly says: (message: unknown) => Effect.Effect<void>
   readonly ends: (end: Supervision.End, saying?: Wire.Report) => void
   readonly dies: (end?: Supervision.End) => Effect.Effect<void>
+  readonly loses: (why: Loss) => void
 }
 
 /** Lets the fibers of the supervision do what is theirs. */
@@ -50,7 +52,8 @@ const puppets = () => {
       told,
       says: (message) => Effect.andThen(Effect.sync(() => on.message(message)), settled),
       ends,
-      dies: (end = crashed) => Effect.andThen(Effect.sync(() => ends(end)), settled)
+      dies: (end = crashed) => Effect.andThen(Effect.sync(() => ends(end)), settled),
+      loses: on.lost
     }
     all.push(puppet)
     return {
@@ -387,8 +390,24 @@ describe("supervision", () => {
         const id = Number(/^Count (\d+)$/.exec(told[0])![1])
         yield* says({ [Wire.TypeId]: "Counted", id, counts: { connections: 3 + index, pending: 1, refusing: index } })
       }
-      expect(yield* Fiber.join(counting)).toEqual({ workers: 2, connections: 7, pending: 2, refusing: 1 })
+      expect(yield* Fiber.join(counting)).toEqual({ workers: 2, connections: 7, pending: 2, refusing: 1, lost: 0 })
     }))
+
+  it.effect("counts the connections that no worker has taken, and says so once a minute", () => {
+    const logged: Array<unknown> = []
+    return Effect.gen(function*() {
+      const { all, supervised } = yield* listening()
+      for (let i = 0; i < 3; i++) all[0].loses("no-descriptor")
+      yield* TestClock.adjust("1 minute")
+      all[0].loses("no-descriptor")
+      yield* settled
+      const counting = yield* Effect.forkScoped(supervised.counts)
+      yield* TestClock.adjust("1 second")
+      expect(yield* Fiber.join(counting)).toMatchObject({ lost: 4 })
+      const why = "for worker 1 closed: it has no file descriptors left (ulimit -n)"
+      expect(logged).toEqual([[`a connection ${why}`], [`3 connections ${why}`]])
+    }).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => logged.push(message))])))
+  })
 
   it.effect("counts without one that dies, or does not answer within a second", () =>
     Effect.gen(function*() {
@@ -399,7 +418,7 @@ describe("supervision", () => {
       yield* TestClock.adjust("999 millis")
       expect(counting.pollUnsafe()).toBeUndefined()
       yield* TestClock.adjust("1 millis")
-      expect(yield* Fiber.join(counting)).toEqual({ workers: 0, connections: 0, pending: 0, refusing: 0 })
+      expect(yield* Fiber.join(counting)).toEqual({ workers: 0, connections: 0, pending: 0, refusing: 0, lost: 0 })
     }))
 
   it.effect("tells what happens to its workers, until they are gone", () =>
@@ -457,7 +476,7 @@ describe("make, with real processes", () => {
       expect(silent.isOpen()).toBe(true)
       // Connections are given out in order: when the next one is served, the silent one is known.
       yield* (yield* Tcp.saying(portOf(workers), "You ready?\n")).hears("Bring it!\n")
-      expect(yield* workers.counts).toEqual({ workers: 2, connections: 5, pending: 1, refusing: 0 })
+      expect(yield* workers.counts).toEqual({ workers: 2, connections: 5, pending: 1, refusing: 0, lost: 0 })
     })))
 
   it.live("finds its free port again when all workers have died", () =>

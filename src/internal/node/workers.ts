@@ -32,6 +32,8 @@ import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
 import type * as Server from "../../Server.ts"
 import * as Monotonic from "../connection/monotonic.ts"
+import type { Loss } from "./handover.ts"
+import * as Rarely from "./rarely.ts"
 import * as Wire from "./workersWire.ts"
 
 /** How a process has ended. Both are null where it could not even be started. */
@@ -47,10 +49,15 @@ export interface Process {
   readonly send: (message: Wire.Request) => void
 }
 
-/** Starts a process. Neither callback is called before it returns; only the first end counts. */
+/** Starts a process. No callback is called before it returns; only the first end counts. */
 export type Fork = (
   membership: Wire.Membership,
-  on: { readonly message: (message: unknown) => void; readonly end: (end: End) => void }
+  on: {
+    readonly message: (message: unknown) => void
+    readonly end: (end: End) => void
+    /** A connection that it was handed was closed, for it has not taken it. */
+    readonly lost: (why: Loss) => void
+  }
 ) => Process
 
 export interface Settings {
@@ -92,6 +99,7 @@ export class WorkerDied extends Schema.TaggedError<WorkerDied>()("WorkerDied", {
 
 export interface Counts extends Server.Counts {
   readonly workers: number
+  readonly lost: number
 }
 
 interface Supervised {
@@ -114,13 +122,20 @@ const longestWait = Duration.seconds(10)
 /** How long a worker may take to tell its counts. */
 const countTimeout = Duration.seconds(1)
 
-const nothing: Counts = { workers: 0, connections: 0, pending: 0, refusing: 0 }
+const nothing: Counts = { workers: 0, connections: 0, pending: 0, refusing: 0, lost: 0 }
+
+const whyLost: Record<Loss, string> = {
+  "no-descriptor": "it has no file descriptors left (ulimit -n)",
+  silent: "it has not taken them for ten seconds",
+  died: "it has died"
+}
 
 const plus = (a: Counts, b: Counts): Counts => ({
   workers: a.workers + b.workers,
   connections: a.connections + b.connections,
   pending: a.pending + b.pending,
-  refusing: a.refusing + b.refusing
+  refusing: a.refusing + b.refusing,
+  lost: a.lost + b.lost
 })
 
 interface Worker {
@@ -157,6 +172,12 @@ export const supervise = Effect.fnUntraced(function*(
   const haveListened = new Set<number>()
   let address: NetAddress.SocketAddress | undefined
   let lastId = 0
+  let lost = 0
+  const log = Effect.runForkWith(yield* Effect.context<never>())
+  const sayLost = Rarely.make<string>(
+    () => clock.currentTimeMillisUnsafe(),
+    (what, times) => log(Effect.logWarning(what.replace("N", times === 1 ? "a connection" : `${times} connections`)))
+  )
 
   const emit = (event: Event): void => {
     for (const subscriber of subscribers) Queue.offerUnsafe(subscriber, event)
@@ -203,6 +224,10 @@ export const supervise = Effect.fnUntraced(function*(
       {
         message: (message) => {
           if (Wire.isReport(message)) onReport(number, worker, message)
+        },
+        lost: (why) => {
+          lost += 1
+          sayLost(`N for worker ${number} closed: ${whyLost[why]}`)
         },
         end: (end) => {
           if (Deferred.isDoneUnsafe(ended)) return
@@ -294,7 +319,7 @@ export const supervise = Effect.fnUntraced(function*(
       const asked = Deferred.makeUnsafe<Server.Counts>()
       worker.asked.set(id, asked)
       worker.process.send({ [Wire.TypeId]: "Count", id })
-      return Effect.map(Deferred.await(asked), (counts): Counts => ({ ...counts, workers: 1 })).pipe(
+      return Effect.map(Deferred.await(asked), (counts): Counts => ({ ...counts, workers: 1, lost: 0 })).pipe(
         Effect.raceFirst(Effect.as(Deferred.await(worker.ended), nothing)),
         Effect.timeoutOrElse({ duration: countTimeout, orElse: () => Effect.succeed(nothing) }),
         Effect.ensuring(Effect.sync(() => worker.asked.delete(id)))
@@ -306,7 +331,7 @@ export const supervise = Effect.fnUntraced(function*(
     pids: Effect.sync(() => numbers.flatMap((number) => workers.get(number)?.process.pid ?? [])),
     counts: Effect.map(
       Effect.suspend(() => Effect.forEach(workers.values(), countsOf, { concurrency: "unbounded" })),
-      (all) => all.reduce(plus, nothing)
+      (all) => all.reduce(plus, { ...nothing, lost })
     ),
     events: Stream.suspend(() =>
       // Who comes after the end would wait for it.
