@@ -60,6 +60,20 @@ describe.concurrent("probe", () => {
       expect(lines.at(-1)).toBe(`ready: line at 127.0.0.1:${port}`)
     }))
 
+  it.live("says all there is to say of a failure into a pipe, however much it is", () =>
+    Effect.gen(function*() {
+      // SETTINGS, and more pings than anybody needs.
+      const pings = Buffer.concat([
+        Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
+        ...Array.from({ length: 30_000 }, () => Buffer.from("\0\0\x08\x06\0\0\0\0\0pingping"))
+      ])
+      const { port } = yield* Tcp.listen((peer) => Effect.runFork(Effect.ignore(peer.say(pings))))
+      const { code, stdout } = yield* apart(`h2c://127.0.0.1:${port}`)
+      expect(code).toBe(3)
+      expect(stdout.length).toBeGreaterThan(400_000)
+      expect(stdout).toMatch(/\ninvalid: h2c at [^\n]*\n$/)
+    }))
+
   it.live("with --json prints one object that has both frames in order", () =>
     Effect.gen(function*() {
       const { code, port, stdout } = yield* probing(here, greeted("Bring it!\n"), "--json")

@@ -7,6 +7,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import { readFileSync } from "node:fs"
+import * as Monotonic from "../connection/monotonic.ts"
 import * as Rarely from "./rarely.ts"
 
 /** The first number of the line, which is the limit that counts: proc(5). */
@@ -61,7 +62,7 @@ export const acceptFailed = (
   run: (effect: Effect.Effect<void>) => void
 ): (cause: Error) => void => {
   const say = Rarely.make<string>(
-    () => clock.currentTimeMillisUnsafe(),
+    () => Monotonic.millisOf(clock),
     (why, times) =>
       run(Effect.logWarning(`cannot accept connections: ${why}${times === 1 ? "" : `; ${times} times since`}`))
   )

@@ -175,7 +175,7 @@ export const supervise = Effect.fnUntraced(function*(
   let lost = 0
   const log = Effect.runForkWith(yield* Effect.context<never>())
   const sayLost = Rarely.make<string>(
-    () => clock.currentTimeMillisUnsafe(),
+    () => Monotonic.millisOf(clock),
     (what, times) => log(Effect.logWarning(what.replace("N", times === 1 ? "a connection" : `${times} connections`)))
   )
 
