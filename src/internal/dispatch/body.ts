@@ -32,10 +32,10 @@ const done: Exit.Exit<never, Cause.Done> = Exit.fail(Cause.Done())
 const alreadyRead = Effect.fail(new Body.BodyError({ reason: new Body.AlreadyRead() }))
 
 // They happen in every ordinary exchange, and a stack would be the dearest part of them.
-export const abortedByPeer: Exit.Exit<never, Body.BodyError> = Exit.fail(
+const abortedByPeer: Exit.Exit<never, Body.BodyError> = Exit.fail(
   new Body.BodyError({ reason: new Body.Aborted({ by: "peer" }) })
 )
-export const abortedHere: Exit.Exit<never, Body.BodyError> = Exit.fail(
+const abortedHere: Exit.Exit<never, Body.BodyError> = Exit.fail(
   new Body.BodyError({ reason: new Body.Aborted({ by: "local" }) })
 )
 

@@ -5,7 +5,7 @@
  */
 
 /** How many ids are remembered of which nothing may come any more. */
-export const maxLate = 4096
+const maxLate = 4096
 
 /** What is over on this side, while something of it may still come: that is known as such, for as long as it is remembered. */
 export class LateIds<Id> {

@@ -37,10 +37,10 @@ export interface Violation {
 }
 
 /** In bytes. Ten times what is needed, and as much work as a message can cause before anything is verified. */
-export const maxMessageLength = 2048
+const maxMessageLength = 2048
 /** In characters: what the client begins with, and what the server makes of it. */
-export const maxClientNonceLength = 256
-export const maxNonceLength = 512
+const maxClientNonceLength = 256
+const maxNonceLength = 512
 /** In bytes. */
 export const maxSaltLength = 256
 
