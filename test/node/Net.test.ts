@@ -516,6 +516,29 @@ describe("Net", () => {
       failsWith(yield* soon(Effect.flip(transport.send("Hello"))), "ConnectionFailed")
     }))
 
+  it.live("hears the last words that came before a reset while nobody listened", () =>
+    Effect.gen(function*() {
+      const [asked, gone] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const { port } = yield* Tcp.listen((peer) =>
+        Effect.runFork(Effect.gen(function*() {
+          yield* peer.say("one\n")
+          yield* Deferred.await(asked)
+          yield* peer.say("go away\n")
+          yield* Effect.andThen(Tcp.turn, peer.reset)
+          yield* Deferred.succeed(gone, undefined)
+        }))
+      )
+      const transport = yield* Transport.framed(Codec.lines()).pipe(
+        Effect.provideService(Socket.Socket, yield* socket(port))
+      )
+      expect(yield* transport.receive).toBe("one")
+      yield* Deferred.succeed(asked, undefined)
+      yield* Deferred.await(gone)
+      for (let turns = 0; turns < 10; turns++) yield* Tcp.turn
+      expect(yield* soon(transport.receive)).toBe("go away")
+      failsWith(yield* soon(Effect.flip(transport.receive)), "ConnectionFailed")
+    }))
+
   it.live("flushes what was sent when the scope closes", () =>
     Effect.gen(function*() {
       const heard = yield* Deferred.make<string, Error>()

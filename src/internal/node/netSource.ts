@@ -157,6 +157,8 @@ export class NetSource implements Source {
 
   onError(error: Error): void {
     this.broken = error
+    // What had come before it and was not asked for yet is still there, and Node tells nobody of it any more.
+    for (let chunk = this.conn.read(); chunk !== null; chunk = this.conn.read()) this.onData(chunk)
     const failure = this.progress && NodeTls.failureOf(error, this.progress)
     this.onEnd(failure ?? socketError(new Socket.SocketReadError({ cause: error })))
   }
