@@ -1,18 +1,12 @@
 /**
  * `npm run bench`: what the library costs, next to hand-written code.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import * as Cause from "effect/Cause"
-import { CliError, Command, Flag } from "effect/cli"
-import * as Console from "effect/Console"
+import { Command, Flag } from "effect/cli"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
-import * as Runtime from "effect/Runtime"
 import { resolve } from "node:path"
-import * as Flags from "../src/cli/flags.ts"
+import { run, saying } from "./command.ts"
 import { codecs } from "./commands/codecs.ts"
 import { compare } from "./commands/compare.ts"
 import { connections } from "./commands/connections.ts"
@@ -77,15 +71,6 @@ const planOf = (
   setting: Report.setting()
 })
 
-/** What could not be measured is said, and is a failure. */
-const saying = <E, R>(effect: Effect.Effect<void, E | BenchError, R>) =>
-  Effect.catchIf(
-    effect,
-    (error): error is BenchError =>
-      typeof error === "object" && error !== null && "_tag" in error && error._tag === "BenchError",
-    ({ message }) => Effect.andThen(Console.error(message), Effect.fail(new Flags.Exited({ code: 1 })))
-  )
-
 const command = (name: string, description: string, measure: (plan: Plan) => Effect.Effect<void, BenchError>) =>
   Command.make(name, {}, () => Effect.flatMap(root, (input) => saying(measure(planOf(input))))).pipe(
     Command.withDescription(description)
@@ -115,17 +100,5 @@ root.pipe(
     ),
     command("workers", "One process against two that share the connections", workers)
   ]),
-  Command.run({ version: "0.1.0" }),
-  // sysexits.h: EX_USAGE. Help that was asked for is no mistake.
-  Effect.catchIf(
-    (error) => CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length > 0,
-    () => Effect.fail(new Flags.Exited({ code: 64 }))
-  ),
-  Effect.provide(NodeServices.layer),
-  NodeRuntime.runMain({
-    teardown: (exit, onExit) =>
-      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
-        ? onExit(Flags.onSignal.code)
-        : Runtime.defaultTeardown(exit, onExit)
-  })
+  run
 )

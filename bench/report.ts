@@ -72,13 +72,13 @@ export interface Setting {
   readonly versions: Readonly<Record<string, string>>
 }
 
-export const setting = (): Setting => {
+export const setting = (script = "bench"): Setting => {
   const args = process.argv.slice(2).map((arg) => /^[\w./,=@:-]+$/.test(arg) ? arg : `'${arg}'`)
   const commit = git("rev-parse", "--short", "HEAD")
   const changed = git("status", "--porcelain", "--", "src", "bench")
   return {
     date: new Date().toISOString().slice(0, 16) + "Z",
-    command: ["npm run bench", ...args.length === 0 ? [] : ["--", ...args]].join(" "),
+    command: [`npm run ${script}`, ...args.length === 0 ? [] : ["--", ...args]].join(" "),
     machine: {
       cpu: cpus()[0]?.model.trim() ?? "unknown",
       cores: cpus().length,

@@ -60,6 +60,11 @@ const escapedBytes = Array.from(
   (_, byte) => byte >= 0x80 ? hex(byte) : escape(String.fromCharCode(byte))
 )
 
+// Whole runs: to look for a line's end from each blank of a run would go with the square of its length.
+const blanks = /\s+/g
+
+const joined = (run: string): string => run.includes("\n") ? " " : run
+
 /**
  * A text that somebody else has made of what a peer sent, without quotes: on one line, cut to `limit` UTF-16 units, 256
  * unless told otherwise.
@@ -81,7 +86,7 @@ const escapedBytes = Array.from(
  * @since 0.1.0
  */
 export const ofText = (text: string, limit = 4 * maxExcerpt): string => {
-  const line = escapeUnprintable(text.slice(0, 4 * limit).replace(/\s*\n\s*/g, " "))
+  const line = escapeUnprintable(text.slice(0, 4 * limit).replace(blanks, joined))
   if (line.length <= limit) return text.length <= 4 * limit ? line : `${line}…`
   const cut = line.slice(0, limit)
   return `${cut.isWellFormed() ? cut : cut.slice(0, -1)}…`

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import * as Compare from "../bench/commands/compare.ts"
+import * as Storm from "../bench/commands/storm.ts"
 import * as Workers from "../bench/commands/workers.ts"
 import * as Linebench from "../bench/linebench.ts"
 import * as Plot from "../bench/plot.ts"
@@ -10,6 +12,7 @@ import * as Process from "../bench/process.ts"
 import * as Report from "../bench/report.ts"
 import * as Rounds from "../bench/rounds.ts"
 import * as Stats from "../bench/stats.ts"
+import * as Mixes from "../bench/storm/mixes.ts"
 
 const summaryOf = (...values: ReadonlyArray<number>) => Stats.summarize(values)!
 
@@ -159,6 +162,51 @@ describe("Workers", () => {
     expect(child).toBeGreaterThanOrEqual(0.3)
     expect(own).toBeGreaterThan(0)
   })
+})
+
+describe("Storm", () => {
+  it("is the same for the same seed, and another one for another", () => {
+    const storm = (seed: number) => {
+      const random = Mixes.random(seed)
+      return Array.from({ length: 50 }, () => Mixes.disorder(random))
+    }
+    expect(storm(7)).toEqual(storm(7))
+    expect(storm(8)).not.toEqual(storm(7))
+    expect(new Set(storm(7).map(({ goes }) => goes))).toEqual(new Set(["ends", "resets", "stays"]))
+    expect(Math.max(...storm(7).map(({ bytes }) => bytes.length))).toBeLessThanOrEqual(4096 + 11)
+  })
+
+  it("tells the greatest wait, and the one that 99 of a hundred do not exceed", () => {
+    expect(Mixes.summarize(Array.from({ length: 200 }, (_, i) => 200 - i)))
+      .toEqual({ answers: 200, p99: 198, greatest: 200 })
+    expect(Mixes.summarize([3])).toEqual({ answers: 1, p99: 3, greatest: 3 })
+    expect(Mixes.summarize([])).toEqual({ answers: 0, p99: 0, greatest: 0 })
+  })
+
+  it("calls a leak what is kept: a descriptor, or more than 128 MiB", () => {
+    const before = { descriptors: 20, resident: 50_000 }
+    const most = { descriptors: 20, resident: 50_000 + 128 * 1024 }
+    expect(Mixes.leakOf(before, { descriptors: 19, resident: 40_000 })).toBeUndefined()
+    expect(Mixes.leakOf(before, most)).toBeUndefined()
+    expect(Mixes.leakOf(before, { ...most, resident: most.resident + 1 })).toBe("its memory has grown by 128 MiB")
+    expect(Mixes.leakOf(before, { ...most, descriptors: 21 })).toBe("1 descriptors are left open")
+  })
+
+  it.live.runIf(process.platform === "linux")(
+    "answers a client in good order in the midst of garbage, and keeps nothing",
+    () =>
+      Effect.gen(function*() {
+        const lines: Array<string> = []
+        const said = { ...console, log: (line: string) => lines.push(line), error: () => {} }
+        const problems = yield* Storm.run({ seconds: 1, seed: 1, mixes: ["garbage"] }).pipe(
+          Effect.provideService(Console.Console, said)
+        )
+        expect(problems).toEqual([])
+        const [, answers] = /\| garbage \| +(\d+) \|/.exec(lines.join("\n"))!
+        expect(Number(answers)).toBeGreaterThan(0)
+      }),
+    60_000
+  )
 })
 
 describe("Linebench", () => {

@@ -84,5 +84,5 @@ export const masked = (text: string): string => {
   const to = text.lastIndexOf("@")
   const colon = text.indexOf(":", from)
   const shown = colon === -1 || colon > to ? text : `${text.slice(0, colon)}:<redacted>${text.slice(to)}`
-  return shown.replace(/([?&][^=&]*password=)[^&]*/gi, "$1<redacted>")
+  return shown.replace(/([?&][^=&?]*password=)[^&]*/gi, "$1<redacted>")
 }

@@ -15,6 +15,7 @@ const problems: Record<Saslprep.Problem, string> = {
   prohibited: "has a character in it that SASLprep prohibits",
   unassigned: "has a character in it that is not of Unicode 3.2",
   bidirectional: "mixes the directions of writing as SASLprep does not allow",
+  marks: "has more marks in a row than any language needs",
   empty: "is empty"
 }
 

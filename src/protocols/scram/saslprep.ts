@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import * as Tables from "./saslprepTables.ts"
 
 /** Why a text has no prepared form. It says nothing about the text itself, which may be a password. */
-export type Problem = "prohibited" | "unassigned" | "bidirectional" | "empty"
+export type Problem = "prohibited" | "unassigned" | "bidirectional" | "marks" | "empty"
 
 /** RFC 4013 2.1. ZERO WIDTH SPACE is in both tables, and a space. */
 const map = (text: string): string => {
@@ -37,6 +37,20 @@ const isBidirectional = (text: string): boolean => {
 }
 
 /**
+ * How many marks in a row are looked at. Of 30 Unicode says that no language and no notation needs more (UAX 15, 13); with
+ * their number the time to put them in order goes up by its square, and a password is anybody's.
+ */
+const maxMarks = 256
+
+// All that is no starter, in its form of NFKD too.
+const marks = /[\p{M}\uff9e\uff9f]+/gu
+
+const hasManyMarks = (text: string): boolean => {
+  for (const [run] of text.matchAll(marks)) if (run.length > maxMarks) return true
+  return false
+}
+
+/**
  * Prepares a text as RFC 4013 tells: as a stored string, or as a query, in which code points that Unicode 3.2 did not know
  * may be.
  */
@@ -44,6 +58,7 @@ export const prepare = (text: string, as: "stored" | "query" = "stored"): Result
   const mapped = map(text)
   // To the normalization of Unicode 3.2 what is unassigned is as it is. That of today has made something of it afterwards.
   if (as === "stored" && holds(mapped, Tables.unassigned)) return Result.fail("unassigned")
+  if (hasManyMarks(mapped)) return Result.fail("marks")
   const prepared = mapped.normalize("NFKC")
   if (prepared === "") return Result.fail("empty")
   if (holds(prepared, Tables.prohibited)) return Result.fail("prohibited")
@@ -61,6 +76,6 @@ export const preparePostgres = (text: string): Result.Result<string, Problem> =>
   if (!text.isWellFormed()) return Result.fail("prohibited")
   const mapped = map(text)
   const isPrepared = mapped !== "" && !holds(mapped, Tables.prohibited) && !holds(mapped, Tables.unassigned) &&
-    isBidirectional(mapped)
+    isBidirectional(mapped) && !hasManyMarks(mapped)
   return Result.succeed(isPrepared ? mapped.normalize("NFKC") : text)
 }

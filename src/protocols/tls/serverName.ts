@@ -51,7 +51,7 @@ const dnsName = (text: string): string | undefined => {
 /** An IP address, with or without the brackets of a URL and without the zone, which is this machine's alone (RFC 4007). */
 const addressOf = (text: string): string | undefined => {
   const bare = text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text
-  const address = bare.includes(":") ? bare.replace(/%[\w.~%-]+$/, "") : text
+  const address = bare.includes(":") ? /^([^%]*)%[\w.~%-]+$/.exec(bare)?.[1] ?? bare : text
   return Result.isSuccess(NetAddress.ipFromString(address)) ? address : undefined
 }
 

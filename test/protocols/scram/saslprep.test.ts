@@ -99,6 +99,12 @@ describe("prepare", () => {
     assert.strictEqual(stored("1!2"), "1!2")
   })
 
+  it("has no form of more than 256 marks in a row, whose order takes the square of their number", () => {
+    const marks = "\u0301".repeat(256)
+    assert.strictEqual(stored(`a${marks}b${marks}`), `\u00e1${marks.slice(1)}b${marks}`)
+    assert.strictEqual(stored(`a${marks}\uff9eb`), "! marks")
+  })
+
   it("has no form of nothing", () => {
     assert.strictEqual(stored(""), "! empty")
     assert.strictEqual(stored("\u00ad"), "! empty")
@@ -124,6 +130,12 @@ describe("preparePostgres", () => {
     assert.strictEqual(postgres("\u00aa\u0221"), "\u00aa\u0221")
     assert.strictEqual(postgres("\u0627\u0031"), "\u0627\u0031")
     assert.strictEqual(postgres("\u00ad"), "\u00ad")
+  })
+
+  it("takes more than 256 marks in a row as they are", () => {
+    const marks = "a\u030a".repeat(2) + "\u0301".repeat(255)
+    assert.strictEqual(postgres(marks), marks.normalize("NFKC"))
+    assert.strictEqual(postgres(`${marks}\u0301`), `${marks}\u0301`)
   })
 
   it("looks for what is prohibited before the normalization", () => {
