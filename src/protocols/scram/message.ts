@@ -37,7 +37,7 @@ export interface Violation {
 }
 
 /** In bytes. Ten times what is needed, and as much work as a message can cause before anything is verified. */
-const maxMessageLength = 2048
+export const maxMessageLength = 2048
 /** In characters: what the client begins with, and what the server makes of it. */
 const maxClientNonceLength = 256
 const maxNonceLength = 512
