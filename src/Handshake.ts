@@ -90,6 +90,8 @@ const failingAt = <A, E, R>(
  * Inside it a `TransportError` becomes a `HandshakeError` at this step, and so does a bare reason such as
  * `new HandshakeError.UnsupportedVersion(…)`. Other failures pass.
  *
+ * `connect` is what the opening of the connection is called; a step of another name can be told from it.
+ *
  * **Example** (A step in `Effect.gen`)
  *
  * ```ts

@@ -228,7 +228,7 @@ const naming = (): Broken["options"] => {
       Handshake.named("broken")
     ),
     client: called("ann"),
-    alternatives: [{ name: "bob", client: called("bob") }],
+    alternatives: [{ client: called("bob") }],
     accepts: ({ index, said, side }) => side === "server" && index === 0 && /^HELLO [a-z]+\n$/.test(text.decode(said)),
     negotiated: { server: userOf, client: userOf }
   }
@@ -1310,7 +1310,7 @@ export const broken: ReadonlyArray<Broken> = [
   {
     name: "keeps the name of its user for all connections",
     law: 10,
-    says: /two clients come at once, the same and bob.*has "bob", its peer has "ann"/s,
+    says: /two clients come at once, the same and alternative 1.*has "bob", its peer has "ann"/s,
     options: naming()
   },
   {

@@ -123,8 +123,8 @@ export const alternativesOf = (
 ): ReadonlyArray<{ readonly name: string; readonly plan: Plan; readonly value: unknown }> =>
   options.server === undefined || options.client === undefined
     ? []
-    : (options.alternatives ?? []).map((alternative) => ({
-      name: alternative.name,
+    : (options.alternatives ?? []).map((alternative, i) => ({
+      name: alternative.name ?? `alternative ${i + 1}`,
       value: alternative.value,
       plan: { handshake: alternative[side.role], peer: alternative[otherRole(side.role)] }
     }))

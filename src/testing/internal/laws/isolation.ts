@@ -40,8 +40,8 @@ export const isolation: Check = (attempt) =>
         ? { ...more, script: rest }
         : { ...more, say: (i, message) => i === reference.talk.messages.length - 1 ? concat([message, rest]) : message }
     }
-    // A byte at a time, and the second conversation wherever the first one is when it begins.
-    const piece = Math.max(1, Math.ceil(needed / 200))
+    // A byte at a time, or in so many pieces, and the second conversation wherever the first one is when it begins.
+    const piece = Math.max(1, Math.ceil(needed / 96))
     const pace = trial.isVirtual ? { millis: 1 } : undefined
     yield* attempt.each(stopsOf(reference, needed, 24), (delay) =>
       Effect.flatMap(
@@ -110,8 +110,10 @@ export const isolation: Check = (attempt) =>
         ...alternatives.flatMap((other) => [[base, other] as const, [other, base] as const])
       ]
       // The second one comes when so much of the first one was said, and when that is ready.
-      const cases = couples.flatMap((couple) =>
-        [0, ...alternatives.length === 0 ? [] : stopsOf(reference, needed, 8)].map((delay) => ({ couple, delay }))
+      // Where there are many couples they share the moments in between: each begins at its own third of them.
+      const delays = alternatives.length === 0 ? [] : stopsOf(reference, needed, 8)
+      const cases = couples.flatMap((couple, nth) =>
+        [0, ...delays.filter((_, i) => couples.length <= 3 || i % 3 === nth % 3)].map((delay) => ({ couple, delay }))
       )
       yield* attempt.each(
         options.negotiated === undefined && alternatives.length === 0 ? [] : cases,

@@ -45,8 +45,8 @@ export type Refusal =
 
 /** A valid conversation that differs from the one that was given. */
 export interface Alternative<S extends Any = Any, C extends Any = Any> {
-  /** What it is called in violations. */
-  readonly name: string
+  /** What it is called in violations. Default: its number. */
+  readonly name?: string | undefined
   readonly server?: Effect.Effect<S, unknown, Socket.Socket | Scope.Scope> | undefined
   readonly client?: Effect.Effect<C, unknown, Socket.Socket | Scope.Scope> | undefined
   /** What both sides have negotiated in it, where that can be said. */
