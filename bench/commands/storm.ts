@@ -36,22 +36,30 @@ const patience = 20_000
 
 const peers = fileURLToPath(new URL("../storm/peers.ts", import.meta.url))
 
-const held = (pid: number): Mixes.Held => ({
-  descriptors: readdirSync(`/proc/${pid}/fd`).length,
-  resident: Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1])
-})
+/** What a server holds; one that has ended holds nothing, and that is said. */
+const held = ({ name, pid }: Servers.Server): Effect.Effect<Mixes.Held, Process.BenchError> =>
+  Effect.try({
+    try: () => ({
+      descriptors: readdirSync(`/proc/${pid}/fd`).length,
+      resident: Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1])
+    }),
+    catch: () => new Process.BenchError({ message: `${name} has ended` })
+  })
 
 /** What it holds when its garbage is collected; `leash.ts` does that. */
-const heldAfterwards = ({ pid }: Servers.Server): Effect.Effect<Mixes.Held> =>
-  Effect.andThen(
-    Effect.sync(() => process.kill(pid, "SIGUSR2")),
-    Effect.map(Effect.sleep("300 millis"), () => held(pid))
+const heldAfterwards = (server: Servers.Server): Effect.Effect<Mixes.Held, Process.BenchError> =>
+  held(server).pipe(
+    Effect.tap(() => Effect.sync(() => process.kill(server.pid, "SIGUSR2"))),
+    Effect.andThen(Effect.sleep("300 millis")),
+    Effect.andThen(held(server))
   )
 
 /** Waits until those who have gone are closed. */
-const settled = Effect.fnUntraced(function*({ pid }: Servers.Server, before: Mixes.Held) {
+const settled = Effect.fnUntraced(function*(server: Servers.Server, before: Mixes.Held) {
   const until = performance.now() + patience
-  while (held(pid).descriptors > before.descriptors && performance.now() < until) yield* Effect.sleep("50 millis")
+  while ((yield* held(server)).descriptors > before.descriptors && performance.now() < until) {
+    yield* Effect.sleep("50 millis")
+  }
 })
 
 /** What the good client has waited in the storms of one mix over one server. */
@@ -88,11 +96,11 @@ export const run = Effect.fnUntraced(function*(plan: StormPlan) {
   const kept = new Map<string, Array<Mixes.Held>>(specs.map(({ name }) => [name, []]))
 
   yield* Effect.scoped(Effect.gen(function*() {
-    const servers = yield* Effect.forEach(specs, Servers.start)
+    const servers = yield* Effect.forEach(specs, Servers.start, { concurrency: "unbounded" })
     const look = Effect.forEach(
       servers,
       (server) => Effect.map(heldAfterwards(server), (held) => kept.get(server.name)?.push(held)),
-      { discard: true }
+      { concurrency: "unbounded", discard: true }
     )
     // What a first connection makes is there to stay.
     for (const { port } of servers) yield* Effect.scoped(Client.connect(port))
@@ -117,10 +125,10 @@ export const run = Effect.fnUntraced(function*(plan: StormPlan) {
 
   yield* Console.log([
     Report.settingMarkdown(Report.setting("storm")),
-    `Seed ${plan.seed}, ${
+    `Seed ${plan.seed}, each storm ${rounds} times for ${
       Report.number(seconds)
-    } s for each storm, two times each; a client in good order asks every ${interval} ms, and has ` +
-    "waited so many milliseconds:",
+    } s; a client in good order asks every ` +
+    `${interval} ms, and has waited so many milliseconds:`,
     Report.table(
       ["", ...specs.flatMap(({ name }) => [`${name}: answers`, "99 % within", "greatest"])],
       plan.mixes.map((mix) => [

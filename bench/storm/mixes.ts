@@ -73,7 +73,7 @@ export interface Held {
 }
 
 /** In KiB, from one round to the next. */
-const mostGrowth = 64 * 1024
+const mostGrowth = 128 * 1024
 
 /** What a server has kept of the storms, if anything: by what it held at the beginning and behind each round. */
 export const leakOf = (held: ReadonlyArray<Held>): string | undefined => {
