@@ -22,6 +22,12 @@ export interface StormPlan {
   readonly mixes: ReadonlyArray<Mixes.Mix>
 }
 
+/**
+ * How often each storm comes. Behind the first time a heap is as large as it becomes, and code is compiled: only what leaks
+ * grows the second time too.
+ */
+const rounds = 2
+
 /** How often the good client asks, in milliseconds. */
 const interval = 5
 
@@ -30,107 +36,115 @@ const patience = 20_000
 
 const peers = fileURLToPath(new URL("../storm/peers.ts", import.meta.url))
 
-const held = (pid: number): Mixes.Held => ({
-  descriptors: readdirSync(`/proc/${pid}/fd`).length,
-  resident: Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1])
-})
+/** What a server holds; one that has ended holds nothing, and that is said. */
+const held = ({ name, pid }: Servers.Server): Effect.Effect<Mixes.Held, Process.BenchError> =>
+  Effect.try({
+    try: () => ({
+      descriptors: readdirSync(`/proc/${pid}/fd`).length,
+      resident: Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1])
+    }),
+    catch: () => new Process.BenchError({ message: `${name} has ended` })
+  })
 
 /** What it holds when its garbage is collected; `leash.ts` does that. */
-const heldAfterwards = ({ pid }: Servers.Server): Effect.Effect<Mixes.Held> =>
-  Effect.andThen(
-    Effect.sync(() => process.kill(pid, "SIGUSR2")),
-    Effect.map(Effect.sleep("300 millis"), () => held(pid))
+const heldAfterwards = (server: Servers.Server): Effect.Effect<Mixes.Held, Process.BenchError> =>
+  held(server).pipe(
+    Effect.tap(() => Effect.sync(() => process.kill(server.pid, "SIGUSR2"))),
+    Effect.andThen(Effect.sleep("300 millis")),
+    Effect.andThen(held(server))
   )
 
 /** Waits until those who have gone are closed. */
-const settled = Effect.fnUntraced(function*({ pid }: Servers.Server, before: Mixes.Held) {
+const settled = Effect.fnUntraced(function*(server: Servers.Server, before: Mixes.Held) {
   const until = performance.now() + patience
-  while (held(pid).descriptors > before.descriptors && performance.now() < until) yield* Effect.sleep("50 millis")
+  while ((yield* held(server)).descriptors > before.descriptors && performance.now() < until) {
+    yield* Effect.sleep("50 millis")
+  }
 })
 
-/** One storm over one server: what the good client has waited, and why it has stopped before the end, if it has. */
-interface Storm {
-  readonly waits: Mixes.Waits
-  readonly problem: string | undefined
-}
+/** What the good client has waited in the storms of one mix over one server. */
+type Waited = Map<string, Array<number>>
 
-const storm = Effect.fnUntraced(function*(server: Servers.Server, mix: Mixes.Mix, plan: StormPlan, seconds: number) {
-  const waits: Array<number> = []
-  const result = yield* Effect.result(Effect.scoped(Effect.gen(function*() {
-    const client = yield* Client.connect(server.port)
-    const command = [process.execPath, peers, `${server.port}`, mix, `${plan.seed}`]
-    const { says } = yield* Process.start(Process.loadCore, command)
-    // A good client may have waited for long already when all of them have begun.
-    yield* Effect.forkScoped(Effect.ignore(says(/storming/)))
-    const until = performance.now() + 1000 * seconds
-    for (let asked = 0; performance.now() < until; asked++) {
-      waits.push(yield* client.ask(`${mix} ${asked}`))
-      yield* Effect.sleep(interval)
-    }
-  })))
-  return { waits: Mixes.summarize(waits), problem: Result.isFailure(result) ? result.failure.message : undefined }
-})
+const storm = Effect.fnUntraced(function*(
+  server: Servers.Server,
+  mix: Mixes.Mix,
+  seed: number,
+  seconds: number,
+  waits: Array<number>
+) {
+  const client = yield* Client.connect(server.port)
+  const command = [process.execPath, peers, `${server.port}`, mix, `${seed}`]
+  yield* Process.start(Process.loadCore, command)
+  const until = performance.now() + 1000 * seconds
+  for (let asked = 0; performance.now() < until; asked++) {
+    waits.push(yield* client.ask(`${mix} ${asked}`))
+    yield* Effect.sleep(interval)
+  }
+}, Effect.scoped)
 
 const millis = (value: number): string => Report.number(Math.round(10 * value) / 10)
 
 /** Prints the tables; returns what has leaked or hung. */
 export const run = Effect.fnUntraced(function*(plan: StormPlan) {
   const specs = Servers.all.filter(({ name }) => name === Servers.base || name === "ours").toReversed()
-  const seconds = plan.seconds / (plan.mixes.length * specs.length)
+  const seconds = plan.seconds / (plan.mixes.length * specs.length * rounds)
   const problems: Array<string> = []
+  const waited = new Map<Mixes.Mix, Waited>(
+    plan.mixes.map((mix) => [mix, new Map(specs.map(({ name }) => [name, []]))])
+  )
+  // At the beginning, and behind each round.
+  const kept = new Map<string, Array<Mixes.Held>>(specs.map(({ name }) => [name, []]))
 
-  const [storms, kept] = yield* Effect.scoped(Effect.gen(function*() {
-    const servers = yield* Effect.forEach(specs, Servers.start)
+  yield* Effect.scoped(Effect.gen(function*() {
+    const servers = yield* Effect.forEach(specs, Servers.start, { concurrency: "unbounded" })
+    const look = Effect.forEach(
+      servers,
+      (server) => Effect.map(heldAfterwards(server), (held) => kept.get(server.name)?.push(held)),
+      { concurrency: "unbounded", discard: true }
+    )
     // What a first connection makes is there to stay.
     for (const { port } of servers) yield* Effect.scoped(Client.connect(port))
-    const before = new Map<string, Mixes.Held>()
-    for (const server of servers) before.set(server.name, yield* heldAfterwards(server))
-    const storms = new Map<Mixes.Mix, Map<string, Storm>>()
-    for (const [turn, mix] of plan.mixes.entries()) {
-      const row = new Map<string, Storm>()
-      storms.set(mix, row)
-      for (const server of Stats.rotated(servers, turn)) {
-        yield* Plan.progress(`${mix} over ${server.name}`)
-        const outcome = yield* storm(server, mix, plan, seconds)
-        row.set(server.name, outcome)
-        if (outcome.problem !== undefined) problems.push(`${server.name}, ${mix}: ${outcome.problem}`)
-        yield* settled(server, before.get(server.name)!) // each has its entry
+    yield* look
+    for (let round = 0; round < rounds; round++) {
+      for (const [turn, mix] of plan.mixes.entries()) {
+        for (const server of Stats.rotated(servers, round + turn)) {
+          yield* Plan.progress(`${mix} over ${server.name}, round ${round + 1} of ${rounds}`)
+          const waits = waited.get(mix)!.get(server.name)! // each has its entry
+          const result = yield* Effect.result(storm(server, mix, plan.seed + round, seconds, waits))
+          if (Result.isFailure(result)) problems.push(`${server.name}, ${mix}: ${result.failure.message}`)
+          yield* settled(server, kept.get(server.name)![0])
+        }
       }
+      yield* look
     }
-    const kept = new Map<string, readonly [before: Mixes.Held, after: Mixes.Held]>()
-    for (const server of servers) {
-      const pair = [before.get(server.name)!, yield* heldAfterwards(server)] as const // each has its entry
-      kept.set(server.name, pair)
-      const leak = Mixes.leakOf(...pair)
-      if (leak !== undefined) problems.push(`${server.name}: ${leak}`)
-    }
-    return [storms, kept] as const
   }))
+  for (const [name, held] of kept) {
+    const leak = Mixes.leakOf(held)
+    if (leak !== undefined) problems.push(`${name}: ${leak}`)
+  }
 
   yield* Console.log([
     Report.settingMarkdown(Report.setting("storm")),
-    `Seed ${plan.seed}, ${
+    `Seed ${plan.seed}, each storm ${rounds} times for ${
       Report.number(seconds)
-    } s for each storm; a client in good order asks every ${interval} ms, and has ` +
-    "waited so many milliseconds:",
+    } s; a client in good order asks every ` +
+    `${interval} ms, and has waited so many milliseconds:`,
     Report.table(
       ["", ...specs.flatMap(({ name }) => [`${name}: answers`, "99 % within", "greatest"])],
       plan.mixes.map((mix) => [
         mix,
         ...specs.flatMap(({ name }) => {
-          const waits = storms.get(mix)?.get(name)?.waits
-          return waits === undefined ? [] : [Report.number(waits.answers), millis(waits.p99), millis(waits.greatest)]
+          const { answers, greatest, p99 } = Mixes.summarize(waited.get(mix)?.get(name) ?? [])
+          return [Report.number(answers), millis(p99), millis(greatest)]
         })
       ])
     ),
     Report.table(
-      ["", "descriptors before", "after", "MiB resident before", "after"],
-      [...kept].map(([name, [before, after]]) => [
+      ["", "descriptors: at first", "then", "at last", "MiB resident: at first", "then", "at last"],
+      [...kept].map(([name, held]) => [
         name,
-        `${before.descriptors}`,
-        `${after.descriptors}`,
-        millis(before.resident / 1024),
-        millis(after.resident / 1024)
+        ...held.map(({ descriptors }) => `${descriptors}`),
+        ...held.map(({ resident }) => millis(resident / 1024))
       ])
     ),
     ...problems.map((problem) => `- ${problem}`)

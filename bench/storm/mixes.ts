@@ -72,13 +72,14 @@ export interface Held {
   readonly resident: number
 }
 
-/** In KiB. A heap that has once been large is not given back at once, and compiled code is kept. */
+/** In KiB, from one round to the next. */
 const mostGrowth = 128 * 1024
 
-/** What a server has kept of the storms, if anything. */
-export const leakOf = (before: Held, after: Held): string | undefined => {
-  const descriptors = after.descriptors - before.descriptors
+/** What a server has kept of the storms, if anything: by what it held at the beginning and behind each round. */
+export const leakOf = (held: ReadonlyArray<Held>): string | undefined => {
+  const [first, last] = [held[0], held[held.length - 1]]
+  const descriptors = last.descriptors - first.descriptors
   if (descriptors > 0) return `${descriptors} descriptors are left open`
-  const grown = after.resident - before.resident
-  return grown > mostGrowth ? `its memory has grown by ${Math.round(grown / 1024)} MiB` : undefined
+  const grown = last.resident - held[held.length - 2].resident
+  return grown > mostGrowth ? `its memory has grown by ${Math.round(grown / 1024)} MiB in the last round` : undefined
 }

@@ -10,7 +10,7 @@ const random = Mixes.random(Number(seed))
 
 const question = "You ready?\n"
 const emptyLines = "\n".repeat(2 ** 20)
-const lines = "Is there anybody out there?\n".repeat(2000)
+const lines = ["Is there anybody out there?\n".repeat(2000), "\n".repeat(65_536)]
 
 /** So long one that is in no hurry stays, in milliseconds. */
 const stay = 50
@@ -30,8 +30,9 @@ const peers: Record<Mixes.Mix, { readonly count: number; readonly begin: (socket
   "never-read": {
     count: 300,
     begin: (socket) => {
+      const text = lines[random() < 0.5 ? 0 : 1]
       const send = () => {
-        while (socket.write(lines));
+        while (socket.write(text));
       }
       socket.pause().on("drain", send).write(question)
       send()
