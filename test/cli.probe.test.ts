@@ -5,6 +5,7 @@ import * as Result from "effect/Result"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { splitZone } from "../src/cli/probing.ts"
 import * as Transcript from "../src/Transcript.ts"
 import * as Cli from "./support/cli.ts"
 import * as Tcp from "./support/tcp.ts"
@@ -219,6 +220,8 @@ describe.concurrent("probe", () => {
   const misuse: Record<string, ReadonlyArray<string>> = {
     "no URL": [],
     "an unknown scheme": ["http://127.0.0.1:1"],
+    "a zone that is empty": ["line://[fe80::1%]:1"],
+    "a zone of what is no address": ["line://[example%eth0]:1"],
     "an unknown flag": ["line://127.0.0.1:1", "--jsn"],
     "a timeout that is none": ["line://127.0.0.1:1", "--timeout", "soon"]
   }
@@ -230,4 +233,17 @@ describe.concurrent("probe", () => {
         expect(stderr).not.toBe("")
       }))
   }
+})
+
+it("probe takes a link-local address with its zone, as people write it and as RFC 6874 does", () => {
+  const split = {
+    "line://[fe80::1%eth0]:80": ["line://[fe80::1]:80", "%eth0"],
+    "line://[fe80::1%25eth0]:80": ["line://[fe80::1]:80", "%eth0"],
+    "postgres://ann:p%25@[fe80::1%25eth0]/shop": ["postgres://ann:p%25@[fe80::1]/shop", "%eth0"],
+    "tls://[FE80::1%25a%2Db]": ["tls://[FE80::1]", "%a-b"],
+    "tls://[fe80::1%25]": ["tls://[fe80::1]", "%25"],
+    "tls://[fe80::1]": ["tls://[fe80::1]", ""],
+    "tls://example.com/[fe80::1%25eth0]": ["tls://example.com/[fe80::1%25eth0]", ""]
+  }
+  expect(Object.fromEntries(Object.keys(split).map((url) => [url, splitZone(url)]))).toEqual(split)
 })

@@ -1,7 +1,8 @@
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { readFileSync } from "node:fs"
+import * as NodeNet from "node:net"
 import * as Cli from "./support/cli.ts"
 import * as Tcp from "./support/tcp.ts"
 import { timed } from "./support/timed.ts"
@@ -192,5 +193,21 @@ describe.concurrent("serve line", () => {
       expect(yield* server.exit).toBe(1)
       expect(server.stderr()).toMatch(/^[^\n]*in use[^\n]*\n$/)
       expect(server.stdout()).toBe("")
+    }))
+
+  it.live("listens with --backlog, and takes none that is no backlog", () =>
+    Effect.gen(function*() {
+      const listen = vi.spyOn(NodeNet.Server.prototype, "listen")
+      yield* Effect.addFinalizer(() => Effect.sync(() => listen.mockRestore()))
+      const { port } = yield* Tcp.listen(() => {})
+      const serve = (backlog: number) => Cli.here("serve", "line", "--port", String(port), "--backlog", String(backlog))
+      const codes = yield* Effect.forEach([0, 1, 65_535, 65_536], (backlog) =>
+        Effect.map(serve(backlog), ({ code }) => code))
+      // The port is in use.
+      expect(codes).toEqual([64, 1, 1, 64])
+      const backlogs = listen.mock.calls.flatMap(([to]) =>
+        typeof to === "object" && to !== null && "backlog" in to ? [to.backlog] : []
+      )
+      expect(backlogs).toEqual([1, 65_535])
     }))
 })

@@ -19,6 +19,7 @@ import * as Flags from "./flags.ts"
 export interface Options {
   readonly host: string
   readonly port: number
+  readonly backlog: number
   readonly maxConnections: number
   readonly maxPending: number
   readonly handshakeTimeout: Duration.Duration
@@ -35,11 +36,20 @@ export const flags = (port: number) => ({
     Flag.withDefault(port),
     Flag.filter((port) => port >= 0 && port <= 65_535, (port) => `a port from 0 to 65535, not ${port}`)
   ),
+  backlog: Flag.Int("backlog").pipe(
+    Flag.withDescription("Connections that the system keeps until they are accepted; it may keep less (default 511)"),
+    // Node's own.
+    Flag.withDefault(511),
+    Flag.filter((n) => n >= 1 && n <= 65_535, (n) => `a number from 1 to 65535, not ${n}`)
+  ),
   maxConnections: Flags.count("max-connections", 16_384, "Connections at once; further ones are refused"),
   maxPending: Flags.count("max-pending", 1024, "Handshakes at once; further ones are refused"),
   handshakeTimeout: Flags.duration("handshake-timeout", "10s", "From accept to ready"),
   drainTimeout: Flags.duration("drain-timeout", "10s", "How long requests may go on after SIGTERM or SIGINT")
 })
+
+/** Where a server listens, and how many may wait there. */
+export const at = ({ backlog, host, port }: Options) => ({ host, port, backlog })
 
 /** The limits of a server. */
 export const limits = (options: Options): Server.Limits => ({
@@ -57,6 +67,8 @@ const whyNot = (error: SocketServer.SocketServerError, at: string): string => {
       return `cannot listen on ${at}: the address is in use`
     case "EACCES":
       return `cannot listen on ${at}: permission denied`
+    case "ENOTFOUND":
+      return `cannot listen on ${at}: there is no host of that name`
     case "EADDRNOTAVAIL":
       return `cannot listen on ${at}: this machine does not have that address`
     default:
@@ -65,7 +77,7 @@ const whyNot = (error: SocketServer.SocketServerError, at: string): string => {
 }
 
 export const cannotListen = ({ host, port }: Options) => (error: SocketServer.SocketServerError) =>
-  Flags.failing(whyNot(error, `${host}:${port}`))
+  Flags.failing(whyNot(error, `${NetAddress.formatUrlHostString(host)}:${port}`))
 
 /** Says so where a process may not have as many descriptors as it is to have connections. */
 export const warnOfLimits = (maxConnections: number): Effect.Effect<void> =>
@@ -87,7 +99,7 @@ export const alone = <R>(
       Effect.andThen(Console.log(listening(address)), warnOfLimits(options.maxConnections)))
   ).pipe(
     Layer.provide(server),
-    Layer.provide(Net.layerServer({ host: options.host, port: options.port })),
+    Layer.provide(Net.layerServer(at(options))),
     // A signal interrupts this, and to release the layer drains the server.
     Layer.launch,
     Effect.catchTag("SocketServerError", cannotListen(options))

@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
+import * as NetAddress from "effect/net/NetAddress"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -78,7 +79,10 @@ const specific = {
 interface Target {
   readonly scheme: Scheme
   readonly url: URL
+  /** Whom a certificate has to be for. */
   readonly host: string
+  /** What is dialled: the host, behind a link-local address with its zone. */
+  readonly address: string
   readonly port: number
 }
 
@@ -212,8 +216,19 @@ const schemes: Record<string, Scheme> = {
   "postgresql:": postgresScheme
 }
 
+/**
+ * The zone of a link-local address of IPv6, which no URL may have (WHATWG URL 3.5), and the URL without it. It is taken as
+ * people write it, `[fe80::1%eth0]`, and as RFC 6874 does, `[fe80::1%25eth0]`.
+ */
+export const splitZone = (text: string): readonly [url: string, zone: string] => {
+  const found = /^([^/?#]*:\/\/(?:[^/?#]*@)?\[[0-9a-f:.]+)%(?:25(?=[^\]]))?([^\]/?#]+)(?=\])/i.exec(text)
+  if (found === null || !PostgresUrl.isDecodable(found[2])) return [text, ""]
+  return [found[1] + text.slice(found[0].length), `%${decodeURIComponent(found[2])}`]
+}
+
 /** `SCHEME://HOST:PORT`, and nothing else in it that the scheme does not know; or what is wrong. */
-const parseTarget = (text: string): Result.Result<Target, string> => {
+const parseTarget = (written: string): Result.Result<Target, string> => {
+  const [text, zone] = splitZone(written)
   const known = Object.keys(schemes).map((scheme) => `${scheme}//`).join(", ")
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return Result.fail(`it begins with none of ${known}`)
   const problem = /^postgres(?:ql)?:/i.test(text) ? PostgresUrl.problemWithHost(text) : undefined
@@ -236,7 +251,7 @@ const parseTarget = (text: string): Result.Result<Target, string> => {
   if (!query && url.search.length > 1) return wanted("it has parameters")
   // The brackets of an IPv6 address belong to the URL, and what is not ASCII it writes in percent.
   const host = decodeURIComponent(url.hostname).replace(/^\[|\]$/g, "")
-  return Result.map(ServerName.parse(host), () => ({ scheme, url, host, port }))
+  return Result.map(ServerName.parse(host), () => ({ scheme, url, host, address: host + zone, port }))
 }
 
 /** A target and the flags that go with it, or what is wrong. */
@@ -335,7 +350,7 @@ const run = Effect.fnUntraced(function*(
   timeout: Duration.Duration,
   recorder: Transcript.Recorder
 ) {
-  const socket = yield* Net.socket({ host: target.host, port: target.port })
+  const socket = yield* Net.socket({ host: target.address, port: target.port })
   const { protocol } = target.scheme
   // Also of a peer that is not ready in the end.
   let tls: Peer.Tls | undefined
@@ -372,7 +387,9 @@ const run = Effect.fnUntraced(function*(
     steps: recorder.entries().flatMap(({ atMs, direction, frame }) =>
       direction === "note" ? [] : [{ atMs, direction, frame }]
     ),
-    peer: peer.remote === undefined ? `${target.url.hostname}:${target.port}` : Peer.format(peer),
+    peer: peer.remote === undefined
+      ? `${NetAddress.formatUrlHostString(target.address)}:${target.port}`
+      : Peer.format(peer),
     tls: tls === undefined ? null : tlsReport(tls),
     negotiated
   }

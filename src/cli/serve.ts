@@ -46,7 +46,7 @@ const inWorker = (Workers: typeof NodeWorkers, options: LineOptions) =>
       maxConnections: Workers.share(options.maxConnections),
       maxPending: Workers.share(options.maxPending)
     })),
-    Layer.provide(Workers.layerServer({ host: options.host, port: options.port })),
+    Layer.provide(Workers.layerServer(Listen.at(options))),
     Layer.launch,
     // The primary says why, once for all.
     Effect.catchTag("SocketServerError", () => Effect.fail(new Flags.Exited({ code: 1 })))

@@ -16,10 +16,12 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as NodeNet from "node:net"
+import * as Addresses from "../internal/connection/netSocket.ts"
 import { runDirectly, type Source, SourceSocket, stoppable } from "../internal/connection/source.ts"
 import * as Descriptors from "../internal/node/descriptors.ts"
 import { hearErrors, NetSource } from "../internal/node/netSource.ts"
@@ -99,8 +101,11 @@ export type DialOptions = NodeNet.NetConnectOpts
  *
  * **Details**
  *
- * It takes Node's options, or an address such as that of a `Server`. How long dialling may take is the handshake's
- * deadline. Interrupted, it gives up at once.
+ * It takes Node's options, or an address such as that of a `Server`. A link-local address of IPv6 has its zone behind it, by
+ * the name of the interface or its number: `fe80::1%eth0`. How long dialling may take is the handshake's deadline.
+ * Interrupted, it gives up at once.
+ *
+ * What Node does not take, such as port 70000, fails the dial as a refused connection does, with a `SocketError`.
  *
  * @category constructors
  * @since 0.1.0
@@ -110,15 +115,74 @@ export const socket = (to: DialOptions | NetAddress.SocketAddress): Effect.Effec
   return Effect.sync(() => new DialledSocket(options))
 }
 
+/** Options as Node takes them. */
+const native = <A extends object>(options: A): A => {
+  const hosts = Object.entries(options).flatMap(([name, value]) =>
+    (name === "host" || name === "localAddress") && typeof value === "string"
+      ? [[name, Addresses.nativeHost(value)]]
+      : []
+  )
+  return { ...options, ...Object.fromEntries(hosts) }
+}
+
+/** Node's `net.connect`, which throws at what it does not take, and would keep what it has made of the socket. */
+const connect = (options: DialOptions): NodeNet.Socket => {
+  const all = { noDelay: true, allowHalfOpen: true, ...native(options) }
+  const conn = new NodeNet.Socket(all)
+  try {
+    if (all.timeout) conn.setTimeout(all.timeout)
+    return conn.connect(all)
+  } catch (cause) {
+    conn.on("error", ignore)
+    conn.destroy()
+    throw cause
+  }
+}
+
+/** How many bytes the path of a Unix socket may have: unix(7), and unix(4) of the others. */
+const longestPath = process.platform === "linux" ? 107 : 103
+
+/** Where to, as far as it is looked at when it has failed. */
+interface Whereto {
+  readonly host?: unknown
+  readonly path?: unknown
+}
+
+/** What a code of the system means for this address, where the system only says that it is invalid. */
+const addressProblem = ({ host, path }: Whereto, code: unknown): string | undefined => {
+  if (code !== "EINVAL" && code !== "ENAMETOOLONG") return undefined
+  if (typeof path === "string") {
+    const length = Buffer.byteLength(path)
+    return length > longestPath ? `its path has ${length} bytes, and no more than ${longestPath} go` : undefined
+  }
+  return typeof host === "string" && /^fe[89ab][0-9a-f]:/i.test(host)
+    ? `${host} is a link-local address, which needs the name of an interface behind it, as in fe80::1%eth0`
+    : undefined
+}
+
+/** An error of dialling or of listening. What the system has no words for has some of ours, and keeps its code. */
+const inWords = (cause: unknown, to: Whereto): unknown => {
+  if (!(cause instanceof Error) || !("code" in cause)) return cause
+  const words = Descriptors.outOf(cause) ?? addressProblem(to, cause.code)
+  return words === undefined ? cause : Object.assign(new Error(words), cause)
+}
+
 const dial = (
   options: DialOptions,
   release: (conn: NodeNet.Socket) => void
 ): Effect.Effect<NodeNet.Socket, Socket.SocketError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<NodeNet.Socket, Socket.SocketError>((resume) => {
-      const conn = NodeNet.connect({ noDelay: true, allowHalfOpen: true, ...options })
-      const refused = (cause: Error) =>
-        resume(Effect.fail(socketError(new Socket.SocketOpenError({ kind: "Unknown", cause }))))
+      const refused = (cause: unknown) => {
+        const error = inWords(cause, options)
+        resume(Effect.fail(socketError(new Socket.SocketOpenError({ kind: "Unknown", cause: error }))))
+      }
+      let conn: NodeNet.Socket
+      try {
+        conn = connect(options)
+      } catch (cause) {
+        return refused(cause)
+      }
       conn.once("error", refused)
       conn.once("connect", () => {
         conn.off("error", refused)
@@ -188,21 +252,24 @@ const unhandled = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
     message: "Unhandled error in SocketServer"
   })
 
-const openError = (cause: unknown) =>
-  new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
+const openError = (options: ListenOptions) => (cause: unknown) =>
+  new SocketServer.SocketServerError({
+    reason: new SocketServer.SocketServerOpenError({ cause: inWords(cause, options) })
+  })
 
-const addressOf = (address: string | NodeNet.AddressInfo): NetAddress.SocketAddress =>
-  typeof address === "string"
-    ? NetAddress.unixPathAddress(address)
-    : NetAddress.inetAddressFromIpStringUnsafe(address.address, address.port)
+/** Where a server listens. Of a Unix socket that it was given as a descriptor Node does not know the path. */
+const addressOf = (address: string | NodeNet.AddressInfo | null): NetAddress.SocketAddress =>
+  address === null || typeof address === "string"
+    ? NetAddress.unixPathAddress(address ?? "")
+    : Result.getOrThrow(Addresses.address(address.address, address.port))
 
 /**
  * Listens on a TCP port or a Unix path until the scope closes.
  *
  * **Details**
  *
- * Fails with `SocketServerError` where the address cannot be had. Connections that come before `run` wait for it. Where the
- * process has no file descriptors left, connections are closed as they come; this is counted as
+ * Fails with `SocketServerError` where the address cannot be had, and where the options are none that Node takes. Connections
+ * that come before `run` wait for it. Where the process has no file descriptors left, connections are closed as they come; this is counted as
  * `handshake_accept_failures_total` and logged as a warning once a minute.
  *
  * @category constructors
@@ -219,24 +286,36 @@ export const makeServer = Effect.fnUntraced(function*(
   const parked = new Set<NodeNet.Socket>()
   let accept: ((conn: NodeNet.Socket) => void) | undefined
 
-  const server = NodeNet.createServer(
-    { noDelay: true, allowHalfOpen: true, ...options, pauseOnConnect: true },
-    (conn) => {
-      hearErrors(conn)
-      if (Descriptors.isLast(conn, descriptors)) acceptFailed(Descriptors.exhausted())
-      if (accept !== undefined) return accept(conn)
-      parked.add(conn)
-      conn.once("close", () => parked.delete(conn))
-    }
-  )
+  const failed = openError(options)
+  const server = yield* Effect.try({
+    try: () =>
+      NodeNet.createServer(
+        { noDelay: true, allowHalfOpen: true, ...options, pauseOnConnect: true },
+        (conn) => {
+          hearErrors(conn)
+          if (Descriptors.isLast(conn, descriptors)) acceptFailed(Descriptors.exhausted())
+          if (accept !== undefined) return accept(conn)
+          parked.add(conn)
+          conn.once("close", () => parked.delete(conn))
+        }
+      ),
+    catch: failed
+  })
   const stop = Effect.sync(() => {
     server.close()
     for (const conn of parked) conn.destroy()
   })
   yield* Effect.acquireRelease(
     Effect.callback<void, SocketServer.SocketServerError>((resume) => {
-      server.once("error", (cause) => resume(Effect.fail(openError(cause))))
-      server.listen(options, () => resume(Effect.void))
+      const refused = (cause: unknown) => resume(Effect.fail(failed(cause)))
+      server.once("error", refused)
+      // Its `signal` closes it, and says nothing.
+      server.once("close", () => refused(new Error("it was closed before it listened")))
+      try {
+        server.listen(native(options), () => resume(Effect.void))
+      } catch (cause) {
+        refused(cause)
+      }
     }),
     () => stop
   )
@@ -275,7 +354,8 @@ export const makeServer = Effect.fnUntraced(function*(
     return yield* Effect.ensuring(accepting, Effect.suspend(() => Fiber.interruptAll(handling)))
   })
 
-  return stoppable({ address: addressOf(server.address()!), run: runDirectly(run, { accept: acceptWith }) }, stop)
+  const address = yield* Effect.try({ try: () => addressOf(server.address()), catch: failed })
+  return stoppable({ address, run: runDirectly(run, { accept: acceptWith }) }, stop)
 })
 
 /**

@@ -144,7 +144,8 @@ export const backendMessages: (
  *
  * **Details**
  *
- * It accepts a plausible length with a version 3 or one of the requests behind it, 8 bytes at the most. A client that
+ * It accepts a length with a version 3 or one of the requests behind it, 8 bytes at the most, also one that is too long and
+ * is refused then. A client that
  * begins with TLS is not among them: that is the business of the branch for TLS.
  *
  * **Example** (Not everything is PostgreSQL)

@@ -15,7 +15,7 @@ import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
 import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { networkInterfaces, tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Client from "../../src/Client.ts"
 import * as Codec from "../../src/Codec.ts"
@@ -500,6 +500,103 @@ describe("Net", () => {
       expect(error.reason).toMatchObject({ _tag: "ConnectionFailed", operation: "open" })
       expect(error.message).toContain("ECONNREFUSED")
     }))
+
+  const long = "./" + "x".repeat(200)
+  const aborted = AbortSignal.abort()
+  // Whoever writes JavaScript, or reads options from a file, has no compiler to say so.
+  const options = (options: object) => options as Net.DialOptions & Net.ListenOptions
+
+  it.live.each(Object.entries({
+    "port 70000": { host: "127.0.0.1", port: 70_000 },
+    "a host with a NUL": { host: "a\0b", port: 1 },
+    "a local address that is none": { host: "127.0.0.1", port: 1, localAddress: "nonsense" },
+    "a local port that is none": { host: "127.0.0.1", port: 1, localPort: "x" },
+    "a path that is too long": { path: long },
+    "a high-water mark that is none": { port: 1, highWaterMark: "x" },
+    "a signal that is aborted": { port: 1, signal: aborted },
+    "nowhere to dial": {}
+  }))("fails to dial %s as ConnectionFailed", ([, to]) =>
+    Effect.gen(function*() {
+      const socket = yield* Net.socket(options(to))
+      const error = yield* Effect.flip(Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket))
+      expect(error.reason).toMatchObject({ _tag: "ConnectionFailed", operation: "open" })
+      // And as any other socket.
+      expect(yield* Effect.flip(socket.reader)).toBeInstanceOf(Socket.SocketError)
+    }))
+
+  it.live.each(Object.entries({
+    "port 70000": { host: "127.0.0.1", port: 70_000 },
+    "a host with a NUL": { host: "a\0b", port: 0 },
+    "a path that is too long": { path: long },
+    "a high-water mark that is none": { port: 0, highWaterMark: "x" },
+    "a signal that is aborted": { port: 0, signal: aborted },
+    "nowhere to listen": {}
+  }))("fails to listen on %s with a SocketServerError", ([, at]) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Net.makeServer(options(at)))
+      expect(error).toBeInstanceOf(SocketServer.SocketServerError)
+      expect(error.reason).toMatchObject({ _tag: "SocketServerOpenError", cause: { message: expect.any(String) } })
+    }))
+
+  it.live("says how long a path may be, and takes one of that length", () =>
+    Effect.gen(function*() {
+      const longest = process.platform === "linux" ? 107 : 103
+      const error = yield* Effect.flip(Net.makeServer({ path: long }))
+      expect(error.reason.cause).toMatchObject({
+        message: `its path has 202 bytes, and no more than ${longest} go`,
+        code: "EINVAL"
+      })
+      const longestOne = (yield* path).padEnd(longest, "x")
+      expect((yield* Net.makeServer({ path: longestOne })).address).toMatchObject({ path: longestOne })
+    }))
+
+  it.live.each([
+    ["EMFILE", "this process has no file descriptors left (EMFILE, ulimit -n)"],
+    ["ENFILE", "this system has no file descriptors left (ENFILE)"]
+  ])("says in words that there are no descriptors to dial with: %s", ([code, words]) =>
+    Effect.gen(function*() {
+      const socket = yield* Net.socket({
+        host: "db.example.test",
+        port: 1,
+        lookup: (_, __, done) => done(Object.assign(new Error(`getaddrinfo ${code}`), { code }), "")
+      })
+      const error = yield* Effect.flip(Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket))
+      expect(error.message).toBe(`the connection could not be opened: ${words}`)
+      expect(error.reason).toMatchObject({ cause: { reason: { cause: { code } } } })
+    }))
+
+  // Not every machine has one.
+  const [linkLocal] = Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
+    addresses.flatMap(({ address, family, scopeid }) =>
+      family === "IPv6" && address.startsWith("fe80:") ? [{ address, name, scope: scopeid ?? 0 }] : []
+    )
+  )
+
+  it.live.skipIf(linkLocal === undefined)(
+    "listens on a link-local address, is dialled there, and knows its peer",
+    () =>
+      Effect.gen(function*() {
+        const { address, name, scope } = linkLocal
+        const server = yield* Net.makeServer({ host: `${address}%${name}`, port: 0 })
+        const heard = yield* Deferred.make<string>()
+        yield* Effect.forkScoped(server.run((socket) =>
+          Transport.framed(Codec.lines()).pipe(
+            Effect.flatMap(({ peer }) => peer),
+            Effect.flatMap(({ remote }) => Deferred.succeed(heard, NetAddress.formatSocketAddress(remote!))),
+            Effect.provideService(Socket.Socket, socket),
+            Effect.scoped
+          )
+        ))
+        expect(server.address).toMatchObject({ scopeId: scope })
+        const there = yield* Effect.provideService(
+          Transport.framed(Codec.lines()),
+          Socket.Socket,
+          yield* Net.socket(server.address)
+        )
+        expect((yield* there.peer).remote).toEqual(server.address)
+        expect(yield* soon(Deferred.await(heard))).toContain(`[${address}%${scope}]:`)
+      })
+  )
 
   it.live("closes a connection twice without harm, and once is enough", () =>
     Effect.gen(function*() {

@@ -1,5 +1,8 @@
 /**
- * The addresses of Effect's own Node sockets, which their `Socket` does not tell.
+ * Addresses as Node's sockets tell them, and those of Effect's own Node sockets, which their `Socket` does not tell.
+ *
+ * A link-local address of IPv6 means nothing without its zone, the interface (RFC 4007). Node has it by the name of the
+ * interface, as in `fe80::1%eth0`, and an address of Effect by its number.
  *
  * @internal
  */
@@ -18,14 +21,51 @@ interface Addresses {
   readonly localPort?: number | undefined
 }
 
-const address = (ip: string | undefined, port: number | undefined): NetAddress.SocketAddress | undefined =>
-  ip === undefined || port === undefined
-    ? undefined
-    : Option.getOrUndefined(Result.getSuccess(NetAddress.inetAddressFromIpString(ip, port)))
+type Interfaces = Readonly<Record<string, ReadonlyArray<NetAddress.NetworkInterfaceAddress> | undefined>>
+
+/** What of Node's `process` is used, where there is one: a server also runs where there is none. */
+interface Platform {
+  readonly platform?: string
+  readonly getBuiltinModule?: (name: "node:os") => { readonly networkInterfaces: () => Interfaces } | undefined
+}
+
+const platform = (): Platform | undefined => (globalThis as { readonly process?: Platform }).process
+
+/** The numbers of the interfaces. They come and go, so they are asked for each time; few addresses have a zone. */
+const scopeIds = (): ReadonlyMap<string, number> => {
+  try {
+    const interfaces = platform()?.getBuiltinModule?.("node:os")?.networkInterfaces()
+    return NetAddress.scopeIdsFromInterfaces(Object.entries(interfaces ?? {}))
+  } catch {
+    // A system that does not say, or has no descriptors left to say it.
+    return new Map()
+  }
+}
+
+/** An address as Node tells it. Where the interface is gone, its zone is too. */
+export const address = (ip: string, port: number): Result.Result<NetAddress.InetAddress, NetAddress.NetAddressError> =>
+  ip.includes("%")
+    ? Result.orElse(
+      NetAddress.inetAddressFromHostString(ip, port, scopeIds()),
+      () => NetAddress.inetAddressFromIpString(ip.slice(0, ip.indexOf("%")), port)
+    )
+    : NetAddress.inetAddressFromIpString(ip, port)
+
+/** A host as Node takes it: the number of a zone is none to it, but where interfaces have no names. */
+export const nativeHost = (host: string): string =>
+  /^[0-9a-f:.]+%\d+$/i.test(host)
+    ? Result.match(NetAddress.inetAddressFromHostString(host, 0), {
+      onFailure: () => host,
+      onSuccess: (address) => NetAddress.formatNativeHost(address, scopeIds(), platform()?.platform)
+    })
+    : host
+
+const known = (ip: string | undefined, port: number | undefined): NetAddress.SocketAddress | undefined =>
+  ip === undefined || port === undefined ? undefined : Option.getOrUndefined(Result.getSuccess(address(ip, port)))
 
 export const peerOf = (socket: Addresses): Peer.Peer => ({
-  remote: address(socket.remoteAddress, socket.remotePort),
-  local: address(socket.localAddress, socket.localPort)
+  remote: known(socket.remoteAddress, socket.remotePort),
+  local: known(socket.localAddress, socket.localPort)
 })
 
 /**

@@ -72,7 +72,7 @@ export const acceptFailed = (
   }
 }
 
-/** What an error for want of descriptors means: errno(3). */
+/** What an error for want of descriptors means, of accepting, of dialling and of listening: errno(3). */
 export const outOf = (cause: unknown): string | undefined => {
   switch (cause instanceof Error && "code" in cause ? cause.code : undefined) {
     case "EMFILE":

@@ -25,6 +25,7 @@ import * as Fiber from "effect/Fiber"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
@@ -153,7 +154,7 @@ interface Worker {
 const addressOf = (place: Wire.Place): NetAddress.SocketAddress =>
   "path" in place
     ? NetAddress.unixPathAddress(place.path)
-    : NetAddress.inetAddressFromIpStringUnsafe(place.host, place.port)
+    : Result.getOrThrow(NetAddress.inetAddressFromHostString(place.host, place.port))
 
 const openError = ({ code, message }: { readonly code: string | undefined; readonly message: string }) =>
   new SocketServer.SocketServerError({

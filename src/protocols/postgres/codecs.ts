@@ -872,15 +872,16 @@ export const serverLive = (
   )
 }
 
-/** Whether some first bytes are those of a start-up packet: a plausible length, then a code that is known. */
+/**
+ * Whether some first bytes are those of a start-up packet: a length, then a code that is known. One that is too long is one
+ * all the same, and refused as such; no length has more than 24 bits, so that the first byte decides early.
+ */
 export const isStartup = (bytes: Uint8Array): boolean | undefined => {
   const codes = [cancelCode, sslCode, gssCode]
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  // 10,000 is 0x2710, so the two bytes before it decide early.
-  if (bytes.length > 0 && bytes[0] !== 0 || bytes.length > 1 && bytes[1] !== 0) return false
+  if (bytes.length > 0 && bytes[0] !== 0) return false
   if (bytes.length < 4) return undefined
-  const length = view.getUint32(0)
-  if (length < 8 || length > maxStartupLength) return false
+  if (view.getUint32(0) < 8) return false
   if (bytes.length < 6) return bytes.length < 5 || bytes[4] === 0 || bytes[4] === 4 ? undefined : false
   const major = view.getUint16(4)
   if (major !== 3 && major !== 1234) return false

@@ -280,7 +280,9 @@ describe("the first bytes of a connection", () => {
     ["GSSENCRequest", packet("\x04\xd2\x16\x30"), 8],
     ["CancelRequest", packet(cancel, 16), 8],
     ["StartupMessage", packet(v3, 100), 6],
-    ["StartupMessage of 10,000 bytes", packet(v3, 10_000), 6]
+    ["StartupMessage of 10,000 bytes", packet(v3, 10_000), 6],
+    ["StartupMessage that is too long", packet(v3, 10_001), 6],
+    ["StartupMessage that is much too long", packet(v3, 70_000), 6]
   ])("are those of PostgreSQL: %s", (_, bytes, known) => {
     for (let length = 0; length <= bytes.length; length++) {
       expect(Codecs.isStartup(bytes.subarray(0, length))).toBe(length < known ? undefined : true)
@@ -293,7 +295,7 @@ describe("the first bytes of a connection", () => {
     ["HTTP/2", utf8("PRI * HTTP/2.0")],
     ["lines", utf8("You ready?\n")],
     ["a length that is too short", packet(v3, 7)],
-    ["a length that is too long", packet(v3, 10_001)],
+    ["a length of more than 24 bits", packet(v3, 0x1000000)],
     ["another version", packet("\0\x02\0\0", 100)],
     ["another request", packet("\x04\xd2\x16\x31", 8)]
   ])("are not those of PostgreSQL: %s", (_, bytes) => {

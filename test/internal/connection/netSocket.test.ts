@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, expect, it, vi } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import os from "node:os"
+import * as NetSocket from "../../../src/internal/connection/netSocket.ts"
+import * as Peer from "../../../src/Peer.ts"
+
+const address = { address: "fe80::1", netmask: "ffff:ffff:ffff:ffff::", mac: "02:00:00:00:00:01", internal: false }
+
+beforeAll(() => {
+  vi.spyOn(os, "networkInterfaces").mockReturnValue({
+    lo: [{ ...address, address: "127.0.0.1", family: "IPv4", cidr: null }],
+    eth7: [{ ...address, family: "IPv6", cidr: null, scopeid: 7 }]
+  })
+})
+afterAll(() => {
+  vi.restoreAllMocks()
+})
+
+it("a link-local peer has the number of its zone", () => {
+  const peer = NetSocket.peerOf({
+    remoteAddress: "fe80::2%eth7",
+    remotePort: 80,
+    localAddress: "fe80::1%eth7",
+    localPort: 81
+  })
+  expect(Peer.format(peer)).toBe("[fe80::2%7]:80")
+  expect(peer.local).toMatchObject({ scopeId: 7, port: 81 })
+})
+
+it("a link-local peer is known by its address where its interface is gone", () => {
+  expect(Peer.format(NetSocket.peerOf({ remoteAddress: "fe80::2%eth8", remotePort: 80 }))).toBe("[fe80::2]:80")
+})
+
+it("a host has its zone by the name of the interface, where there is one", () => {
+  expect(["fe80::1%7", "FE80::1%7", "fe80::1%eth7", "fe80::1%8", "::1", "127.0.0.1", "example.com", "a%7"].map(
+    NetSocket.nativeHost
+  )).toEqual(["fe80::1%eth7", "fe80::1%eth7", "fe80::1%eth7", "fe80::1%8", "::1", "127.0.0.1", "example.com", "a%7"])
+})
+
+it("what is no address is none", () => {
+  expect(Result.isFailure(NetSocket.address("nonsense%eth7", 80))).toBe(true)
+  expect(Effect.runSync(NetSocket.currentPeer)).toBeUndefined()
+})
