@@ -8,68 +8,11 @@ import * as Client from "../src/Client.ts"
 import * as Multiplex from "../src/Multiplex.ts"
 import * as Pipeline from "../src/Pipeline.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
+import { byId, byIdWithBodies, inOrder } from "./support/fourKinds.ts"
 import { connected, linePeer, lines } from "./support/linePeer.ts"
 import { settled } from "./support/serving.ts"
 
-// `1 text` is a request or a response by id, `+1 text` and `+text` are those with a body, and `x1` cancels a request.
-
 const [slow, limit] = ["1 second", { callTimeout: "1 second" }] as const
-
-const cut = (line: string) => {
-  const at = line.indexOf(" ")
-  return { id: Number(line.slice(line[0] === "+" ? 1 : 0, at)), rest: line.slice(at + 1) }
-}
-
-const byId: Multiplex.Frames<{ frame: string; id: number; request: string; response: string }> = {
-  request: (id, text) => `${id} ${text}`,
-  fromClient: (line) => ({ _tag: "Request", id: cut(line).id, body: cut(line).rest }),
-  response: (id, text) => `${id} ${text}`,
-  fromServer: (line) => ({ _tag: "Response", id: cut(line).id, body: cut(line).rest })
-}
-
-interface Types {
-  frame: string
-  request: string
-  response: string
-  chunk: string
-}
-
-const inOrder: Pipeline.StreamingFrames<Types> = {
-  request: {
-    head: (head) => head,
-    chunk: (chunk) => `.${chunk}`,
-    end: () => ";",
-    read: (line) => ({ _tag: "Head", head: line, hasBody: false })
-  },
-  response: {
-    head: (head) => head,
-    chunk: (chunk) => `.${chunk}`,
-    end: () => ";",
-    read: (line) =>
-      line[0] === "."
-        ? { _tag: "Chunk", chunk: line.slice(1) }
-        : line === ";"
-        ? { _tag: "End" }
-        : { _tag: "Head", head: line, hasBody: line[0] === "+" }
-  }
-}
-
-const part = (line: string): Multiplex.MessagePart<number, string, string, never> => {
-  const { id, rest } = cut(line[0] === "." || line[0] === ";" ? `+${line.slice(1)}` : line)
-  if (line[0] === ".") return { _tag: "Chunk", id, chunk: rest }
-  return line[0] === ";" ? { _tag: "End", id } : { _tag: "Head", id, head: rest, hasBody: line[0] === "+" }
-}
-
-const written = {
-  head: (id: number, head: string) => `${id} ${head}`,
-  chunk: (id: number, chunk: string) => `.${id} ${chunk}`,
-  end: (id: number) => `;${id} `
-}
-
-const byIdWithBodies: Multiplex.StreamingFrames<Types & { id: number }> = {
-  request: { ...written, read: part },
-  response: { ...written, read: part }
-}
 
 const heads = <E, R>(
   call: (request: { head: string; body: undefined }) => Effect.Effect<Body.Message<string, string, unknown>, E, R>
