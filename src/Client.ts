@@ -15,6 +15,7 @@ import * as Socket from "effect/socket/Socket"
 import * as Handshake from "./Handshake.ts"
 import { type HandshakeError, isHandshakeError } from "./HandshakeError.ts"
 import * as Connection from "./internal/connection/connection.ts"
+import type { CallOptions } from "./internal/dispatch/callOptions.ts"
 import * as Progress from "./internal/handshake/progress.ts"
 import * as Telemetry from "./internal/handshake/telemetry.ts"
 import * as Pipeline from "./Pipeline.ts"
@@ -98,10 +99,8 @@ export interface Makes<in T, out C, out E = never, out R = never> {
  * @category models
  * @since 0.1.0
  */
-export interface Calls {
+export interface Calls extends CallOptions {
   readonly client?: undefined
-  /** How many calls are sent and not answered at once. Default: 64. */
-  readonly maxInFlight?: number | undefined
 }
 
 type Attempts = NonEmptyReadonlyArray<Effect.Effect<Socket.Socket>>
@@ -184,7 +183,10 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
     ? connected
     : Effect.retry(connected, { schedule: options.retry, while: isRetryable })
   const make: Effect.Effect<C | Of<T>, E2, R2 | Scope.Scope> = options.client === undefined
-    ? Effect.map(Pipeline.client(transport, { maxInFlight: options.maxInFlight }), (calls) => ({ ...calls, transport }))
+    ? Effect.map(
+      Pipeline.client(transport, { maxInFlight: options.maxInFlight, callTimeout: options.callTimeout }),
+      (calls) => ({ ...calls, transport })
+    )
     : options.client(transport)
   return yield* closedUnlessDone(Scope.provide(make, scope), scope)
 })

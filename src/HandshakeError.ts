@@ -301,7 +301,7 @@ export const reasonOf = (error: TransportError): Reason => {
     case "UnexpectedFrame":
       return new InvalidGreeting({ expected: reason.expected, received: reason.excerpt })
     case "TimedOut":
-      return ConnectionFailed.from("read", reason)
+      return ConnectionFailed.from(reason.waitedFor === "room" ? "write" : "read", reason)
     default:
       return reason
   }

@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import type * as Body from "./Body.ts"
 import { implOf } from "./internal/connection/transport.ts"
 import { boundsOf } from "./internal/dispatch/body.ts"
+import { type CallOptions, limited } from "./internal/dispatch/callOptions.ts"
 import { open } from "./internal/dispatch/calls.ts"
 import { MultiplexCalls } from "./internal/dispatch/multiplexClient.ts"
 import type * as Internal from "./internal/dispatch/multiplexFrames.ts"
@@ -386,6 +387,10 @@ export interface Client<in Request, out Response, out Failure = never> {
  * does every later one. So it is when the scope closes, as `ConnectionClosed` by `local`. An answer to no request, or a
  * frame that is none, ends the use of the connection as `UnexpectedFrame`.
  *
+ * With `callTimeout` a call that is not answered in time fails as `TimedOut`, and is given up like one that is interrupted:
+ * one that was sent is cancelled where the protocol has a cancel, and keeps its place where it has none; its answer is
+ * dropped when it comes. Without it a call waits for as long as the connection lives.
+ *
  * An id is used again only when it is free: when its answer has come, or, where nothing answers a cancelled request,
  * when that was long ago.
  *
@@ -407,7 +412,7 @@ export const client = Effect.fnUntraced(function*<
 >(
   frames: Internal.ClientFrames<In, Out, Id, Request, Response, Failure> & NextId<Id>,
   transport: Transport.Transport<In, Out>,
-  options?: { readonly maxInFlight?: number | undefined }
+  options?: CallOptions
 ): Effect.fn.Return<Client<Request, Response, Failure>, never, Scope.Scope> {
   const calls = new MultiplexCalls(
     implOf(transport),
@@ -418,7 +423,8 @@ export const client = Effect.fnUntraced(function*<
     yield* Effect.context<never>()
   )
   yield* open(calls)
-  return { call: calls.call, awaitEnd: calls.awaitEnd }
+  const within = limited(options)
+  return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }
 })
 
 /**
@@ -701,6 +707,10 @@ export interface StreamingClient<in Request, in RequestChunk, out Response, out 
  * At most `maxInFlight` calls, 64 by default, are sent and not answered to the end at once; further ones wait, in order.
  * The bodies of requests take turns, and each is pulled one batch ahead of what is written.
  *
+ * With `callTimeout` a call whose response has not begun in time fails as `TimedOut`, and is given up like one that is
+ * interrupted; without it a call waits for as long as the connection lives. How long the body of a response may take is for
+ * its reader to say.
+ *
  * The body of a response has a buffer of `bodyBuffer` chunks, 16 by default. A chunk that finds it full holds the whole
  * connection up, until its reader takes what is there; when that has lasted for `bodyTimeout`, 10 seconds by default, this
  * body fails as `Stalled` and its call is given up.
@@ -748,7 +758,7 @@ export const streamingClient = Effect.fnUntraced(function*<
     }>
     & NextId<Id>,
   transport: Transport.Transport<In, Out>,
-  options?: Body.Options & { readonly maxInFlight?: number | undefined }
+  options?: Body.Options & CallOptions
 ): Effect.fn.Return<
   StreamingClient<Request, RequestChunk, Response, ResponseChunk, Failure>,
   never,
@@ -773,5 +783,6 @@ export const streamingClient = Effect.fnUntraced(function*<
     yield* Effect.context<never>()
   )
   yield* open(calls)
-  return { call: calls.call, awaitEnd: calls.awaitEnd }
+  const within = limited(options)
+  return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }
 })

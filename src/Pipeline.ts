@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import type * as Body from "./Body.ts"
 import { implOf } from "./internal/connection/transport.ts"
 import { boundsOf } from "./internal/dispatch/body.ts"
+import { type CallOptions, limited } from "./internal/dispatch/callOptions.ts"
 import { open } from "./internal/dispatch/calls.ts"
 import { PipelineCalls, readWith } from "./internal/dispatch/pipelineClient.ts"
 import type * as Internal from "./internal/dispatch/pipelineFrames.ts"
@@ -171,14 +172,11 @@ export interface Client<in Request, out Response, out Failure = never> {
 interface MakeClient {
   <In, Out, Response, Failure>(
     transport: Transport.Transport<In, Out>,
-    options: {
-      readonly maxInFlight?: number | undefined
-      readonly response: (frame: NoInfer<In>) => Result.Result<Response, Failure>
-    }
+    options: CallOptions & { readonly response: (frame: NoInfer<In>) => Result.Result<Response, Failure> }
   ): Effect.Effect<Client<Out, Response, Failure>, never, Scope.Scope>
   <In, Out>(
     transport: Transport.Transport<In, Out>,
-    options?: { readonly maxInFlight?: number | undefined; readonly response?: undefined }
+    options?: CallOptions & { readonly response?: undefined }
   ): Effect.Effect<Client<Out, In>, never, Scope.Scope>
 }
 
@@ -190,6 +188,10 @@ interface MakeClient {
  * At most `maxInFlight` calls, 64 by default, are sent and not answered at once; further ones wait, in order, and so do
  * all of them while the peer does not take what was sent. Requests that are made together travel together. A call costs
  * no fiber.
+ *
+ * With `callTimeout` a call that is not answered in time fails as `TimedOut`, and is given up like one that is interrupted:
+ * one that was sent keeps its place, and its response is dropped when it comes. Such a call costs a fiber. Without it a call
+ * waits for as long as the connection lives.
  *
  * Every frame is a response. Where the protocol has error responses, `response` tells which of the frames are: what it
  * makes of them is what `call` succeeds and fails with. A `response` that throws ends the use of the connection.
@@ -205,10 +207,7 @@ interface MakeClient {
  */
 export const client: MakeClient = Effect.fnUntraced(function*<In, Out, Response, Failure>(
   transport: Transport.Transport<In, Out>,
-  options?: {
-    readonly maxInFlight?: number | undefined
-    readonly response?: ((frame: In) => Result.Result<Response, Failure>) | undefined
-  }
+  options?: CallOptions & { readonly response?: ((frame: In) => Result.Result<Response, Failure>) | undefined }
 ): Effect.fn.Return<Client<Out, In | Response, Failure>, never, Scope.Scope> {
   const calls = new PipelineCalls<In, Out, In | Response, Failure>(
     implOf(transport),
@@ -217,7 +216,8 @@ export const client: MakeClient = Effect.fnUntraced(function*<In, Out, Response,
     yield* Effect.context<never>()
   )
   yield* open(calls)
-  return { call: calls.call, awaitEnd: calls.awaitEnd }
+  const within = limited(options)
+  return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }
 }) as MakeClient // without `response` every frame is one, which only the overloads can say
 
 /**
@@ -521,6 +521,10 @@ export interface StreamingClient<in Request, in RequestChunk, out Response, out 
  * behind one whose body is being sent: a request goes out when the one before it is complete. A body is pulled one batch
  * ahead of what is written.
  *
+ * With `callTimeout` a call whose response has not begun in time fails as `TimedOut`, and is given up like one that is
+ * interrupted; without it a call waits for as long as the connection lives. How long the body of a response may take is for
+ * its reader to say.
+ *
  * The body of a response has a buffer of `bodyBuffer` chunks, 16 by default. A chunk that finds it full stops the reading of
  * the connection until its reader takes what is there; when that has lasted for `bodyTimeout`, 10 seconds by default, the
  * body fails as `Stalled` and what still comes of it is dropped.
@@ -561,7 +565,7 @@ export const streamingClient = Effect.fnUntraced(function*<
     failure: Failure
   }>,
   transport: Transport.Transport<In, Out>,
-  options?: Body.Options & { readonly maxInFlight?: number | undefined }
+  options?: Body.Options & CallOptions
 ): Effect.fn.Return<
   StreamingClient<Request, RequestChunk, Response, ResponseChunk, Failure>,
   never,
@@ -583,5 +587,6 @@ export const streamingClient = Effect.fnUntraced(function*<
     yield* Effect.context<never>()
   )
   yield* open(calls)
-  return { call: (request) => calls.call(request), awaitEnd: calls.awaitEnd }
+  const within = limited(options)
+  return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }
 })

@@ -85,6 +85,14 @@ export interface Limits {
   readonly maxPendingHandshakes?: number | undefined
   /** How long a drain lets connections finish what they have taken. Default: 10 seconds. */
   readonly drainTimeout?: Duration.Input | undefined
+  /**
+   * How long one write may wait for a peer that does not read, in a handshake as in service; then the connection ends as
+   * `TimedOut`. Answers that are ready together are one write, so leave time for the largest and the slowest good peer.
+   *
+   * Default: none. What waits for such a peer is bounded, and nothing more is read from it, but it keeps its connection and
+   * its place in `maxConnections` for as long as the network does.
+   */
+  readonly writeTimeout?: Duration.Input | undefined
 }
 
 /**
@@ -146,6 +154,7 @@ export const make = Effect.fnUntraced(function*<
   const unscoped = Context.omit(Scope.Scope)(context)
   const fork = Effect.runForkWith(unscoped)
   const handshakeTimeout = Duration.fromInputUnsafe(options.handshakeTimeout ?? "10 seconds")
+  const writeTimeout = Duration.fromInputUnsafe(options.writeTimeout ?? Duration.infinity)
 
   const connections = new Connections()
   const events = new Events()
@@ -162,6 +171,7 @@ export const make = Effect.fnUntraced(function*<
     ...shared,
     serve: options.serve,
     timeoutMillis: Duration.toMillis(handshakeTimeout),
+    writeTimeout: Duration.isFinite(writeTimeout) ? writeTimeout : undefined,
     now: () => Monotonic.millisOf(clock)
   })
   const admission = new Admission({

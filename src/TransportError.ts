@@ -104,18 +104,19 @@ export class UnexpectedFrame extends Schema.TaggedError<UnexpectedFrame>()("Unex
 }
 
 /**
- * The peer has kept silent for so long that this side has given the connection up.
+ * The peer has kept silent for so long that this side has given up: the connection, or a call alone.
  *
  * **Details**
  *
- * `waitedFor` is what did not come: the `pong` to a ping, the `acknowledgement` of something that was sent, or any `frame`
- * on a connection that was idle.
+ * `waitedFor` is what did not come: the `pong` to a ping, the `acknowledgement` of something that was sent, any `frame`
+ * on a connection that was idle, the `room` for what is written to it, or the `response` to a call, which leaves the
+ * connection as it is.
  *
  * @category errors
  * @since 0.1.0
  */
 export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
-  waitedFor: Schema.Literals(["pong", "acknowledgement", "frame"]),
+  waitedFor: Schema.Literals(["pong", "acknowledgement", "frame", "response", "room"]),
   after: Schema.Duration
 }) {
   override get message(): string {
@@ -126,6 +127,10 @@ export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
         return `the peer did not acknowledge within ${Duration.format(this.after)}`
       case "frame":
         return `the connection was idle for ${Duration.format(this.after)}`
+      case "room":
+        return `the peer did not take what was written within ${Duration.format(this.after)}`
+      case "response":
+        return `the peer did not answer a call within ${Duration.format(this.after)}`
     }
   }
   /** Whose mistake it is. */

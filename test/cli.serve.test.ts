@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import { readFileSync } from "node:fs"
 import * as NodeNet from "node:net"
 import * as Cli from "./support/cli.ts"
@@ -184,6 +185,16 @@ describe.concurrent("serve line", () => {
       expect(ms).toBeLessThan(2500)
       yield* peer.over
       expect(peer.heard()).toBe("Bring it!\n")
+    }))
+
+  it.live("on a second signal ends at once with 130", () =>
+    Effect.gen(function*() {
+      const server = yield* Cli.serve("--echo-delay", "60s", "--drain-timeout", "60s")
+      const peer = yield* Tcp.saying(server.port, "You ready?\nHello\n")
+      yield* peer.hears("Bring it!\n")
+      const impatient = Effect.repeat(server.kill("SIGTERM"), Schedule.spaced("100 millis"))
+      yield* Effect.raceFirst(impatient, server.exit)
+      expect(yield* server.exit).toBe(130)
     }))
 
   it.live("on a port that is in use says so in one line and exits 1", () =>

@@ -164,14 +164,17 @@ describe("serve line --workers", () => {
       expect(server.workers.filter(Processes.isAlive)).toEqual([])
     }))
 
-  it.live("kills a worker that does not end within --drain-timeout and two seconds", () =>
+  it.live("kills a worker that does not end within --drain-timeout and two seconds, says so and exits 1", () =>
     Effect.gen(function*() {
       const server = yield* serveByTwo("--drain-timeout", "100ms")
       // It hears nothing any more.
       process.kill(server.workers[0], "SIGSTOP")
       yield* server.kill("SIGTERM")
       const [code, ms] = yield* timed(server.exit)
-      expect(code).toBe(0)
+      expect(code).toBe(1)
+      expect(server.stdout()).toContain(
+        `(process ${server.workers[0]}) was killed: it had not ended 2s 100ms after SIGTERM`
+      )
       expect(ms).toBeGreaterThan(2000)
       expect(server.workers.filter(Processes.isAlive)).toEqual([])
     }))

@@ -14,6 +14,7 @@ import * as Descriptors from "../internal/node/descriptors.ts"
 import * as Net from "../node/Net.ts"
 import * as Server from "../Server.ts"
 import * as Flags from "./flags.ts"
+import * as SecondSignal from "./secondSignal.ts"
 
 /** Where to listen, and the limits. */
 export interface Options {
@@ -89,18 +90,23 @@ export const warnOfLimits = (maxConnections: number): Effect.Effect<void> =>
 export const listening = (address: NetAddress.SocketAddress) =>
   `listening on ${NetAddress.formatSocketAddress(address)}`
 
-/** A server in this process, until a signal. */
+/** A server in this process, until a signal; a second one does not wait for the drain. */
 export const alone = <R>(
   options: Options,
   server: Layer.Layer<Server.Server, Flags.Exited, SocketServer.SocketServer | R>
 ): Effect.Effect<void, Flags.Exited, Exclude<R, SocketServer.SocketServer>> =>
-  Layer.effectDiscard(
-    Effect.flatMap(Server.Server, ({ address }) =>
-      Effect.andThen(Console.log(listening(address)), warnOfLimits(options.maxConnections)))
-  ).pipe(
-    Layer.provide(server),
-    Layer.provide(Net.layerServer(at(options))),
-    // A signal interrupts this, and to release the layer drains the server.
-    Layer.launch,
-    Effect.catchTag("SocketServerError", cannotListen(options))
-  )
+  Effect.flatMap(SecondSignal.watch, (hurry) => {
+    hurry.on = Effect.sync(() => process.exit(Flags.onSignal.code))
+    return Layer.effectDiscard(
+      Effect.flatMap(
+        Server.Server,
+        ({ address }) => Effect.andThen(Console.log(listening(address)), warnOfLimits(options.maxConnections))
+      )
+    ).pipe(
+      Layer.provide(server),
+      Layer.provide(Net.layerServer(at(options))),
+      // A signal interrupts this, and to release the layer drains the server.
+      Layer.launch,
+      Effect.catchTag("SocketServerError", cannotListen(options))
+    )
+  })

@@ -16,6 +16,7 @@ import * as Line from "../protocols/Line.ts"
 import * as Server from "../Server.ts"
 import * as Flags from "./flags.ts"
 import * as Listen from "./listen.ts"
+import * as SecondSignal from "./secondSignal.ts"
 import type * as Serving from "./serving.ts"
 import * as TlsFlags from "./tls.ts"
 import * as Users from "./users.ts"
@@ -66,9 +67,17 @@ const withWorkers = Effect.fnUntraced(function*(Workers: typeof NodeWorkers, opt
       )
     }
   }
-  const hurry = yield* secondSignal
+  const hurry = yield* SecondSignal.watch
+  let killed: Effect.Effect<number> = Effect.succeed(0)
+  // Behind the drain. Whoever was impatient knows it already.
+  yield* Effect.addFinalizer(() =>
+    Effect.map(killed, (count) => {
+      if (count > 0 && Flags.onSignal.code === 0) Flags.onSignal.code = 1
+    })
+  )
   const running = yield* Workers.make({ workers, balance, stopTimeout: Duration.sum(drainTimeout, grace) })
   hurry.on = running.kill
+  killed = running.killed
   yield* Console.log(Listen.listening(running.address))
   yield* Listen.warnOfLimits(Math.ceil(maxConnections / workers))
   yield* running.awaitDrained
@@ -80,27 +89,6 @@ const withWorkers = Effect.fnUntraced(function*(Workers: typeof NodeWorkers, opt
       WorkerDied: ({ message }) => Flags.failing(`${message}, as have those before it`)
     })
   ))
-
-/** Within so many milliseconds two signals are one: Ctrl-C under npm comes from the terminal, and again from npm. */
-const sameSignal = 500
-
-/**
- * Runs `on` when there is a second signal; the first one is for `runMain`. It stays until the process ends, so that further
- * ones are of no effect.
- */
-const secondSignal = Effect.sync(() => {
-  const hurry = { on: Effect.void }
-  let first: number | undefined
-  const onSignal = () => {
-    const now = performance.now()
-    first ??= now
-    if (now - first < sameSignal) return
-    Flags.onSignal.code = 130
-    Effect.runFork(hurry.on)
-  }
-  process.on("SIGINT", onSignal).on("SIGTERM", onSignal)
-  return hurry
-})
 
 const maxLength = Flags.count("max-length", Codec.defaultMaxLength, "Bytes of a line at the most")
 

@@ -259,8 +259,9 @@ export interface Options {
  * - `events`: what happens to the workers from now on, until they are gone. A subscriber that falls more than 1024 events
  *   behind misses the oldest.
  * - `drain`: tells every worker to stop (`SIGTERM`), waits until they are gone, and kills those that take longer than
- *   `stopTimeout`. To call it twice is harmless. The end of the scope does the same.
+ *   `stopTimeout`, each with a warning. To call it twice is harmless. The end of the scope does the same.
  * - `kill`: kills those that are there now. They are replaced, unless a drain goes on; then it is done at once.
+ * - `killed`: how many had to be killed since the start, because they had not ended in time when they were told to.
  * - `awaitDrained`: waits until all are gone, whoever began it. It fails with {@link WorkerDied} where one could not be kept
  *   alive; the others have been drained then.
  *
@@ -274,6 +275,7 @@ export class Workers extends Context.Service<Workers, {
   readonly events: Stream.Stream<Event>
   readonly drain: Effect.Effect<void>
   readonly kill: Effect.Effect<void>
+  readonly killed: Effect.Effect<number>
   readonly awaitDrained: Effect.Effect<void, WorkerDied>
 }>()("effect-handshake/node/Workers") {}
 

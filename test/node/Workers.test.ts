@@ -321,6 +321,8 @@ describe("supervision", () => {
       yield* TestClock.adjust("1 millis")
       expect(all[1].told).toEqual(["SIGTERM", "SIGKILL"])
       yield* Fiber.join(draining)
+      // The other one has ended by itself.
+      expect(yield* supervised.killed).toBe(1)
     }))
 
   it.effect("drains at once when all are killed meanwhile", () =>

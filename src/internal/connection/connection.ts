@@ -13,7 +13,14 @@ import * as Semaphore from "effect/Semaphore"
 import * as Socket from "effect/socket/Socket"
 import * as Excerpt from "../../Excerpt.ts"
 import type * as Peer from "../../Peer.ts"
-import { ConnectionFailed, isTransportError, TlsFailure, TransportError, UnreadBytes } from "../../TransportError.ts"
+import {
+  ConnectionFailed,
+  isTransportError,
+  TimedOut,
+  TlsFailure,
+  TransportError,
+  UnreadBytes
+} from "../../TransportError.ts"
 import { closedByPeer, closedHere, Inbox } from "./inbox.ts"
 import * as PullSource from "./pullSource.ts"
 import { type Chunks, type Encrypt, type Source, type SourceEvents, SourceSocket, type TlsOptions } from "./source.ts"
@@ -122,6 +129,8 @@ export class Connection implements SourceEvents {
   refused = false
   /** Whether whoever has opened it has closed it. */
   isGone = false
+  /** How long a write may wait for its peer. */
+  writeTimeout: Duration.Duration | undefined = undefined
   /** The connection that it is made of, where somebody has decorated the socket of one that was open. */
   private within: Connection | undefined = undefined
   /** The connection that is made of this one. */
@@ -355,10 +364,10 @@ export class Connection implements SourceEvents {
   private begin(chunks: Chunks): Effect.Effect<void, TransportError> | undefined {
     // Whoever is in the middle of a write comes first.
     if (this.source.writeNow === undefined || this.writers > 0) {
-      return this.onlyWriter(Effect.suspend(() => this.source.write(chunks)))
+      return this.onlyWriter(this.inTime(Effect.suspend(() => this.source.write(chunks))))
     }
     const waiting = this.source.writeNow(chunks)
-    return waiting && this.onlyWriter(waiting)
+    return waiting && this.onlyWriter(this.inTime(waiting))
   }
 
   /**
@@ -374,7 +383,7 @@ export class Connection implements SourceEvents {
       const outgoing = make()
       if (isTransportError(outgoing)) return Effect.fail(outgoing)
       const waiting = handOver(outgoing, (chunks) => source.writeNow!(chunks)) // it was there two lines above
-      return waiting && this.onlyWriter(waiting)
+      return waiting && this.onlyWriter(this.inTime(waiting))
     }
     const turn = Effect.contextWith((
       context: Context.Context<never>
@@ -388,7 +397,23 @@ export class Connection implements SourceEvents {
         source.writeNow === undefined ? begun(fork(source.write(chunks))) : source.writeNow(chunks)
       return handOver(outgoing, write) ?? Effect.void
     })
-    return this.onlyWriter(turn)
+    return this.onlyWriter(this.inTime(turn))
+  }
+
+  /**
+   * Gives the connection up where a write, whose turn it is, waits for longer than `writeTimeout`: nothing can be said any
+   * more to a peer that does not read, so it is as good as gone.
+   */
+  private inTime<A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    const after = this.writeTimeout
+    if (after === undefined) return write
+    return Effect.contextWith((context: Context.Context<never>) => {
+      const late = Effect.sync(() =>
+        this.giveUp(new TransportError({ reason: new TimedOut({ waitedFor: "room", after }) }), true)
+      )
+      const timer = Effect.runForkWith(context)(Effect.delay(late, after))
+      return Effect.ensuring(write, Effect.sync(() => timer.interruptUnsafe()))
+    })
   }
 
   // Nobody else writes while the last writer waits for room.
@@ -498,7 +523,14 @@ export class Connection implements SourceEvents {
   }
 
   writeAllRaw(chunks: Chunks): Effect.Effect<void, Socket.SocketError> {
-    return Effect.suspend(() => this.oneAtATime(this.source.write(chunks)))
+    const write = Effect.suspend(() => this.oneAtATime(this.inTime(this.source.write(chunks))))
+    return Effect.mapError(
+      write,
+      (error) =>
+        this.givenUp === undefined
+          ? error
+          : new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: this.givenUp }) })
+    )
   }
 
   pull(): Effect.Effect<readonly [Uint8Array], Socket.SocketError> {

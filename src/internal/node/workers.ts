@@ -8,7 +8,7 @@
  * |---|---|---|---|---|---|
  * | starting | listening | ends by itself; before all have listened once, that is the end of the server | died early | killed | `SIGTERM`, stopping |
  * | listening | | | died early within `stableAfter`, else died | | `SIGTERM`, stopping |
- * | stopping | | | gone | | killed after `stopTimeout` |
+ * | stopping | | | gone | | killed after `stopTimeout`, which is logged and counted |
  *
  * After an early death the next one waits twice as long, and an early death after `maxRestarts` of these restarts in a row
  * is the end of the server; any other death begins again with the shortest wait.
@@ -110,6 +110,7 @@ interface Supervised {
   readonly events: Stream.Stream<Event>
   readonly drain: Effect.Effect<void>
   readonly kill: Effect.Effect<void>
+  readonly killed: Effect.Effect<number>
   readonly awaitDrained: Effect.Effect<void, WorkerDied>
 }
 
@@ -174,6 +175,7 @@ export const supervise = Effect.fnUntraced(function*(
   let address: NetAddress.SocketAddress | undefined
   let lastId = 0
   let lost = 0
+  let killed = 0
   const log = Effect.runForkWith(yield* Effect.context<never>())
   const sayLost = Rarely.make<string>(
     () => Monotonic.millisOf(clock),
@@ -244,7 +246,7 @@ export const supervise = Effect.fnUntraced(function*(
     return worker
   }
 
-  const stop = (worker: Worker): Effect.Effect<unknown> =>
+  const stop = (number: number, worker: Worker): Effect.Effect<unknown> =>
     Effect.suspend(() => {
       if (Deferred.isDoneUnsafe(worker.ended)) return Effect.void
       worker.process.kill("SIGTERM")
@@ -252,8 +254,14 @@ export const supervise = Effect.fnUntraced(function*(
         Effect.timeoutOption(Effect.interruptible(Deferred.await(worker.ended)), settings.stopTimeout),
         (end) => {
           if (Option.isSome(end)) return Effect.void
+          killed += 1
           worker.process.kill("SIGKILL")
-          return Deferred.await(worker.ended)
+          const { pid } = worker.process
+          const took = Duration.format(settings.stopTimeout)
+          return Effect.andThen(
+            Effect.logWarning(`worker ${number} (process ${pid}) was killed: it had not ended ${took} after SIGTERM`),
+            Deferred.await(worker.ended)
+          )
         }
       )
     })
@@ -285,7 +293,7 @@ export const supervise = Effect.fnUntraced(function*(
     return Effect.acquireUseRelease(
       Effect.sync(() => start(number, starts++)),
       (worker) => live(number, worker),
-      stop
+      (worker) => stop(number, worker)
     ).pipe(
       Effect.retry({ schedule: restarting, times: settings.maxRestarts }),
       Effect.andThen(Effect.sleep(shortestWait)),
@@ -340,6 +348,7 @@ export const supervise = Effect.fnUntraced(function*(
     ),
     drain,
     kill: Effect.sync(() => workers.forEach((worker) => worker.process.kill("SIGKILL"))),
+    killed: Effect.sync(() => killed),
     awaitDrained: Effect.flatMap(
       Fiber.await(supervisor),
       (exit) => Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? Effect.asVoid(exit) : Effect.void

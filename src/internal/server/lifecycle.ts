@@ -38,6 +38,7 @@ export class Lifecycle<T, R, R2> {
   private readonly serve: (transport: T) => Effect.Effect<unknown, unknown, R2>
   private readonly name: string | undefined
   private readonly deadline: Duration.Duration
+  private readonly writeTimeout: Duration.Duration | undefined
   private readonly fork: Fork
   private readonly now: () => number
   private isDraining = false
@@ -51,6 +52,7 @@ export class Lifecycle<T, R, R2> {
     readonly name: string | undefined
     readonly handshakeTimeout: Duration.Duration
     readonly timeoutMillis: number
+    readonly writeTimeout: Duration.Duration | undefined
     readonly fork: Fork
     /** In milliseconds of the clock, with more than those have: a handshake may take less than one. */
     readonly now: () => number
@@ -62,6 +64,7 @@ export class Lifecycle<T, R, R2> {
     this.serve = options.serve
     this.name = options.name
     this.deadline = options.handshakeTimeout
+    this.writeTimeout = options.writeTimeout
     this.fork = options.fork
     this.now = options.now
     this.deadlines = new Deadlines({
@@ -159,6 +162,7 @@ export class Lifecycle<T, R, R2> {
   private meet(state: Admitted, connection: Connection.Connection) {
     const { events } = this
     state.connection = connection
+    connection.writeTimeout = this.writeTimeout
     if (events.isHeard) events.emit({ _tag: "Accepted", id: state.id, peer: connection.peer })
     return Effect.flatMap(this.shake(state, connection), (transport) => {
       this.enter(state, "service")
