@@ -82,9 +82,9 @@ try {
   }
 
   // What is read in the package links to what is in the package.
-  for (const page of files.filter((file) => /^[A-Z]+\.md$/.test(file))) {
+  for (const page of files.filter((file) => /^(?:[A-Z]+|docs\/.+)\.md$/.test(file))) {
     for (const [, link] of readFileSync(join(installed, page), "utf8").matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)) {
-      check(existsSync(join(installed, link)), `${page} links to ${link}, which the package lacks`)
+      check(existsSync(join(installed, dirname(page), link)), `${page} links to ${link}, which the package lacks`)
     }
   }
   console.log("links: fine")
