@@ -21,7 +21,7 @@ describe("a handshake that", () => {
     // Laws that come late have much to try before, so that of their handshakes only those are tried by all laws that others meet
     // as well.
     const byAll = amongAll ?? [1, 2, 3, 5, 12].includes(law)
-    it(`${name} breaks law ${law}${byAll ? " first of all" : ""}`, async () => {
+    Law.it(`${name} breaks law ${law}${byAll ? " first of all" : ""}`, async () => {
       const suite = Laws.handshake({ ...options, name, seed, ...(byAll && { rungs: [Rung.memory], runs: 80 }) })
       const check = byAll ? Laws.check(suite) : suite.laws.find((other) => other.law === law)!.check
       const violation = await Effect.runPromise(Effect.flip(check))

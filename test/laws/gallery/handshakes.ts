@@ -1257,8 +1257,11 @@ export const broken: ReadonlyArray<Broken> = [
     amongAll: true,
     says: /nobody disturbs the conversation.*a turn has taken \d+ ms of CPU time/s,
     options: looking((line) => {
-      pbkdf2Sync(line, "salt", 500_000, 64, "sha512")
-      return line === "HELLO"
+      if (line !== "HELLO") return false
+      // Twice what a turn may last: at its very edge the law would see it on some days only, and all the others would
+      // have to live with it.
+      pbkdf2Sync(line, "salt", 900_000, 64, "sha512")
+      return true
     })
   },
   {
