@@ -507,8 +507,8 @@ export const holes: (coverage: Coverage) => ReadonlyArray<Hole> = Coverages.hole
  * // => client: expect "OK"         ·    ·      ·         ·           ·          41        3        ·                      ·
  * // =>
  * // => changed                 places  flipped  case  next  previous  0  255  shorter  longer
- * // => server: expect "HELLO"       6        3     1     2         2  3    2        6       6  never: bytes flipped, previous, 255
- * // => client: expect "OK"          3        6     3     2         3  1    2        2       6  never: 0; bytes next, 255
+ * // => server: expect "HELLO"       6        6     1     2         ·  ·    5        6       5  never: previous, 0; bytes next, previous, 0, 255
+ * // => client: expect "OK"          3        4     2     3         2  3    2        3       6  never: bytes 255
  * ```
  *
  * @category coverage

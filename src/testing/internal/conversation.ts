@@ -572,6 +572,12 @@ export const converse = (
         Effect.forkScoped({ startImmediately: true })
       )
 
+      // Whoever waits until it is told: to look again and again would take an hour of ticks where nobody reads any more.
+      let whenTold = (): void => {}
+      const isTold = Effect.callback<void>((resume) => {
+        whenTold = () => resume(Effect.void)
+      })
+
       // Says some bytes, as far as the plan lets it; false where that was the last of them.
       const tell = Effect.fnUntraced(function*(bytes: Uint8Array) {
         const left = plan.stop === undefined ? Infinity : plan.stop.after - told
@@ -587,6 +593,7 @@ export const converse = (
           if (rung.time === "real" && plan.lengths !== undefined) yield* Effect.yieldNow
         }
         isTelling = false
+        whenTold()
         return plan.stop === undefined || told < plan.stop.after
       })
 
@@ -632,7 +639,9 @@ export const converse = (
           Effect.andThen(Deferred.await(opposite.shaken)),
           Effect.andThen(Effect.sleep(rung.lag)),
           Effect.andThen(Effect.suspend(function toldAll(): Effect.Effect<void> {
-            return isTelling ? Effect.andThen(Effect.sleep(rung.lag), Effect.suspend(toldAll)) : Effect.sync(finish)
+            return isTelling
+              ? isTold.pipe(Effect.andThen(Effect.sleep(rung.lag)), Effect.andThen(Effect.suspend(toldAll)))
+              : Effect.sync(finish)
           })),
           Effect.forkScoped({ startImmediately: true })
         )

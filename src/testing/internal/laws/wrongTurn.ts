@@ -113,7 +113,8 @@ const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Cha
   const most = changesPerRun * (options.runs ?? 200)
   const isFirst = ({ alteration }: Change) => alteration.isFirst === true
   const [first, others] = [changes.filter(isFirst), changes.filter((change) => !isFirst(change))]
-  return [...evenly(first, most), ...evenly(others, Math.max(0, most - first.length))]
+  const whole = evenly(first, changes.length <= most ? most : Math.ceil(most / 2))
+  return [...whole, ...evenly(others, most - whole.length)]
 }
 
 export const wrongTurn: Check = (attempt) =>
