@@ -1136,7 +1136,7 @@ export const broken: ReadonlyArray<Broken> = [
   {
     name: "does not mind the case of a password",
     law: 5,
-    says: /message 2 comes changed: character \d+ of \d+ in the other case/,
+    says: /message 2 comes changed: (character \d+ of \d+ in the other case|all letters in upper case)/,
     options: {
       server: serverWith((transport) =>
         Handshake.verify(
