@@ -64,7 +64,7 @@ try {
   const files = readdirSync(installed, { recursive: true, encoding: "utf8" }).map((file) => file.replaceAll("\\", "/"))
   const scripts = files.filter((file) => file.startsWith("dist/") && file.endsWith(".js")).toSorted()
   const isHidden = (file: string) =>
-    /^dist\/(?:internal|cli|protocols\/(?:http2|postgres|scram)|testing\/internal)\//.test(file)
+    /^dist\/(?:internal|cli|protocols\/(?:http2|postgres|scram|tls)|testing\/internal)\//.test(file)
   const entryOf = (file: string) => file.replace(/^dist/, ".").replace(/(?:\/index)?\.js$/, "")
   const specifierOf = (file: string) => posix.join(manifest.name, entryOf(file))
   const open = scripts.filter((file) => !isHidden(file))
