@@ -3,7 +3,9 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
 import * as Random from "effect/Random"
+import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Socket from "effect/socket/Socket"
@@ -446,6 +448,23 @@ describe("a healthy handshake", () => {
       )
       const refusal = { server: ["what?\0", "go away\0"] }
       for (const law of [4, 5, 8, 11]) yield* good(law, { name: "zero", server, client, refusal })
+    }))
+
+  it.effect("may log what it likes, and nothing of that is printed while its laws are checked", () =>
+    Effect.gen(function*() {
+      const seen: Array<unknown> = []
+      const talkative = Effect.andThen(Effect.logInfo("here I am"), Line.server)
+      const suite = Laws.handshake({
+        name: "line",
+        server: talkative,
+        client: Line.client,
+        rungs: [Rung.pure],
+        runs: 5
+      })
+      yield* Laws.check(suite).pipe(
+        Effect.provideService(References.CurrentLoggers, new Set([Logger.make(({ message }) => seen.push(message))]))
+      )
+      expect(seen).toEqual([])
     }))
 
   it.effect("may remember, where it is told to forget before each conversation", () =>

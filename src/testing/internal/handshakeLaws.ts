@@ -170,12 +170,11 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
             ),
           together: (cases, check) =>
             cases.length === 0 ? Effect.void : check(trial.isVirtual ? shared(cases, rung) : spread(cases, runs))
-        }).pipe(
-          Effect.mapError((error) => error instanceof Suite.LawViolation ? error : report(error)),
-          // What the handshake logs is not what the laws have to say.
-          Effect.provideService(References.CurrentLoggers, new Set())
-        )
-      })
+        }).pipe(Effect.mapError((error) => error instanceof Suite.LawViolation ? error : report(error)))
+      }).pipe(
+        // What the handshake logs is not what the laws have to say.
+        Effect.provideService(References.CurrentLoggers, new Set())
+      )
     )
   if (
     options.replay !== undefined &&
