@@ -222,22 +222,21 @@ const repetitions = (bytes: Uint8Array): ReadonlyArray<Input> =>
 const sizes = [16_384, 8192, 2048]
 
 /** In milliseconds: so little work is nothing to measure, for clocks may be coarse. */
-const slow = 20
+const slow = 12
 
 /** Eight times as much may take so much longer than eight times: large memory is slower than small, but not that much. */
-const outOfProportion = 4
+const outOfProportion = 2.5
 
-/** What decoding costs. To make the bytes is no part of it. */
+/** What decoding costs, all of it measured at once, for clocks may be coarse. To make the bytes is no part of it. */
 const workOf = (codec: Decoding["codec"], bytes: Uint8Array, times: number): number => {
-  let work = 0
-  for (let i = 0; i < times; i++) {
+  const feeds = Array.from({ length: times }, () => {
     const feed = new Feed(codec)
     feed.input.push(bytes.slice())
-    const before = worked()
-    feed.drain(undefined, Bounds.mostFrames)
-    work += worked() - before
-  }
-  return work
+    return feed
+  })
+  const before = worked()
+  for (const feed of feeds) feed.drain(undefined, Bounds.mostFrames)
+  return worked() - before
 }
 
 /** A frame eight times as large is as much work as eight frames, and eight times as much where it grows with the square. */
