@@ -75,7 +75,8 @@ export class InvalidGreeting extends Schema.TaggedError<InvalidGreeting>()("Inva
  * **Details**
  *
  * `by` is who said no, `said` are the words, and `code` is the protocol's own code where it has one. `retryable` says
- * whether another try, later or elsewhere, can do better, and `retryAfter` not before when. `cause` is what has gone wrong on
+ * whether another try, later or elsewhere, can do better, and `retryAfter` not before when. `fields` are those of the message that
+ * said no, where a `Dialogue` knows them. `cause` is what has gone wrong on
  * this side, where that is why it says no: the peer does not hear it, and a server logs it as a warning.
  *
  * @category reasons
@@ -87,6 +88,7 @@ export class Rejected extends Schema.TaggedError<Rejected>()("Rejected", {
   code: Schema.optionalKey(Schema.String),
   retryable: Schema.Boolean,
   retryAfter: Schema.optionalKey(Schema.Duration),
+  fields: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown)),
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message(): string {

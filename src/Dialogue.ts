@@ -1,0 +1,520 @@
+/**
+ * A handshake written down once: who may say what, when, for how long and how much.
+ *
+ * From the same value come both sides, which cannot say anything else, and all that can be known of them without running them.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { Socket } from "effect/socket/Socket"
+import type * as Codec from "./Codec.ts"
+import type { Failure } from "./Handshake.ts"
+import type * as Handshake from "./Handshake.ts"
+import type { HandshakeError, Reason } from "./HandshakeError.ts"
+import { roleKey, type Shape } from "./internal/dialogue/fields.ts"
+import type * as Model from "./internal/dialogue/model.ts"
+import * as Run from "./internal/dialogue/run.ts"
+import * as Spec from "./internal/dialogue/spec.ts"
+import type * as Transport from "./Transport.ts"
+import type { Wire } from "./Wire.ts"
+
+/** @since 0.1.0 */
+export type {
+  /**
+   * @category models
+   * @since 0.1.0
+   */
+  Encrypted,
+  /**
+   * @category models
+   * @since 0.1.0
+   */
+  Limits,
+  /**
+   * @category models
+   * @since 0.1.0
+   */
+  Ready,
+  /**
+   * @category models
+   * @since 0.1.0
+   */
+  Refused,
+  /**
+   * @category models
+   * @since 0.1.0
+   */
+  Role,
+  /**
+   * @category models
+   * @since 0.1.0
+   */
+  State
+} from "./internal/dialogue/model.ts"
+
+/**
+ * A state in which the client speaks.
+ *
+ * @category states
+ * @since 0.1.0
+ */
+export const client = <const S extends Model.Says>(says: S, limits?: Model.Limits): Model.State<"client", S> => ({
+  ...limits,
+  turn: "client",
+  says
+})
+
+/**
+ * A state in which the server speaks.
+ *
+ * @category states
+ * @since 0.1.0
+ */
+export const server = <const S extends Model.Says>(says: S, limits?: Model.Limits): Model.State<"server", S> => ({
+  ...limits,
+  turn: "server",
+  says
+})
+
+/**
+ * A state in which both sides speak, and neither waits for the other. All that they may say leads to the same place, but for
+ * what refuses.
+ *
+ * @category states
+ * @since 0.1.0
+ */
+export const both = <const S extends Model.Says>(says: S, limits?: Model.Limits): Model.State<"both", S> => ({
+  ...limits,
+  turn: "both",
+  says
+})
+
+/**
+ * The end of a handshake that is done: what comes behind it is spoken in the `live` codec of the dialogue.
+ *
+ * @category ends
+ * @since 0.1.0
+ */
+export const ready: Model.Ready = { _tag: "Ready", live: undefined }
+
+/**
+ * The end of a handshake that is done, with a codec of its own for what comes behind it.
+ *
+ * @category ends
+ * @since 0.1.0
+ */
+export const readyWith = <L extends Live>(live: L): Model.Ready<L> => ({ _tag: "Ready", live })
+
+/**
+ * The end of a handshake whose speaker does not want the other side, which fails as `Rejected`.
+ *
+ * **Details**
+ *
+ * | option | meaning | default |
+ * |---|---|---|
+ * | `retryable` | whether another try, later or elsewhere, can do better | true |
+ * | `code` | the protocol's own code for it | none |
+ * | `codeField` | the field of the message that has the code | none |
+ * | `retryAfterField` | the field that says not before when another try is worth it: a `Duration`, or a number of seconds | none |
+ *
+ * @category ends
+ * @since 0.1.0
+ */
+export const refused = (options?: {
+  readonly retryable?: boolean | undefined
+  readonly code?: string | undefined
+  readonly codeField?: string | undefined
+  readonly retryAfterField?: string | undefined
+}): Model.Refused => ({
+  _tag: "Refused",
+  retryable: options?.retryable ?? true,
+  code: options?.code,
+  codeField: options?.codeField,
+  retryAfterField: options?.retryAfterField
+})
+
+/**
+ * TLS begins behind the message, and then the dialogue goes on in this state.
+ *
+ * @category ends
+ * @since 0.1.0
+ */
+export const encrypted = <const S extends string>(state: S): Model.Encrypted<S> => ({ _tag: "Encrypted", state })
+
+/**
+ * A field of which any value will do: the name of whoever greets, the text of a banner.
+ *
+ * **Details**
+ *
+ * Whatever is not free must be looked at by the side that receives it, and `Laws.dialogue` holds that.
+ *
+ * @category fields
+ * @since 0.1.0
+ */
+export const free = <S extends Schema.Top>(schema: S): S["Rebuild"] => schema.annotate({ [roleKey]: "free" })
+
+/**
+ * A field that is made anew for each connection, such as a nonce.
+ *
+ * @category fields
+ * @since 0.1.0
+ */
+export const fresh = <S extends Schema.Top>(schema: S): S["Rebuild"] => schema.annotate({ [roleKey]: "fresh" })
+
+/**
+ * What is spoken behind the handshake: one codec, or one for each side.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Live =
+  | Codec.Codec<any, any>
+  | { readonly server: Codec.Codec<any, any>; readonly client: Codec.Codec<any, any> }
+
+type Messages = Readonly<Record<string, Shape>>
+
+type States = Model.States
+
+/** What the types of a dialogue are made of. */
+interface Types {
+  readonly messages: Messages
+  readonly states: States
+  readonly live: Live
+  readonly start: string
+}
+
+/**
+ * Something that a dialogue was made of: what the types of its states look into.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Of<T> {
+  readonly "~dialogue": T
+}
+
+type TypesOf<D> = D extends Of<infer T extends Types> ? T : never
+
+type NameOf<T> = T extends string ? T : T extends Model.Encrypted<infer S> ? S : never
+
+/** What is wrong with a specification stands in the place where it is wrong. */
+type Checked<M, S extends States> = {
+  readonly [N in keyof S]: {
+    readonly turn: S[N]["turn"]
+    readonly says: {
+      readonly [K in keyof S[N]["says"]]: K extends keyof M
+        ? NameOf<S[N]["says"][K]> extends keyof S ? S[N]["says"][K] : `there is no state ${NameOf<S[N]["says"][K]>}`
+        : `there is no message ${K & string}`
+    }
+  }
+}
+
+/** What leads on in a state, by its name. Without an alias for its keys the compiler prints the names themselves. */
+type Onward<D, N> = {
+  readonly [K in keyof SaysIn<D, N> as SaysIn<D, N>[K] extends Model.Refused ? never : K & string]: SaysIn<D, N>[K]
+}
+
+/** What says no in a state. */
+type Refusing<D, N> = {
+  readonly [K in keyof SaysIn<D, N> as SaysIn<D, N>[K] extends Model.Refused ? K & string : never]: SaysIn<D, N>[K]
+}
+
+type SaysIn<D, N> = N extends keyof TypesOf<D>["states"] ? TypesOf<D>["states"][N]["says"] : never
+
+type FieldsOf<D, K> = K extends keyof TypesOf<D>["messages"] ? Schema.Struct.Type<TypesOf<D>["messages"][K]> : never
+
+/** The fields of a message, which may be left out where it has none. */
+type Arguments<F> = {} extends F ? [fields?: F] : [fields: F]
+
+/** The fields of a refusal, and why this side says no. */
+type Because<F> = {} extends F ? [fields?: F, reason?: Reason] : [fields: F, reason?: Reason]
+
+/**
+ * A state in which it is this side's turn. It is used up by what is said in it: to use it twice is a defect.
+ *
+ * **Details**
+ *
+ * `say` ends with the next state, or with the transport where the message leads to the end. `refuse` says no, waits until that was
+ * heard, and fails at this state: with the reason that is given, or as `Rejected` by this side.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Speaking<Name extends string, D, Me extends Model.Role> {
+  readonly say: <K extends keyof Onward<D, Name>>(
+    message: K,
+    ...fields: Arguments<FieldsOf<D, K>>
+  ) => Effect.Effect<Next<D, Onward<D, Name>[K], Me>, HandshakeError>
+  readonly refuse: <K extends keyof Refusing<D, Name>>(
+    message: K,
+    ...why: Because<FieldsOf<D, K>>
+  ) => Effect.Effect<never, HandshakeError>
+}
+
+/**
+ * What was heard in a state: the name of the message, its fields, and what comes behind it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Heard<K extends string, D, Then> {
+  readonly _tag: K
+  readonly message: FieldsOf<D, K>
+  readonly then: Then
+}
+
+/**
+ * A state in which the other side speaks. It is used up by `receive`.
+ *
+ * **Details**
+ *
+ * What is received is one of the messages of the state, already checked. A refusal fails as `Rejected`, with the fields of the
+ * message; anything else as `InvalidGreeting` at this state, and what the dialogue says `otherwise` is heard. Interrupted while it
+ * waits, it has taken nothing.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Listening<Name extends string, D, Me extends Model.Role> {
+  readonly receive: Effect.Effect<
+    {
+      [K in keyof Onward<D, Name> & string]: Heard<K, D, Next<D, Onward<D, Name>[K], Me>>
+    }[keyof Onward<D, Name> & string],
+    HandshakeError
+  >
+}
+
+/**
+ * A state in which both sides speak. `exchange` says a message and receives that of the other side.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Exchanging<Name extends string, D, Me extends Model.Role> {
+  readonly exchange: <K extends keyof Onward<D, Name>>(
+    message: K,
+    ...fields: Arguments<FieldsOf<D, K>>
+  ) => Effect.Effect<
+    {
+      [K in keyof Onward<D, Name> & string]: Heard<K, D, Next<D, Onward<D, Name>[K], Me>>
+    }[keyof Onward<D, Name> & string],
+    HandshakeError
+  >
+  readonly refuse: <K extends keyof Refusing<D, Name>>(
+    message: K,
+    ...why: Because<FieldsOf<D, K>>
+  ) => Effect.Effect<never, HandshakeError>
+}
+
+/**
+ * TLS is due, and then the state that it is named by.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Securing<Name extends string, D, Me extends Model.Role> {
+  readonly startTls: <E = never, R = never>(
+    options: TlsOptions<Me> | Effect.Effect<TlsOptions<Me>, E, R>
+  ) => Effect.Effect<At<D, Name, Me>, Failure<E>, R>
+}
+
+type TlsOptions<Me> = Me extends "server" ? Transport.TlsServerOptions : Transport.TlsClientOptions
+
+declare const EndedTypeId: unique symbol
+
+/**
+ * What a side of a dialogue ends with. The only way to have one is to come to an end that is ready.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Ended<in out D> {
+  /** Of the types alone: it says which dialogue has ended. */
+  readonly [EndedTypeId]: D
+}
+
+type LiveFor<L, Me> = L extends { readonly server: infer S; readonly client: infer C } ? Me extends "server" ? S : C : L
+
+type Framed<C> = C extends Codec.Codec<infer In, infer Out> ? Transport.Transport<In, Out> : never
+
+/**
+ * The value of a state, for one of the sides.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type At<D, N, Me extends Model.Role> = N extends keyof TypesOf<D>["states"] & string
+  ? TypesOf<D>["states"][N]["turn"] extends "both" ? Exchanging<N, D, Me>
+  : TypesOf<D>["states"][N]["turn"] extends Me ? Speaking<N, D, Me>
+  : Listening<N, D, Me>
+  : never
+
+type Next<D, T, Me extends Model.Role> = T extends Model.Ready<infer L>
+  ? Framed<LiveFor<L extends undefined ? TypesOf<D>["live"] : L, Me>> & Ended<D>
+  : T extends Model.Encrypted<infer S extends string> ? Securing<S, D, Me>
+  : At<D, T, Me>
+
+/**
+ * Why a message is said in the place of what was due: what is wrong with the other side, or why a server turns everybody away.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Why = Reason | Handshake.Refusal
+
+/** A message with its fields. */
+type Said<M extends Messages> = {
+  [K in keyof M & string]: { readonly _tag: K } & Schema.Struct.Type<M[K]>
+}[keyof M & string]
+
+/** The messages that have no fields, or none that must be given. */
+type Bare<M extends Messages> = { [K in keyof M]: {} extends Schema.Struct.Type<M[K]> ? K : never }[keyof M] & string
+
+type Otherwise<M extends Messages> = Bare<M> | Said<M> | ((why: Why) => Bare<M> | Said<M> | undefined)
+
+interface Options<M extends Messages, S extends States, Start, L extends Live> {
+  /** Its name, as errors, logs, spans and metrics carry it. */
+  readonly name: string
+  /** What can be said: the Schemas of the fields of each message. A `Redacted` field is a secret everywhere. */
+  readonly messages: M
+  /** How messages look in bytes. Default: `Wire.json()`, lines of JSON. */
+  readonly wire?: Wire<NoInfer<keyof M & string>> | undefined
+  /** What is spoken behind the handshake. */
+  readonly live: L
+  /** The state in which it begins. */
+  readonly start: Start
+  readonly states: S & NoInfer<Checked<M, S>>
+  /** What a side says to whoever breaks the rules, and a server to whom it turns away. Default: nothing. */
+  readonly otherwise?: {
+    readonly server?: Otherwise<NoInfer<M>> | undefined
+    readonly client?: Otherwise<NoInfer<M>> | undefined
+  } | undefined
+  /** How long each state may last. Default: as long as the whole handshake. */
+  readonly within?: Duration.Input | undefined
+  /** How many bytes each message may have. Default: as many as the wire allows. */
+  readonly maxBytes?: number | undefined
+}
+
+/**
+ * A dialogue, which makes handshakes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Dialogue<D, T extends Types> {
+  /** Of the types alone, so that a dialogue can be a class whose name they print. */
+  new(never: never): Of<T>
+  readonly dialogue: Any["dialogue"]
+  /**
+   * The server, as a function of the first state. It ends with the transport that the last message has led to, and fails with
+   * `HandshakeError` and with whatever the function fails with; a bare `Reason` becomes a `HandshakeError` at its state, and where
+   * that is the client's fault the client hears what is said `otherwise`.
+   */
+  readonly server: <A extends Ended<D>, E, R>(
+    talk: (first: At<D, T["start"], "server">) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, Failure<E>, Socket | Scope.Scope | R>
+  /** The client, as a function of the first state. */
+  readonly client: <A extends Ended<D>, E, R>(
+    talk: (first: At<D, T["start"], "client">) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, Failure<E>, Socket | Scope.Scope | R>
+}
+
+/**
+ * Any dialogue.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Any {
+  /** @internal */
+  readonly dialogue: Spec.Spec
+}
+
+/**
+ * Writes a dialogue down.
+ *
+ * **Details**
+ *
+ * As a class, its states are called by its name in what the compiler says:
+ * `class Vault extends Dialogue.make<Vault>()({ … }) {}`.
+ *
+ * A specification that is wrong does not compile, or throws when it is made and names the state: one that nothing leads to, or
+ * from which no way leads to an end that is ready; messages that nobody can tell apart; a wire that cannot carry a message.
+ *
+ * **Example** (A nonce, and a proof of who has the key)
+ *
+ * ```ts
+ * import { Codec, Dialogue, HandshakeError, Wire } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Schema } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * class Knock extends Dialogue.make<Knock>()({
+ *   name: "knock",
+ *   messages: {
+ *     Hello: { version: Schema.Int },
+ *     Welcome: {},
+ *     Denied: { why: Schema.String }
+ *   },
+ *   wire: Wire.text(Codec.lines(), { Hello: "HELLO {version}", Welcome: "WELCOME", Denied: "NO {why}" }),
+ *   live: Codec.lines(),
+ *   start: "greeting",
+ *   states: {
+ *     greeting: Dialogue.client({ Hello: "verdict" }, { within: "5 seconds", maxBytes: 64 }),
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused() })
+ *   },
+ *   otherwise: { server: { _tag: "Denied", why: "speak properly" } }
+ * }) {}
+ *
+ * const server = Knock.server((greeting) => Effect.gen(function*() {
+ *   const { message, then: verdict } = yield* greeting.receive
+ *   if (message.version === 2) return yield* verdict.say("Welcome")
+ *   const reason = new HandshakeError.UnsupportedVersion({ offered: String(message.version), supported: ["2"] })
+ *   return yield* verdict.refuse("Denied", { why: "version 2 is spoken here" }, reason)
+ * }))
+ *
+ * const client = Knock.client((greeting) => Effect.gen(function*() {
+ *   const verdict = yield* greeting.say("Hello", { version: 1 })
+ *   const { then } = yield* verdict.receive
+ *   return then
+ * }))
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   yield* Effect.forkScoped(Effect.provideService(server, Socket.Socket, there))
+ *   return yield* Effect.flip(Effect.provideService(client, Socket.Socket, here))
+ * })
+ *
+ * const error = await Effect.runPromise(Effect.scoped(program))
+ * console.log(error.message)
+ * // => knock handshake failed at step verdict: rejected by the peer: "NO version 2 is spoken here"; try again later or elsewhere
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <Self>() =>
+<
+  const M extends Messages,
+  const S extends States,
+  const Start extends keyof S & string,
+  L extends Live
+>(options: Options<M, S, Start, L>): Dialogue<
+  Self,
+  { readonly messages: M; readonly states: S; readonly live: L; readonly start: Start }
+> => {
+  const dialogue = Spec.compile(options as Spec.Source)
+  // A class extends it for the sake of a name; nobody makes one. What its talks are typed as, only the type says.
+  const made: unknown = Object.assign(function Dialogue() {}, {
+    dialogue,
+    server: (talk: (first: never) => Effect.Effect<unknown>) => Run.talk(dialogue, "server", talk),
+    client: (talk: (first: never) => Effect.Effect<unknown>) => Run.talk(dialogue, "client", talk)
+  })
+  return made as Dialogue<
+    Self,
+    { readonly messages: M; readonly states: S; readonly live: L; readonly start: Start }
+  >
+}

@@ -1,0 +1,424 @@
+/**
+ * A dialogue as it is spoken: a value for each state, which is used up by what is said or heard in it.
+ *
+ * | value | whose turn | what it is used up by | what comes of it |
+ * |---|---|---|---|
+ * | `Speaking` | this side's | `say`, `refuse` | the next state, or an end |
+ * | `Listening` | the other side's | `receive` | what was said, with the next state |
+ * | `Exchanging` | both sides' | `exchange`, `refuse` | what was said, with the next state |
+ * | `Securing` | TLS's | `startTls` | the next state, encrypted |
+ *
+ * A refusal that is heard fails as `Rejected`. Whatever else fails this side, and is the other one's fault, is answered once with
+ * what the dialogue says `otherwise`.
+ *
+ * @internal
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type * as Socket from "effect/socket/Socket"
+import type * as Codec from "../../Codec.ts"
+import * as Handshake from "../../Handshake.ts"
+import {
+  FrameTooLarge,
+  HandshakeError,
+  InvalidGreeting,
+  isHandshakeError,
+  isReason,
+  MalformedFrame,
+  type Reason,
+  reasonOf,
+  Rejected,
+  Timeout
+} from "../../HandshakeError.ts"
+import * as Transport from "../../Transport.ts"
+import { isTransportError, type TransportError } from "../../TransportError.ts"
+import { implOf } from "../connection/transport.ts"
+import * as Progress from "../handshake/progress.ts"
+import type { Values } from "./fields.ts"
+import type { Refused, Role, Target } from "./model.ts"
+import { type Compiled, liveOf, type Said, saidOf, type Spec } from "./spec.ts"
+
+type AnyTransport = Transport.Transport<unknown, unknown>
+
+/** What a conversation has come to: one of the states above, or the transport behind it. */
+export type Place = Speaking | Listening | Exchanging | Securing | AnyTransport
+
+/** What was heard, and what comes behind it. */
+export interface Heard {
+  readonly _tag: string
+  readonly message: Values
+  readonly then: Place
+}
+
+type Failing<A> = Effect.Effect<A, HandshakeError>
+
+/** One conversation, from one side. */
+class Conversation {
+  readonly spec: Spec
+  readonly role: Role
+  transport: AnyTransport
+  /** The frames of what was said last are cut by this. */
+  private codec: Codec.Codec<unknown, unknown>
+  private readonly show: ((frame: unknown) => string) | undefined
+  private readonly outerLimit: number
+  private visits: Map<string, number> | undefined
+  /** Whether the other side needs no last words any more. */
+  isOver = false
+  at: Compiled
+
+  constructor(spec: Spec, role: Role, transport: AnyTransport, codec: Codec.Codec<unknown, unknown>) {
+    this.spec = spec
+    this.role = role
+    this.transport = transport
+    this.codec = codec
+    this.at = spec.start
+    this.show = describing(spec)
+    this.outerLimit = implOf(transport).connection.inbox.byteLimit
+  }
+
+  error(state: Compiled, reason: Reason): HandshakeError {
+    return new HandshakeError({ protocol: this.spec.name, step: state.name, reason })
+  }
+
+  get hasSecretsAhead(): boolean {
+    return this.spec.hasSecrets[this.role === "server" ? "client" : "server"]
+  }
+
+  /** Goes where a message leads. */
+  go(target: Target, asked: boolean, goAhead?: unknown): Failing<Place> {
+    if (typeof target === "string") return this.enter(this.spec.states.get(target)!)
+    if (target._tag === "Encrypted") {
+      return Effect.succeed(new Securing(this, this.spec.states.get(target.state)!, asked, goAhead))
+    }
+    if (target._tag === "Refused") return Effect.die(new Error("a refusal leads nowhere"))
+    this.isOver = true
+    implOf(this.transport).connection.inbox.byteLimit = this.outerLimit
+    const live = (target.live as Codec.Codec<unknown, unknown> | undefined) ?? this.spec.source.live
+    const codec = liveOf(live, this.role)
+    if (codec === this.codec && this.show === undefined) return Effect.succeed(this.transport)
+    return this.switching(codec, this.at)
+  }
+
+  private switching(codec: Codec.Codec<unknown, unknown>, state: Compiled, show?: (frame: unknown) => string) {
+    return Effect.map(
+      Effect.mapError(
+        Transport.switchCodec(this.transport, codec, { describe: show }),
+        (error) => this.error(state, reasonOf(error))
+      ),
+      (transport) => {
+        this.transport = transport
+        this.codec = codec
+        return transport
+      }
+    )
+  }
+
+  enter(state: Compiled): Failing<Place> {
+    this.at = state
+    if (state.atMost !== Infinity) {
+      this.visits ??= new Map()
+      const visit = (this.visits.get(state.name) ?? 0) + 1
+      this.visits.set(state.name, visit)
+      if (visit > state.atMost) {
+        return Effect.fail(this.error(
+          state,
+          new InvalidGreeting({
+            expected: `${state.name} at most ${state.atMost} times`,
+            received: "once more"
+          })
+        ))
+      }
+    }
+    if (state.turn === this.role) return Effect.succeed(new Speaking(this, state))
+    const { inbox } = implOf(this.transport).connection
+    if (state.maxBytes !== undefined) {
+      inbox.byteLimit = Math.min(this.outerLimit, inbox.unread.consumed + state.maxBytes)
+    } else if (inbox.byteLimit !== this.outerLimit) inbox.byteLimit = this.outerLimit
+    const place = state.turn === "both" ? new Exchanging(this, state) : new Listening(this, state)
+    const codec = state.wire.codec(state.due)
+    return codec === this.codec ? Effect.succeed(place) : Effect.as(this.switching(codec, state, this.show), place)
+  }
+
+  frame(state: Compiled, tag: string, values: Values): Result.Result<unknown, HandshakeError> {
+    return Result.mapError(
+      state.wire.write(tag, values, state.due),
+      (problem) =>
+        this.error(
+          state,
+          new MalformedFrame({ problem: `${tag} cannot be said: ${problem}`, excerpt: tag, fault: "local" })
+        )
+    )
+  }
+
+  say(state: Compiled, tag: string, values: Values): Failing<Place> {
+    const target = state.targets.get(tag)!
+    const frame = this.frame(state, tag, values)
+    if (Result.isFailure(frame)) return Effect.fail(frame.failure)
+    // Whoever may begin TLS is told so when it was looked whether he has begun already.
+    if (isEncrypted(target) && this.role === "server") return this.go(target, true, frame.success)
+    return Effect.flatMap(this.send(state, tag, frame.success), () => this.go(target, true))
+  }
+
+  send(state: Compiled, tag: string, frame: unknown): Failing<AnyTransport> {
+    return Handshake.send(this.transport, frame, {
+      name: state.name,
+      secret: state.wire.fields.get(tag)!.secrets.length > 0
+    })
+  }
+
+  refuse(state: Compiled, tag: string, values: Values, reason: Reason | undefined): Failing<never> {
+    const frame = this.frame(state, tag, values)
+    if (Result.isFailure(frame)) return Effect.fail(frame.failure)
+    const target = state.targets.get(tag) as Refused
+    return Effect.andThen(
+      this.lastWord(frame.success),
+      Effect.fail(this.error(state, reason ?? rejectedBy("local", target, values, state.wire.show(frame.success))))
+    )
+  }
+
+  receive(state: Compiled): Failing<Heard> {
+    const decide = (frame: unknown): Effect.Effect<Heard, Reason | HandshakeError> => {
+      const read = state.wire.read(frame, state.due)
+      if (Result.isFailure(read)) return Effect.fail(this.unexpected(state, frame, read.failure))
+      const { tag, values } = read.success
+      const target = state.targets.get(tag)
+      if (target === undefined) {
+        return Effect.fail(
+          this.isOtherwise(tag)
+            ? rejectedBy("peer", undefined, values, state.wire.show(frame))
+            : this.unexpected(state, frame, undefined)
+        )
+      }
+      if (isRefused(target)) return Effect.fail(rejectedBy("peer", target, values, state.wire.show(frame)))
+      // What comes behind it is no function, so that nobody takes it for a promise.
+      // oxlint-disable-next-line unicorn/no-thenable
+      return Effect.map(this.go(target, false), (then) => ({ _tag: tag, message: values, then }))
+    }
+    const received = Handshake.receive(this.transport, state.name, decide)
+    const guarded = this.hasSecretsAhead ? Effect.provideService(received, Progress.SecretAhead, true) : received
+    const limited = state.maxBytes === undefined
+      ? guarded
+      : Effect.mapError(guarded, (error) => this.limited(state, error))
+    return state.within === undefined ? limited : Effect.timeoutOrElse(limited, {
+      duration: state.within,
+      orElse: () => Effect.fail(this.error(state, new Timeout({ deadline: state.within! })))
+    })
+  }
+
+  /** The limit of a connection is told as that of the message. */
+  private limited(state: Compiled, error: HandshakeError): HandshakeError {
+    const { reason } = error
+    const { byteLimit } = implOf(this.transport).connection.inbox
+    return reason._tag === "FrameTooLarge" && reason.limit === byteLimit && byteLimit < this.outerLimit
+      ? this.error(state, new FrameTooLarge({ limit: state.maxBytes!, excerpt: reason.excerpt, fault: reason.fault }))
+      : error
+  }
+
+  private unexpected(state: Compiled, frame: unknown, problem: string | undefined): InvalidGreeting {
+    return new InvalidGreeting({
+      expected: problem === undefined ? state.expected : `${state.expected} (${problem})`,
+      received: state.wire.show(frame)
+    })
+  }
+
+  /** Whether the other side has said this because this one has broken the rules. */
+  private isOtherwise(tag: string): boolean {
+    const said = this.spec.otherwise[this.role === "server" ? "client" : "server"]
+    return said !== undefined && (typeof said === "function" || saidOf(said)[0] === tag)
+  }
+
+  /** Says why this side ends, once. */
+  lastWord(frame: unknown): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.isOver = true
+      // A peer that does not even take the refusal changes nothing about why it is refused.
+      return Effect.ignore(Transport.farewell(this.transport, [frame]))
+    })
+  }
+
+  /** A bare reason is why this side fails where it is now. */
+  failure<E>(error: E): HandshakeError | Exclude<E, TransportError | Reason> {
+    return isReason(error) || isTransportError(error)
+      ? this.error(this.at, isReason(error) ? error : reasonOf(error))
+      : error as Exclude<E, TransportError | Reason>
+  }
+
+  /** What is said to a peer that has broken the rules. */
+  answer(error: unknown): Effect.Effect<void> {
+    const reason = answerable(error)
+    if (this.isOver || reason === undefined) return Effect.void
+    const frame = otherwiseFrame(this.spec, this.role, this.at, reason)
+    return frame === undefined ? Effect.void : this.lastWord(frame)
+  }
+}
+
+const isEncrypted = (target: Target): boolean => typeof target === "object" && target._tag === "Encrypted"
+
+const isRefused = (target: Target): target is Refused => typeof target === "object" && target._tag === "Refused"
+
+/** The frame of what is said otherwise; undefined where there is none. */
+export const otherwiseFrame = (spec: Spec, role: Role, state: Compiled, why: unknown): unknown => {
+  const told = spec.otherwise[role]
+  const said = typeof told === "function" ? told(why) : told
+  if (said === undefined) return undefined
+  const [tag, values] = saidOf(said as string | Said)
+  const written = state.wire.write(tag, values, [tag])
+  return Result.isSuccess(written) ? written.success : undefined
+}
+
+/** The reason of a failure that somebody is there to hear about. */
+const answerable = (error: unknown): Reason | undefined => {
+  const reason = isHandshakeError(error) ? error.reason : isTransportError(error) ? reasonOf(error) : error
+  if (!isReason(reason) || reason.fault !== "peer" || reason._tag === "Rejected") return undefined
+  return reason._tag === "UnexpectedEnd" && reason.excerpt === "" ? undefined : reason
+}
+
+const rejectedBy = (by: "peer" | "local", target: Refused | undefined, values: Values, said: string): Rejected => {
+  const code = target?.code ?? textOf(values, target?.codeField)
+  const after = target?.retryAfterField === undefined ? undefined : values[target.retryAfterField]
+  return new Rejected({
+    by,
+    said,
+    retryable: target?.retryable ?? false,
+    ...(code !== undefined && { code }),
+    ...(Duration.isDuration(after)
+      ? { retryAfter: after }
+      : typeof after === "number" && { retryAfter: Duration.seconds(after) }),
+    ...(by === "peer" && { fields: values })
+  })
+}
+
+const textOf = (values: Values, field: string | undefined): string | undefined =>
+  field === undefined || values[field] === undefined ? undefined : String(values[field])
+
+/** Used once. */
+class Once {
+  protected readonly conversation: Conversation
+  protected readonly state: Compiled
+  private by: string | undefined = undefined
+
+  constructor(conversation: Conversation, state: Compiled) {
+    this.conversation = conversation
+    this.state = state
+  }
+
+  /** To use it twice is a mistake of whoever has written this side. */
+  protected once<A>(what: string, act: () => Failing<A>): Failing<A> {
+    return Effect.suspend(() => {
+      if (this.by !== undefined) {
+        return Effect.die(
+          new Error(
+            `the state ${this.state.name} of ${this.conversation.spec.name} was used up by ${this.by}, and then came ${what}`
+          )
+        )
+      }
+      this.by = what
+      return act()
+    })
+  }
+}
+
+export class Speaking extends Once {
+  say(tag: string, values: Values = {}): Failing<Place> {
+    return this.once(`say ${tag}`, () => this.conversation.say(this.state, tag, values))
+  }
+
+  refuse(tag: string, values: Values = {}, reason?: Reason): Failing<never> {
+    return this.once(`refuse ${tag}`, () => this.conversation.refuse(this.state, tag, values, reason))
+  }
+}
+
+export class Listening extends Once {
+  get receive(): Failing<Heard> {
+    return this.once("receive", () => this.conversation.receive(this.state))
+  }
+}
+
+export class Exchanging extends Once {
+  exchange(tag: string, values: Values = {}): Failing<Heard> {
+    return this.once(`exchange ${tag}`, () => {
+      const frame = this.conversation.frame(this.state, tag, values)
+      return Result.isFailure(frame)
+        ? Effect.fail(frame.failure)
+        : Effect.andThen(
+          this.conversation.send(this.state, tag, frame.success),
+          this.conversation.receive(this.state)
+        )
+    })
+  }
+
+  refuse(tag: string, values: Values = {}, reason?: Reason): Failing<never> {
+    return this.once(`refuse ${tag}`, () => this.conversation.refuse(this.state, tag, values, reason))
+  }
+}
+
+type TlsOptions = Transport.TlsServerOptions | Transport.TlsClientOptions
+
+export class Securing extends Once {
+  /** Whether this side has said that TLS begins. */
+  private readonly isAsked: boolean
+  private readonly goAhead: unknown
+
+  constructor(conversation: Conversation, state: Compiled, isAsked: boolean, goAhead: unknown) {
+    super(conversation, state)
+    this.isAsked = isAsked
+    this.goAhead = goAhead
+  }
+
+  startTls<E, R>(options: TlsOptions | Effect.Effect<TlsOptions, E, R>): Effect.Effect<Place, HandshakeError | E, R> {
+    const { conversation, state } = this
+    const told = (options: TlsOptions): Transport.StartTlsOptions<AnyTransport> =>
+      options.role === "client"
+        ? options
+        : this.isAsked
+        ? { ...options, goAhead: this.goAhead }
+        // A client that said that TLS begins may have begun.
+        : { ...options, unread: options.unread ?? "feed" }
+    const secured = Handshake.startTls(
+      conversation.transport,
+      Effect.isEffect(options) ? Effect.map(options, told) : told(options)
+    )
+    return Effect.flatMap(this.once("startTls", () => Effect.void), () =>
+      Effect.flatMap(secured, (transport) => {
+        conversation.transport = transport
+        return conversation.enter(state)
+      })) as Effect.Effect<Place, HandshakeError | E, R> // a `TransportError` of it is a `HandshakeError` already
+  }
+}
+
+/** How frames are shown, where any of them may hide something. */
+const describing = ({ hasSecrets, wire }: Spec): ((frame: unknown) => string) | undefined =>
+  hasSecrets.server || hasSecrets.client ? wire.show : undefined
+
+/** A side of a dialogue, as a handshake. */
+export const talk = <A, E, R>(
+  spec: Spec,
+  role: Role,
+  body: (first: never) => Effect.Effect<A, E, R>
+): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, Socket.Socket | Scope.Scope | R> => {
+  const { start } = spec
+  const codec = start.wire.codec(start.due)
+  const framed = Transport.framed(codec, { describe: describing(spec) })
+  const spoken = Effect.flatMap(framed, (transport) => {
+    const conversation = new Conversation(spec, role, transport, codec)
+    // What a state is typed as, only `Dialogue` knows.
+    const said = Effect.flatMap(conversation.enter(start), (first) => body(first as never))
+    return Effect.mapError(
+      Effect.tapError(said, (error) => conversation.answer(error)),
+      (error) => conversation.failure(error)
+    )
+  })
+  const refusing = role === "client" || spec.otherwise.server === undefined ? spoken : Handshake.withRefusal(
+    spoken,
+    (why) => {
+      const frame = otherwiseFrame(spec, "server", start, why)
+      return frame === undefined ? Effect.fail(silently(spec.name, why)) : Handshake.refuse(framed, frame)
+    }
+  )
+  return Handshake.named(refusing, spec.name)
+}
+
+const silently = (protocol: string, why: Handshake.Refusal): HandshakeError =>
+  new HandshakeError({ protocol, step: "refuse", reason: new Rejected({ by: "local", said: why, retryable: true }) })
