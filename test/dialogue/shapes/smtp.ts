@@ -13,7 +13,10 @@ const Text = Dialogue.free(Schema.String)
 /** A reply of several lines is one text. */
 const replies = Codec.lines({ ending: "\r\n", maxLength: 512 }).pipe(
   Codec.aggregate({ isLast: (line) => line[3] !== "-" }),
-  Codec.map({ decode: (lines) => lines.join("\n"), encode: (text: string) => [text] as const })
+  Codec.map({
+    decode: (lines) => lines.join("\n"),
+    encode: (text: string) => text.split("\n") as [string, ...Array<string>] // there is always one
+  })
 )
 
 export class Mail extends Dialogue.make<Mail>()({
@@ -66,7 +69,8 @@ export const server = (user: string, password: string, tls: Transport.TlsServerO
       let hello = yield* banner.say("Banner", { text: "mail.example" })
       for (;;) {
         const extensions = (yield* hello.receive).then
-        const heard = yield* (yield* extensions.say("Extensions", { text: "mail.example" })).receive
+        const text = "mail.example\n250-STARTTLS\n250 AUTH PLAIN"
+        const heard = yield* (yield* extensions.say("More", { text })).receive
         if (heard._tag === "StartTls") {
           hello = yield* (yield* heard.then.say("GoAhead", { text: "go ahead" })).startTls(tls)
           continue
