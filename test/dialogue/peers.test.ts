@@ -10,7 +10,7 @@ import * as SocketServer from "effect/socket/SocketServer"
 import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import * as HandshakeError from "../../src/HandshakeError.ts"
+import type * as HandshakeError from "../../src/HandshakeError.ts"
 import * as Net from "../../src/node/Net.ts"
 import * as Server from "../../src/Server.ts"
 import type * as Transport from "../../src/Transport.ts"
@@ -107,10 +107,10 @@ Peers.describeWith(["mosquitto_pub"], "MQTT: mosquitto_pub", () => {
     Effect.gen(function*() {
       const { port, served } = yield* listening(Mqtt.server("ann", "pw"), (transport) => transport.receive)
       const publish = (password: string) =>
-        Peers.run("mosquitto_pub", [
-          ...["-h", "127.0.0.1", "-p", `${port}`, "-i", "pub", "-u", "ann", "-P", password],
-          ...["-t", "door", "-m", "open", "-V", "mqttv311"]
-        ])
+        Peers.run(
+          "mosquitto_pub",
+          `-h 127.0.0.1 -p ${port} -i pub -u ann -P ${password} -t door -m open -V mqttv311`.split(" ")
+        )
       expect((yield* publish("px")).stderr).toContain("not authorised")
       yield* publish("pw")
       // PUBLISH, at most once (MQTT 3.1.1, 3.3)
@@ -124,19 +124,9 @@ describe("SMTP", () => {
   Peers.describeWith(["curl"], "curl", () => {
     const curl = (port: number, password: string, ...args: ReadonlyArray<string>) =>
       Peers.run("curl", [
-        ...[
-          "-sS",
-          "--sasl-ir",
-          "--user",
-          `ann:${password}`,
-          "--mail-from",
-          "ann@here.example",
-          "--mail-rcpt",
-          "bob@there.example"
-        ],
+        ...`-sS --sasl-ir --user ann:${password} --mail-from ann@here.example --mail-rcpt bob@there.example`.split(" "),
         ...args,
-        `smtp://127.0.0.1:${port}/here.example`,
-        ...["--upload-file", "-"]
+        ...`--upload-file - smtp://127.0.0.1:${port}/here.example`.split(" ")
       ], { input: "Subject: hello\r\n\r\nhello\r\n" })
 
     it.live("logs in behind STARTTLS, and in clear", () =>
