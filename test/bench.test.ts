@@ -2,7 +2,6 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
-import { readFileSync } from "node:fs"
 import * as Compare from "../bench/commands/compare.ts"
 import * as Storm from "../bench/commands/storm.ts"
 import * as Workers from "../bench/commands/workers.ts"
@@ -13,6 +12,7 @@ import * as Report from "../bench/report.ts"
 import * as Rounds from "../bench/rounds.ts"
 import * as Stats from "../bench/stats.ts"
 import * as Mixes from "../bench/storm/mixes.ts"
+import { isAlive } from "./support/processes.ts"
 
 const summaryOf = (...values: ReadonlyArray<number>) => Stats.summarize(values)!
 
@@ -321,16 +321,6 @@ describe("Plot", () => {
 })
 
 const node = (script: string) => [process.execPath, "-e", script]
-
-const isAlive = (pid: number) => {
-  try {
-    process.kill(pid, 0)
-    // Where nobody collects those who have lost their parent, they stay as zombies.
-    return process.platform !== "linux" || !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))
-  } catch {
-    return false
-  }
-}
 
 describe.concurrent("Process", () => {
   it.live("is gone when its scope has closed, and was there before", () =>
