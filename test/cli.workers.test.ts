@@ -12,11 +12,11 @@ import { timed } from "./support/timed.ts"
 
 const refusal = "No! Go away!\n"
 
-/** The same, and its two workers. */
-const withWorkers = Effect.fnUntraced(function*(serving: ReturnType<typeof Cli.serve>) {
+/** The same, and its workers. */
+const withWorkers = Effect.fnUntraced(function*(serving: ReturnType<typeof Cli.serve>, count = 2) {
   const server = yield* serving
   const workers = Processes.childrenOf(server.pid)
-  expect(workers.length).toBe(2)
+  expect(workers.length).toBe(count)
   return { ...server, workers }
 })
 
@@ -31,7 +31,7 @@ const describeServer = (
   name: string,
   serving: ReturnType<typeof serveByTwo>,
   body: (it: Vitest.MethodsNonLive<Shared>) => void
-): void => layered(Layer.effect(Shared, serving), { excludeTestServices: true, timeout: "20 seconds" })(name, body)
+): void => layered(Layer.effect(Shared, serving), { excludeTestServices: true, timeout: "40 seconds" })(name, body)
 
 const greeting = (port: number) => Effect.tap(Tcp.saying(port, "You ready?\n"), (peer) => peer.hears("Bring it!\n"))
 
@@ -219,6 +219,34 @@ describeServer("serve line --workers", serveByTwo("--echo-delay", "500ms"), (it)
     }))
 })
 
+const cores = availableParallelism()
+
+describeServer(
+  "serve line --workers auto",
+  // On one core that is one process alone.
+  withWorkers(
+    Cli.serve("--workers", "auto", "--echo-delay", "60s", "--drain-timeout", "60s"),
+    cores === 1 ? 0 : cores
+  ),
+  (it) => {
+    it.effect("has a worker for each core", () =>
+      Effect.gen(function*() {
+        expect((yield* Shared).workers.length).toBe(cores === 1 ? 0 : cores)
+      }))
+
+    it.effect("on a second signal ends at once with 130", () =>
+      Effect.gen(function*() {
+        const server = yield* Shared
+        const peers = yield* greetBoth(server.port)
+        for (const peer of peers) yield* peer.say("Hello\n")
+        const impatient = Effect.repeat(server.kill("SIGINT"), Schedule.spaced("100 millis"))
+        yield* Effect.raceFirst(impatient, server.exit)
+        expect(yield* server.exit).toBe(130)
+        expect(server.workers.filter(Processes.isAlive)).toEqual([])
+      }))
+  }
+)
+
 describe("serve line --workers", () => {
   it.live("on SIGTERM waits for requests no longer than --drain-timeout", () =>
     Effect.gen(function*() {
@@ -232,17 +260,6 @@ describe("serve line --workers", () => {
       expect(server.workers.filter(Processes.isAlive)).toEqual([])
     }))
 
-  it.live("on a second signal ends at once with 130", () =>
-    Effect.gen(function*() {
-      const server = yield* serveByTwo("--echo-delay", "60s", "--drain-timeout", "60s")
-      const peers = yield* greetBoth(server.port)
-      for (const peer of peers) yield* peer.say("Hello\n")
-      const impatient = Effect.repeat(server.kill("SIGINT"), Schedule.spaced("100 millis"))
-      yield* Effect.raceFirst(impatient, server.exit)
-      expect(yield* server.exit).toBe(130)
-      expect(server.workers.filter(Processes.isAlive)).toEqual([])
-    }))
-
   it.live("on a port that is in use says so once and exits 1", () =>
     Effect.gen(function*() {
       const { port } = yield* Tcp.listen(() => {})
@@ -250,13 +267,6 @@ describe("serve line --workers", () => {
       expect(yield* server.exit).toBe(1)
       expect(server.stderr()).toBe(`cannot listen on 127.0.0.1:${port}: the address is in use\n`)
       expect(server.stdout()).toBe("")
-    }))
-
-  it.live("takes auto for a number", () =>
-    Effect.gen(function*() {
-      const server = yield* Cli.serve("--workers", "auto")
-      const cores = availableParallelism()
-      expect(Processes.childrenOf(server.pid).length).toBe(cores === 1 ? 0 : cores)
     }))
 
   const misuse: Record<string, ReadonlyArray<string>> = {
