@@ -7,6 +7,7 @@ import { ByteBuffer } from "../src/internal/bytes/buffer.ts"
 import { ByteWriter } from "../src/internal/bytes/writer.ts"
 import { bytewise, decodePieces, Feed, splits } from "../src/testing/internal/countingBuffer.ts"
 import * as Laws from "../src/testing/Laws.ts"
+import { seed } from "./support/codecs.ts"
 import { join, text, utf8 } from "./support/conversation.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -55,7 +56,7 @@ const laws = <A>(
   codec: Codec.Codec<A, A>,
   frames: Arbitrary.Arbitrary<A> | Schema.Schema<A>,
   options: Laws.CodecOptions<A>
-) => Laws.codec(codec, frames, { looksPerByte: 6, canonical: true, ...options, name, it })
+) => Laws.codec(codec, frames, { looksPerByte: 6, canonical: true, seed, ...options, name, it })
 
 interface Subject<A> {
   /** The codec with a maximum frame length. */

@@ -181,7 +181,7 @@ describe.concurrent("probe", () => {
   it.live("with --record keeps a session that has failed, up to its end", () =>
     Effect.gen(function*() {
       const file = yield* scratch
-      const { code, port, stdout } = yield* probing(apart, (peer) => peer.end, "--record", file)
+      const { code, port, stdout } = yield* probing(here, (peer) => peer.end, "--record", file)
       expect(code).toBe(3)
       const { transcript } = stored(file)
       expect(said(transcript)).toEqual([

@@ -1,9 +1,12 @@
 /**
- * What the compiler says to somebody who has made a mistake: one message, which stands at the mistake, names it, and is
- * short.
+ * What the compiler says: nothing to the examples of the documentation, and to somebody who has made a mistake one message,
+ * which stands at the mistake, names it, and is short.
  */
 import { assert, beforeAll, describe, it } from "vitest"
-import { compile, type Fence } from "./support/docs.ts"
+import { compile, documented, type Fence, fixture, nameOf, passing } from "./support/docs.ts"
+
+const illTyped = fixture(80, `const one: number = 1\nexport const two: string = one\n`)
+const fences = documented()
 
 const imports = `import { Client, Codec, Dialogue, Handshake, HandshakeError, Middleware } from "effect-handshake"
 import { type Body, Multiplex, Pipeline, Protocol, Server, Transport } from "effect-handshake"
@@ -359,8 +362,21 @@ const rightFences = Object.values(right).map((code, index) => fenceOf("right", c
 
 let errors: Awaited<ReturnType<typeof compile>>
 beforeAll(async () => {
-  errors = await compile([...wrongFences, ...rightFences], "mistakes")
+  errors = await compile([passing, illTyped, ...fences, ...wrongFences, ...rightFences])
 }, 60_000)
+
+describe("an example", () => {
+  it("may leave a name unused", () => assert.isUndefined(errors.get(passing)))
+
+  it("that has type errors is told of them, with their place", () =>
+    assert.deepStrictEqual(errors.get(illTyped), [
+      "fixture.md:82:14 error TS2322: Type 'number' is not assignable to type 'string'."
+    ]))
+
+  for (const fence of fences) {
+    it(`${nameOf(fence)} compiles`, () => assert.isUndefined(errors.get(fence)?.join("\n")))
+  }
+})
 
 describe("the compiler names", () => {
   for (const [index, [name, { at, says, within = 400 }]] of Object.entries(mistakes).entries()) {
