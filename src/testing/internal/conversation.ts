@@ -693,7 +693,8 @@ export const converse = (
 
     const fiber = yield* plan.dial === undefined ? speak : dialInVain
     const talk: Talk = {
-      exit: subject.exit,
+      // Who keeps what was seen keeps no connection.
+      exit: subject.exit && Exit.asVoid(subject.exit),
       endedAt: subject.endedAt,
       stoppedAt,
       stoppedIn,
@@ -723,7 +724,7 @@ export const converse = (
       isAllTold: told === opposite.messages.reduce((said, message) => said + message.length, 0),
       heard: concat(heard),
       isEndHeard,
-      peerExit: opposite.exit,
+      peerExit: opposite.exit && Exit.asVoid(opposite.exit),
       peerBehind: opposite.behind,
       transcript: recorder.entries()
     }
