@@ -79,10 +79,13 @@ export const watched = <A, E, R>(
     const registry = new Map()
     const result = yield* Effect.andThen(listening, effect).pipe(
       Effect.scoped,
-      Effect.provideService(Tracer.Tracer, tracer),
-      Effect.provideService(References.CurrentLoggers, new Set([logger])),
-      Effect.provideService(References.MinimumLogLevel, "All"),
-      Effect.provideService(Metric.MetricRegistry, registry)
+      Effect.provideContext(
+        Context.make(Tracer.Tracer, tracer).pipe(
+          Context.add(References.CurrentLoggers, new Set([logger])),
+          Context.add(References.MinimumLogLevel, "All"),
+          Context.add(Metric.MetricRegistry, registry)
+        )
+      )
     )
     const seen = () => [
       ...printed,
