@@ -73,6 +73,14 @@ const isPure = ({ connect }: Rung.Rung): boolean => connect === Rung.pure.connec
 /** All that a handshake on plain function calls may wait for. */
 const microtasks = Effect.promise(() => Promise.resolve())
 
+/** One turn of the event loop, for which a scheduler would take three times as long as the platform does. */
+const turn: Effect.Effect<void> = typeof setImmediate === "undefined"
+  ? Effect.yieldNow
+  : Effect.callback((resume) => {
+    const immediate = setImmediate(() => resume(Effect.void))
+    return Effect.sync(() => clearImmediate(immediate))
+  })
+
 export const make = (
   rung: Rung.Rung,
   side: Conversation.Side,
@@ -84,7 +92,7 @@ export const make = (
     readonly isLeak?: ((seen: Watch.Seen) => boolean) | undefined
   }
 ): Trial => {
-  const breathe = isPure(rung) ? microtasks : options.breathe ?? Effect.yieldNow
+  const breathe = isPure(rung) ? microtasks : options.breathe ?? turn
   const inItsTime = <A>(effect: Effect.Effect<A>): Effect.Effect<A> =>
     rung.time === "real"
       ? Effect.provideContext(effect, realTime)
