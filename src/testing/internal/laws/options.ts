@@ -162,6 +162,16 @@ export const bytesOf = (text: Text): Uint8Array => typeof text === "string" ? en
 export const secretsOf = ({ secrets }: AnyOptions): ReadonlyArray<Uint8Array> =>
   (secrets ?? []).map((secret) => bytesOf(Redacted.isRedacted(secret) ? Redacted.value(secret) : secret))
 
+/** Another secret that is as long. */
+export const decoyOf = (secret: Uint8Array): Uint8Array =>
+  Uint8Array.from(secret, (_, i) => "qjzkxwv7".charCodeAt(i % 8))
+
+/** What must never show, and what must not where it comes in its place. */
+export const lookedFor = (options: AnyOptions): ReadonlyArray<Uint8Array> => {
+  const known = secretsOf(options)
+  return [...known, ...known.map(decoyOf)]
+}
+
 const list = (words: Text | ReadonlyArray<Text> | undefined): ReadonlyArray<Uint8Array> =>
   words === undefined
     ? []

@@ -23,8 +23,10 @@ import { type Attempt, type Check, problem } from "./attempt.ts"
 import {
   alternativesOf,
   bytes,
+  candidateComes,
   candidatesOf,
   evenly,
+  impostorComes,
   impostorsOf,
   ints,
   isLetIn,
@@ -161,8 +163,9 @@ export const wrongTurn: Check = (attempt) =>
     const isValid = (index: number, said: Uint8Array): boolean =>
       valid.some((messages) => index < messages.length && Trial.firstDifference(messages[index], said) === -1)
     const candidates = candidatesOf(trial, reference, options).filter(({ index, said }) => !isValid(index, said))
-    yield* attempt.each(candidates, ({ index, said, what }) =>
-      Effect.flatMap(trial.talk(replaced(index, said)), (talk) => {
+    yield* attempt.each(candidates, (candidate) =>
+      Effect.flatMap(candidateComes(trial, candidate), ({ talk }) => {
+        const { index, said, what } = candidate
         // What was wrong for what was recorded may be what is due this time.
         if (index < talk.messages.length && Trial.firstDifference(talk.messages[index], said) === -1) return Effect.void
         coverage.heard(index, talk.step, "wrong turn")
@@ -171,7 +174,7 @@ export const wrongTurn: Check = (attempt) =>
         }`
         const turn = { side: side.role, index, said, due: messages[index], messages }
         return Effect.andThen(refused(talk, scenario, isLetIn(options, talk, turn)), failed(talk, turn, scenario))
-      }))
+      }), { placeOf: ({ number }) => number })
     yield* attempt.once(changesOf(attempt), ({ alteration, index, of, plan, what }) =>
       Effect.flatMap(trial.talk(plan), (talk) => {
         const changed = of(talk)
@@ -190,8 +193,9 @@ export const wrongTurn: Check = (attempt) =>
         const scenario = `${nth(index)} comes changed${shown}: ${what}`
         return Effect.andThen(refused(talk, scenario, mayBeReady), failed(talk, turn, scenario))
       }))
-    yield* attempt.each(impostorsOf(trial, options), ({ peer, what }) =>
-      Effect.flatMap(trial.talk({ peer }), (talk) => {
+    yield* attempt.each(impostorsOf(trial, options), (impostor) =>
+      Effect.flatMap(impostorComes(trial, impostor), ({ talk }) => {
+        const { what } = impostor
         if (!Trial.isReady(talk)) {
           coverage.crossed([talk.step], "wrong turn")
         }
@@ -206,7 +210,10 @@ export const wrongTurn: Check = (attempt) =>
             actual: `the impostor became ready, and ${Trial.outcome(talk)}`
           }))
         )
-      }))
+      }), {
+      placeOf: ({ number }) =>
+        number
+    })
     // Without regard to what is answered: messages are left out, said twice, or change places.
     const orders: Array<{ readonly index: number; readonly script: ReadonlyArray<Uint8Array>; readonly what: string }> =
       []
