@@ -8,10 +8,12 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -68,19 +70,30 @@ type Out<T> = Transport.Transport.Out<T>
 const isStepError = (error: unknown): error is TransportError | Reason => isTransportError(error) || isReason(error)
 
 /** What is not yet an error of the handshake becomes one, at the step that is under way when it comes. */
+const atStep = <E>(
+  cause: Cause.Cause<E>,
+  progress: Progress.Progress | undefined,
+  step: () => string
+): Cause.Cause<Failure<E>> =>
+  Cause.map(cause, (error) =>
+    isStepError(error)
+      ? new HandshakeError({
+        protocol: progress?.protocol ?? Progress.unnamed,
+        step: step(),
+        reason: isTransportError(error) ? reasonOf(error) : error
+      })
+      : error as Exclude<E, TransportError | Reason>)
+
 const failingAt = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   progress: Progress.Progress | undefined,
   step: () => string
 ): Effect.Effect<A, Failure<E>, R> =>
-  Effect.mapError(self, (error) =>
-    isStepError(error)
-      ? new HandshakeError({
-        protocol: progress?.protocol ?? "unnamed",
-        step: step(),
-        reason: isTransportError(error) ? reasonOf(error) : error
-      })
-      : error as Exclude<E, TransportError | Reason>)
+  Effect.catchCause(self, (cause) => Effect.failCause(atStep(cause, progress, step)))
+
+/** A handshake fails at the step that was begun last. */
+const failing = <A, E, R>(self: Effect.Effect<A, E, R>, progress: Progress.Progress): Effect.Effect<A, Failure<E>, R> =>
+  failingAt(self, progress, () => progress.step())
 
 /**
  * Names a step, for a part of a handshake that is written by hand.
@@ -136,16 +149,17 @@ const at = <A, E, R>(self: Effect.Effect<A, E, R>, step: () => string): Effect.E
 
 const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0]) || Transport.isTransport(args[0])
 
+/** A step. It runs once for each connection, so that it makes no more functions than it needs. */
 const then = <T extends Receiving, T2, E, R, E2, R2>(
   self: T | Effect.Effect<T, E, R>,
   name: (transport: T) => string,
   act: (transport: T, secrecy: Secrecy | undefined) => Effect.Effect<T2, E2, R2>,
-  secret?: boolean
+  options?: VerifyOptions<T>
 ): Effect.Effect<T2, Failure<E | E2>, R | R2> =>
   Effect.contextWith((context: Context.Context<never>) => {
     const progress = Context.get(context, Progress.CurrentProgress)
     // The last step is the first to run: those before it learn from it that a secret is to come.
-    const secrecy = secretOr(secret, Context.get(context, Progress.SecretAhead))
+    const secrecy = secretOr(options?.secret, Context.get(context, Progress.SecretAhead))
     let begun: T | undefined
     // What comes before the first step is the opening of the connection.
     const step = () => begun === undefined ? progress?.step() ?? "connect" : name(begun)
@@ -157,10 +171,17 @@ const then = <T extends Receiving, T2, E, R, E2, R2>(
       }
       return act(transport, secrecy)
     }
+    const failed = (cause: Cause.Cause<E | E2>): Effect.Effect<never, Failure<E | E2>> => {
+      const failure = Effect.failCause(atStep(cause, progress, step))
+      const reply = options?.orReply
+      return begun !== undefined && reply !== undefined && deservesReply(cause)
+        ? Effect.andThen(lastWord(begun, reply), failure)
+        : failure
+    }
     // A handshake by hand has its transport already.
-    if (!Effect.isEffect(self)) return failingAt(begin(self), progress, step)
-    const before = secret === true ? Effect.provideService(self, Progress.SecretAhead, true) : self
-    return failingAt(Effect.flatMap(before, begin), progress, step)
+    if (!Effect.isEffect(self)) return Effect.catchCause(begin(self), failed)
+    const before = options?.secret === true ? Effect.provideService(self, Progress.SecretAhead, true) : self
+    return Effect.catchCause(Effect.flatMap(before, begin), failed)
   })
 
 const secretOr = (secret: boolean | undefined, isSecretAhead: boolean): Secrecy | undefined =>
@@ -180,20 +201,11 @@ const lastWord = <T extends Receiving>(transport: T, reply: Out<T>): Effect.Effe
 
 // Whether there is somebody to answer who said something wrong. To a peer that said no itself, or that left without a
 // word, there is nothing to say.
-const deservesReply = (error: unknown): boolean =>
-  isTransportError(error)
+const deservesReply = (cause: Cause.Cause<unknown>): boolean => {
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  return isTransportError(error)
     ? error.fault === "peer" && error.reason._tag !== "ConnectionClosed"
     : isReason(error) && error.fault === "peer" && error._tag !== "Rejected"
-
-const replyingWith = <T extends Receiving, A, E, R>(
-  transport: T,
-  options: { readonly orReply?: Out<T> | undefined } | undefined,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => {
-  const reply = options?.orReply
-  return reply === undefined
-    ? effect
-    : Effect.tapError(effect, (error) => deservesReply(error) ? lastWord(transport, reply) : Effect.void)
 }
 
 /**
@@ -343,8 +355,8 @@ export const verify: {
     then(
       self,
       nameOf(name),
-      (transport, secrecy) => Effect.as(received(transport, decide, options, secrecy), transport),
-      options?.secret
+      (transport, secrecy) => Effect.as(received(transport, decide, secrecy), transport),
+      options
     )
 )
 
@@ -424,8 +436,8 @@ export const receive: {
     then(
       self,
       nameOf(name),
-      (transport, secrecy) => received(transport, decide, options, secrecy),
-      options?.secret
+      (transport, secrecy) => received(transport, decide, secrecy),
+      options
     )
 )
 
@@ -435,25 +447,20 @@ type Decision = Effect.Effect<unknown, unknown, unknown>
 const nameOf = <T>(name: string | ((transport: T) => string)): (transport: T) => string =>
   typeof name === "string" ? () => name : name
 
-/** Receives a frame that is decided about, and answers one that is refused. */
+/** Receives a frame that is decided about. */
 const received = <T extends Receiving, D extends Decision>(
   transport: T,
   decide: (frame: In<T>, transport: T) => D,
-  options: VerifyOptions<T> | undefined,
   secrecy: Secrecy | undefined
 ) =>
-  replyingWith(
-    transport,
-    options,
-    secretly(
-      implOf(transport),
-      secrecy,
-      Effect.flatMap(
-        transport.receive,
-        // What it is an Effect of is what is inferred of its type.
-        (frame: In<T>) =>
-          decide(frame, transport) as Effect.Effect<Effect.Success<D>, Effect.Error<D>, Effect.Services<D>>
-      )
+  secretly(
+    implOf(transport),
+    secrecy,
+    Effect.flatMap(
+      transport.receive,
+      // What it is an Effect of is what is inferred of its type.
+      (frame: In<T>) =>
+        decide(frame, transport) as Effect.Effect<Effect.Success<D>, Effect.Error<D>, Effect.Services<D>>
     )
   )
 
@@ -766,18 +773,23 @@ export const withRefusal: {
     > => {
       const progress = Context.get(context, Progress.CurrentProgress)
       if (progress === undefined) return self
-      // It is asked for once, and what says no is a handshake like any other.
-      const words = Effect.suspend(() => {
-        const why = progress.verdict!
-        progress.verdict = undefined
-        return refuse(why)
+      if (progress.verdict !== undefined) return words(progress, refuse)
+      return Effect.onExitPrimitive(self, (exit) => {
+        if (progress.verdict !== undefined && Exit.hasInterrupts(exit)) {
+          progress.words = Effect.provideContext(words(progress, refuse), context)
+        }
+        return undefined
       })
-      return progress.verdict !== undefined ? words : Effect.onInterrupt(self, () =>
-        Effect.sync(() => {
-          if (progress.verdict !== undefined) progress.words = Effect.provideContext(words, context)
-        }))
     })
 )
+
+/** It is asked for once, and what says no is a handshake like any other. */
+const words = <R>(progress: Progress.Progress, refuse: Refuse<R>) =>
+  Effect.suspend(() => {
+    const why = progress.verdict!
+    progress.verdict = undefined
+    return refuse(why)
+  })
 
 /**
  * Runs a handshake so that it turns its peer away, in the words that {@link withRefusal} has given to it.
@@ -828,7 +840,7 @@ export const turnAway: {
         effect,
         Effect.fail(new Rejected({ by: "local", said: "nothing", retryable: true }))
       )
-      return failingAt(refused, progress, () => progress.step())
+      return failing(refused, progress)
     })
 )
 
@@ -904,7 +916,7 @@ export const inside: {
       const inner = Effect.isEffect(self) ? self : self(transport)
       return Effect.provideService(inner, Socket.Socket, impl.connection.socket) as typeof inner
     })
-    return withProgress(both, (effect, progress) => failingAt(effect, progress, () => progress.step()))
+    return withProgress(both, failing)
   }
 )
 
@@ -1057,8 +1069,8 @@ export const named: {
   ): Effect.Effect<A, Failure<E>, R> =>
     withProgress(self, (effect, progress) => {
       progress.protocol = protocol
-      const failing = failingAt(effect, progress, () => progress.step())
-      return progress.traced === undefined ? failing : progress.traced(failing)
+      const handshake = failing(effect, progress)
+      return progress.traced === undefined ? handshake : progress.traced(handshake)
     })
 )
 
@@ -1071,7 +1083,7 @@ const withProgress = <A, E, R, A2, E2, R2>(
     const current = Context.get(context, Progress.CurrentProgress)
     const progress = current ?? Progress.make()
     const watched = current === undefined ? Effect.provideService(self, Progress.CurrentProgress, progress) : self
-    return Effect.suspend(() => use(onOneConnection(watched, context), progress))
+    return use(onOneConnection(watched, context), progress)
   })
 
 /** A client's socket dials each time that it is asked for its bytes; all that runs inside shares what the first has dialled. */
@@ -1079,11 +1091,11 @@ const onOneConnection = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   context: Context.Context<never>
 ): Effect.Effect<A, E, R> => {
-  const socket = Context.getOption(context, Socket.Socket)
-  if (Option.isNone(socket)) return self
-  const shared = Connection.shared(socket.value)
+  const socket = Context.getOrUndefined(context, Socket.Socket)
+  if (socket === undefined) return self
+  const shared = Connection.shared(socket)
   // It needs the socket that it is given here.
-  return shared === socket.value ? self : Effect.provideService(self, Socket.Socket, shared) as Effect.Effect<A, E, R>
+  return shared === socket ? self : Effect.provideService(self, Socket.Socket, shared) as Effect.Effect<A, E, R>
 }
 
 /**
