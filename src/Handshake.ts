@@ -84,16 +84,9 @@ const atStep = <E>(
       })
       : error as Exclude<E, TransportError | Reason>)
 
-const failingAt = <A, E, R>(
-  self: Effect.Effect<A, E, R>,
-  progress: Progress.Progress | undefined,
-  step: () => string
-): Effect.Effect<A, Failure<E>, R> =>
-  Effect.catchCause(self, (cause) => Effect.failCause(atStep(cause, progress, step)))
-
 /** A handshake fails at the step that was begun last. */
 const failing = <A, E, R>(self: Effect.Effect<A, E, R>, progress: Progress.Progress): Effect.Effect<A, Failure<E>, R> =>
-  failingAt(self, progress, () => progress.step())
+  Effect.catchCause(self, (cause) => Effect.failCause(atStep(cause, progress, () => progress.step)))
 
 /**
  * Names a step, for a part of a handshake that is written by hand.
@@ -137,15 +130,14 @@ export const step: {
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     name: string
-  ): Effect.Effect<A, Failure<E>, R> => at(self, () => name)
+  ): Effect.Effect<A, Failure<E>, R> =>
+    Effect.contextWith((context: Context.Context<never>) => {
+      const progress = Context.get(context, Progress.CurrentProgress)
+      const step = () => name
+      progress?.begin(step, undefined)
+      return Effect.catchCause(self, (cause) => Effect.failCause(atStep(cause, progress, step)))
+    })
 )
-
-const at = <A, E, R>(self: Effect.Effect<A, E, R>, step: () => string): Effect.Effect<A, Failure<E>, R> =>
-  Effect.contextWith((context: Context.Context<never>) => {
-    const progress = Context.get(context, Progress.CurrentProgress)
-    if (progress !== undefined) progress.step = step
-    return failingAt(self, progress, step)
-  })
 
 const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0]) || Transport.isTransport(args[0])
 
@@ -161,17 +153,17 @@ const then = <T extends Receiving, T2, E, R, E2, R2>(
     // The last step is the first to run: those before it learn from it that a secret is to come.
     const secrecy = secretOr(options?.secret, Context.get(context, Progress.SecretAhead))
     let begun: T | undefined
-    // What comes before the first step is the opening of the connection.
-    const step = () => begun === undefined ? progress?.step() ?? "connect" : name(begun)
     const begin = (transport: T): Effect.Effect<T2, E2, R2> => {
       begun = transport
       if (progress !== undefined) {
-        progress.step = step
+        progress.begin(name, transport)
         progress.isGuarded = secrecy === "guarded"
       }
       return act(transport, secrecy)
     }
     const failed = (cause: Cause.Cause<E | E2>): Effect.Effect<never, Failure<E | E2>> => {
+      // What comes before the first step is the opening of the connection.
+      const step = () => begun === undefined ? progress?.step ?? Progress.connect : name(begun)
       const failure = Effect.failCause(atStep(cause, progress, step))
       const reply = options?.orReply
       return begun !== undefined && reply !== undefined && deservesReply(cause)
@@ -467,27 +459,31 @@ const received = <T extends Receiving, D extends Decision>(
 /** How long a connection that cannot be written to is searched for the peer's last words. */
 const lastWordsTime = Duration.seconds(1)
 
+/** Says it at once, and returns what is left to do. */
+const say = <T extends Any>(transport: T, frame: Out<T>): Effect.Effect<T, TransportError> => {
+  const left = implOf(transport).sendNow(frame)
+  return left === undefined ? Effect.succeed(transport) : Effect.as(unlessAnswered(transport, left), transport)
+}
+
 /**
  * A peer may say no and leave before this side has said anything. What it said is the answer then, and not that nobody
  * listens any more: the next step shall read it.
  */
-const say = <T extends Any>(transport: T, frame: Out<T>): Effect.Effect<T, TransportError> =>
-  Effect.suspend((): Effect.Effect<T, TransportError> => {
-    const impl = implOf(transport)
-    const left = impl.sendNow(frame)
-    if (left === undefined) return Effect.succeed(transport)
-    const said = Effect.catchIf(
-      left,
-      (error) => error.reason._tag === "ConnectionFailed",
-      (error) =>
-        Effect.flatMap(
-          Effect.timeoutOption(impl.hasFrame, lastWordsTime),
-          (found) =>
-            Option.getOrElse(found, () => false) ? Effect.void : Effect.fail(impl.connection.tlsFailure ?? error)
-        )
-    )
-    return Effect.as(said, transport)
-  })
+const unlessAnswered = (
+  transport: Any,
+  said: Effect.Effect<void, TransportError>
+): Effect.Effect<void, TransportError> => {
+  const impl = implOf(transport)
+  return Effect.catchIf(
+    said,
+    (error) => error.reason._tag === "ConnectionFailed",
+    (error) =>
+      Effect.flatMap(
+        Effect.timeoutOption(impl.hasFrame, lastWordsTime),
+        (found) => Option.getOrElse(found, () => false) ? Effect.void : Effect.fail(impl.connection.tlsFailure ?? error)
+      )
+  )
+}
 
 /**
  * Sends one frame.
@@ -521,7 +517,10 @@ export const send: {
       self,
       (transport) =>
         options?.name ?? (options?.secret === true ? "send a secret" : `send ${Transport.show(transport, frame)}`),
-      (transport) => secretly(implOf(transport), options?.secret === true ? "secret" : undefined, say(transport, frame))
+      (transport) =>
+        options?.secret === true
+          ? secretly(implOf(transport), "secret", Effect.suspend(() => say(transport, frame)))
+          : say(transport, frame)
     )
 )
 
@@ -1123,7 +1122,7 @@ export const deadline: {
             Effect.fail(
               new HandshakeError({
                 protocol: progress.protocol,
-                step: progress.step(),
+                step: progress.step,
                 reason: new Timeout({ deadline: Duration.fromInputUnsafe(duration) })
               })
             )

@@ -190,7 +190,7 @@ export const make = (role: Role, context: Context.Context<never>) => {
     if (span === undefined) return
     span.attribute("handshake.protocol", protocol)
     span.attribute("handshake.outcome", outcome)
-    if (Exit.isFailure(exit)) span.attribute("handshake.step", progress.step())
+    if (Exit.isFailure(exit)) span.attribute("handshake.step", progress.step)
     span.end(clock.currentTimeNanosUnsafe(), exit)
   }
 
