@@ -183,7 +183,7 @@ const equals = (a: unknown, b: unknown): boolean => {
   if (a instanceof Uint8Array && b instanceof Uint8Array) {
     return a.length === b.length && a.every((byte, i) => byte === b[i])
   }
-  return Equal.equals(a, b)
+  return a === b || Equal.equals(a, b)
 }
 
 // A peer that does not even take the refusal changes nothing about why it is refused.
@@ -261,23 +261,30 @@ export const expect: {
     expected: In<T>,
     options?: ExpectOptions<T>
   ): Effect.Effect<T, Failure<E>, R> =>
-    verify(
+    receive(
       self,
       options?.name ??
         ((transport) => options?.secret === true ? "expect a secret" : `expect ${Transport.show(transport, expected)}`),
-      (frame, transport): Effect.Effect<void, Reason> => {
-        if (equals(frame, expected)) return Effect.void
-        // What is known beforehand is not what has to be guarded.
-        const known = (frame: In<T>) => options?.secret === true ? Excerpt.redacted : implOf(transport).describe(frame)
-        return Effect.fail(
-          options?.rejections?.some((rejection) => equals(frame, rejection)) === true
-            ? new Rejected({ by: "peer", said: known(frame), retryable: options.retryable ?? true })
-            : new InvalidGreeting({ expected: known(expected), received: Transport.show(transport, frame) })
-        )
-      },
+      (frame, transport): Effect.Effect<T, Reason> =>
+        equals(frame, expected)
+          ? Effect.succeed(transport)
+          : Effect.fail(unexpected(transport, frame, expected, options)),
       options
     )
 )
+
+const unexpected = <T extends Receiving>(
+  transport: T,
+  frame: In<T>,
+  expected: In<T>,
+  options: ExpectOptions<T> | undefined
+): Reason => {
+  // What is known beforehand is not what has to be guarded.
+  const known = (frame: In<T>) => options?.secret === true ? Excerpt.redacted : implOf(transport).describe(frame)
+  return options?.rejections?.some((rejection) => equals(frame, rejection)) === true
+    ? new Rejected({ by: "peer", said: known(frame), retryable: options.retryable ?? true })
+    : new InvalidGreeting({ expected: known(expected), received: Transport.show(transport, frame) })
+}
 
 /**
  * How `Handshake.verify` and `Handshake.exchange` take a frame that is refused.

@@ -197,15 +197,16 @@ export class Connection implements SourceEvents {
    * Calls back once, when bytes or the end have come since. Any number may wait; each looks again when it is called, and
    * takes what it finds then.
    */
-  onReadable(waiter: Waiter): () => void {
+  onReadable(waiter: Waiter): void {
     this.waiters = this.waiters.length === 0 ? [waiter] : [...this.waiters, waiter]
     if (this.missed) this.notify()
     else this.flow()
-    return () => {
-      if (!this.waiters.includes(waiter)) return
-      this.waiters = this.waiters.filter((other) => other !== waiter)
-      this.flow()
-    }
+  }
+
+  private waitsNoMore(waiter: Waiter): void {
+    if (!this.waiters.includes(waiter)) return
+    this.waiters = this.waiters.filter((other) => other !== waiter)
+    this.flow()
   }
 
   /**
@@ -243,8 +244,9 @@ export class Connection implements SourceEvents {
   /** Waits for `onReadable`. Interrupted before or after it was called, it has taken nothing. */
   get readable(): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
-      const cancel = this.onReadable(() => resume(Effect.void))
-      return Effect.sync(cancel)
+      const waiter = () => resume(Effect.void)
+      this.onReadable(waiter)
+      return Effect.sync(() => this.waitsNoMore(waiter))
     })
   }
 
