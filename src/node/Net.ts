@@ -22,7 +22,7 @@ import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as NodeNet from "node:net"
 import * as Addresses from "../internal/connection/netSocket.ts"
-import { runDirectly, type Source, SourceSocket, stoppable } from "../internal/connection/source.ts"
+import { type Direct, runDirectly, type Source, SourceSocket, stoppable } from "../internal/connection/source.ts"
 import * as Descriptors from "../internal/node/descriptors.ts"
 import { hearErrors, NetSource } from "../internal/node/netSource.ts"
 
@@ -322,12 +322,12 @@ export const makeServer = Effect.fnUntraced(function*(
   // The server goes on when there are file descriptors again; until then the system's queue is emptied by closing what comes.
   server.on("error", acceptFailed)
 
-  const acceptWith = (take: (socket: AcceptedSocket) => void): Effect.Effect<never> =>
+  const acceptWith = (take: (conn: NodeNet.Socket) => void): Effect.Effect<never> =>
     Effect.callback<never>(() => {
-      accept = (conn) => take(new AcceptedSocket(conn))
+      accept = take
       for (const conn of parked) {
         parked.delete(conn)
-        accept(conn)
+        take(conn)
       }
       return Effect.sync(() => {
         accept = undefined
@@ -337,10 +337,11 @@ export const makeServer = Effect.fnUntraced(function*(
   const run = Effect.fnUntraced(function*<R, E, _>(handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>) {
     const fork = Effect.runForkWith(Context.omit(Scope.Scope)(yield* Effect.context<R>()) as Context.Context<R>)
     const handling = new Set<Fiber.Fiber<unknown, unknown>>()
-    const accepting = acceptWith((socket) => {
+    const accepting = acceptWith((conn) => {
+      const socket = new AcceptedSocket(conn)
       const handled = Effect.onExit(
         // Of a socket that somebody has decorated, this one tells who is at the other end.
-        Effect.provideService(Effect.suspend(() => handler(socket)), NodeSocket.NetSocket, socket.conn),
+        Effect.provideService(Effect.suspend(() => handler(socket)), NodeSocket.NetSocket, conn),
         (exit) => {
           // A handler that never opens its connection would leave it to the peer.
           socket.giveUp()
@@ -355,7 +356,8 @@ export const makeServer = Effect.fnUntraced(function*(
   })
 
   const address = yield* Effect.try({ try: () => addressOf(server.address()), catch: failed })
-  return stoppable({ address, run: runDirectly(run, { accept: acceptWith }) }, stop)
+  const accepting: Direct["accept"] = (take) => acceptWith((conn) => take(new NetSource(conn)))
+  return stoppable({ address, run: runDirectly(run, { accept: accepting }) }, stop)
 })
 
 /**

@@ -187,13 +187,13 @@ class Steps implements Progress.Progress {
     this.kept.protocol = protocol
   }
 
-  get step(): () => string {
+  get step(): string {
     return this.kept.step
   }
 
-  set step(step: () => string) {
-    this.kept.step = step
-    this.seen.push(step())
+  begin<A>(name: (subject: A) => string, subject: A): void {
+    this.kept.begin(name, subject)
+    this.seen.push(this.step)
   }
 
   get verdict(): Progress.Refusal | undefined {
@@ -503,7 +503,7 @@ export const converse = (
     const observer: Transport.Observer = (event) => {
       if (subject.exit === undefined || plan.behind !== undefined) recorder.observer(event)
       if (subject.exit === undefined && event._tag === "Received") {
-        receivedIn.push({ step: subject.steps.step(), end: (receivedIn.at(-1)?.end ?? 0) + event.length })
+        receivedIn.push({ step: subject.steps.step, end: (receivedIn.at(-1)?.end ?? 0) + event.length })
       }
     }
     const begin = (socket: Effect.Effect<Socket.Socket>) =>
@@ -514,7 +514,7 @@ export const converse = (
 
     const stopped = (): void => {
       stoppedAt = now()
-      stoppedIn = subject.steps.step()
+      stoppedIn = subject.steps.step
     }
 
     const interrupt = Effect.fnUntraced(function*(fiber: Fiber.Fiber<unknown>) {
@@ -625,7 +625,7 @@ export const converse = (
               // What the peer says behind the stop is said to nobody.
               if (isStopped) continue
               writesBefore.push(subject.tap?.written.length ?? 0)
-              toldIn.push(subject.steps.step())
+              toldIn.push(subject.steps.step)
               const instead = plan.say === undefined ? message : plan.say(index, message)
               said.push(instead)
               const goesOn = yield* tell(instead)
@@ -708,7 +708,7 @@ export const converse = (
       isOver: fiber.pollUnsafe() !== undefined,
       overAt: subject.overAt,
       steps: subject.steps.seen,
-      step: subject.steps.step(),
+      step: subject.steps.step,
       isGuarded: subject.steps.isGuarded,
       toldIn,
       receivedIn,
