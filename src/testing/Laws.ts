@@ -122,6 +122,14 @@ export type Alternative<S extends Transport.Transport.Any, C extends Transport.T
 >
 
 /**
+ * A whole handshake that must not get through, and what violations call it; without a name it has a number.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Impostor = Options.Impostor
+
+/**
  * How a side fails when it hears something wrong, as far as that is held: the tag of the reason, whose fault it is, and whether
  * it is worth another try.
  *

@@ -4,8 +4,12 @@
  */
 import { afterAll, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Codec from "../../src/Codec.ts"
+import * as Handshake from "../../src/Handshake.ts"
+import * as HandshakeError from "../../src/HandshakeError.ts"
 import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
+import * as Transport from "../../src/Transport.ts"
 import * as Law from "../support/laws.ts"
 import { broken, cleanUp, healthy } from "./gallery/handshakes.ts"
 
@@ -29,6 +33,74 @@ describe("a handshake that", () => {
       expect(violation.law, violation.message).toBe(law)
       expect(violation.message).toMatch(says)
     })
+  }
+})
+
+/** Whatever somebody may give who has no compiler. */
+const suiteOf = (options: object) => Laws.handshake({ ...healthy, name: "told", rungs: [Rung.pure], ...options })
+
+it.each<[what: string, options: object, says: RegExp]>([
+  ["option", { acepts: () => false }, /the options has "acepts", and knows accepts, /],
+  ["side", { refusal: { sever: "NO\n" } }, /`refusal` has "sever", and knows client, server/],
+  ["alternative", { alternatives: [{ nam: "bob" }] }, /one of `alternatives` has "nam"/],
+  [
+    "failure",
+    { failure: () => ({ retriable: false }) },
+    /what `failure` gives has "retriable", and knows fault, reason/
+  ]
+])("an %s that is misspelt is told when the suite is made", (_, options, says) => {
+  expect(() => suiteOf(options)).toThrow(says)
+})
+
+it("what `failure` gives for a message that comes is looked at when it comes", async () => {
+  const suite = suiteOf({ failure: ({ said }: Laws.WrongTurn) => said.length === 0 ? undefined : { retriable: false } })
+  const exit = await Effect.runPromiseExit(suite.laws[4].check)
+  expect(String(exit)).toMatch(/what `failure` gives has "retriable"/)
+})
+
+it("an impostor that has a name is called by it", async () => {
+  const impostors = { client: [{ name: "in another form", handshake: healthy.client }] }
+  const violation = await Effect.runPromise(Effect.flip(suiteOf({ impostors }).laws[4].check))
+  expect(violation.message).toContain(`the impostor "in another form" in the place of the client comes`)
+})
+
+it("a step of a handshake may be called like the opening of its connection", async () => {
+  const lines = Transport.framed(Codec.lines())
+  const suite = Laws.handshake({
+    name: "connecting",
+    server: Effect.gen(function*() {
+      const transport = yield* lines
+      const line = yield* Handshake.step(transport.receive, "connect")
+      if (line !== "CONNECT") {
+        return yield* Handshake.refuse(
+          transport,
+          "NO",
+          new HandshakeError.InvalidGreeting({ expected: "CONNECT", received: "another line" })
+        )
+      }
+      return yield* Handshake.send(transport, "OK", { name: "welcome" })
+    }),
+    client: lines.pipe(Handshake.send("CONNECT"), Handshake.expect("OK", { rejections: ["NO"] })),
+    rungs: [Rung.pure],
+    runs: 20,
+    seed: 1
+  })
+  await Effect.runPromise(Laws.check(suite))
+  expect(Laws.formatCoverage(Effect.runSync(suite.coverage))).toMatch(/server: connect +\d+ +\d+/)
+})
+
+it("law 1 sees with one run who takes for a message whatever has come", async () => {
+  const denied = new HandshakeError.InvalidGreeting({ expected: "HELLO", received: "another line" })
+  const server = Transport.framed(Codec.bytes).pipe(
+    Handshake.verify(
+      "greeting",
+      (said) => new TextDecoder().decode(said) === "HELLO\n" ? Effect.void : Effect.fail(denied)
+    )
+  )
+  const client = Transport.framed(Codec.lines()).pipe(Handshake.send("HELLO"))
+  for (const seed of [1, 2, 3]) {
+    const suite = Laws.handshake({ name: "impatient", server, client, rungs: [Rung.pure], runs: 1, seed })
+    expect(await Effect.runPromise(Effect.flip(suite.laws[0].check))).toMatchObject({ law: 1 })
   }
 })
 

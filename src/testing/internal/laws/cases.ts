@@ -4,11 +4,12 @@
  * @internal
  */
 import * as Arbitrary from "effect/Arbitrary"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { concat } from "../../../internal/bytes/primitives.ts"
 import { otherRole, type Peer, type Plan, type Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
-import { type AnyOptions, bytesOf, refusalsOf, type WrongTurn } from "./options.ts"
+import { type AnyOptions, bytesOf, type Impostor, refusalsOf, type WrongTurn } from "./options.ts"
 
 export const nothing = new Uint8Array(0)
 
@@ -113,7 +114,11 @@ export const impostorsOf = (
   { impostors }: AnyOptions
 ): ReadonlyArray<{ readonly peer: Peer; readonly what: string }> => {
   const role = otherRole(side.role)
-  return (impostors?.[role] ?? []).map((peer, i) => ({ peer, what: `impostor ${i + 1} in the place of the ${role}` }))
+  return (impostors?.[role] ?? []).map((impostor, i) => {
+    const { handshake: peer, name }: Impostor = Effect.isEffect(impostor) ? { handshake: impostor } : impostor
+    const called = name === undefined ? `impostor ${i + 1}` : `the impostor ${JSON.stringify(name)}`
+    return { peer, what: `${called} in the place of the ${role}` }
+  })
 }
 
 /** Further valid conversations, as what differs from the first one. Both sides have to be there. */

@@ -32,7 +32,7 @@ import {
   nth,
   replaced
 } from "./cases.ts"
-import type { WrongTurn } from "./options.ts"
+import { failureOf, type WrongTurn } from "./options.ts"
 import { saysRefusal } from "./refusing.ts"
 
 /** A change of what is said now, in the bytes of a message or in the frame that they are made of. */
@@ -161,7 +161,7 @@ export const wrongTurn: Check = (attempt) =>
     }
     // How it fails, where that can be said.
     const failed = (talk: Talk, turn: WrongTurn, scenario: string): Effect.Effect<void, Suite.Problem> => {
-      const due = options.failure?.(turn)
+      const due = failureOf(options, turn)
       const error = talk.exit !== undefined && Exit.isFailure(talk.exit) ? Cause.squash(talk.exit.cause) : undefined
       if (due === undefined || !isHandshakeError(error)) return Effect.void
       // Half a message is waited for, which says nothing of it.
