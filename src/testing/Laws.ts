@@ -515,8 +515,8 @@ export const holes: (coverage: Coverage) => ReadonlyArray<Hole> = Coverages.hole
  * // => client: expect "OK"         ·    ·      ·         ·           ·          41        3        ·                      ·
  * // =>
  * // => changed                 places  flipped  case  next  previous  0  255  shorter  longer
- * // => server: expect "HELLO"       6        6     1     2         ·  ·    5        6       5  never: previous, 0; bytes next, previous, 0, 255
- * // => client: expect "OK"          3        4     2     3         2  3    2        3       6  never: bytes 255
+ * // => server: expect "HELLO"       6        6     2     2         1  1    2        4       7  never: bytes next, previous, 0, 255
+ * // => client: expect "OK"          3        3     3     4         3  3    ·        2       7  never: 255; bytes 255
  * ```
  *
  * @category coverage

@@ -89,6 +89,55 @@ it("a step of a handshake may be called like the opening of its connection", asy
   expect(Laws.formatCoverage(Effect.runSync(suite.coverage))).toMatch(/server: connect +\d+ +\d+/)
 })
 
+/** What somebody says in three lines, and what is answered, with a tag that it has to be answered with. */
+const tagged = (
+  isRight: { readonly answer: (said: string, due: string) => boolean; readonly proof: typeof isSame }
+) => {
+  const lines = Transport.framed(Codec.lines())
+  const invalid = new HandshakeError.InvalidGreeting({ expected: "what is due", received: "something else" })
+  const says = (step: string, due: string, isRight: (said: string, due: string) => boolean) =>
+    Handshake.verify(step, (said: string) => isRight(said, due) ? Effect.void : Effect.fail(invalid))
+  const proof = "a3 PROVE sha256=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+  return {
+    server: lines.pipe(
+      says("hello", "a1 HELLO client.example version=2", isSame),
+      Handshake.send("a1 OK mail.example greets client.example"),
+      says("user", "a2 USER ann as administrator of client.example", isSame),
+      Handshake.send("a2 OK prove that you are ann of client.example"),
+      says("proof", proof, isRight.proof),
+      Handshake.send("a3 OK welcome, administrator of client.example")
+    ),
+    client: lines.pipe(
+      Handshake.send("a1 HELLO client.example version=2"),
+      says("greeting", "a1 OK mail.example greets client.example", isSame),
+      Handshake.send("a2 USER ann as administrator of client.example"),
+      says("question", "a2 OK prove that you are ann of client.example", isRight.answer),
+      Handshake.send(proof),
+      says("welcome", "a3 OK welcome, administrator of client.example", isSame)
+    )
+  }
+}
+const isSame = (said: string, due: string): boolean => said === due
+
+it.each([
+  [
+    "does not look at the tag of an answer",
+    tagged({ answer: (said, due) => /^[a-z]\d /.test(said) && said.slice(3) === due.slice(3), proof: isSame }),
+    /message 2 comes changed, "a3 OK prove that/
+  ],
+  [
+    "compares the digits of a proof in whatever case they are",
+    tagged({
+      answer: isSame,
+      proof: (said, due) => said.slice(0, 16) === due.slice(0, 16) && said.slice(16).toLowerCase() === due.slice(16)
+    }),
+    /message 3 comes changed, "a3 PROVE sha256=9F86D081/
+  ]
+])("with 30 runs law 5 sees who %s", async (_, sides, says) => {
+  const suite = Laws.handshake({ ...sides, name: "tagged", rungs: [Rung.pure], runs: 30, seed: 1 })
+  expect((await Effect.runPromise(Effect.flip(suite.laws[4].check))).message).toMatch(says)
+})
+
 it("law 1 sees with one run who takes for a message whatever has come", async () => {
   const denied = new HandshakeError.InvalidGreeting({ expected: "HELLO", received: "another line" })
   const server = Transport.framed(Codec.bytes).pipe(

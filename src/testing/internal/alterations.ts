@@ -33,6 +33,8 @@ export interface Altered {
   readonly at?: number | undefined
   /** Whether it is one of a few that are made of the whole, or of a word: where not all are tried, these are. */
   readonly isFirst?: boolean | undefined
+  /** Whether a healthy side may well overlook it, as a member that it does not know. */
+  readonly isHarmless?: boolean | undefined
 }
 
 /** One change, of whatever has the shape of what it was found in. `undefined` where it would change nothing. */
@@ -119,13 +121,44 @@ const mostWords = 16
 
 const isWord = (unit: number): boolean => isLetter(unit) || (unit >= 0x30 && unit <= 0x39)
 
-/** Where the words end that are letters and digits. */
-const wordEndsOf = (units: ReadonlyArray<number>): ReadonlyArray<number> => {
-  const ends = units.flatMap((unit, at) =>
-    isWord(unit) && (at + 1 === units.length || !isWord(units[at + 1])) ? [at + 1] : []
-  )
-  const step = Math.max(1, ends.length / mostWords)
-  return ends.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step))
+type Word = readonly [from: number, to: number]
+
+/** So long is what looks like a word among bytes that are no text. */
+const shortestAmongBytes = 4
+
+/** The words that are letters and digits. */
+const wordsOf = (units: ReadonlyArray<number>): ReadonlyArray<Word> => {
+  const shortest = units.every(isPrintable) ? 1 : shortestAmongBytes
+  const found: Array<Word> = []
+  for (let from = 0; from < units.length; from++) {
+    if (!isWord(units[from])) continue
+    let to = from + 1
+    while (to < units.length && isWord(units[to])) to++
+    if (to - from >= shortest) found.push([from, to])
+    from = to
+  }
+  const step = Math.max(1, found.length / mostWords)
+  return found.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step))
+}
+
+const inUpperCase = (unit: number): number => isLetter(unit) ? unit & ~0x20 : unit
+const inLowerCase = (unit: number): number => isLetter(unit) ? unit | 0x20 : unit
+
+/** In capitals, where it is not in capitals already. */
+const inOtherCase = (word: ReadonlyArray<number>): ReadonlyArray<number> => {
+  const upper = word.map(inUpperCase)
+  return same(upper, word) ? word.map(inLowerCase) : upper
+}
+
+const isHexDigit = (unit: number): boolean =>
+  classOf(unit) === 1 || inLowerCase(unit) >= 0x61 && inLowerCase(unit) <= 0x66
+
+/** The next digit, or the next letter of the same case, and among hexadecimal digits the next one of these. */
+const nextOfItsKind = (word: ReadonlyArray<number>): number => {
+  const unit = word[word.length - 1]
+  if (!isLetter(unit)) return unit === 0x39 ? 0x30 : unit + 1
+  const [first, count] = [unit & 0x20 | 0x41, word.every(isHexDigit) ? 6 : 26]
+  return first + (unit - first + 1) % count
 }
 
 /** So many ways of changing what is at a place. Each place begins with another one, and passes over those that change nothing. */
@@ -186,8 +219,8 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
   if (length > 0) {
     all("shorter", "nothing", () => [])
     all("longer", "itself twice", (units) => [...units, ...units])
-    all("case", "all letters in upper case", (units) => units.map((unit) => isLetter(unit) ? unit & ~0x20 : unit))
-    all("case", "all letters in lower case", (units) => units.map((unit) => isLetter(unit) ? unit | 0x20 : unit))
+    all("case", "all letters in upper case", (units) => units.map(inUpperCase))
+    all("case", "all letters in lower case", (units) => units.map(inLowerCase))
     all("longer", "a space behind it", (units) => [...units, 0x20])
     all("longer", "a space before it", (units) => [0x20, ...units])
     all(
@@ -196,8 +229,29 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
       (units) => units.lastIndexOf(0x20) === -1 ? units : units.slice(0, units.lastIndexOf(0x20))
     )
   }
+  const words = wordsOf(known)
+  const word = (kind: Kind, from: number, to: number, what: string, change: Parameters<typeof add>[2], at?: number) =>
+    add(kind, `the word at ${name} ${from} to ${to - 1} of ${length} ${what}`, change, at, true)
+  for (const [from, to] of words) {
+    word("next", from, to, "with another end", (units) => {
+      const known = units.slice(from, to)
+      return known.length === to - from && known.every(isWord)
+        ? units.toSpliced(to - 1, 1, nextOfItsKind(known))
+        : units
+    }, to - 1)
+    // One alone is in upper and in lower case above.
+    if (words.length > 1) {
+      word(
+        "case",
+        from,
+        to,
+        "in the other case",
+        (units) => [...units.slice(0, from), ...inOtherCase(units.slice(from, to)), ...units.slice(to)]
+      )
+    }
+  }
   // In a long one few places are looked at, and what it is made of are words.
-  for (const end of length > longest ? wordEndsOf(known) : []) {
+  for (const [, end] of length > longest ? words : []) {
     all(
       "longer",
       `an x behind the word that ends at ${name} ${end} of ${length}`,

@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import { concat } from "../../../internal/bytes/primitives.ts"
 import { otherRole, type Peer, type Plan, type Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
-import { type AnyOptions, bytesOf, type Impostor, refusalsOf, type WrongTurn } from "./options.ts"
+import { type AnyOptions, bytesOf, refusalsOf, type WrongTurn } from "./options.ts"
 
 export const nothing = new Uint8Array(0)
 
@@ -115,7 +115,7 @@ export const impostorsOf = (
 ): ReadonlyArray<{ readonly peer: Peer; readonly what: string }> => {
   const role = otherRole(side.role)
   return (impostors?.[role] ?? []).map((impostor, i) => {
-    const { handshake: peer, name }: Impostor = Effect.isEffect(impostor) ? { handshake: impostor } : impostor
+    const [peer, name] = Effect.isEffect(impostor) ? [impostor, undefined] : [impostor.handshake, impostor.name]
     const called = name === undefined ? `impostor ${i + 1}` : `the impostor ${JSON.stringify(name)}`
     return { peer, what: `${called} in the place of the ${role}` }
   })

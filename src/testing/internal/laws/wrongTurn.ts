@@ -140,7 +140,7 @@ const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Cha
   const most = changesPerRun * (options.runs ?? 200)
   const isFirst = ({ alteration }: Change) => alteration.isFirst === true
   const [first, others] = [changes.filter(isFirst), changes.filter((change) => !isFirst(change))]
-  const whole = evenly(first, changes.length <= most ? most : Math.ceil(most / 2))
+  const whole = evenly(first, changes.length <= most ? most : Math.ceil((2 * most) / 3))
   return [...whole, ...evenly(others, most - whole.length)]
 }
 
