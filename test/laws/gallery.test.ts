@@ -4,6 +4,8 @@
  */
 import { afterAll, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { createHmac } from "node:crypto"
 import * as Codec from "../../src/Codec.ts"
 import * as Handshake from "../../src/Handshake.ts"
 import * as HandshakeError from "../../src/HandshakeError.ts"
@@ -11,7 +13,7 @@ import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
 import * as Transport from "../../src/Transport.ts"
 import * as Law from "../support/laws.ts"
-import { broken, cleanUp, healthy } from "./gallery/handshakes.ts"
+import { broken, cleanUp, healthy, password } from "./gallery/handshakes.ts"
 
 const seed = "gallery"
 
@@ -136,6 +138,60 @@ it.each([
 ])("with 30 runs law 5 sees who %s", async (_, sides, says) => {
   const suite = Laws.handshake({ ...sides, name: "tagged", rungs: [Rung.pure], runs: 30, seed: 1 })
   expect((await Effect.runPromise(Effect.flip(suite.laws[4].check))).message).toMatch(says)
+})
+
+/** A login in JSON whose signature is of all members, or of all but one; as a frame with a schema, or as a text. */
+const signed = (isTyped: boolean, uncovered?: "guest" | "level" | "permissions") => {
+  const Login = Schema.fromJsonString(Schema.Struct({
+    user: Schema.String,
+    permissions: Schema.Array(Schema.Literals(["read", "write", "admin"])),
+    guest: Schema.Boolean,
+    level: Schema.Int,
+    signature: Schema.String
+  }))
+  type Login = typeof Login.Type
+  const signatureOf = (login: Omit<Login, "signature">) => {
+    const { guest, level, permissions, user } = login
+    const covered = Object.entries({ user, permissions, guest, level }).filter(([name]) => name !== uncovered)
+    return createHmac("sha256", password).update(JSON.stringify(covered)).digest("hex")
+  }
+  const known = { user: "ann", permissions: ["read", "write"], guest: false, level: 3 } as const
+  const login: Login = { ...known, signature: signatureOf(known) }
+  const denied = new HandshakeError.AuthenticationFailed({ method: "signature", detail: "wrong", fault: "peer" })
+  const lines = Transport.framed(Codec.lines())
+  const logins = Transport.framed(Codec.schema(Codec.lines(), Login))
+  const check = (login: Login) => signatureOf(login) === login.signature ? Effect.void : Effect.fail(denied)
+  return isTyped
+    ? { server: logins.pipe(Handshake.verify("login", check)), client: logins.pipe(Handshake.send(login)) }
+    : {
+      server: lines.pipe(
+        Handshake.verify(
+          "login",
+          (line) => Effect.mapError(Effect.flatMap(Schema.decodeEffect(Login)(line), check), () => denied)
+        )
+      ),
+      client: lines.pipe(Handshake.send(JSON.stringify(login)))
+    }
+}
+const lawFiveOf = (sides: Omit<Laws.HandshakeOptions<any, any>, "name">) =>
+  Laws.handshake({ ...sides, name: "signed", rungs: [Rung.pure], runs: 50, seed: 1 }).laws[4].check
+
+it.each([["frames", true], ["texts", false]])(
+  "JSON as %s whose signature is of all of it holds law 5",
+  async (_, isTyped) => {
+    await Effect.runPromise(lawFiveOf(signed(isTyped)))
+  }
+)
+
+it.each(
+  ([["permissions", /element left out/], ["guest", /guest: the opposite/], [
+    "level",
+    /level: one|with another end/
+  ]] as const)
+    .flatMap(([member, says]) => [[member, "frames", true, says], [member, "texts", false, says]] as const)
+)("law 5 sees that a signature is not of %s, in JSON as %s", async (member, _, isTyped, says) => {
+  const violation = await Effect.runPromise(Effect.flip(lawFiveOf(signed(isTyped, member))))
+  expect(violation.message).toMatch(says)
 })
 
 it("law 1 sees with one run who takes for a message whatever has come", async () => {

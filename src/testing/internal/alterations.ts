@@ -9,6 +9,7 @@
  *
  * @internal
  */
+import * as Equal from "effect/Equal"
 import * as Redacted from "effect/Redacted"
 
 /** The ways in which something is changed, as coverage counts them. */
@@ -291,7 +292,10 @@ export const almost = (value: string): ReadonlyArray<string> => {
   return [...new Set(found)].filter((text) => text !== value)
 }
 
-export const ofBytes = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => ofSequence(bytes, value, budget)
+export const ofBytes = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => [
+  ...ofSequence(bytes, value, budget),
+  ...ofJsonInBytes(value)
+]
 
 /**
  * The bytes outside `from` to `to`, such as a length, a type or what ends it. None is left out or added: the next message
@@ -347,6 +351,8 @@ const numbers: ReadonlyArray<readonly [what: string, kind: Kind, change: (value:
   ["twice as much", "other", (value) => value * 2]
 ]
 
+const isText = (value: unknown): value is string => typeof value === "string"
+const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null
 
 const withField = (name: string): Path => (change) => (whole) => {
@@ -379,33 +385,162 @@ const withSecret: Path = (change) => (whole) => {
 const deepest = 4
 const mostElements = 8
 
-/** What is almost a frame, whatever it is: its texts and bytes at each place, its numbers, and each of its fields. */
-export const ofFrame = (frame: unknown, most = budget, depth = 0): ReadonlyArray<Alteration<unknown>> => {
+/** What is almost a list: with fewer elements, with more, the other way round. */
+const ofList = (list: ReadonlyArray<unknown>): ReadonlyArray<Alteration<unknown>> => {
+  const change = (
+    kind: Kind,
+    what: string,
+    least: number,
+    change: (list: ReadonlyArray<unknown>) => ReadonlyArray<unknown>
+  ): ReadonlyArray<Alteration<unknown>> =>
+    list.length < least ? [] : [{
+      what,
+      field: whole,
+      kind,
+      isFirst: true,
+      apply: (value) => Array.isArray(value) && value.length >= least ? change(value) : undefined
+    }]
+  return [
+    ...change("shorter", "its last element left out", 1, (list) => list.slice(0, -1)),
+    ...change("shorter", "its first element left out", 1, (list) => list.slice(1)),
+    ...change("longer", "its last element twice", 1, (list) => [...list, list.at(-1)]),
+    ...change("other", "the other way round", 2, (list) => list.toReversed())
+  ]
+}
+
+const isPlain = (value: unknown): value is Record<string, unknown> => {
+  if (!isRecord(value)) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
+/** What kind of frame it is, is a matter of the peer's other messages. */
+const membersOf = (frame: Record<string, unknown>): ReadonlyArray<string> =>
+  Object.keys(frame).filter((name) => name !== "_tag")
+
+/** What is almost an object: without one of its members, and with another one, which many healthy sides overlook. */
+const ofObject = (frame: Record<string, unknown>): ReadonlyArray<Alteration<unknown>> => {
+  const members = membersOf(frame)
+  if (!isPlain(frame) || members.length === 0) return []
+  return [
+    ...members.map((name): Alteration<unknown> => ({
+      what: `without ${name}`,
+      field: whole,
+      kind: "shorter",
+      isFirst: true,
+      apply: (value) =>
+        isPlain(value) && name in value
+          ? Object.fromEntries(Object.entries(value).filter(([other]) => other !== name))
+          : undefined
+    })),
+    {
+      what: "with a member x besides",
+      field: whole,
+      kind: "longer",
+      isHarmless: true,
+      apply: (value) => isPlain(value) && !("x" in value) ? { ...value, x: "x" } : undefined
+    }
+  ]
+}
+
+/** JSON, and the text around it. */
+interface Json {
+  readonly before: string
+  readonly value: object
+  readonly after: string
+}
+
+/** The JSON in a text, where there is an object or an array in it. */
+const jsonIn = (text: string): Json | undefined => {
+  const from = text.search(/[[{]/)
+  const to = Math.max(text.lastIndexOf("]"), text.lastIndexOf("}")) + 1
+  if (from === -1 || to <= from) return undefined
+  try {
+    const value: unknown = JSON.parse(text.slice(from, to))
+    return isRecord(value) ? { before: text.slice(0, from), value, after: text.slice(to) } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether two texts differ in what does not count in JSON, such as spaces and the order of members. */
+export const isSameJson = (a: Uint8Array, b: Uint8Array): boolean => {
+  const decoder = new TextDecoder()
+  const [one, other] = [jsonIn(decoder.decode(a)), jsonIn(decoder.decode(b))]
+  return one !== undefined && other !== undefined && one.before.trim() === other.before.trim() &&
+    one.after.trim() === other.after.trim() && Equal.equals(one.value, other.value)
+}
+
+const inJson = (change: (value: unknown) => unknown) => (text: string): string | undefined => {
+  const json = jsonIn(text)
+  if (json === undefined) return undefined
+  const changed = change(json.value)
+  return changed === undefined ? undefined : json.before + JSON.stringify(changed) + json.after
+}
+
+/** The members and elements of JSON that stands in a text. */
+const ofJson = (text: string): ReadonlyArray<Alteration<string>> => {
+  const json = jsonIn(text)
+  return json === undefined
+    ? []
+    : ofFrame(json.value, budget, 0, true).map(({ apply, ...rest }) => ({ ...rest, apply: inJson(apply) }))
+}
+
+/** The same of bytes that are a text. */
+const ofJsonInBytes = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => {
+  const [decoder, encoder] = [new TextDecoder(), new TextEncoder()]
+  return ofJson(decoder.decode(value)).map(({ apply, ...rest }) => ({
+    ...rest,
+    apply: (value) => {
+      const changed = apply(decoder.decode(value))
+      return changed === undefined ? undefined : encoder.encode(changed)
+    }
+  }))
+}
+
+/** What is almost a text in JSON, where each character was changed with the text around it. */
+const ofTextInJson = (text: string): ReadonlyArray<Alteration<string>> => [
+  { what: "nothing", field: whole, kind: "shorter", apply: () => text === "" ? undefined : "" },
+  { what: "an x behind it", field: whole, kind: "longer", apply: (text) => `${text}x` }
+]
+
+/**
+ * What is almost a frame, whatever it is: its texts and bytes at each place, its numbers, and each of its fields, those of JSON
+ * in a text too.
+ */
+export const ofFrame = (
+  frame: unknown,
+  most = budget,
+  depth = 0,
+  isInJson = false
+): ReadonlyArray<Alteration<unknown>> => {
   // Of what has this type, since it was found in something of this type.
   const typed = <A>(is: (value: unknown) => value is A, found: ReadonlyArray<Alteration<A>>) =>
     found.map(({ apply, ...rest }): Alteration<unknown> => ({
       ...rest,
       apply: (value) => is(value) ? apply(value) : undefined
     }))
-  if (typeof frame === "string") {
-    return typed((value) => typeof value === "string", ofSequence(text, frame, most))
+  if (isText(frame)) {
+    return typed(isText, isInJson ? ofTextInJson(frame) : [...ofSequence(text, frame, most), ...ofJson(frame)])
   }
-  if (frame instanceof Uint8Array) {
-    return typed((value): value is Uint8Array => value instanceof Uint8Array, ofSequence(bytes, frame, most))
+  if (isBytes(frame)) {
+    return typed(isBytes, [...ofSequence(bytes, frame, most), ...ofJsonInBytes(frame)])
   }
   if (typeof frame === "number") {
-    return numbers.filter(([, , change]) => change(frame) !== frame).map(([what, kind, change]) => ({
+    return numbers.filter(([, , change]) => change(frame) !== frame).map(([what, kind, change], i) => ({
       what,
       field: whole,
       kind,
+      isFirst: i === 0,
       apply: (value) => typeof value === "number" && change(value) !== value ? change(value) : undefined
     }))
   }
   if (typeof frame === "bigint") {
-    return ([["one more", "next", 1n], ["one less", "previous", -1n]] as const).map(([what, kind, by]) => ({
+    return ([["one more", "next", 1n], ["one less", "previous", -1n]] as const).map(([what, kind, by], i) => ({
       what,
       field: whole,
       kind,
+      isFirst: i === 0,
       apply: (value) => typeof value === "bigint" ? value + by : undefined
     }))
   }
@@ -414,30 +549,17 @@ export const ofFrame = (frame: unknown, most = budget, depth = 0): ReadonlyArray
       what: "the opposite",
       field: whole,
       kind: "other",
+      isFirst: true,
       apply: (value) => typeof value === "boolean" ? !value : undefined
     }]
   }
   if (depth === deepest || !isRecord(frame)) return []
-  const inner = (name: string, path: Path, value: unknown) => within(name, path, ofFrame(value, fieldBudget, depth + 1))
+  const inner = (name: string, path: Path, value: unknown) =>
+    within(name, path, ofFrame(value, fieldBudget, depth + 1, isInJson))
   if (Redacted.isRedacted(frame)) return inner("its secret", withSecret, Redacted.value(frame))
   if (Array.isArray(frame)) {
-    const change = (
-      kind: Kind,
-      what: string,
-      least: number,
-      change: (list: ReadonlyArray<unknown>) => ReadonlyArray<unknown>
-    ): ReadonlyArray<Alteration<unknown>> =>
-      frame.length < least ? [] : [{
-        what,
-        field: whole,
-        kind,
-        apply: (value) => Array.isArray(value) && value.length >= least ? change(value) : undefined
-      }]
     return [
-      ...change("shorter", "its last element left out", 1, (list) => list.slice(0, -1)),
-      ...change("shorter", "its first element left out", 1, (list) => list.slice(1)),
-      ...change("longer", "its last element twice", 1, (list) => [...list, list.at(-1)]),
-      ...change("other", "the other way round", 2, (list) => list.toReversed()),
+      ...ofList(frame),
       ...frame.slice(0, mostElements).flatMap((value, at) => inner(`element ${at}`, withElement(at), value))
     ]
   }
@@ -457,10 +579,7 @@ export const ofFrame = (frame: unknown, most = budget, depth = 0): ReadonlyArray
       ...inner(String(key), withEntry(key), value)
     ])
   }
-  // What kind of frame it is, is a matter of the peer's other messages.
-  return Object.keys(frame).filter((name) => name !== "_tag").flatMap((name) =>
-    inner(name, withField(name), frame[name])
-  )
+  return [...ofObject(frame), ...membersOf(frame).flatMap((name) => inner(name, withField(name), frame[name]))]
 }
 
 /** A value that is as long as one likes. */
@@ -492,9 +611,6 @@ const growSequence = <A>(sequence: Sequence<A>, value: A, isA: (value: unknown) 
   }))
 }
 
-const isText = (value: unknown): value is string => typeof value === "string"
-const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array
-
 /** How a frame is made longer: a run of one character of it, in each of its fields. */
 export const growthsOf = (frame: unknown, depth = 0): ReadonlyArray<Growth> => {
   if (isText(frame)) return growSequence(text, frame, isText)
@@ -512,7 +628,5 @@ export const growthsOf = (frame: unknown, depth = 0): ReadonlyArray<Growth> => {
   if (frame instanceof Map) {
     return [...frame].slice(0, mostElements).flatMap(([key, value]) => inner(String(key), withEntry(key), value))
   }
-  return Object.keys(frame).filter((name) => name !== "_tag").flatMap((name) =>
-    inner(name, withField(name), frame[name])
-  )
+  return membersOf(frame).flatMap((name) => inner(name, withField(name), frame[name]))
 }
