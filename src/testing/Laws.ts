@@ -186,8 +186,9 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  * something wrong inside Base64, is one of `wrong`; a secret that is almost right in such a form is one of `impostors`, which
  * {@link almost} makes. Each code with which a server may refuse is one of `wrong.client`, so that `failure` is held for all.
  *
- * Law 5 says each message as it is made at that time, changed at every place: bytes, characters, and each field of a frame,
- * which goes through the peer's own codec. Each change is tried on one of the rungs where time is virtual, every other case on
+ * Law 5 says each message as it is made at that time, changed at every place: bytes, characters, words, and each field of a frame,
+ * which goes through the peer's own codec; where JSON stands in a text, its members and elements, and what does not count in JSON is no
+ * change. Where a change is refused where it comes, the words of `refusal` are due. Each change is tried on one of the rungs where time is virtual, every other case on
  * the first of them and once more on another. `runs` bounds the changes, too: five for each run.
  *
  * Law 7 watches the connection, the fibers that a side starts, and where time is virtual what the platform tells of: whatever
