@@ -438,7 +438,8 @@ const ofObject = (frame: Record<string, unknown>): ReadonlyArray<Alteration<unkn
       field: whole,
       kind: "longer",
       isHarmless: true,
-      apply: (value) => isPlain(value) && !("x" in value) ? { ...value, x: "x" } : undefined
+      apply: (value) =>
+        isPlain(value) && !("x" in value) && members.every((name) => name in value) ? { ...value, x: "x" } : undefined
     }
   ]
 }
@@ -475,7 +476,9 @@ const inJson = (change: (value: unknown) => unknown) => (text: string): string |
   const json = jsonIn(text)
   if (json === undefined) return undefined
   const changed = change(json.value)
-  return changed === undefined ? undefined : json.before + JSON.stringify(changed) + json.after
+  // A list may be the same the other way round.
+  if (changed === undefined || Equal.equals(changed, json.value)) return undefined
+  return json.before + JSON.stringify(changed) + json.after
 }
 
 /** The members and elements of JSON that stands in a text. */
