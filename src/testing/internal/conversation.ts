@@ -110,7 +110,7 @@ export interface Talk {
   /** Whether the side under test was done with its connection in the end, and when. */
   readonly isOver: boolean
   readonly overAt: number
-  /** The steps that it came to, and the last of them. */
+  /** The opening of the connection and the steps that it came to behind that, and the last of them. */
   readonly steps: ReadonlyArray<string>
   readonly step: string
   /** Whether the last of them keeps what it refuses to itself, for it may be a secret that comes too early. */
@@ -173,7 +173,7 @@ const quietParts = ({ time }: Rung.Rung): number => time === "virtual" ? 1 : 8
 // The side under test
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Notes each step that a handshake comes to. */
+/** Notes each step that a handshake comes to, behind the opening of its connection. */
 class Steps implements Progress.Progress {
   readonly seen: Array<string> = ["connect"]
   /** What a runtime that runs the handshake keeps of it. */

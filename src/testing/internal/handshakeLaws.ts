@@ -17,7 +17,7 @@ import { bounded, defaultDeadline } from "./laws/deadline.ts"
 import { interruption } from "./laws/interruption.ts"
 import { isolation, strangers } from "./laws/isolation.ts"
 import { linearCost, shortTurns } from "./laws/linearCost.ts"
-import { type Any, lookedFor, type Options, secretsOf } from "./laws/options.ts"
+import { type Any, lookedFor, mistakeOf, type Options, secretsOf } from "./laws/options.ts"
 import { oversize } from "./laws/oversize.ts"
 import { refusalIsHeard } from "./laws/refusalIsHeard.ts"
 import { secrets } from "./laws/secrets.ts"
@@ -76,6 +76,8 @@ const keyOf = (law: Suite.LawNumber, { rung, side }: Trial.Trial): string => `${
 
 /** The laws of a handshake, for each side that is given, on each rung. */
 export const handshake = <S extends Any = Any, C extends Any = Any>(options: Options<S, C>): HandshakeSuite => {
+  const mistake = mistakeOf(options)
+  if (mistake !== undefined) throw mistake
   const rungs = options.rungs ??
     (options.breathe === undefined ? [Rung.pure, Rung.memory, Rung.simulated()] : [Rung.memory, Rung.simulated()])
   const coverage = new Coverage.Tally()

@@ -277,7 +277,8 @@ export const flawOf = (talk: Conversation.Talk): string | undefined => {
       : `it failed with something that has no tag: ${Excerpt.ofText(String(error))}`
   }
   if (error.step.trim() === "") return `${outcome(talk)}; the step has no name`
-  return error.step === "connect" && talk.pulled > 0
+  // A step of its own may be called like the opening.
+  return talk.steps.length === 1 && error.step === talk.steps[0] && talk.pulled > 0
     ? `${outcome(talk)}; it had read ${talk.pulled} bytes by then, and that step was over (name the steps of a ` +
       "handshake by hand with Handshake.step)"
     : undefined

@@ -1359,6 +1359,30 @@ export const broken: ReadonlyArray<Broken> = [
     options: { ...refusingByTurn(true) }
   },
   {
+    name: "has no words for a greeting in another case",
+    law: 11,
+    amongAll: true,
+    says: /message 1 comes changed.*"hello 2\\n".*the peer hears "NO\\n", as `refusal` says.*it heard nothing/s,
+    options: {
+      client,
+      refusal: { server: ({ index }) => index === 0 ? "NO\n" : undefined },
+      server: lines.pipe(
+        Effect.tap((transport) =>
+          Handshake.receive(transport, "greeting", (line) =>
+            line === "HELLO 2"
+              ? Effect.void
+              : line.toUpperCase() === "HELLO 2"
+              ? Effect.fail(invalid("HELLO 2", line))
+              : Handshake.refuse(transport, "NO", invalid("HELLO 2", line)))
+        ),
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
     name: "closes too soon behind the words that only an impostor hears",
     law: 11,
     says: /impostor \d+ in the place of the client comes, with \d+ bytes behind .*the peer hears all that was said/s,

@@ -4,7 +4,7 @@
  * @internal
  */
 import * as Arbitrary from "effect/Arbitrary"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { concat } from "../../../internal/bytes/primitives.ts"
 import { otherRole, type Peer, type Plan, type Stop, type Talk } from "../conversation.ts"
@@ -119,11 +119,11 @@ export interface Impostor {
 
 export const impostorsOf = ({ side }: Trial.Trial, { impostors }: AnyOptions): ReadonlyArray<Impostor> => {
   const role = otherRole(side.role)
-  return (impostors?.[role] ?? []).map((peer, number) => ({
-    peer,
-    number,
-    what: `impostor ${number + 1} in the place of the ${role}`
-  }))
+  return (impostors?.[role] ?? []).map((impostor, number) => {
+    const [peer, name] = Effect.isEffect(impostor) ? [impostor, undefined] : [impostor.handshake, impostor.name]
+    const called = name === undefined ? `impostor ${number + 1}` : `the impostor ${JSON.stringify(name)}`
+    return { peer, number, what: `${called} in the place of the ${role}` }
+  })
 }
 
 /** Further valid conversations, as what differs from the first one. Both sides have to be there. */

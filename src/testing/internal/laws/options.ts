@@ -60,6 +60,13 @@ export interface Failure {
   readonly retryable?: boolean | undefined
 }
 
+/** A whole handshake that must not get through, and what it is called in violations. */
+export interface Impostor {
+  /** Default: its number. */
+  readonly name?: string | undefined
+  readonly handshake: Peer
+}
+
 export interface Options<S extends Any, C extends Any> extends Suite.CheckOptions {
   /** What it is called in the names of the tests and in violations. */
   readonly name: string
@@ -118,11 +125,11 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
     | undefined
   /**
    * Whole handshakes of one side that the other must not let through: with a wrong key, a wrong version, without a proof.
-   * Those of `client` are tried on the server.
+   * Those of `client` are tried on the server. With a name, violations call it by that.
    */
   readonly impostors?: {
-    readonly client?: ReadonlyArray<Peer> | undefined
-    readonly server?: ReadonlyArray<Peer> | undefined
+    readonly client?: ReadonlyArray<Peer | Impostor> | undefined
+    readonly server?: ReadonlyArray<Peer | Impostor> | undefined
   } | undefined
   /**
    * Further conversations that are valid: another user, another version, other options. A side that is left out is the one
@@ -153,6 +160,82 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
 }
 
 export type AnyOptions = Options<any, any>
+
+/** What is only heard if it is spelled right, of whoever is not told by a compiler. */
+const known: Readonly<Record<keyof AnyOptions, true>> = {
+  accepts: true,
+  alternatives: true,
+  breathe: true,
+  calls: true,
+  client: true,
+  deadline: true,
+  failure: true,
+  fresh: true,
+  held: true,
+  impostors: true,
+  it: true,
+  lateRefusal: true,
+  maxBytes: true,
+  name: true,
+  negotiated: true,
+  peer: true,
+  refusal: true,
+  replay: true,
+  reset: true,
+  rungs: true,
+  runs: true,
+  secrets: true,
+  seed: true,
+  server: true,
+  trailing: true,
+  wrong: true
+}
+const sides = { client: true, server: true }
+const failures: Readonly<Record<keyof Failure, true>> = { fault: true, reason: true, retryable: true }
+const alternatives: Readonly<Record<keyof Alternative, true>> = { client: true, name: true, server: true, value: true }
+
+const mistakeIn = (what: string, given: object, known: object): TypeError | undefined => {
+  const key = Object.keys(given).find((key) => !(key in known))
+  return key === undefined
+    ? undefined
+    : new TypeError(`Laws.handshake: ${what} has ${JSON.stringify(key)}, and knows ${Object.keys(known).join(", ")}`)
+}
+
+const mistakeInFailure = (due: Failure | undefined): TypeError | undefined =>
+  due === undefined ? undefined : mistakeIn("what `failure` gives", due, failures)
+
+/** How it has to fail, where that can be said. A mistake in it is a defect. */
+export const failureOf = ({ failure }: AnyOptions, turn: WrongTurn): Failure | undefined => {
+  const due = failure?.(turn)
+  const mistake = mistakeInFailure(due)
+  if (mistake !== undefined) throw mistake
+  return due
+}
+
+/** The same for an empty message, to which it may have nothing to say. */
+const failureToNothing = ({ failure }: AnyOptions, side: Role): Failure | undefined => {
+  const nothing = new Uint8Array(0)
+  try {
+    return failure?.({ side, index: 0, said: nothing, due: nothing, messages: [nothing] })
+  } catch {
+    return undefined
+  }
+}
+
+/** What is wrong with the options themselves. */
+export const mistakeOf = (options: AnyOptions): TypeError | undefined => {
+  const found = mistakeIn("the options", options, known)
+  if (found !== undefined) return found
+  for (const name of ["refusal", "wrong", "impostors", "fresh", "trailing"] as const) {
+    const mistake = mistakeIn(`\`${name}\``, options[name] ?? {}, sides)
+    if (mistake !== undefined) return mistake
+  }
+  for (const alternative of options.alternatives ?? []) {
+    const mistake = mistakeIn("one of `alternatives`", alternative, alternatives)
+    if (mistake !== undefined) return mistake
+  }
+  return mistakeInFailure(failureToNothing(options, "server")) ?? mistakeInFailure(failureToNothing(options, "client"))
+}
 
 const encoder = new TextEncoder()
 

@@ -3,13 +3,11 @@
  *
  * @internal
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Handshake from "../../../Handshake.ts"
-import { isHandshakeError } from "../../../HandshakeError.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import { otherRole, type Talk } from "../conversation.ts"
+import type { Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
 import {
@@ -22,17 +20,10 @@ import {
   replaced,
   seedOf
 } from "./cases.ts"
-import { refusalsOf, refusalTo } from "./options.ts"
+import { deservesRefusal, saysRefusal } from "./refusing.ts"
 
 /** How often an impostor comes that talks on. */
 const networks = 4
-
-/** Who is silent, or gone, has said nothing wrong. */
-const deservesRefusal = ({ exit }: Talk): boolean => {
-  if (exit === undefined || Exit.isSuccess(exit)) return false
-  const error = Cause.squash(exit.cause)
-  return !isHandshakeError(error) || !["Timeout", "UnexpectedEnd", "ConnectionFailed"].includes(error.reason._tag)
-}
 
 export const refusalIsHeard: Check = (attempt) =>
   Effect.gen(function*() {
@@ -67,32 +58,8 @@ export const refusalIsHeard: Check = (attempt) =>
       }
       return Effect.void
     }
-    const isSaid = (talk: Talk, index: number, said: Uint8Array, scenario: string) => {
-      const turn = { side: trial.side.role, index, said, due: messages[index], messages }
-      const words = refusalTo(options, turn)
-      if (words === undefined || !deservesRefusal(talk)) return Effect.void
-      // Where it has gone on, and its peer has said no to that, nothing is left to say.
-      const last = talk.said.length - 1
-      const noes = refusalsOf(options, otherRole(trial.side.role), talk.written)
-      if (last > index && noes.some((no) => Trial.firstDifference(talk.said[last], no) === -1)) return Effect.void
-      const own = concat(talk.written.slice(talk.writesBefore[index] ?? talk.written.length))
-      const isLast = (words: Uint8Array) =>
-        Trial.firstDifference(talk.heard.subarray(Math.max(0, talk.heard.length - words.length)), words) === -1
-      // Who is told the next thing before it has answered the last one answers that still.
-      const isBehind = index > 0 && talk.writesBefore[index] === talk.writesBefore[index - 1]
-      const answers = () =>
-        isBehind && talk.written.length <= reference.talk.written.length &&
-        !refusalsOf(options, trial.side.role, messages).some(isLast)
-      return (words.length === 0 ? own.length === 0 || answers() : words.some(isLast)) ?
-        Effect.void :
-        Effect.fail(problem(attempt, talk, {
-          scenario,
-          expected: `the peer hears ${
-            words.length === 0 ? "nothing" : words.map(Trial.show).join(" or ")
-          }, as \`refusal\` says`,
-          actual: `it heard ${Trial.show(talk.heard)}, and ${Trial.outcome(talk)}`
-        }))
-    }
+    const isSaid = (talk: Talk, index: number, said: Uint8Array, scenario: string) =>
+      saysRefusal(attempt, talk, { side: role, index, said, due: messages[index], messages }, scenario)
     const late = trial.isVirtual ? 300 : 30
     // How it comes and who listens: as it is on every rung, and of the other ways each rung takes the next one.
     yield* attempt.each(cases, (candidate) =>
