@@ -14,6 +14,7 @@ import * as NodeTls from "node:tls"
 import * as Excerpt from "../../Excerpt.ts"
 import type * as Peer from "../../Peer.ts"
 import * as Alerts from "../../protocols/tls/alerts.ts"
+import * as ApplicationProtocols from "../../protocols/tls/applicationProtocols.ts"
 import * as ServerName from "../../protocols/tls/serverName.ts"
 import type * as Transport from "../../Transport.ts"
 import { TlsFailure, type TlsFailureKind } from "../../TransportError.ts"
@@ -147,7 +148,9 @@ export const failureOf = (
   const alert = alertOf(error, problem)
   if (alert !== undefined) return new TlsFailure(Alerts.failureOf(alert, progress))
   if (progress.secure && brokenRecords.has(problem)) return failure("bad-record")
-  if (unusable.has(problem)) return failure("bad-configuration", "local")
+  // A message that this side cannot make: there is too much to say in it.
+  const isUnsayable = problem === "INTERNAL_ERROR" && error.message.includes(":tls_construct_")
+  if (isUnsayable || unusable.has(problem)) return failure("bad-configuration", "local")
   const kind = found[problem] ?? "protocol"
   // What there is not, the client has asked for.
   return failure(kind, kind.startsWith("no-shared") && progress.role === "client" ? "local" : "peer")
@@ -229,7 +232,10 @@ const begin = (stream: Duplex, options: Options): NodeTls.TLSSocket => {
     ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] }
   }
   if (options.role === "client") {
-    const { verify } = options
+    const { alpn, verify } = options
+    // OpenSSL finds out when it has begun, and tells the server that something is wrong.
+    const problem = alpn && ApplicationProtocols.problemOf(alpn)
+    if (problem !== undefined) throw new Error(problem)
     // Node would take the name of the host for one that is empty, or `localhost`, and `a` for `a/b`.
     const server = orThrow(ServerName.parse(options.servername))
     return NodeTls.connect({
