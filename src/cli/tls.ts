@@ -130,8 +130,11 @@ const certificate = Effect.fnUntraced(function*(
   if (Result.isFailure(shown)) return yield* unusable(whyUnusable(shown.failure, tlsCert.value, tlsKey.value))
   yield* prepared({ cert, key: Redacted.value(key) }, (why) => unusable(`cannot use ${tlsCert.value}: ${why}`))
   const now = new Date(yield* Clock.currentTimeMillis)
-  const objections = Flags.isWorker ? [] : Certificates.objections(shown.success, now)
-  for (const objection of objections) yield* Console.error(`${tlsCert.value}: ${objection}`)
+  for (const objection of Certificates.objections(shown.success, now)) {
+    // With the name of the file, so that it is not told again when the certificate is used.
+    Certificates.isNews(objection)
+    if (!Flags.isWorker) yield* Console.error(`${tlsCert.value}: ${objection}`)
+  }
   return Option.some({ cert, key })
 })
 

@@ -171,7 +171,14 @@ const orThrow = <A>(result: Result.Result<A, string>): A =>
 // in the options of several servers has one in each: what else they say is in it too.
 const contexts = new WeakMap<Options, WeakMap<object, NodeTls.SecureContext>>()
 
-const contextOf = (options: Options, certificate: Transport.TlsCertificate | undefined): NodeTls.SecureContext => {
+/** Hears what peers will object to of a certificate of this side that is used for the first time. */
+type OnObjection = (objection: string) => void
+
+const contextOf = (
+  options: Options,
+  certificate: Transport.TlsCertificate | undefined,
+  onObjection: OnObjection
+): NodeTls.SecureContext => {
   let prepared = contexts.get(options)
   if (prepared === undefined) contexts.set(options, prepared = new WeakMap())
   const known = prepared.get(certificate ?? options)
@@ -183,7 +190,7 @@ const contextOf = (options: Options, certificate: Transport.TlsCertificate | und
     : options.ca
   const problem = ca && Certificates.authorityProblem(ca)
   if (problem !== undefined) throw new Error(`ca ${problem}`)
-  if (certificate !== undefined) orThrow(Result.mapError(Certificates.shown(certificate), Certificates.describe))
+  const shown = certificate && orThrow(Result.mapError(Certificates.shown(certificate), Certificates.describe))
   const context = NodeTls.createSecureContext({
     minVersion: options.minVersion ?? "TLSv1.2",
     maxVersion: options.maxVersion ?? "TLSv1.3",
@@ -200,6 +207,7 @@ const contextOf = (options: Options, certificate: Transport.TlsCertificate | und
     }
   })
   prepared.set(certificate ?? options, context)
+  if (shown !== undefined) Certificates.objections(shown, new Date()).filter(Certificates.isNews).forEach(onObjection)
   return context
 }
 
@@ -226,18 +234,47 @@ const alert = (description: number) => Uint8Array.of(21, 3, 3, 0, 2, 2, descript
 const internalError = alert(80)
 const unrecognizedName = alert(112)
 
-const begin = (stream: Duplex, options: Options): NodeTls.TLSSocket => {
+/** The name or the address of a server, where a client can ask for it. */
+const serverOf = ({ alpn, servername }: Transport.TlsClientOptions): ServerName.ServerName => {
+  // OpenSSL finds out when it has begun, and tells the server that something is wrong.
+  const problem = alpn && ApplicationProtocols.problemOf(alpn)
+  if (problem !== undefined) throw new Error(problem)
+  // Node would take the name of the host for one that is empty, or `localhost`, and `a` for `a/b`.
+  return orThrow(ServerName.parse(servername))
+}
+
+/**
+ * Makes what is made of options, and of all certificates in them. It fails where they cannot be used, and warns of what peers will
+ * object to.
+ */
+export const check = (options: Options): Effect.Effect<void, TlsFailure> =>
+  Effect.suspend(() => {
+    const objections: Array<string> = []
+    const onObjection = (objection: string) => objections.push(objection)
+    try {
+      void contextOf(options, options.certificate, onObjection)
+      if (options.role === "client") void serverOf(options)
+      else if (options.names !== undefined) {
+        void tableOf(options.names)
+        for (const certificate of Object.values(options.names)) void contextOf(options, certificate, onObjection)
+      }
+    } catch (cause) {
+      return Effect.fail(badConfiguration(cause))
+    }
+    return warnOf(objections)
+  })
+
+const warnOf = (objections: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.forEach(objections, (objection) => Effect.logWarning(objection), { discard: true })
+
+const begin = (stream: Duplex, options: Options, onObjection: OnObjection): NodeTls.TLSSocket => {
   const common = {
-    secureContext: contextOf(options, options.certificate),
+    secureContext: contextOf(options, options.certificate, onObjection),
     ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] }
   }
   if (options.role === "client") {
-    const { alpn, verify } = options
-    // OpenSSL finds out when it has begun, and tells the server that something is wrong.
-    const problem = alpn && ApplicationProtocols.problemOf(alpn)
-    if (problem !== undefined) throw new Error(problem)
-    // Node would take the name of the host for one that is empty, or `localhost`, and `a` for `a/b`.
-    const server = orThrow(ServerName.parse(options.servername))
+    const { verify } = options
+    const server = serverOf(options)
     return NodeTls.connect({
       ...common,
       socket: stream,
@@ -264,7 +301,7 @@ const begin = (stream: Duplex, options: Options): NodeTls.TLSSocket => {
         }
         let context: NodeTls.SecureContext
         try {
-          context = contextOf(options, certificate)
+          context = contextOf(options, certificate, onObjection)
         } catch (cause) {
           stream.write(internalError)
           return done(new BadCertificate(messageOf(cause)))
@@ -386,9 +423,17 @@ const cut = (cause: Error | undefined) =>
 const hasEnded = (error: Error): boolean => "code" in error && error.code === "ECONNRESET" && !("syscall" in error)
 
 /**
- * Shakes hands over a stream that nobody else reads or writes any more. Interrupted, or failed, it has destroyed it.
+ * Shakes hands over a stream that nobody else reads or writes any more. Interrupted, or failed, it has destroyed it. It warns of
+ * what peers will object to, when a certificate is used for the first time.
  */
 export const secure = (stream: Counting, options: Options): Effect.Effect<Secured, TlsFailure> =>
+  Effect.suspend(() => {
+    const objections: Array<string> = []
+    const shaking = shake(stream, options, (objection) => objections.push(objection))
+    return Effect.onExit(shaking, () => objections.length === 0 ? Effect.void : warnOf(objections))
+  })
+
+const shake = (stream: Counting, options: Options, onObjection: OnObjection): Effect.Effect<Secured, TlsFailure> =>
   Effect.callback((resume) => {
     const { role } = options
     const { bytesRead: before = 0 } = stream
@@ -400,7 +445,7 @@ export const secure = (stream: Counting, options: Options): Effect.Effect<Secure
     }
     stream.on("error", onStreamError)
     try {
-      socket = begin(stream, options)
+      socket = begin(stream, options, onObjection)
     } catch (cause) {
       if (role === "server") stream.write(internalError)
       stream.destroy()
