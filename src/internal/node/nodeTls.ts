@@ -69,6 +69,8 @@ const verifyErrors: Record<string, TlsFailureKind> = {
 
 // What this side finds before TLS is there.
 const found: Record<string, TlsFailureKind> = {
+  // Nothing else may be as long as a chain of certificates.
+  EXCESSIVE_MESSAGE_SIZE: "bad-certificate",
   WRONG_VERSION_NUMBER: "not-tls",
   HTTP_REQUEST: "not-tls",
   HTTPS_PROXY_REQUEST: "not-tls",
@@ -96,7 +98,6 @@ const found: Record<string, TlsFailureKind> = {
   CA_DN_LENGTH_MISMATCH: "bad-record",
   CERT_LENGTH_MISMATCH: "bad-record",
   DIGEST_CHECK_FAILED: "bad-record",
-  EXCESSIVE_MESSAGE_SIZE: "bad-record",
   INVALID_ALERT: "bad-record",
   LENGTH_MISMATCH: "bad-record",
   LENGTH_TOO_LONG: "bad-record",

@@ -82,6 +82,7 @@ describe("an error", () => {
     ["ERR_SSL_SOMETHING_NEW", "server", before, "protocol, peer"],
     ["ERR_OSSL_ASN1_WRONG_TAG", "client", before, "protocol, peer"],
     ["ERR_SSL_LENGTH_MISMATCH", "client", before, "bad-record, peer"],
+    ["ERR_SSL_EXCESSIVE_MESSAGE_SIZE", "client", before, "bad-certificate, peer"],
     ["ERR_SSL_DIGEST_CHECK_FAILED", "server", before, "bad-record, peer"],
     // Found here, and not told by the peer.
     ["ERR_SSL_UNSUPPORTED_EXTENSION", "client", before, "protocol, peer"],
