@@ -2,10 +2,16 @@ import { describe, expect, it, layer as layered, type Vitest } from "@effect/vit
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
+import { writeFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
+import { join } from "node:path"
+import * as NodeTls from "node:tls"
+import * as Certificates from "./support/certificates/index.ts"
 import * as Cli from "./support/cli.ts"
+import { directory } from "./support/directory.ts"
 import * as Processes from "./support/processes.ts"
 import * as Tcp from "./support/tcp.ts"
 import { timed } from "./support/timed.ts"
@@ -41,6 +47,17 @@ const eventually = <A, E, R>(ask: Effect.Effect<A, E, R>, holds: (answer: A) => 
 
 /** A connection at each of two workers: they are given out in turn. */
 const greetBoth = (port: number) => Effect.all([greeting(port), greeting(port)])
+
+/** Who a server proves to be, for anybody. */
+const subject = (port: number) =>
+  Effect.callback<string | undefined>((resume) => {
+    const socket = NodeTls.connect({ port, host: "127.0.0.1", rejectUnauthorized: false }, () => {
+      resume(Effect.succeed(socket.getPeerX509Certificate()?.subject))
+      socket.destroy()
+    })
+    socket.on("error", (error) => resume(Effect.die(error)))
+    return Effect.sync(() => socket.destroy())
+  })
 
 /** Leaves, when all has been said. */
 const leave = (peer: Tcp.Peer) => Effect.andThen(peer.end, peer.ended)
@@ -283,4 +300,30 @@ describe("serve line --workers", () => {
         expect(stderr).toContain(args.at(-1))
       }))
   }
+})
+
+describe("serve tls-line --workers", () => {
+  it.live("says once what is wrong with its files, and on SIGHUP all workers read them again", () =>
+    Effect.gen(function*() {
+      const folder = yield* directory
+      const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")]
+      const install = (certificate: Certificates.Certificate) => {
+        writeFileSync(cert, certificate.cert)
+        writeFileSync(key, Redacted.value(certificate.key))
+      }
+      install(Certificates.expired)
+      const server = yield* withWorkers(
+        Cli.serveIn({}, "tls-line", "--port", "0", "--workers", "2", "--tls-cert", cert, "--tls-key", key)
+      )
+      // They are given out in turn.
+      const subjects = Effect.all([subject(server.port), subject(server.port)])
+      expect(yield* subjects).toEqual(["CN=localhost", "CN=localhost"])
+      expect(server.stderr()).toMatch(/^[^\n]* has expired at [^\n]*\n$/)
+      install(Certificates.replacement)
+      yield* server.kill("SIGHUP")
+      yield* eventually(subjects, (all) => all.every((subject) => subject === "CN=replacement"))
+      yield* server.kill("SIGTERM")
+      expect(yield* server.exit).toBe(0)
+      expect(server.stdout()).toBe(`listening on 127.0.0.1:${server.port}\ncertificate read again\n`)
+    }))
 })

@@ -105,7 +105,8 @@ export type DialOptions = NodeNet.NetConnectOpts
  * the name of the interface or its number: `fe80::1%eth0`. How long dialling may take is the handshake's deadline.
  * Interrupted, it gives up at once.
  *
- * What Node does not take, such as port 70000, fails the dial as a refused connection does, with a `SocketError`.
+ * What Node does not take, such as port 70000, and an address whose zone is no interface of this machine, fails the dial
+ * as a refused connection does, with a `SocketError`.
  *
  * @category constructors
  * @since 0.1.0
@@ -115,13 +116,14 @@ export const socket = (to: DialOptions | NetAddress.SocketAddress): Effect.Effec
   return Effect.sync(() => new DialledSocket(options))
 }
 
-/** Options as Node takes them. */
+/** Options as Node takes them; it throws where a host has a zone that is none. */
 const native = <A extends object>(options: A): A => {
-  const hosts = Object.entries(options).flatMap(([name, value]) =>
-    (name === "host" || name === "localAddress") && typeof value === "string"
-      ? [[name, Addresses.nativeHost(value)]]
-      : []
-  )
+  const hosts = Object.entries(options).flatMap(([name, value]) => {
+    if (name !== "host" && name !== "localAddress" || typeof value !== "string") return []
+    const problem = Addresses.zoneProblem(value)
+    if (problem !== undefined) throw new Error(problem)
+    return [[name, Addresses.nativeHost(value)]]
+  })
   return { ...options, ...Object.fromEntries(hosts) }
 }
 

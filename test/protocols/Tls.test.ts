@@ -220,6 +220,11 @@ const cases: Record<string, Case> = {
     clientFails: failed("bad-configuration", "local"),
     serverFails: failed("cut", "peer")
   },
+  "more protocols than can be offered": {
+    client: { alpn: ["h2", ...Array.from({ length: 10_000 }, (_, i) => `${i}`.padEnd(200, "x"))] },
+    clientFails: failed("bad-configuration", "local"),
+    serverFails: failed("cut", "peer")
+  },
   "ciphers that there are none of": {
     client: { ciphers: "NONSENSE" },
     clientFails: failed("bad-configuration", "local"),
