@@ -42,22 +42,29 @@ describe("a handshake that", () => {
 const suiteOf = (options: object) => Laws.handshake({ ...healthy, name: "told", rungs: [Rung.pure], ...options })
 
 it.each<[what: string, options: object, says: RegExp]>([
-  ["option", { acepts: () => false }, /the options has "acepts", and knows accepts, /],
-  ["side", { refusal: { sever: "NO\n" } }, /`refusal` has "sever", and knows client, server/],
-  ["alternative", { alternatives: [{ nam: "bob" }] }, /one of `alternatives` has "nam"/],
+  ["an option", { acepts: () => false }, /the options of Laws.handshake has "acepts", and knows accepts, /],
+  ["a side", { refusal: { sever: "NO\n" } }, /`refusal` of Laws.handshake has "sever", and knows client, server/],
+  ["a key of an alternative", { alternatives: [{ nam: "bob" }] }, /one of `alternatives` of Laws.handshake has "nam"/],
   [
     "failure",
     { failure: () => ({ retriable: false }) },
-    /what `failure` gives has "retriable", and knows fault, reason/
+    /what `failure` of Laws.handshake gives has "retriable", and knows fault, reason/
   ]
-])("an %s that is misspelt is told when the suite is made", (_, options, says) => {
+])("what is misspelt is told when the suite is made: %s", (_, options, says) => {
   expect(() => suiteOf(options)).toThrow(says)
+})
+
+it("an option of Laws.codec that is misspelt is told when the suite is made", () => {
+  const options: object = { canonicl: true }
+  expect(() => Laws.codec(Codec.lines(), Schema.Literals(["", "hello"]), options)).toThrow(
+    /the options of Laws.codec has "canonicl", and knows canonical, /
+  )
 })
 
 it("what `failure` gives for a message that comes is looked at when it comes", async () => {
   const suite = suiteOf({ failure: ({ said }: Laws.WrongTurn) => said.length === 0 ? undefined : { retriable: false } })
   const exit = await Effect.runPromiseExit(suite.laws[4].check)
-  expect(String(exit)).toMatch(/what `failure` gives has "retriable"/)
+  expect(String(exit)).toMatch(/what `failure` of Laws.handshake gives has "retriable"/)
 })
 
 it("an impostor that has a name is called by it", async () => {

@@ -12,7 +12,7 @@ import type * as Transport from "../../../Transport.ts"
 import type * as Rung from "../../Rung.ts"
 import type * as ScriptedPeer from "../../ScriptedPeer.ts"
 import type { Peer, Role } from "../conversation.ts"
-import type * as Suite from "../suite.ts"
+import * as Suite from "../suite.ts"
 
 export type Any = Transport.Transport.Any
 
@@ -194,15 +194,8 @@ const sides = { client: true, server: true }
 const failures: Readonly<Record<keyof Failure, true>> = { fault: true, reason: true, retryable: true }
 const alternatives: Readonly<Record<keyof Alternative, true>> = { client: true, name: true, server: true, value: true }
 
-const mistakeIn = (what: string, given: object, known: object): TypeError | undefined => {
-  const key = Object.keys(given).find((key) => !(key in known))
-  return key === undefined
-    ? undefined
-    : new TypeError(`Laws.handshake: ${what} has ${JSON.stringify(key)}, and knows ${Object.keys(known).join(", ")}`)
-}
-
 const mistakeInFailure = (due: Failure | undefined): TypeError | undefined =>
-  due === undefined ? undefined : mistakeIn("what `failure` gives", due, failures)
+  due === undefined ? undefined : Suite.mistakeIn("what `failure` of Laws.handshake gives", due, failures)
 
 /** How it has to fail, where that can be said. A mistake in it is a defect. */
 export const failureOf = ({ failure }: AnyOptions, turn: WrongTurn): Failure | undefined => {
@@ -224,14 +217,14 @@ const failureToNothing = ({ failure }: AnyOptions, side: Role): Failure | undefi
 
 /** What is wrong with the options themselves. */
 export const mistakeOf = (options: AnyOptions): TypeError | undefined => {
-  const found = mistakeIn("the options", options, known)
+  const found = Suite.mistakeIn("the options of Laws.handshake", options, known)
   if (found !== undefined) return found
   for (const name of ["refusal", "wrong", "impostors", "fresh", "trailing"] as const) {
-    const mistake = mistakeIn(`\`${name}\``, options[name] ?? {}, sides)
+    const mistake = Suite.mistakeIn(`\`${name}\` of Laws.handshake`, options[name] ?? {}, sides)
     if (mistake !== undefined) return mistake
   }
   for (const alternative of options.alternatives ?? []) {
-    const mistake = mistakeIn("one of `alternatives`", alternative, alternatives)
+    const mistake = Suite.mistakeIn("one of `alternatives` of Laws.handshake", alternative, alternatives)
     if (mistake !== undefined) return mistake
   }
   return mistakeInFailure(failureToNothing(options, "server")) ?? mistakeInFailure(failureToNothing(options, "client"))
