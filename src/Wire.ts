@@ -35,8 +35,7 @@ export interface Wire<in Tags extends string = never> {
  *
  * Where one text fits several templates, that of a message without fields comes first, then the order of the state decides.
  *
- * With `ignoreCase: true` words of a template are read in any case, and written as they stand there. The case of fields counts in
- * neither.
+ * With `ignoreCase: true` words of a template are read in any case, and written as they stand there.
  *
  * **Example** (Words and a name)
  *

@@ -11,12 +11,14 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
+import * as SocketServer from "effect/socket/SocketServer"
 import * as TestClock from "effect/testing/TestClock"
 import * as Codec from "../../src/Codec.ts"
 import * as Dialogue from "../../src/Dialogue.ts"
 import * as Handshake from "../../src/Handshake.ts"
 import * as HandshakeError from "../../src/HandshakeError.ts"
 import * as NodeTls from "../../src/node/Tls.ts"
+import * as Server from "../../src/Server.ts"
 import * as MemorySocket from "../../src/testing/MemorySocket.ts"
 import * as Transport from "../../src/Transport.ts"
 import * as Wire from "../../src/Wire.ts"
@@ -323,6 +325,17 @@ describe("bounds", () => {
       answer: Dialogue.server({ Told: "question" })
     }
   }) {}
+  class Counting extends Dialogue.make<Counting>()({
+    name: "counting",
+    messages: { Ask: {}, Again: {}, Done: {} },
+    wire: Wire.text(Codec.lines(), { Ask: "ASK", Again: "AGAIN", Done: "DONE" }),
+    live: Codec.lines(),
+    start: "question",
+    states: {
+      question: Dialogue.client({ Ask: "answer" }, { atMost: 2 }),
+      answer: Dialogue.server({ Again: "question", Done: Dialogue.ready })
+    }
+  }) {}
   const asked = Asking.server((question) =>
     Effect.gen(function*() {
       let now = question
@@ -340,9 +353,26 @@ describe("bounds", () => {
       expect(outcome).toEqual({ result: "ready", heard: "TOLD\nTOLD\n", rest: "live" })
     }))
 
+  it.effect("a side that leads to it more often fails, and it is its own fault", () =>
+    Effect.gen(function*() {
+      const server = Counting.server((question) =>
+        Effect.gen(function*() {
+          let now = yield* question.receive
+          for (;;) now = yield* (yield* now.then.say("Again")).receive
+        })
+      )
+      const outcome = yield* outcomeOf(server, utf8("ASK\nASK\nASK\n"))
+      expect(outcome.heard).toBe("AGAIN\n")
+      expect(outcome.result).toMatchObject({
+        step: "answer",
+        reason: { _tag: "MalformedFrame", fault: "local", problem: expect.stringContaining("Again cannot be said") }
+      })
+    }))
+
   it.effect("a state that is come to more often fails", () =>
     Effect.gen(function*() {
-      const { result } = yield* outcomeOf(asked, utf8("ASK\nASK\nASK\nENOUGH\n"))
+      const { heard, result } = yield* outcomeOf(asked, utf8("ASK\nASK\nASK\nENOUGH\n"))
+      expect(heard).toBe("TOLD\nTOLD\n")
       expect(result).toMatchObject({ step: "question", reason: { expected: "question at most 3 times" } })
     }))
 })
@@ -529,6 +559,42 @@ describe("a server that turns everybody away", () => {
     Effect.gen(function*() {
       const ends = yield* agree(Handshake.turnAway(server, "capacity"), client(2, ""))
       expect(errorOf(ends.client)).toMatchObject({ step: "challenge", reason: { _tag: "Rejected", by: "peer" } })
+    }))
+
+  it.effect("says it in the words of the state in which a handshake is cut off", () =>
+    Effect.gen(function*() {
+      class Mixed extends Dialogue.make<Mixed>()({
+        name: "mixed",
+        messages: { Hello: {}, Ask: {}, Answer: {}, Ok: {}, No: {} },
+        wire: Wire.text(Codec.lines(), { Hello: "HELLO", Ask: "?", Answer: "!", Ok: "OK", No: "NO" }),
+        live: Codec.lines(),
+        start: "greeting",
+        states: {
+          greeting: Dialogue.client({ Hello: "question" }),
+          question: Dialogue.server({ Ask: "answer" }),
+          answer: Dialogue.client({ Answer: "verdict" }, { wire: Wire.json() }),
+          verdict: Dialogue.server({ Ok: Dialogue.ready })
+        },
+        otherwise: { server: "No" }
+      }) {}
+      const mixed = Mixed.server((greeting) =>
+        Effect.gen(function*() {
+          const answer = yield* (yield* greeting.receive).then.say("Ask")
+          return yield* (yield* answer.receive).then.say("Ok")
+        })
+      )
+      const network = yield* MemorySocket.network()
+      yield* Effect.provideService(
+        Server.make({ handshake: mixed, serve: () => Effect.never, handshakeTimeout: "1 second" }),
+        SocketServer.SocketServer,
+        network.server
+      )
+      const peer = yield* rawPeer(network.client)
+      yield* peer.write(utf8("HELLO\n"))
+      yield* TestClock.adjust("1 second")
+      yield* peer.end
+      yield* peer.closed
+      expect(peer.heard()).toBe(`?\n{"_tag":"No"}\n`)
     }))
 
   it.effect("may say something else for each reason", () =>

@@ -69,6 +69,21 @@ const defaultAtMost = 16
 export const stateOf = (target: Target): string | undefined =>
   typeof target === "string" ? target : target._tag === "Encrypted" ? target.state : undefined
 
+/** How often each state was come to that may be come to so many times only. */
+export type Visits = ReadonlyMap<string, number>
+
+export const isWornOut = ({ atMost, name }: Compiled, visits: Visits): boolean => (visits.get(name) ?? 0) >= atMost
+
+/**
+ * Whether there is nothing left to say in a state: all of it leads to where was come to as often as may be. Whoever leads there has
+ * come round once too often.
+ */
+export const isStuck = ({ states }: Spec, { targets }: Compiled, visits: Visits): boolean =>
+  Array.from(targets.values()).every((target) => {
+    const next = stateOf(target)
+    return next !== undefined && isWornOut(states.get(next)!, visits)
+  })
+
 /** How a side's live codec is told from that of both. */
 export const liveOf = (live: unknown, role: Role): Codec.Codec<unknown, unknown> =>
   (isBySide(live) ? live[role] : live) as Codec.Codec<unknown, unknown>
