@@ -11,10 +11,7 @@ const reserved = /^(?:state|note|end|direction|class|classDef|style|default|as|f
 
 /** Mermaid's own way to write characters that it would take for something else. */
 const escaped = (text: string): string =>
-  text.replace(/[^\p{L}\p{N} ,.()_<>/+-]/gu, (character) => `#${character.codePointAt(0)};`).replace(
-    /[<>]/g,
-    (character) => character === "<" ? "#lt;" : "#gt;"
-  )
+  text.replace(/[^\p{L}\p{N} :,.()_/+-]/gu, (character) => `#${character.codePointAt(0)};`)
 
 const idsOf = ({ states }: Snapshot): ReadonlyMap<string, string> =>
   new Map(

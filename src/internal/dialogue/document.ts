@@ -4,27 +4,28 @@
  * @internal
  */
 import * as Diagram from "./diagram.ts"
-import type { Example, Field, Message, Otherwise, Snapshot, Target, Wire } from "./snapshotModel.ts"
+import type { Role } from "./model.ts"
+import type { Example, Field, Framing, Message, Otherwise, Snapshot, Target, Wire } from "./snapshotModel.ts"
 import type { FormPart, Size, Width } from "./wire.ts"
 import * as Words from "./words.ts"
 
-/** Text in a paragraph or a table: nothing in it is Markdown. */
+/** Text in a paragraph: nothing in it is Markdown. */
 const plain = (text: string): string =>
-  text.replace(/[\\`*_{}[\]<>#|~]/g, "\\$&").replace(/\r\n|\r|\n/g, " ").replace(/&/g, "&amp;")
+  text.replace(/&/g, "&amp;").replace(/[\\`*_{}[\]<>#~]/g, "\\$&").replace(/\r\n|\r|\n/g, " ")
 
-/** Text as code, in a table, too. */
+/** Text as code. */
 const code = (text: string): string => {
   const longest = Math.max(0, ...(text.match(/`+/g) ?? []).map(({ length }) => length))
   const fence = "`".repeat(longest + 1)
   const pad = /^[` ]|[` ]$/.test(text) ? " " : ""
-  return `${fence}${pad}${text.replace(/\|/g, "\\|").replace(/\r?\n/g, " ")}${pad}${fence}`
+  return `${fence}${pad}${text.replace(/\r?\n/g, " ")}${pad}${fence}`
 }
 
 const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> =>
   rows.length === 0 ? [] : [
     `| ${head.join(" | ")} |`,
     `|${head.map(() => "---").join("|")}|`,
-    ...rows.map((cells) => `| ${cells.join(" | ")} |`),
+    ...rows.map((cells) => `| ${cells.map((cell) => cell.replace(/\|/g, "\\|")).join(" | ")} |`),
     ""
   ]
 
@@ -55,12 +56,22 @@ export const markdown = (snapshot: Snapshot): string =>
 
 const opening = ({ start, states, wire }: Snapshot): ReadonlyArray<string> => {
   const { turn } = states[start]!
+  const own = Object.values(states).some(({ wire }) => wire !== undefined)
+  const isUsed = Object.keys(wire.messages).length > 0
   const begins = turn === "both" ? "Both sides begin at once" : `The ${turn} begins`
   return [
     `${begins}, in the state ${plain(start)}. What is not due in a state breaks the rules there.`,
     "",
-    ...(wire.framing === undefined ? [] : [`Messages are texts ${plain(Words.framing(wire.framing))}.`, ""])
+    ...(isUsed ? [`Messages are ${kindOf(wire)}${own ? ", where a state does not say otherwise" : ""}.`, ""] : [])
   ]
+}
+
+/** What the messages of a wire are. */
+const kindOf = ({ framing, messages }: Wire): string => {
+  if (framing !== undefined) return `texts in UTF-8, ${plain(Words.framing(framing))}`
+  return Object.values(messages).some(({ form }) => form.kind === "bytes")
+    ? "bytes, one part behind the other"
+    : "what a codec of its own makes"
 }
 
 const stateSection = (snapshot: Snapshot, name: string): ReadonlyArray<string> => {
@@ -76,12 +87,7 @@ const stateSection = (snapshot: Snapshot, name: string): ReadonlyArray<string> =
       state.atMost === undefined ? "" : " Whoever comes to it more often breaks the rules."
     }`,
     "",
-    ...(state.wire === undefined ? [] : [
-      state.wire.framing === undefined
-        ? "Messages look otherwise here than elsewhere."
-        : `Messages look otherwise here than elsewhere: they are texts ${plain(Words.framing(state.wire.framing))}.`,
-      ""
-    ]),
+    ...(state.wire === undefined ? [] : [`Here messages are ${kindOf(state.wire)}.`, ""]),
     ...table(
       ["said", "leads to"],
       Object.entries(state.says).map(([tag, target]) => [code(tag), leadsTo(target)])
@@ -100,39 +106,50 @@ const leadsTo = (target: Target): string =>
     ? "refused: another try, later or elsewhere, may do better"
     : "refused for good"
 
-/** Where a message is said in one way. */
+type Written = Wire["messages"][string]
+
+/** The states in which a message looks the same, and how. */
 interface Place {
-  readonly wire: Wire
+  readonly written: Written | undefined
   readonly states: ReadonlyArray<string>
 }
 
+/** Who says this message to whoever breaks the rules. */
+const rolesOtherwise = ({ otherwise }: Snapshot, tag: string): ReadonlyArray<Role> =>
+  (["server", "client"] as const).filter((role) => otherwise[role]?.message === tag)
+
 const placesOf = (snapshot: Snapshot, tag: string): ReadonlyArray<Place> => {
-  const places = new Map<Wire, Array<string>>()
-  for (const [name, { says }] of Object.entries(snapshot.states)) {
-    if (says[tag] === undefined) continue
-    const wire = Words.wireOf(snapshot, name)
-    places.set(wire, [...places.get(wire) ?? [], name])
+  const places = new Map<string, { readonly written: Written | undefined; readonly states: Array<string> }>()
+  const roles = rolesOtherwise(snapshot, tag)
+  for (const [name, { says, turn }] of Object.entries(snapshot.states)) {
+    // Whoever hears what breaks the rules is the one whose turn it is not.
+    if (says[tag] === undefined && !roles.some((role) => role !== turn)) continue
+    const written = Words.wireOf(snapshot, name).messages[tag]
+    const key = JSON.stringify(written)
+    const place = places.get(key)
+    if (place === undefined) places.set(key, { written, states: [name] })
+    else place.states.push(name)
   }
-  if (places.size === 0) places.set(snapshot.wire, [])
-  return Array.from(places, ([wire, states]) => ({ wire, states }))
+  return places.size > 0 ? Array.from(places.values()) : [{ written: snapshot.wire.messages[tag], states: [] }]
 }
 
 const messageSection = (snapshot: Snapshot, tag: string): ReadonlyArray<string> => {
   const message = snapshot.messages[tag]!
   const places = placesOf(snapshot, tag)
-  const saying = places.flatMap(({ states }) => states)
+  const saying = places.flatMap(({ states }) => states).filter((name) => snapshot.states[name]!.says[tag] !== undefined)
   // What carries texts has no other way for bytes.
-  const isBase64 = places.some(({ wire }) => ["text", "json"].includes(wire.messages[tag]?.form.kind ?? ""))
+  const isBase64 = places.some(({ written }) => ["text", "json"].includes(written?.form.kind ?? ""))
   const by = (["client", "server", "both"] as const).flatMap((turn) => {
     const names = saying.filter((name) => snapshot.states[name]!.turn === turn)
     return names.length === 0
       ? []
       : [`by ${turn === "both" ? "both sides" : `the ${turn}`} in ${Words.list(names.map(plain), "and")}`]
   })
+  const told = rolesOtherwise(snapshot, tag).map((role) => `by the ${role} to whoever breaks the rules`)
   return [
     `### ${plain(tag)}`,
     "",
-    `Said ${by.length === 0 ? "to whoever breaks the rules" : by.join(", ")}.`,
+    `Said ${Words.list([...by, ...told], "and") || "to some of those who break the rules"}.`,
     "",
     ...table(
       ["field", "takes", "is"],
@@ -142,13 +159,12 @@ const messageSection = (snapshot: Snapshot, tag: string): ReadonlyArray<string> 
         isWhat(field)
       ])
     ),
-    ...places.flatMap(({ states, wire }) => {
-      const written = wire.messages[tag]
+    ...places.flatMap(({ states, written }) => {
       if (written === undefined) return []
       return [
-        ...(places.length > 1 ? [`In ${states.map(plain).join(", ")}:`, ""] : []),
+        ...(places.length > 1 ? [`In ${Words.list(states.map(plain), "and")}:`, ""] : []),
         ...formSection(tag, message, written.form),
-        ...written.examples.flatMap(exampleSection)
+        ...written.examples.flatMap((example) => exampleSection(message, example))
       ]
     })
   ]
@@ -269,7 +285,7 @@ const sizeOf = (size: Size): string =>
     : "prefix" in size
     ? "as many"
     : "ending" in size
-    ? "up to the next"
+    ? "up to the ending"
     : "all that is left"
 
 const constant = (bytes: ReadonlyArray<number>): string => {
@@ -278,8 +294,12 @@ const constant = (bytes: ReadonlyArray<number>): string => {
   return `${code(Words.spaced(hex))}${isText ? `, the text ${code(String.fromCharCode(...bytes))}` : ""}`
 }
 
-const exampleSection = ({ bytes, fields }: Example): ReadonlyArray<string> => [
-  Object.keys(fields).length === 0 ? "In bytes:" : `With ${code(JSON.stringify(fields))}:`,
+const exampleSection = ({ fields: all }: Message, { bytes, fields }: Example): ReadonlyArray<string> => [
+  Object.keys(fields).length === 0
+    ? "In bytes:"
+    : `With ${code(JSON.stringify(fields))}${
+      Object.values(all).some(({ secret }) => secret === true) ? ", whose secrets are made up" : ""
+    }:`,
   "",
   ...fenced("", dump(bytes))
 ]
@@ -338,16 +358,13 @@ const otherwise = ({ otherwise }: Snapshot): ReadonlyArray<string> => {
 
 const said = ({ fields, message, varies }: Otherwise): string =>
   message === undefined
-    ? "what depends on why"
+    ? "something, or nothing, which depends on why,"
     : `${code(message)}${fields === undefined ? "" : ` with ${code(JSON.stringify(fields))}`}${
       varies === true ? ", or what else depends on why," : ""
     }`
 
 const behind = ({ live, states }: Snapshot): ReadonlyArray<string> => {
-  const spoken = (framing: Readonly<Record<string, string>>): string =>
-    Object.keys(framing).length === 0
-      ? "frames of a codec of its own"
-      : `texts ${plain(Words.framing(framing))}`
+  const spoken = (framing: Framing): string => `frames, ${plain(Words.framing(framing))}`
   const isSame = JSON.stringify(live.server) === JSON.stringify(live.client)
   const own = Object.entries(states).flatMap(([name, { says }]) =>
     Object.entries(says).flatMap(([tag, target]) =>
@@ -361,7 +378,7 @@ const behind = ({ live, states }: Snapshot): ReadonlyArray<string> => {
     "",
     isSame ?
       `Both sides speak ${spoken(live.server)}.` :
-      `The server receives and sends ${spoken(live.server)}; the client ${spoken(live.client)}.`,
+      `The server sends and receives ${spoken(live.server)}; the client ${spoken(live.client)}.`,
     "",
     ...own
   ]

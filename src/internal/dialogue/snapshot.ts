@@ -4,6 +4,7 @@
  * @internal
  */
 import * as Duration from "effect/Duration"
+import * as Equal from "effect/Equal"
 import * as Codec from "../../Codec.ts"
 import { InvalidGreeting } from "../../HandshakeError.ts"
 import * as Described from "./described.ts"
@@ -100,14 +101,21 @@ const targetOf = (target: ModelTarget): Target => {
 /** Texts that tell one framing from another: nothing, more bytes than characters, a space, a letter. */
 const probes = ["", "é", "two words", "a"]
 
-/** What a codec makes of some texts, if it carries texts at all. */
+/** What a codec makes of some texts, or of their bytes; nothing where it carries other things. */
 const framingOf = (codec: Codec.Codec<unknown, unknown>): Framing => {
+  const texts = framed(codec, (text) => text)
+  return Object.keys(texts).length > 0 ? texts : framed(codec, (text) => encoder.encode(text))
+}
+
+const encoder = new TextEncoder()
+
+const framed = (codec: Codec.Codec<unknown, unknown>, frameOf: (text: string) => unknown): Framing => {
   const framing: Record<string, string> = {}
   for (const text of probes) {
     try {
-      const bytes = Codec.encodeAll(codec, [text])
+      const bytes = Codec.encodeAll(codec, [frameOf(text)])
       const [frame, ...more] = Codec.decodeAll(codec, bytes)
-      if (frame === text && more.length === 0) framing[text] = Examples.hex(bytes)
+      if (more.length === 0 && Equal.equals(frame, frameOf(text))) framing[text] = Examples.hex(bytes)
     } catch {
       // It carries other things.
     }

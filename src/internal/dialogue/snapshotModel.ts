@@ -51,7 +51,7 @@ export interface Example {
   readonly bytes: string
 }
 
-/** Texts, and the bytes in hex of the frames that a codec makes of them; those that it makes none of are not there. */
+/** Texts, and the bytes in hex that a codec makes of them, or of their bytes; those that it makes none of are not there. */
 export type Framing = Readonly<Record<string, string>>
 
 /** How messages look in bytes. */
@@ -75,7 +75,7 @@ export type Target =
     }
   }
 
-/** What is spoken behind the handshake: how texts are framed, where they are what its codecs carry. */
+/** What is spoken behind the handshake: how texts or bytes are framed, where these are what its codecs carry. */
 export interface Live {
   readonly server: Framing
   readonly client: Framing
@@ -114,7 +114,7 @@ export interface Otherwise {
  * | `messages` | for each its `fields`: a JSON Schema, the `checks` that it cannot say, whether they may be left out, are secret, free or fresh |
  * | `wire` | for each message its `form` and `examples`, whose secrets are made up; the `framing` of some texts, in hex |
  * | `otherwise` | what each side says to whoever breaks the rules |
- * | `live` | the `framing` of some texts behind the handshake |
+ * | `live` | the framing of some texts behind the handshake, for each side |
  *
  * States and messages stand in the order in which they were written down, which decides between messages that look alike.
  *

@@ -146,20 +146,20 @@ export const quoted = (hex: string): string => JSON.stringify(decoder.decode(byt
 const hexOf = (text: string): string =>
   Array.from(encoder.encode(text), (byte) => byte.toString(16).padStart(2, "0")).join("")
 
-/** How texts are framed, where that can be seen. */
+/** How frames are cut out of bytes, where that can be seen. */
 export const framing = (framing: Framing): string => {
   const samples = Object.entries(framing)
-  if (samples.length === 0) return "not as texts"
+  if (samples.length === 0) return "as a codec of its own makes them"
   const ending = samples[0]![1].slice(hexOf(samples[0]![0]).length)
   if (ending !== "" && samples.every(([text, hex]) => hex === hexOf(text) + ending)) {
-    return `in UTF-8, each with ${quoted(ending)} behind it (${spaced(ending)})`
+    return `each with ${quoted(ending)} behind it (${spaced(ending)})`
   }
   for (const width of [1, 2, 3, 4]) {
     const isPrefixed = samples.every(([text, hex]) => {
       const body = hexOf(text)
       return hex === (body.length / 2).toString(16).padStart(2 * width, "0") + body
     })
-    if (isPrefixed) return `in UTF-8, each behind the number of its bytes in ${plural(width, "byte")}, big-endian`
+    if (isPrefixed) return `each behind the number of its bytes in ${plural(width, "byte")}, big-endian`
   }
   return `such that ${list(samples.map(([text, hex]) => `${JSON.stringify(text)} is ${spaced(hex)}`), "and")}`
 }
