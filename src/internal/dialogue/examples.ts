@@ -84,6 +84,7 @@ const repeated = (word: string, length: number): string => word.repeat(Math.ceil
 /** Values as a wire carries them, the plainest first. */
 function* plainValues({ schema, secret }: Field, name: string, part: FormPart | undefined): Generator<unknown> {
   yield* listed(schema)
+  yield* composed(schema, name)
   const { minimum, exclusiveMinimum } = schema
   if (typeof minimum === "number" && minimum > -1e9) yield* [minimum, minimum + 1, minimum + 2]
   if (typeof exclusiveMinimum === "number") yield* [exclusiveMinimum + 1, exclusiveMinimum + 2, exclusiveMinimum + 3]
@@ -98,6 +99,24 @@ function* plainValues({ schema, secret }: Field, name: string, part: FormPart | 
   yield* [word, `${word}-2`, `${word}-3`, repeated(word, 8), repeated(word, 16)]
   for (const length of [8, 16, 4, 32, 20, 64, 1, 2]) yield encoder.encode(repeated(bytes, length))
   yield* [1, 2, 3, true, [1, 2], [word], [], {}]
+}
+
+/** A list with one element, or an object with all its members. */
+function* composed(schema: JsonSchema, name: string): Generator<unknown> {
+  const firstOf = (inner: unknown, name: string): unknown => {
+    const schema = Predicate.isObject(inner) ? inner as JsonSchema : {}
+    const [first] = schema["type"] === "string" ? [...listed(schema), name] : plainValues({ schema }, name, undefined)
+    return first
+  }
+  const { items, minItems, prefixItems, properties, type } = schema
+  if (type === "array") {
+    const prefix = Array.isArray(prefixItems) ? prefixItems.map((item) => firstOf(item, name)) : []
+    const count = Math.max(typeof minItems === "number" ? minItems : 1, 1) - prefix.length
+    yield [...prefix, ...Array.from({ length: Math.max(0, count) }, () => firstOf(items, name))]
+  }
+  if (type === "object" && Predicate.isObject(properties)) {
+    yield Object.fromEntries(Object.entries(properties).map(([name, inner]) => [name, firstOf(inner, name)]))
+  }
 }
 
 /** The values that are the only ones. */

@@ -100,9 +100,9 @@ const tighter: Readonly<Record<string, (a: number, b: number) => number>> = {
 const flat = (schema: JsonSchema, definitions: JsonSchema | undefined, depth = 0): JsonSchema => {
   const { $ref, allOf, pattern, ...rest } = schema
   const merged: Record<string, Json> = { ...rest }
-  const patterns = [
+  const patterns: Array<Json> = [
     ...(typeof pattern === "string" ? [pattern] : []),
-    ...(Array.isArray(schema["patterns"]) ? schema["patterns"] : [])
+    ...patternsOf(schema)
   ]
   const target = typeof $ref === "string" ? definitions?.[$ref.split("/").at(-1)!] : undefined
   if (typeof $ref === "string" && (!isSchema(target) || depth > 32)) merged["$ref"] = $ref
@@ -111,15 +111,19 @@ const flat = (schema: JsonSchema, definitions: JsonSchema | undefined, depth = 0
     if (!isSchema(other) || depth > 32) continue
     for (const [key, value] of Object.entries(flat(other, definitions, depth + 1))) {
       const before = merged[key]
-      if (key === "patterns") patterns.push(...value as ReadonlyArray<string>)
+      if (key === "patterns") patterns.push(...value as ReadonlyArray<Json>)
       else if (before === undefined || Equal.equals(before, value)) merged[key] = value
       else if (tighter[key] !== undefined && typeof before === "number" && typeof value === "number") {
         merged[key] = tighter[key](before, value)
       } else if (!remarks.has(key)) merged[`${key} twice`] = value
     }
   }
-  return patterns.length === 0 ? merged : { ...merged, patterns: Array.from(new Set(patterns)).sort() }
+  return patterns.length === 0 ? merged : { ...merged, patterns }
 }
+
+/** All patterns that a text has to match; one with flags is an object. */
+const patternsOf = (schema: JsonSchema): ReadonlyArray<Json> =>
+  Array.isArray(schema["patterns"]) ? schema["patterns"] : []
 
 const typesOf = (schema: JsonSchema): ReadonlyArray<string> =>
   typeof schema["type"] === "string"
@@ -241,10 +245,11 @@ const unprovenText = (said: JsonSchema, taken: JsonSchema): string | undefined =
   if (taken["contentEncoding"] !== undefined && said["contentEncoding"] !== taken["contentEncoding"]) {
     return "only bytes are taken"
   }
-  const own = Array.isArray(said["patterns"]) ? said["patterns"] : []
-  const pattern = Array.isArray(taken["patterns"]) ? taken["patterns"].find((one) => !own.includes(one)) : undefined
-  return pattern === undefined ? undefined : `only what /${pattern}/ matches is taken`
+  const pattern = patternsOf(taken).find((one) => !patternsOf(said).some((other) => Equal.equals(one, other)))
+  return pattern === undefined ? undefined : `only what /${sourceOf(pattern)}/ matches is taken`
 }
+
+const sourceOf = (pattern: Json): string => isSchema(pattern) ? String(pattern["source"]) : String(pattern)
 
 const unprovenList = (said: JsonSchema, taken: JsonSchema, context: Context): string | undefined => {
   const minItems = numberAt(taken, "minItems") ?? 0
@@ -360,9 +365,7 @@ const isWithin = (
   if (typeof value === "string") {
     if (value.length < at("minLength", 0) || value.length > at("maxLength", Infinity)) return false
     if (schema["contentEncoding"] === "base64" && !isBase64(value)) return false
-    return all(
-      (Array.isArray(schema["patterns"]) ? schema["patterns"] : []).map((pattern) => matches(String(pattern), value))
-    )
+    return all(patternsOf(schema).map((pattern) => matches(pattern, value)))
   }
   if (isArray(value)) {
     if (value.length < at("minItems", 0) || value.length > at("maxItems", Infinity)) return false
@@ -392,9 +395,10 @@ const all = (taken: ReadonlyArray<boolean | undefined>): boolean | undefined =>
 
 const isBase64 = (text: string): boolean => text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text)
 
-const matches = (pattern: string, text: string): boolean | undefined => {
+const matches = (pattern: Json, text: string): boolean | undefined => {
   try {
-    return new RegExp(pattern, "u").test(text)
+    const flags = isSchema(pattern) ? String(pattern["flags"]).replace(/[gy]/g, "") : "u"
+    return new RegExp(sourceOf(pattern), flags).test(text)
   } catch {
     return undefined
   }
@@ -458,7 +462,7 @@ function* numbers(said: JsonSchema, taken: JsonSchema): Generator<number> {
 const longest = 4096
 
 function* texts(said: JsonSchema, taken: JsonSchema): Generator<string> {
-  yield* ["example", "a", "1", ""]
+  yield* ["example", "a", "A", "1", ""]
   for (const schema of [said, taken]) {
     for (const key of ["minLength", "maxLength"]) {
       const length = numberAt(schema, key)

@@ -11,6 +11,7 @@
  *
  * @internal
  */
+import * as Equal from "effect/Equal"
 import type * as Schema from "effect/Schema"
 import * as Binary from "./binary.ts"
 import * as Inclusion from "./inclusion.ts"
@@ -129,11 +130,23 @@ const fieldsOf = ({ fields, message, snapshot }: Saying): Readonly<Record<string
   )
 }
 
-/** Lengths as they are checked; JSON Schema counts characters otherwise. */
-const exact = ({ checks = [], schema }: Field): JsonSchema =>
-  Object.assign({}, schema, ...checks.filter(isLength).map(({ payload }) => payload))
+/** With lengths and patterns as they are checked: JSON Schema counts characters otherwise, and has no flags. */
+const exact = ({ checks = [], schema }: Field): JsonSchema => {
+  const patterns = checks.filter((check) => isExact(check) && check.id === "isPattern").flatMap(({ payload }) =>
+    payload ?? []
+  )
+  return Object.assign(
+    {},
+    schema,
+    ...checks.filter(isLength).map(({ payload }) => payload),
+    patterns.length > 0 && { patterns }
+  )
+}
 
 const isLength = ({ at, id }: Check): boolean => at === "" && (id === "isMinLength" || id === "isMaxLength")
+
+/** What is checked and can be said in a Schema of its own. */
+const isExact = (check: Check): boolean => isLength(check) || (check.at === "" && check.id === "isPattern")
 
 const structOf = (fields: Readonly<Record<string, Field>>): JsonSchema => ({
   type: "object",
@@ -156,7 +169,7 @@ const readFields = (said: Saying, heard: Hearing, message: string, places?: Plac
     : Object.fromEntries(places.map(([name, theirs]) => [name, other.fields[theirs]!]))
   const { definitions } = said.snapshot.messages[said.message]!
   const form = formOf(heard, message)!
-  const examples = wireAt(said).messages[said.message]?.examples.map(({ fields }): Schema.Json => fields) ?? []
+  const examples = wireAt(said).messages[said.message]?.examples.map(({ fields }) => fields) ?? []
   const verdict = Inclusion.included(
     { schema: structOf(own), definitions },
     { schema: structOf(theirs), definitions: other.definitions },
@@ -164,7 +177,12 @@ const readFields = (said: Saying, heard: Hearing, message: string, places?: Plac
     examples
   )
   if (verdict._tag === "Excluded") {
-    return unread(verdict.why, { fields: verdict.witness as JsonSchema })
+    const fields = verdict.witness as JsonSchema
+    // What is checked beyond JSON Schema may not let that be said.
+    const isSaid = Object.entries(own).every(([name, { checks = [] }]) =>
+      checks.every(isExact) || examples.some((example) => Equal.equals(example[name], fields[name]))
+    )
+    return isSaid ? unread(verdict.why, { fields }) : unread(verdict.why, { isCertain: false })
   }
   if (verdict._tag === "Unknown") return unread(verdict.why, { isCertain: false })
   const unsure = unchecked(own, theirs, form)
@@ -181,7 +199,7 @@ const unchecked = (
     const own = said[name]
     if (own === undefined) continue
     const known = new Set((own.checks ?? []).map(keyOf))
-    const check = (field.checks ?? []).find((check) => !isLength(check) && !known.has(keyOf(check)))
+    const check = (field.checks ?? []).find((check) => !isExact(check) && !known.has(keyOf(check)))
     // A text of the wire is a text whatever it is written from.
     if (check !== undefined) return `nobody can tell whether ${name} passes what is checked: ${check.says}`
     if (form.kind === "codec" && own.schema["contentEncoding"] !== field.schema["contentEncoding"]) {
@@ -463,7 +481,7 @@ const readOne = (heard: Hearing, due: ReadonlyArray<Text>, text: string): string
     if (values === undefined) continue
     const { definitions, fields } = heard.snapshot.messages[tag]!
     const taken = Object.entries(values).map(([name, value]) =>
-      (fields[name]!.checks ?? []).some((check) => !isLength(check))
+      (fields[name]!.checks ?? []).some((check) => !isExact(check))
         ? undefined
         : Inclusion.accepts(exact(fields[name]!), value, definitions, "text")
     )
