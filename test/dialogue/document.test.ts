@@ -119,12 +119,13 @@ it("a message of JSON has its members", () => {
 
     One JSON object, whose member \`_tag\` is \`"Hi"\`; its fields are the other members. Spaces and the order of members mean nothing; a member that is not named here is refused.
 
-    With \`{"flags":["flags"],"note":"note"}\`:
+    With \`{"flags":["flags","flags-2"],"note":"note"}\`:
 
     \`\`\`
     7b 22 5f 74 61 67 22 3a 22 48 69 22 2c 22 66 6c  {"_tag":"Hi","fl
-    61 67 73 22 3a 5b 22 66 6c 61 67 73 22 5d 2c 22  ags":["flags"],"
-    6e 6f 74 65 22 3a 22 6e 6f 74 65 22 7d 0a        note":"note"}.
+    61 67 73 22 3a 5b 22 66 6c 61 67 73 22 2c 22 66  ags":["flags","f
+    6c 61 67 73 2d 32 22 5d 2c 22 6e 6f 74 65 22 3a  lags-2"],"note":
+    22 6e 6f 74 65 22 7d 0a                          "note"}.
     \`\`\`"
   `)
 })

@@ -101,22 +101,32 @@ function* plainValues({ schema, secret }: Field, name: string, part: FormPart | 
   yield* [1, 2, 3, true, [1, 2], [word], [], {}]
 }
 
-/** A list with one element, or an object with all its members. */
+/** A list with two elements if it may have them, or an object with all its members. */
 function* composed(schema: JsonSchema, name: string): Generator<unknown> {
-  const firstOf = (inner: unknown, name: string): unknown => {
+  const nth = (inner: unknown, name: string, n: number): unknown => {
     const schema = Predicate.isObject(inner) ? inner as JsonSchema : {}
-    const [first] = schema["type"] === "string" ? [...listed(schema), name] : plainValues({ schema }, name, undefined)
-    return first
+    let last: unknown
+    for (const value of schema["type"] === "string" ? texts(schema, name) : plainValues({ schema }, name, undefined)) {
+      last = value
+      if (n-- <= 0) break
+    }
+    return last
   }
-  const { items, minItems, prefixItems, properties, type } = schema
+  const { items, maxItems, minItems, prefixItems, properties, type } = schema
   if (type === "array") {
-    const prefix = Array.isArray(prefixItems) ? prefixItems.map((item) => firstOf(item, name)) : []
-    const count = Math.max(typeof minItems === "number" ? minItems : 1, 1) - prefix.length
-    yield [...prefix, ...Array.from({ length: Math.max(0, count) }, () => firstOf(items, name))]
+    const prefix = Array.isArray(prefixItems) ? prefixItems.map((item) => nth(item, name, 0)) : []
+    const most = typeof maxItems === "number" ? maxItems : 2
+    const count = Math.max(typeof minItems === "number" ? minItems : 0, Math.min(2, most))
+    yield [...prefix, ...Array.from({ length: Math.max(0, count - prefix.length) }, (_, i) => nth(items, name, i))]
   }
   if (type === "object" && Predicate.isObject(properties)) {
-    yield Object.fromEntries(Object.entries(properties).map(([name, inner]) => [name, firstOf(inner, name)]))
+    yield Object.fromEntries(Object.entries(properties).map(([name, inner]) => [name, nth(inner, name, 0)]))
   }
+}
+
+function* texts(schema: JsonSchema, name: string): Generator<unknown> {
+  yield* listed(schema)
+  yield* [name, `${name}-2`, `${name}-3`]
 }
 
 /** The values that are the only ones. */

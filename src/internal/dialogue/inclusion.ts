@@ -318,12 +318,14 @@ export const accepts = (
   const taken = takes(flat(schema, definitions), value, definitions, carried)
   if (carried === "json" || taken === true) return taken
   // A text may be the number that the other side sees in it, and a number its text.
-  const other = typeof value === "number"
-    ? String(value)
+  const others: ReadonlyArray<Json> = typeof value === "number" || typeof value === "boolean"
+    ? [String(value)]
+    : value === "true" || value === "false"
+    ? [value === "true"]
     : typeof value === "string" && value !== "" && String(Number(value)) === value
-    ? Number(value)
-    : undefined
-  return other === undefined ? taken : takes(flat(schema, definitions), other, definitions, carried)
+    ? [Number(value)]
+    : []
+  return others.length === 0 ? taken : takes(flat(schema, definitions), others[0]!, definitions, carried)
 }
 
 const typeOf = (value: Json): string => value === null ? "null" : Array.isArray(value) ? "array" : typeof value

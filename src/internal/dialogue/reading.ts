@@ -66,11 +66,12 @@ export const read = (said: Saying, heard: Hearing): Reading => {
   const due = dueOf(said, heard)
   const kinds = due.map((tag) => formOf(heard, tag)!.kind)
   const kind = kinds[0]
-  if (kind !== undefined && !kinds.includes(form.kind)) {
-    return unread(`it is ${kindWords(form)}, and ${kindWords(formOf(heard, due[0]!)!)} is due`, { isNoticed: false })
-  }
   const framing = unframed(wireAt(said), wireAt(heard))
   if (framing !== undefined) return framing
+  if (kind !== undefined && !kinds.includes(form.kind)) {
+    const areTexts = wireAt(said).framing !== undefined && wireAt(heard).framing !== undefined
+    return unread(`it is ${kindWords(form)}, and ${kindWords(formOf(heard, due[0]!)!)} is due`, { isNoticed: areTexts })
+  }
   return form.kind === "text" ? readText(said, heard, due) : readWhole(said, heard, due)
 }
 
@@ -131,8 +132,11 @@ const fieldsOf = ({ fields, message, snapshot }: Saying): Readonly<Record<string
 }
 
 /** With lengths and patterns as they are checked: JSON Schema counts characters otherwise, and has no flags. */
-const exact = ({ checks = [], schema }: Field): JsonSchema => {
-  const patterns = checks.filter((check) => isExact(check) && check.id === "isPattern").flatMap(({ payload }) =>
+const exact = ({ checks = [], schema }: Field, isText: boolean): JsonSchema => {
+  // Whatever it is decoded from: a text of the wire is what the value looks like.
+  const decoded = isText ? checks.find(isDecoded) : undefined
+  if (decoded !== undefined) return decoded.payload as JsonSchema
+  const patterns = checks.filter(({ at, id }) => at === "" && id === "isPattern").flatMap(({ payload }) =>
     payload ?? []
   )
   return Object.assign(
@@ -145,12 +149,15 @@ const exact = ({ checks = [], schema }: Field): JsonSchema => {
 
 const isLength = ({ at, id }: Check): boolean => at === "" && (id === "isMinLength" || id === "isMaxLength")
 
-/** What is checked and can be said in a Schema of its own. */
-const isExact = (check: Check): boolean => isLength(check) || (check.at === "" && check.id === "isPattern")
+const isDecoded = ({ at, id }: Check): boolean => at === "" && id === "decoded"
 
-const structOf = (fields: Readonly<Record<string, Field>>): JsonSchema => ({
+/** What is checked and can be said in a Schema of its own. */
+const isExact = (check: Check, isText: boolean): boolean =>
+  isLength(check) || (check.at === "" && check.id === "isPattern") || (isText && isDecoded(check))
+
+const structOf = (fields: Readonly<Record<string, Field>>, isText: boolean): JsonSchema => ({
   type: "object",
-  properties: Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, exact(field)])),
+  properties: Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, exact(field, isText)])),
   required: Object.entries(fields).filter(([, { optional }]) => optional !== true).map(([name]) => name),
   additionalProperties: false
 })
@@ -169,18 +176,20 @@ const readFields = (said: Saying, heard: Hearing, message: string, places?: Plac
     : Object.fromEntries(places.map(([name, theirs]) => [name, other.fields[theirs]!]))
   const { definitions } = said.snapshot.messages[said.message]!
   const form = formOf(heard, message)!
+  const isText = form.kind === "text"
   const examples = wireAt(said).messages[said.message]?.examples.map(({ fields }) => fields) ?? []
   const verdict = Inclusion.included(
-    { schema: structOf(own), definitions },
-    { schema: structOf(theirs), definitions: other.definitions },
-    form.kind === "text" ? "text" : "json",
+    { schema: structOf(own, isText), definitions },
+    { schema: structOf(theirs, isText), definitions: other.definitions },
+    isText ? "text" : "json",
     examples
   )
   if (verdict._tag === "Excluded") {
     const fields = verdict.witness as JsonSchema
     // What is checked beyond JSON Schema may not let that be said.
     const isSaid = Object.entries(own).every(([name, { checks = [] }]) =>
-      checks.every(isExact) || examples.some((example) => Equal.equals(example[name], fields[name]))
+      checks.every((check) => isExact(check, isText)) ||
+      examples.some((example) => Equal.equals(example[name], fields[name]))
     )
     return isSaid ? unread(verdict.why, { fields }) : unread(verdict.why, { isCertain: false })
   }
@@ -199,8 +208,9 @@ const unchecked = (
     const own = said[name]
     if (own === undefined) continue
     const known = new Set((own.checks ?? []).map(keyOf))
-    const check = (field.checks ?? []).find((check) => !isExact(check) && !known.has(keyOf(check)))
-    // A text of the wire is a text whatever it is written from.
+    const check = (field.checks ?? []).find((check) =>
+      !isExact(check, form.kind === "text") && !known.has(keyOf(check))
+    )
     if (check !== undefined) return `nobody can tell whether ${name} passes what is checked: ${check.says}`
     if (form.kind === "codec" && own.schema["contentEncoding"] !== field.schema["contentEncoding"]) {
       return `${name} is bytes for one, and text for the other`
@@ -481,9 +491,9 @@ const readOne = (heard: Hearing, due: ReadonlyArray<Text>, text: string): string
     if (values === undefined) continue
     const { definitions, fields } = heard.snapshot.messages[tag]!
     const taken = Object.entries(values).map(([name, value]) =>
-      (fields[name]!.checks ?? []).some((check) => !isExact(check))
+      (fields[name]!.checks ?? []).some((check) => !isExact(check, true))
         ? undefined
-        : Inclusion.accepts(exact(fields[name]!), value, definitions, "text")
+        : Inclusion.accepts(exact(fields[name]!, true), value, definitions, "text")
     )
     if (taken.every((one) => one === true)) return tag
     if (!taken.includes(false)) return "nobody knows"
