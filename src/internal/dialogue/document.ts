@@ -257,7 +257,7 @@ const layout = (
         )
         break
       case "sized":
-        prefixed(part.prefix, "how many bytes the parts behind it have")
+        prefixed(part.prefix, `how many bytes the parts behind it have${part.withItself ? ", and its own" : ""}`)
         rows.push(...layout(part.parts, `${indent}↳ `, offset))
         offset = undefined
         break
