@@ -219,18 +219,20 @@ describe("what somebody says in clear behind the go-ahead", () => {
 
   it.live("is refused also where the socket has it and nobody has asked for it", () =>
     Effect.gen(function*() {
+      const said = yield* Deferred.make<void>()
       const { port } = yield* Tcp.listen((peer) =>
         Effect.runFork(Effect.gen(function*() {
           yield* peer.hears("STARTTLS\n")
           yield* peer.say("GO\n")
           yield* Effect.sleep(10)
           yield* peer.say("Bring it!\n")
+          yield* Deferred.succeed(said, undefined)
         }))
       )
       const slow = lines.pipe(
         Handshake.send("STARTTLS"),
         Handshake.expect("GO"),
-        Effect.tap(() => Effect.sleep(30)),
+        Effect.tap(() => Effect.andThen(Deferred.await(said), Effect.sleep(20))),
         Handshake.startTls(clientTls)
       )
       expect((yield* Peers.ending(slow, yield* dialling(port))).reason).toMatchObject({
