@@ -4,12 +4,15 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import { mkdtempSync, writeFileSync } from "node:fs"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { SMTPServer } from "smtp-server"
 import type * as HandshakeError from "../../src/HandshakeError.ts"
 import * as Net from "../../src/node/Net.ts"
 import * as Server from "../../src/Server.ts"
@@ -41,6 +44,24 @@ const listening = Effect.fnUntraced(function*<In, Out, A>(
   if (!("port" in address)) return yield* Effect.die("it listens on a port")
   return { port: address.port, served: Deferred.await(served) }
 })
+
+/** Nodemailer's server, on a free port. */
+const smtpServer = (options: ConstructorParameters<typeof SMTPServer>[0]) =>
+  Effect.acquireRelease(
+    Effect.callback<SMTPServer>((resume) => {
+      const { cert, key } = Certificates.server
+      const server = new SMTPServer({
+        disableReverseLookup: true,
+        cert: String(cert),
+        key: String(Redacted.value(key)),
+        ...options
+      })
+      // Whoever gives up is nobody's trouble.
+      server.on("error", () => {})
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
+  ).pipe(Effect.map(({ server }) => ({ port: (server.address() as AddressInfo).port })))
 
 /** A folder with a file in it, which goes with the server that it is for. */
 const folderWith = (name: string, text: string): string => {
@@ -120,6 +141,35 @@ Peers.describeWith(["mosquitto_pub"], "MQTT: mosquitto_pub", () => {
 
 describe("SMTP", () => {
   const tls = { role: "server", certificate: Certificates.server } as const
+
+  it.live("smtp-server: lets in who knows the password, behind STARTTLS and in clear, and nobody else", () =>
+    Effect.gen(function*() {
+      const { port } = yield* smtpServer({
+        onAuth: ({ password, username }, _session, done) =>
+          username === "ann" && password === "pw" ? done(null, { user: "ann" }) : done(new Error("no such login")),
+        allowInsecureAuth: true
+      })
+      const inTls = { role: "client", servername: "localhost", ca: Certificates.root } as const
+      expect(yield* dial(port, Smtp.client("ann", "pw", inTls))).toBe("ready")
+      expect(yield* dial(port, Smtp.client("ann", "pw", undefined))).toBe("ready")
+      expect(yield* dial(port, Smtp.client("ann", "px", inTls))).toMatchObject({
+        step: "verdict",
+        reason: { _tag: "Rejected", code: "535", retryable: false, fields: { text: "no such login" } }
+      })
+    }))
+
+  it.live("smtp-server: what it says besides is told at its state", () =>
+    Effect.gen(function*() {
+      // It takes logins behind STARTTLS only.
+      const { port } = yield* smtpServer({
+        authOptional: false,
+        onAuth: (_auth, _session, done) => done(null, { user: "ann" })
+      })
+      expect(yield* dial(port, Smtp.client("ann", "pw", undefined))).toMatchObject({
+        step: "verdict",
+        reason: { _tag: "InvalidGreeting" }
+      })
+    }))
 
   Peers.describeWith(["curl"], "curl", () => {
     const curl = (port: number, password: string, ...args: ReadonlyArray<string>) =>
