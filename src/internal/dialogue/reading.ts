@@ -115,7 +115,7 @@ const unframed = ({ framing: said }: Wire, { framing: heard }: Wire): Reading | 
       isCertain: false
     })
   }
-  const other = texts.find((text) => said[text] !== heard[text])
+  const other = texts.findLast((text) => said[text] !== heard[text])
   return other === undefined ? undefined : unread(
     `the text ${JSON.stringify(other)} is ${said[other]} where it is said, and ${heard[other]} where it is heard`,
     { isNoticed: false }
