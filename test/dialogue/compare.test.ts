@@ -3,7 +3,10 @@
  */
 import { assert, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Codec from "../../src/Codec.ts"
 import * as Dialogue from "../../src/Dialogue.ts"
+import * as Wire from "../../src/Wire.ts"
 import { compatible, incompatible, meet, type Next, type Pair } from "../support/dialogueVersions.ts"
 
 const told = ({ newer, older }: Pair): string => Dialogue.formatComparison(Dialogue.compare(older, newer))
@@ -216,4 +219,135 @@ it("less time and fewer bytes are told, and part nobody", () => {
     "greeting: the newer server waits 2000 ms, and the older client may go up to 5000"
   ])
   assert.deepEqual(Dialogue.compare(older, newer).newClient.warnings, [])
+})
+
+/** What a newer server makes of an older client. */
+const oldClient = (older: Dialogue.Any, newer: Dialogue.Any) => Dialogue.compare(older, newer).oldClient
+
+/** A greeting and a welcome. */
+const greeting = (
+  hello: Schema.Struct.Fields,
+  wire?: Wire.Wire<"Hello" | "Welcome" | "Denied">,
+  denied: Dialogue.Refused = Dialogue.refused()
+) =>
+  Dialogue.make()({
+    name: "greeting",
+    messages: { Hello: hello, Welcome: {}, Denied: {} },
+    wire,
+    live: Codec.lines(),
+    start: "greeting",
+    states: {
+      greeting: Dialogue.client({ Hello: "verdict" }),
+      verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: denied })
+    },
+    otherwise: { server: "Denied" }
+  })
+
+const layout = (hello: ReadonlyArray<Wire.PartLike>) => Wire.bytes({ Hello: hello, Welcome: [2], Denied: [3] })
+
+describe("what makes two messages the same", () => {
+  it("a constant of the one may be a number of the other, if that takes it", () => {
+    const constant = greeting({}, layout([5, 1]))
+    const number = (version: Schema.Codec<number>) => greeting({ version }, layout([Wire.uint("version", 1), 1]))
+    assert.isTrue(oldClient(constant, number(Schema.Int)).isCompatible)
+    assert.isFalse(oldClient(constant, number(Schema.Literals([4, 6]))).isCompatible)
+    assert.deepEqual(oldClient(number(Schema.Literals([5, 6])), constant).parting?.conversation[0]?.fields, {
+      version: 6
+    })
+  })
+
+  it("fields that have changed their places make others", () => {
+    const words = (hello: string) => Wire.text(Codec.lines(), { Hello: hello, Welcome: "WELCOME", Denied: "NO" })
+    const fields = { user: Schema.String, host: Schema.String }
+    const { parting } = oldClient(
+      greeting(fields, words("HELLO {user}@{host}")),
+      greeting(fields, words("HELLO {host}@{user}"))
+    )
+    assert.strictEqual(parting?.why, "the newer server does not read Hello: its fields stand in another order in Hello")
+  })
+
+  it("other bytes of a codec make others", () => {
+    const numbers = (plus: number) =>
+      Wire.codec<{ readonly _tag: "Hello" | "Welcome" | "Denied" }>(Codec.map(Codec.fixed(1), {
+        decode: ([byte]) => ({ _tag: (["Hello", "Welcome", "Denied"] as const)[byte! - plus]! }),
+        encode: ({ _tag }) => Uint8Array.of(["Hello", "Welcome", "Denied"].indexOf(_tag) + plus)
+      }))
+    assert.isTrue(oldClient(greeting({}, numbers(1)), greeting({}, numbers(1))).isCompatible)
+    const { parting } = oldClient(greeting({}, numbers(1)), greeting({}, numbers(2)))
+    assert.strictEqual(
+      parting?.why,
+      "the newer server does not read Hello: it is 01 where it is said, and 02 where it is heard"
+    )
+  })
+
+  it("another way to cut texts out of bytes makes others", () => {
+    const parting =
+      oldClient(greeting({}, Wire.json()), greeting({}, Wire.json(Codec.lines({ ending: "\r\n" })))).parting
+    assert.strictEqual(parting?.ends, "confusion")
+    assert.strictEqual(
+      parting?.why,
+      "the newer server does not read Hello: the text \"a\" is 610a where it is said, and 610d0a where it is heard"
+    )
+  })
+})
+
+it("what cannot be decided is no understanding, and it is said so", () => {
+  const like = (pattern: RegExp) => greeting({ name: Schema.String.check(Schema.isPattern(pattern)) })
+  const comparison = Dialogue.compare(like(/^[a-c]+$/), like(/^[a-z]+$/))
+  assert.isFalse(comparison.oldClient.parting?.isCertain)
+  assert.include(
+    Dialogue.formatComparison(comparison),
+    "  the newer server does not read Hello: name: only what /^[a-z]+$/ matches is taken\n  if that is so, it ends in a refusal"
+  )
+})
+
+it("where TLS begins for one side alone, they part", () => {
+  const secure = (isSecure: boolean) =>
+    Dialogue.make()({
+      name: "secure",
+      messages: { Secure: {}, Hello: {} },
+      live: Codec.lines(),
+      start: "greeting",
+      states: {
+        greeting: Dialogue.client({ Secure: isSecure ? Dialogue.encrypted("hello") : "hello" }),
+        hello: Dialogue.client({ Hello: Dialogue.ready })
+      }
+    })
+  assert.isTrue(oldClient(secure(true), secure(true)).isCompatible)
+  const { parting } = oldClient(secure(false), secure(true))
+  assert.deepEqual(parting?.conversation.map(({ message }) => message), ["Secure"])
+  assert.strictEqual(parting?.why, "TLS begins behind Secure for the newer server, and not for the older client")
+})
+
+it("whoever takes a refusal for something else goes on alone", () => {
+  const denying = (denied: Dialogue.Refused | "verdict") =>
+    Dialogue.make()({
+      name: "denying",
+      messages: { Hello: {}, Welcome: {}, Denied: {} },
+      live: Codec.lines(),
+      start: "greeting",
+      states: {
+        greeting: Dialogue.client({ Hello: "verdict" }),
+        verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: denied })
+      }
+    })
+  const { parting } = oldClient(denying("verdict"), denying(Dialogue.refused()))
+  assert.deepEqual(parting?.conversation.map(({ message }) => message), ["Hello", "Denied"])
+  assert.strictEqual(parting?.ends, "confusion")
+})
+
+it("a refusal that is worth another try for one side alone is told", () => {
+  const { isCompatible, warnings } = oldClient(
+    greeting({}),
+    greeting({}, undefined, Dialogue.refused({ retryable: false }))
+  )
+  assert.isTrue(isCompatible)
+  assert.deepEqual(warnings, [
+    "Denied in verdict: for good as the newer server says it, worth another try as the older client hears it"
+  ])
+})
+
+it("snapshots compare as what they were made of", () => {
+  const { newer, older } = incompatible["a version less"]
+  assert.deepEqual(Dialogue.compare(Dialogue.snapshot(older), newer), Dialogue.compare(older, newer))
 })

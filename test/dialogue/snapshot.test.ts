@@ -157,3 +157,14 @@ it("a message that nothing is known of is told", () => {
   const { Hi: _, ...messages } = whole.messages
   assert.strictEqual(problemOf({ ...whole, messages }), "Hi in the state peers is no message")
 })
+
+it("a form with a field that the message has not is told", () => {
+  const hello = greeting({ name: Schema.String }, Wire.text(Codec.lines(), { Hello: "HELLO {name}" }))
+  const looking = (template: string) => {
+    const form = { kind: "text", template, ignoreCase: false }
+    return problemOf({ ...hello, wire: { ...hello.wire, messages: { Hello: { form, examples: [] } } } })
+  }
+  assert.strictEqual(looking("HELLO {name}"), "none")
+  assert.strictEqual(looking("HELLO {other}"), "Hello has no field other, and its form has")
+  assert.strictEqual(looking("HELLO {"), "the template of Hello is none")
+})

@@ -8,7 +8,7 @@
  * |---|---|
  * | `speak` | says any of the messages of its state |
  * | `listen` | hears the first of what the other has said |
- * | `open` | both: it says one and hears one, in any order |
+ * | `open` | says one first, and then hears one in the same state |
  * | `ready`, `refused` | nothing more |
  *
  * They part where something that may be said is not read by the other as the same, where one is ready and the other is not, and
@@ -28,8 +28,6 @@ type Place =
   | {
     readonly state: string
     readonly mode: "speak" | "listen" | "open"
-    /** Where it goes when it has spoken, because of what it has heard before. */
-    readonly onward?: Target | undefined
   }
   | { readonly end: "ready"; readonly live: Framing }
   | { readonly end: "refused" }
@@ -126,7 +124,7 @@ const saying = (sides: Sides, node: Node, warnings: Set<string>): ReadonlyArray<
   if (role === undefined) return []
   const place = node.places[role] as Extract<Place, { readonly state: string }>
   const snapshot = sides.snapshots[role]
-  if (place.mode === "speak" && place.onward === undefined && node.unheard[role].length > 0) {
+  if (place.mode === "speak" && node.unheard[role].length > 0) {
     warnings.add(`${place.state}: ${shown(sides, role)} speaks, and ${shown(sides, other(role))} at the same time`)
   }
   return Object.entries(snapshot.states[place.state]!.says).map(([message, target]) => ({
@@ -150,7 +148,7 @@ const spoken = (
     ? { end: "refused" }
     : place.mode === "open"
     ? { state: place.state, mode: "listen" }
-    : follow(snapshot, role, place.onward ?? target)
+    : follow(snapshot, role, target)
 
 const exampleOf = ({ states, wire }: Snapshot, state: string, message: string): JsonSchema =>
   (states[state]!.wire ?? wire).messages[message]?.examples[0]?.fields ?? {}
@@ -161,17 +159,24 @@ const settle = (sides: Sides, from: Node, warnings: Set<string>): Node | Parting
   for (;;) {
     const role = (["server", "client"] as const).find((role) => {
       const place = node.places[role]
-      return isAt(place) && place.mode !== "speak" && node.unheard[role].length > 0
+      return isAt(place) && place.mode === "listen" && node.unheard[role].length > 0
     })
     if (role === undefined) break
     const heard = hear(sides, node, role, warnings)
     if ("ends" in heard) return heard
+    if ("unread" in heard) return unread(sides, node, role, heard, warnings)
     node = heard
   }
   return stuck(sides, node) ?? node
 }
 
-const hear = (sides: Sides, node: Node, role: Role, warnings: Set<string>): Node | Parting => {
+/** What was said and is not read. */
+interface Unread {
+  readonly said: Said
+  readonly unread: Extract<Reading.Reading, { readonly _tag: "Unread" }>
+}
+
+const hear = (sides: Sides, node: Node, role: Role, warnings: Set<string>): Node | Parting | Unread => {
   const place = node.places[role] as Extract<Place, { readonly state: string }>
   const [said, ...rest] = node.unheard[role] as readonly [Said, ...ReadonlyArray<Said>]
   const speaker = other(role)
@@ -179,7 +184,7 @@ const hear = (sides: Sides, node: Node, role: Role, warnings: Set<string>): Node
   const hearing = { snapshot: sides.snapshots[role], state: place.state }
   warn(sides, saying, hearing, role, warnings)
   const read = Reading.read(saying, hearing)
-  if (read._tag === "Unread") return unread(sides, node, role, said, read)
+  if (read._tag === "Unread") return { said, unread: read }
   const target = saying.snapshot.states[said.state]!.says[said.message]!
   const isRefused = read.target === undefined || "refused" in read.target
   if ("refused" in target !== isRefused) {
@@ -213,9 +218,7 @@ const hear = (sides: Sides, node: Node, role: Role, warnings: Set<string>): Node
       "the bytes of TLS are taken for messages"
     )
   }
-  const next: Place = place.mode === "open"
-    ? { state: place.state, mode: "speak", onward: read.target }
-    : follow(sides.snapshots[role], role, read.target)
+  const next = follow(sides.snapshots[role], role, read.target)
   return { ...node, places: { ...node.places, [role]: next }, unheard: { ...node.unheard, [role]: rest } }
 }
 
@@ -299,15 +302,13 @@ const unread = (
   sides: Sides,
   node: Node,
   role: Role,
-  said: Said,
-  { fields, isCertain, isNoticed, why }: Extract<Reading.Reading, { _tag: "Unread" }>
+  { said, unread: { fields, isCertain, isNoticed, why } }: Unread,
+  warnings: Set<string>
 ): Parting => {
   const speaker = other(role)
-  // Where it was the last thing said, it is shown with what is not read of it.
-  const last = node.lines.at(-1)
-  const lines = fields === undefined || last === undefined || last.message !== said.message
-    ? node.lines
-    : [...node.lines.slice(0, -1), { ...last, fields }]
+  // It is shown with what is not read of it.
+  const at = node.lines.findLastIndex(({ from, message }) => from === speaker && message === said.message)
+  const lines = node.lines.map((line, i) => i === at && fields !== undefined ? { ...line, fields } : line)
   const told = (ends: Parting["ends"], how: string): Parting => ({
     conversation: lines,
     at: { client: whereOf(node.places.client), server: whereOf(node.places.server) },
@@ -316,26 +317,42 @@ const unread = (
     how,
     isCertain
   })
-  if (!isNoticed) {
-    return told("confusion", `${shown(sides, role)} may wait for more of it, or take a part of it for all`)
-  }
   const target = sides.snapshots[speaker].states[said.state]!.says[said.message]!
+  if (!isNoticed) {
+    const parting = told("confusion", `${shown(sides, role)} may wait for more of it, or take a part of it for all`)
+    // A part of a refusal may do.
+    return "refused" in target ? { ...parting, isCertain: false } : parting
+  }
   if ("refused" in target) return told("confusion", `${shown(sides, role)} does not see that it is refused`)
   const answer = sides.snapshots[role].otherwise[role]
   if (answer?.message === undefined) return told("confusion", `${shown(sides, role)} ends without a word`)
   const { message } = answer
-  const place = listening(sides.snapshots[speaker], speaker, node.places[speaker])
+  // What was said before that is heard before it.
+  let before = node
+  while (before.unheard[speaker].length > 0) {
+    const place = before.places[speaker]
+    if (!isAt(place) || place.mode !== "listen") break
+    const heard = hear(sides, before, speaker, warnings)
+    if (!("places" in heard)) {
+      return told("confusion", `${shown(sides, speaker)} does not understand either what it hears`)
+    }
+    before = heard
+  }
+  const place = listening(sides.snapshots[speaker], speaker, before.places[speaker])
   if (!isAt(place)) {
     return told(
       "confusion",
       `${shown(sides, role)} says ${message}, and ${shown(sides, speaker)} is ${place.end} already`
     )
   }
-  const at = node.places[role]
+  if (place.mode === "speak") {
+    return told("confusion", `${shown(sides, role)} says ${message}, and ${shown(sides, speaker)} speaks on`)
+  }
+  const here = node.places[role]
   const heard = Reading.read(
     {
       snapshot: sides.snapshots[role],
-      state: isAt(at) ? at.state : sides.snapshots[role].start,
+      state: isAt(here) ? here.state : sides.snapshots[role].start,
       role,
       message,
       fields: answer.fields ?? {}
@@ -357,8 +374,9 @@ const unread = (
 const listening = (snapshot: Snapshot, role: Role, from: Place): Place => {
   let place = from
   for (let steps = 0; isAt(place) && place.mode === "speak" && steps < Object.keys(snapshot.states).length; steps++) {
-    const target: Target | undefined = place.onward ??
-      Object.values(snapshot.states[place.state]!.says).find((target) => !("refused" in target))
+    const target: Target | undefined = Object.values(snapshot.states[place.state]!.says).find((target) =>
+      !("refused" in target)
+    )
     if (target === undefined) break
     place = follow(snapshot, role, target)
   }

@@ -69,8 +69,11 @@ export const read = (said: Saying, heard: Hearing): Reading => {
   const framing = unframed(wireAt(said), wireAt(heard))
   if (framing !== undefined) return framing
   if (kind !== undefined && !kinds.includes(form.kind)) {
-    const areTexts = wireAt(said).framing !== undefined && wireAt(heard).framing !== undefined
-    return unread(`it is ${kindWords(form)}, and ${kindWords(formOf(heard, due[0]!)!)} is due`, { isNoticed: areTexts })
+    return unread(`it is ${kindWords(form)}, and ${kindWords(formOf(heard, due[0]!)!)} is due`, {
+      isNoticed: wireAt(said).framing !== undefined && wireAt(heard).framing !== undefined,
+      // A codec may well do what the other wire does.
+      isCertain: form.kind !== "codec" && !kinds.includes("codec")
+    })
   }
   return form.kind === "text" ? readText(said, heard, due) : readWhole(said, heard, due)
 }
@@ -112,7 +115,7 @@ const unframed = ({ framing: said }: Wire, { framing: heard }: Wire): Reading | 
       isCertain: false
     })
   }
-  const other = texts.find((text) => said[text] !== heard[text])
+  const other = texts.findLast((text) => said[text] !== heard[text])
   return other === undefined ? undefined : unread(
     `the text ${JSON.stringify(other)} is ${said[other]} where it is said, and ${heard[other]} where it is heard`,
     { isNoticed: false }
@@ -162,18 +165,32 @@ const structOf = (fields: Readonly<Record<string, Field>>, isText: boolean): Jso
   additionalProperties: false
 })
 
-/** Which field of the one who hears it is which of the one who says it. */
-type Places = ReadonlyArray<readonly [own: string, theirs: string]>
+/** Which field of the one who hears it is which of the one who says it, and what is always the same for one of them. */
+interface Places {
+  readonly names: ReadonlyArray<readonly [own: string, theirs: string]>
+  /** Fields of the one who hears it. */
+  readonly said?: ReadonlyMap<string, number> | undefined
+  /** Fields of the one who says it. */
+  readonly due?: ReadonlyMap<string, number> | undefined
+}
+
+const only = (value: number): Field => ({ schema: { enum: [value] } })
 
 /** Whether the fields that are said are taken as those of another message: by their places, or else by their names. */
 const readFields = (said: Saying, heard: Hearing, message: string, places?: Places): Reading => {
   const other = heard.snapshot.messages[message]!
   const all = fieldsOf(said)
-  const own = places === undefined ? all : Object.fromEntries(places.map(([name]) => [name, all[name]!]))
   // They are called as the one who says them calls them.
-  const theirs = places === undefined
-    ? other.fields
-    : Object.fromEntries(places.map(([name, theirs]) => [name, other.fields[theirs]!]))
+  const own = places === undefined ? all : Object.fromEntries([
+    ...places.names.map(([name]) => [name, all[name]!] as const),
+    ...Array.from(places.due?.keys() ?? [], (name) => [name, all[name]!] as const),
+    ...Array.from(places.said ?? [], ([name, value]) => [`its ${name}`, only(value)] as const)
+  ])
+  const theirs = places === undefined ? other.fields : Object.fromEntries([
+    ...places.names.map(([name, theirs]) => [name, other.fields[theirs]!] as const),
+    ...Array.from(places.due ?? [], ([name, value]) => [name, only(value)] as const),
+    ...Array.from(places.said?.keys() ?? [], (name) => [`its ${name}`, other.fields[name]!] as const)
+  ])
   const { definitions } = said.snapshot.messages[said.message]!
   const form = formOf(heard, message)!
   const isText = form.kind === "text"
@@ -185,7 +202,7 @@ const readFields = (said: Saying, heard: Hearing, message: string, places?: Plac
     examples
   )
   if (verdict._tag === "Excluded") {
-    const fields = verdict.witness as JsonSchema
+    const fields = Object.fromEntries(Object.entries(verdict.witness as JsonSchema).filter(([name]) => name in all))
     // What is checked beyond JSON Schema may not let that be said.
     const isSaid = Object.entries(own).every(([name, { checks = [] }]) =>
       checks.every((check) => isExact(check, isText)) ||
@@ -267,49 +284,81 @@ const readExamples = (said: Saying, heard: Hearing, read: Reading): Reading => {
     )
 }
 
-/** A part with a number that is always the same is a constant, and constants that touch are one. */
-const partsOf = (
-  parts: ReadonlyArray<FormPart>,
-  single: (name: string) => Schema.Json | undefined
-): Array<FormPart> => {
-  const all: Array<FormPart> = []
-  for (const part of parts) {
-    const value = part.part === "uint" && part.size <= 4 ? single(part.name) : undefined
-    const same: FormPart = part.part === "sized"
-      ? { ...part, parts: partsOf(part.parts, single) }
-      : part.part === "uint" && typeof value === "number" && Number.isInteger(value) && value >= 0
-      ? { part: "constant", bytes: uintBytes(value, part.size, part.endian) }
-      : part
-    const last = all.at(-1)
-    if (same.part === "constant" && last?.part === "constant") {
-      all[all.length - 1] = { part: "constant", bytes: [...last.bytes, ...same.bytes] }
-    } else all.push(same)
-  }
-  return all
-}
+/** The parts of a message, constants byte by byte, and numbers that are always the same as constants. */
+const atomsOf = (parts: ReadonlyArray<FormPart>, single: (name: string) => Schema.Json | undefined): Array<FormPart> =>
+  parts.flatMap((part): ReadonlyArray<FormPart> => {
+    if (part.part === "sized") return [{ ...part, parts: atomsOf(part.parts, single) }]
+    const value = part.part === "uint" ? single(part.name) : undefined
+    const bytes = part.part === "constant"
+      ? part.bytes
+      : part.part === "uint" && typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+      ? uintBytes(value, part.size, part.endian)
+      : undefined
+    return bytes === undefined ? [part] : bytes.map((byte) => ({ part: "constant", bytes: [byte] }))
+  })
 
 const uintBytes = (value: number, size: number, endian: "big" | "little"): ReadonlyArray<number> => {
   const bytes = Array.from({ length: size }, (_, i) => Math.floor(value / 256 ** i) % 256)
   return endian === "little" ? bytes : bytes.reverse()
 }
 
-const singleOf = (fields: Readonly<Record<string, Field>>, definitions: JsonSchema | undefined) => (name: string) => {
-  const field = fields[name]
-  const values = field === undefined ? undefined : Inclusion.listed({ schema: field.schema, definitions })
+/** The number that the next bytes are, if they are all constants. */
+const constantAt = (
+  parts: ReadonlyArray<FormPart>,
+  at: number,
+  { endian, size }: Extract<FormPart, { readonly part: "uint" }>
+): number | undefined => {
+  const bytes = parts.slice(at, at + size).flatMap((part) => part.part === "constant" ? part.bytes : [])
+  if (bytes.length !== size) return undefined
+  return (endian === "big" ? bytes : bytes.toReversed()).reduce((value, byte) => value * 256 + byte, 0)
+}
+
+const none = () => undefined
+
+/** Which fields stand in the same places; undefined where the bytes are not cut alike. */
+const align = (own: ReadonlyArray<FormPart>, theirs: ReadonlyArray<FormPart>): Required<Places> | undefined => {
+  const names: Array<readonly [string, string]> = []
+  const said = new Map<string, number>()
+  const due = new Map<string, number>()
+  const walk = (own: ReadonlyArray<FormPart>, theirs: ReadonlyArray<FormPart>): boolean => {
+    let i = 0
+    let j = 0
+    while (i < own.length && j < theirs.length) {
+      const [a, b] = [own[i++]!, theirs[j++]!]
+      if (a.part === "sized" && b.part === "sized") {
+        if (a.prefix !== b.prefix || !walk(a.parts, b.parts)) return false
+      } else if (a.part === "constant" && b.part === "uint") {
+        const value = constantAt(own, i - 1, b)
+        if (value === undefined) return false
+        said.set(b.name, value)
+        i += b.size - 1
+      } else if (a.part === "uint" && b.part === "constant") {
+        const value = constantAt(theirs, j - 1, a)
+        if (value === undefined) return false
+        due.set(a.name, value)
+        j += a.size - 1
+      } else if (layoutOf([a]) !== layoutOf([b])) return false
+      else if (a.part !== "constant" && a.part !== "sized" && b.part !== "constant" && b.part !== "sized") {
+        names.push([a.name, b.name])
+      }
+    }
+    return i === own.length && j === theirs.length
+  }
+  return walk(own, theirs) ? { names, said, due } : undefined
+}
+
+const singleOf = ({ message, snapshot }: Saying) => (name: string): Schema.Json | undefined => {
+  const { definitions, fields } = snapshot.messages[message]!
+  const values = Inclusion.listed({ schema: fields[name]!.schema, definitions })
   return values?.length === 1 ? values[0] : undefined
 }
 
 const layoutOf = (parts: ReadonlyArray<FormPart>): string =>
   JSON.stringify(parts, (key, value: unknown) => key === "name" ? undefined : value)
 
-const namesOf = (parts: ReadonlyArray<FormPart>): ReadonlyArray<string> =>
-  parts.flatMap((part) => part.part === "constant" ? [] : part.part === "sized" ? namesOf(part.parts) : [part.name])
-
-/** The layout of a message that is heard. */
-const heardParts = (heard: Hearing, tag: string): Array<FormPart> => {
-  const { definitions, fields } = heard.snapshot.messages[tag]!
+const heardParts = (heard: Hearing, tag: string): ReadonlyArray<FormPart> => {
   const form = formOf(heard, tag)
-  return form?.kind === "bytes" ? partsOf(form.parts, singleOf(fields, definitions)) : []
+  return form?.kind === "bytes" ? form.parts : []
 }
 
 const readBytes = (
@@ -318,35 +367,35 @@ const readBytes = (
   due: ReadonlyArray<string>,
   parts: ReadonlyArray<FormPart>
 ): Reading => {
-  const { definitions, fields } = said.snapshot.messages[said.message]!
-  const own = partsOf(parts, singleOf(fields, definitions))
-  const front = Binary.frontOf(own)
+  // What is always the same is known of what is said, whatever it is called; what is heard is a field until it is looked at.
+  const front = Binary.frontOf(atomsOf(parts, singleOf(said)))
+  const own = atomsOf(parts, none)
   let before: string | undefined
   for (const tag of due) {
-    const theirs = heardParts(heard, tag)
-    if (layoutOf(theirs) === layoutOf(own)) {
-      const names = namesOf(own)
-      const swapped = isSwapped(names, namesOf(theirs))
-      if (swapped) return unread(`its fields stand in another order in ${tag}`)
+    const places = align(own, atomsOf(heardParts(heard, tag), none))
+    if (places !== undefined && (due.length === 1 || isAlike(front, Binary.frontOf(heardParts(heard, tag))))) {
+      if (isSwapped(places.names)) return unread(`its fields stand in another order in ${tag}`)
       if (before !== undefined) return unread(`it may be read as ${before}`, { isCertain: false })
-      return readFields(said, heard, tag, placed(names, namesOf(theirs)))
+      return readFields(said, heard, tag, places)
     }
-    if (isAlike(front, Binary.frontOf(theirs)) && !isShielded(said, heard, tag)) before ??= tag
+    if (isAlike(front, Binary.frontOf(heardParts(heard, tag))) && !isShielded(said, heard, tag)) before ??= tag
   }
   const isNoticed = isStrange(front, due.map((tag) => Binary.frontOf(heardParts(heard, tag))))
-  const named = due.includes(said.message)
-  const why = named
+  const why = due.includes(said.message)
     ? `its bytes are others than those of ${said.message} there`
     : `its bytes are those of no message that is due in ${heard.state}`
   return unread(why, { isNoticed })
 }
 
-const placed = (own: ReadonlyArray<string>, theirs: ReadonlyArray<string>): Places =>
-  own.map((name, i) => [name, theirs[i]!])
+const placed = (own: ReadonlyArray<string>, theirs: ReadonlyArray<string>): Places => ({
+  names: own.map((name, i) => [name, theirs[i]!])
+})
 
 /** Whether fields of the same names have changed their places. */
-const isSwapped = (own: ReadonlyArray<string>, theirs: ReadonlyArray<string>): boolean =>
-  own.some((name, i) => theirs[i] !== name && theirs.includes(name) && own.includes(theirs[i]!))
+const isSwapped = (names: Places["names"]): boolean =>
+  names.some(([own, theirs]) =>
+    own !== theirs && names.some(([other]) => other === theirs) && names.some(([, other]) => other === own)
+  )
 
 const isAlike = (a: ReadonlyArray<number | undefined>, b: ReadonlyArray<number | undefined>): boolean =>
   a.every((byte, i) => byte === undefined || b[i] === undefined || byte === b[i])
@@ -423,9 +472,10 @@ const readText = (said: Saying, heard: Hearing, due: ReadonlyArray<string>): Rea
   if (same !== -1) {
     const other = ordered[same]!
     const { names } = text.template
-    if (isSwapped(names, other.template.names)) return unread(`its fields stand in another order in ${other.tag}`)
+    const places = placed(names, other.template.names)
+    if (isSwapped(places.names)) return unread(`its fields stand in another order in ${other.tag}`)
     const before = ordered.slice(0, same).find((one) => isAlikeText(text, one) && !isShielded(said, heard, one.tag))
-    const read = readFields(said, heard, other.tag, placed(names, other.template.names))
+    const read = readFields(said, heard, other.tag, places)
     if (before === undefined) return read
     // What would be read as something else may be none of what is said.
     const texts = textsOf(said, text)

@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { FieldRole } from "./fields.ts"
 import type { Turn } from "./model.ts"
+import * as Template from "./template.ts"
 import type { Form, FormPart } from "./wire.ts"
 
 /** The version of the format. */
@@ -295,8 +296,30 @@ const missing = ({ messages, otherwise, start, states, wire }: Snapshot): string
       }
     }
   }
+  for (const { messages: written } of [wire, ...Object.values(states).flatMap(({ wire }) => wire ?? [])]) {
+    for (const [tag, { form }] of Object.entries(written)) {
+      if (!has(messages, tag)) return `${tag} looks like something, and is no message`
+      const unknown = namesOf(form)?.find((name) => !has(messages[tag]!.fields, name))
+      if (namesOf(form) === undefined) return `the template of ${tag} is none`
+      if (unknown !== undefined) return `${tag} has no field ${unknown}, and its form has`
+    }
+  }
   for (const said of [otherwise.server?.message, otherwise.client?.message]) {
     if (said !== undefined && !has(messages, said)) return `${said}, which is said otherwise, is no message`
   }
   return undefined
 }
+
+/** The fields that a form has places for; undefined where it is none. */
+const namesOf = (form: Form): ReadonlyArray<string> | undefined => {
+  if (form.kind === "bytes") return partNames(form.parts)
+  if (form.kind !== "text") return []
+  try {
+    return Template.make(form.template).names
+  } catch {
+    return undefined
+  }
+}
+
+const partNames = (parts: ReadonlyArray<FormPart>): ReadonlyArray<string> =>
+  parts.flatMap((part) => part.part === "constant" ? [] : part.part === "sized" ? partNames(part.parts) : [part.name])
