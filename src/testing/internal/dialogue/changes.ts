@@ -12,12 +12,14 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../../Codec.ts"
+import * as Excerpt from "../../../Excerpt.ts"
 import * as Draw from "../../../internal/dialogue/draw.ts"
 import type { Shape, Values } from "../../../internal/dialogue/fields.ts"
 import { type Compiled, saidOf, type Spec } from "../../../internal/dialogue/spec.ts"
 import type { Bound, Form } from "../../../internal/dialogue/wire.ts"
 import * as Wire from "../../../Wire.ts"
 import * as Alterations from "../alterations.ts"
+import { evenly } from "../laws/cases.ts"
 import { isRefused, readOne, type Taken } from "./follow.ts"
 
 /** Something that is said in the place of a message. */
@@ -27,8 +29,9 @@ export interface Change {
   readonly field?: string | undefined
   /** What is said, of what was to be said at that time; undefined where it cannot be said. */
   readonly apply: (due: Uint8Array) => Uint8Array | undefined
-  /** The message that it is, where that is another one. */
+  /** The message that it is, where that is another one, and the one whose field it changes. */
   readonly tag?: string | undefined
+  readonly of?: string | undefined
 }
 
 /** A wire that takes anything that can be put into bytes at all, whatever the Schemas say. */
@@ -138,7 +141,7 @@ export const ofFields = (
 ): ReadonlyArray<Change> => {
   const carried = carriedOf(state, tag, values)
   if (carried === undefined) return []
-  const { names } = state.wire.fields.get(tag)!
+  const { names, secrets } = state.wire.fields.get(tag)!
   const { kind } = state.wire.form(tag)
   const drawn = Array.from({ length: drawnValues }, (_, i) => {
     const values = Draw.draw(state, tag, seed + i)
@@ -165,14 +168,16 @@ export const ofFields = (
       if (value === undefined || seen.some((other) => Equal.equals(other, value))) continue
       seen.push(value)
       each.push({
-        what: `the field ${name} is another one`,
+        what: secrets.includes(name)
+          ? `its field ${name} is another one`
+          : `its field ${name} is ${Excerpt.ofFrame(value)} for ${Excerpt.ofFrame(carried[name])}`,
         field: name,
         apply: (due) => withField(due, name, (carried) => ({ ...carried, [name]: value }))
       })
     }
     if (kind === "json" && name in carried) {
       each.push({
-        what: `the field ${name} is left out`,
+        what: `its field ${name} is left out`,
         field: name,
         apply: (due) => withField(due, name, ({ [name]: _, ...carried }) => carried)
       })
@@ -186,6 +191,9 @@ export const ofFields = (
 }
 
 const drawnValues = 4
+
+/** How many changes are tried of a field of a message that is due as well. */
+const otherFields = 4
 
 /** A message drawn wherever it may be said, in bytes. */
 const drawnAnywhere = (spec: Spec, tag: string, seed: number): Uint8Array | undefined => {
@@ -204,7 +212,7 @@ const drawnAnywhere = (spec: Spec, tag: string, seed: number): Uint8Array | unde
 /** The other messages of the dialogue: those that may be said in the place of one, and those that may not. */
 export const ofMessages = (
   spec: Spec,
-  { state, tag }: Taken,
+  { by, state, tag }: Taken,
   said: ReadonlyArray<Taken>,
   seed: number
 ): ReadonlyArray<Change> => {
@@ -229,12 +237,28 @@ export const ofMessages = (
       add(other === tag ? `${other} is said with other fields` : how, other, bytes)
     }
   }
+  // The fields of what is due as well, and comes in no conversation that is known.
+  for (const other of state.due) {
+    if (other === tag) continue
+    const values = Draw.draw(state, other, seed)
+    const bytes = values === undefined ? undefined : Draw.bytesOf(state, other, values)
+    if (values === undefined || bytes === undefined) continue
+    const drawn: Taken = { state, by, tag: other, values, bytes, nth: 0, from: 0, target: state.targets.get(other)! }
+    for (const change of evenly(ofFields(spec, drawn, [], seed), otherFields * Object.keys(values).length)) {
+      found.push({
+        what: `${other}, which is due as well, is said, and ${change.what}`,
+        of: other,
+        field: change.field,
+        apply: () => change.apply(bytes)
+      })
+    }
+  }
   for (const { bytes, state: from, tag: other } of said) {
     if (from === state && other === tag) continue
     add(`${other} of the state ${from.name} is said`, other, bytes)
   }
-  for (const by of ["server", "client"] as const) {
-    const told = spec.otherwise[by]
+  for (const role of ["server", "client"] as const) {
+    const told = spec.otherwise[role]
     if (told === undefined || typeof told === "function") continue
     const [other, values] = saidOf(told)
     add(`${other} is said, as to whoever breaks the rules`, other, wordsIn(state, other, values))

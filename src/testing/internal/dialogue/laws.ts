@@ -195,11 +195,14 @@ const disturbed = (
     if (due === undefined || said === undefined || Trial.firstDifference(due, said) === -1) return
     const now = walk.taken.find((other) => other.by === taken.by && other.nth === nth)
     const isLegal = now !== undefined && now.state === state
-    if (change.field !== undefined) tally.altered(stage.role, state, tag, change.field, isLegal && now.tag === tag)
+    const of = change.of ?? tag
+    if (change.field !== undefined) tally.altered(stage.role, state, of, change.field, isLegal && now.tag === of)
     if (!isLegal && change.tag !== undefined && !state.targets.has(change.tag)) {
       tally.illegal(stage.role, state, change.tag)
     }
-    const scenario = `${called(taken)} comes, and ${change.what}${
+    const scenario = `${change.field === undefined || change.of !== undefined ? "in the place of " : ""}${
+      called(taken)
+    }${change.field === undefined || change.of !== undefined ? "" : " comes, and"} ${change.what}${
       isLegal
         ? now.tag === tag ? ", as its type allows" : ""
         : change.field === undefined

@@ -12,8 +12,8 @@ import type { Values } from "../../../internal/dialogue/fields.ts"
 import type { Role, Target } from "../../../internal/dialogue/model.ts"
 import * as Run from "../../../internal/dialogue/run.ts"
 import { type Compiled, type Spec, stateOf } from "../../../internal/dialogue/spec.ts"
-import { type Handshake, type Peer, type Plan, type Talk } from "../conversation.ts"
-import * as Trial from "../trial.ts"
+import type { Handshake, Peer, Plan, Talk } from "../conversation.ts"
+import type * as Trial from "../trial.ts"
 import { follow, isRefused, type Walk } from "./follow.ts"
 
 /** A message is replaced: which one of the peer's, and where it is due. */
@@ -142,7 +142,7 @@ export type Choose = (
 ) => readonly [tag: string, values: Values] | undefined
 
 /** Nothing is left to say. */
-class Silent {}
+const silent = Effect.fail({ _tag: "Silent" } as const)
 
 /** Plays a side of a dialogue: says in each of its turns what is chosen, and hears what is specified. */
 export const player = (spec: Spec, role: Role, choose: Choose): Peer =>
@@ -154,7 +154,6 @@ const walking = (spec: Spec, first: Run.Place, choose: Choose): Effect.Effect<Ru
     let state = spec.start
     let turns = 0
     const visits = new Map([[state.name, 1]])
-    const silent = () => Effect.fail(new Silent())
     const went = (target: Target) => {
       const next = stateOf(target)
       if (next === undefined) return
@@ -168,7 +167,7 @@ const walking = (spec: Spec, first: Run.Place, choose: Choose): Effect.Effect<Ru
         place = heard.then
       } else if (place instanceof Run.Speaking || place instanceof Run.Exchanging) {
         const chosen = choose(state, turns++, visits)
-        if (chosen === undefined) return yield* silent()
+        if (chosen === undefined) return yield* silent
         const [tag, values] = chosen
         const target = state.targets.get(tag)!
         if (isRefused(target)) return yield* place.refuse(tag, values)
@@ -177,7 +176,7 @@ const walking = (spec: Spec, first: Run.Place, choose: Choose): Effect.Effect<Ru
           place = heard.then
         } else place = yield* place.say(tag, values)
         went(target)
-      } else if (place instanceof Run.Securing) return yield* silent()
+      } else if (place instanceof Run.Securing) return yield* silent
       else return place
     }
   })
