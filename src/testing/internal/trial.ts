@@ -231,7 +231,8 @@ export const flawOf = (talk: Conversation.Talk): string | undefined => {
       : `it failed with something that has no tag: ${Excerpt.ofText(String(error))}`
   }
   if (error.step.trim() === "") return `${outcome(talk)}; the step has no name`
-  return error.step === "connect" && talk.pulled > 0
+  // A step may have that name, too.
+  return error.step === "connect" && talk.pulled > 0 && talk.steps.lastIndexOf("connect") === 0
     ? `${outcome(talk)}; it had read ${talk.pulled} bytes by then, and that step was over (name the steps of a ` +
       "handshake by hand with Handshake.step)"
     : undefined

@@ -32,6 +32,8 @@ export interface Change {
   /** The message that it is, where that is another one, and the one whose field it changes. */
   readonly tag?: string | undefined
   readonly of?: string | undefined
+  /** Whether it is tried even where few are. */
+  readonly isFirst?: boolean | undefined
 }
 
 /** A wire that takes anything that can be put into bytes at all, whatever the Schemas say. */
@@ -217,8 +219,8 @@ export const ofMessages = (
   seed: number
 ): ReadonlyArray<Change> => {
   const found: Array<Change> = []
-  const add = (what: string, tag: string, bytes: Uint8Array | undefined) => {
-    if (bytes !== undefined) found.push({ what, tag, apply: () => bytes })
+  const add = (what: string, tag: string, bytes: Uint8Array | undefined, isFirst = false) => {
+    if (bytes !== undefined) found.push({ what, tag, isFirst, apply: () => bytes })
   }
   for (const other of Object.keys(spec.source.messages)) {
     const target = state.targets.get(other)
@@ -234,7 +236,7 @@ export const ofMessages = (
         : values === undefined
         ? undefined
         : Draw.bytesOf(state, other, values)
-      add(other === tag ? `${other} is said with other fields` : how, other, bytes)
+      add(other === tag ? `${other} is said with other fields` : how, other, bytes, i === 0)
     }
   }
   // The fields of what is due as well, and comes in no conversation that is known.
@@ -246,6 +248,7 @@ export const ofMessages = (
     const drawn: Taken = { state, by, tag: other, values, bytes, nth: 0, from: 0, target: state.targets.get(other)! }
     for (const change of evenly(ofFields(spec, drawn, [], seed), otherFields * Object.keys(values).length)) {
       found.push({
+        isFirst: true,
         what: `${other}, which is due as well, is said, and ${change.what}`,
         of: other,
         field: change.field,

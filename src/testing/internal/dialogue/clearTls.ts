@@ -13,10 +13,14 @@ import * as Socket from "effect/socket/Socket"
 import * as PullSource from "../../../internal/connection/pullSource.ts"
 import { type Source, type SourceEvents, SourceSocket, StandIn } from "../../../internal/connection/source.ts"
 import type * as Peer from "../../../Peer.ts"
+import * as Transport from "../../../Transport.ts"
 import { TlsFailure } from "../../../TransportError.ts"
 
 /** How each side begins: a record of TLS 1.2 (RFC 8446 5.1) with nothing in it. */
 const hello = Uint8Array.of(0x16, 0x03, 0x03, 0x00, 0x00)
+
+export const isHello = (bytes: Uint8Array): boolean =>
+  bytes.length === hello.length && hello.every((byte, i) => bytes[i] === byte)
 
 const tls: Peer.Tls = {
   version: "TLSv1.3",
@@ -39,9 +43,13 @@ const clear = (source: Source): Source => {
   let onEnd: (() => void) | undefined
   let kept: Array<Uint8Array> = []
   let hasEnded: (() => void) | undefined
-  let isWanted = false
+  const flow = { isWanted: false }
   const deliver = () => {
-    while (isWanted && kept.length > 0) events.onBytes(kept.shift()!)
+    while (flow.isWanted) {
+      const next = kept.shift()
+      if (next === undefined) break
+      events.onBytes(next)
+    }
     if (kept.length === 0) {
       hasEnded?.()
       hasEnded = undefined
@@ -63,12 +71,12 @@ const clear = (source: Source): Source => {
       })
     },
     resume: () => {
-      isWanted = true
+      flow.isWanted = true
       deliver()
-      if (isWanted) source.resume()
+      if (flow.isWanted) source.resume()
     },
     pause: () => {
-      isWanted = false
+      flow.isWanted = false
       source.pause()
     },
     write: (chunks) => source.write(chunks),
@@ -100,6 +108,9 @@ const clear = (source: Source): Source => {
         }
         beginning = take
         onEnd = () => Deferred.doneUnsafe(begun, Exit.fail(failed("protocol", "the peer ended the connection")))
+        // Where messages end is known by what is told of them.
+        const observer = yield* Transport.CurrentObserver
+        observer?.({ _tag: "Sent", frame: "the beginning of TLS", bytes: hello, length: hello.length })
         yield* Effect.ignore(source.write([hello]))
         if (unread.length > 0) take(unread)
         if (!Deferred.isDoneUnsafe(begun)) source.resume()

@@ -6,6 +6,7 @@
 import type { Spec } from "../../../internal/dialogue/spec.ts"
 import type { Any, Options, WrongTurn } from "../laws/options.ts"
 import { differing } from "./changes.ts"
+import { isHello } from "./clearTls.ts"
 import { readOne, type Taken } from "./follow.ts"
 import type { Attempt } from "./laws.ts"
 
@@ -32,14 +33,16 @@ export const derive = (
   return {
     secrets: attempts.flatMap(({ secrets }) => secrets),
     fresh: { server: isFresh("server"), client: isFresh("client") },
-    accepts: ({ due, index, said, side }: WrongTurn) => {
+    accepts: ({ due, index, messages: all, said, side }: WrongTurn) => {
+      // What is said of TLS is no message.
+      if (isHello(due)) return true
       const messages = heard.get(side)
-      const taken = messages?.[index]
+      const taken = messages?.[index - all.slice(0, index).filter(isHello).length]
       if (messages === undefined || taken === undefined) return false
       // What is due is said now: fresh fields are others than they were.
       const { read } = readOne(taken.state, due)
       const now = read._tag === "Message" && read.tag === taken.tag ? { ...taken, values: read.values } : taken
-      return isLegal(now, said, index === messages.length - 1)
+      return isLegal(now, said, taken === messages.at(-1))
     }
   }
 }

@@ -200,15 +200,12 @@ const disturbed = (
     if (!isLegal && change.tag !== undefined && !state.targets.has(change.tag)) {
       tally.illegal(stage.role, state, change.tag)
     }
-    const scenario = `${change.field === undefined || change.of !== undefined ? "in the place of " : ""}${
-      called(taken)
-    }${change.field === undefined || change.of !== undefined ? "" : " comes, and"} ${change.what}${
-      isLegal
-        ? now.tag === tag ? ", as its type allows" : ""
-        : change.field === undefined
-        ? ""
-        : ", which is none of its type"
-    }${conversing(attempt, reference)}`
+    const isOther = change.field === undefined || change.of !== undefined
+    const place = isOther
+      ? `in the place of ${called(taken)} ${change.what}`
+      : `${called(taken)} comes, and ${change.what}`
+    const kind = change.field === undefined ? "" : isLegal ? ", as its type allows" : ", which is none of its type"
+    const scenario = place + kind + conversing(attempt, reference)
     const flaw = judge(subject, talk, walk, nth)
     if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
     if (!isLegal || now.tag !== tag || !reference.isReady || !Trial.isReady(talk)) return
@@ -237,9 +234,12 @@ const eachChange = (
       const isNew = attempt.references.slice(0, i).every(({ heard }) =>
         !heard.some((other) => other.state === taken.state && other.tag === taken.tag)
       )
-      const all = changesOf(taken, reference)
+      const all = distinct(taken.bytes, changesOf(taken, reference))
+      const most = isNew ? attempt.runs : Math.ceil(attempt.runs / 4)
+      const isFirst = ({ isFirst }: Changes.Change) => isFirst === true
+      const first = isNew ? all.filter(isFirst) : []
       return Effect.forEach(
-        evenly(distinct(taken.bytes, all), isNew ? attempt.runs : Math.ceil(attempt.runs / 4)),
+        [...first, ...evenly(all.filter((change) => !first.includes(change)), Math.max(most - first.length, 1))],
         (change) => disturbed(attempt, reference, taken, change),
         { discard: true }
       )
@@ -375,8 +375,11 @@ export const deadlines = (attempt: Attempt): Effect.Effect<void, Problem> => {
     if (state.within === undefined || !Duration.isFinite(state.within)) return Effect.void
     const within = Duration.toMillis(state.within)
     const tolerance = own + stage.trial.rung.lag
+    // TLS has said something by then, too.
+    const place = nth + reference.played.walk.taken.slice(0, reference.played.walk.taken.indexOf(taken))
+      .filter(({ target }) => typeof target === "object" && target._tag === "Encrypted").length
     const after = (millis: number) =>
-      stage.play({ ...reference.plan, wait: (index) => index === nth ? Math.max(0, millis) : 0 })
+      stage.play({ ...reference.plan, wait: (index) => index === place ? Math.max(0, millis) : 0 })
     return Effect.gen(function*() {
       const inside = within - tolerance
       if (inside > 0) {
