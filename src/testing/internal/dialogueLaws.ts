@@ -183,7 +183,8 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
           rank,
           check: checked(check, law.law)
         })),
-        ...law.parts!.map(({ rank }, part) => ({
+        // Bytes that come before TLS has begun are refused by whoever sees them first, which is a matter of how they are cut.
+        ...(law.law === 1 && Stage.isEncrypted(spec) ? [] : law.parts!).map(({ rank }, part) => ({
           rank,
           check: Effect.flatMap(base, (base) => base?.laws[i]!.parts![part]!.check ?? Effect.void)
         })),
