@@ -197,7 +197,7 @@ const disturbed = (
     const isLegal = now !== undefined && now.state === state
     const of = change.of ?? tag
     if (change.field !== undefined) tally.altered(stage.role, state, of, change.field, isLegal && now.tag === of)
-    if (!isLegal && change.tag !== undefined && !state.targets.has(change.tag)) {
+    if (change.tag !== undefined && !state.targets.has(change.tag)) {
       tally.illegal(stage.role, state, change.tag)
     }
     const isOther = change.field === undefined || change.of !== undefined
