@@ -16,7 +16,7 @@ export class Room extends Dialogue.make<Room>()({
       room: Schema.String,
       ticket: Ticket,
       token: Schema.Redacted(Schema.String),
-      age: Schema.optionalKey(Schema.Int)
+      age: Dialogue.free(Schema.optionalKey(Schema.Int))
     },
     Joined: { room: Schema.String, others: Dialogue.free(Schema.Array(Schema.String)) },
     Full: { seconds: Dialogue.free(Schema.Int) },

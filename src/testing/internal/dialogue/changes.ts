@@ -105,12 +105,15 @@ const numbersAround = (value: number): ReadonlyArray<number> => [
 
 const longOf = (value: string): ReadonlyArray<string> => [value.repeat(2), value + "x".repeat(64)]
 
-/** What is near a value, or what others take for it, by what it is made of. */
-const near = (value: unknown, kind: Form["kind"]): ReadonlyArray<unknown> => {
-  const altered = Alterations.ofFrame(value, 16).flatMap(({ apply }) => {
+/** A value with a change at each of its places. */
+const places = (value: unknown): ReadonlyArray<unknown> =>
+  Alterations.ofFrame(value, 16).flatMap(({ apply }) => {
     const changed = apply(value)
     return changed === undefined ? [] : [changed]
   })
+
+/** What is near a value, or what others take for it, by what it is made of. */
+const near = (value: unknown, kind: Form["kind"]): ReadonlyArray<unknown> => {
   const own = typeof value === "string"
     ? [
       ...Alterations.almost(value),
@@ -131,7 +134,7 @@ const near = (value: unknown, kind: Form["kind"]): ReadonlyArray<unknown> => {
   const others = kind === "json" || kind === "codec"
     ? [null, true, false, "", "x", 0, 1, [], {}, [value], String(value), Number(value)]
     : []
-  return [...altered, ...own, ...others]
+  return [...own, ...others]
 }
 
 /** All fields of a message altered, each in many ways. Others are values that were seen elsewhere in the conversation. */
@@ -149,46 +152,56 @@ export const ofFields = (
     const values = Draw.draw(state, tag, seed + i)
     return values === undefined ? undefined : carriedOf(state, tag, values)
   })
-  const withField = (due: Uint8Array, name: string, change: (carried: Values) => Values): Uint8Array | undefined => {
+  const withField = (
+    due: Uint8Array,
+    change: (carried: Values) => Values | undefined
+  ): Uint8Array | undefined => {
     const { read } = readOne(state, due)
     if (read._tag !== "Message" || read.tag !== tag) return undefined
     const now = carriedOf(state, tag, read.values)
-    return now === undefined || !(name in now || name === unexpected || names.includes(name))
-      ? undefined
-      : looseBytes(spec, state, tag, change(now))
+    const changed = now === undefined ? undefined : change(now)
+    return changed === undefined ? undefined : looseBytes(spec, state, tag, changed)
   }
   const changes = names.flatMap((name): Array<Change> => {
-    const found = [
+    const given = [
       ...drawn.flatMap((values) => values === undefined ? [] : [values[name]]),
-      ...near(carried[name], kind),
       ...names.filter((other) => other !== name).map((other) => carried[other]),
       ...others
     ]
     const seen: Array<unknown> = [carried[name]]
     const each: Array<Change> = []
-    for (const value of found) {
-      if (value === undefined || seen.some((other) => Equal.equals(other, value))) continue
+    const add = (value: unknown, change: (now: unknown) => unknown, isFirst = true) => {
+      if (value === undefined || seen.some((other) => Equal.equals(other, value))) return
       seen.push(value)
       each.push({
         what: secrets.includes(name)
           ? `its field ${name} is another one`
           : `its field ${name} is ${Excerpt.ofFrame(value)} for ${Excerpt.ofFrame(carried[name])}`,
         field: name,
-        apply: (due) => withField(due, name, (carried) => ({ ...carried, [name]: value }))
+        isFirst,
+        apply: (due) =>
+          withField(due, (carried) => {
+            const value = change(carried[name])
+            return value === undefined ? undefined : { ...carried, [name]: value }
+          })
       })
     }
+    for (const value of given) add(value, () => value)
+    // What is near is near to what is said now: a proof is made afresh each time.
+    for (const [i, value] of near(carried[name], kind).entries()) add(value, (now) => near(now, kind)[i])
+    for (const [i, value] of places(carried[name]).entries()) add(value, (now) => places(now)[i], false)
     if (kind === "json" && name in carried) {
       each.push({
         what: `its field ${name} is left out`,
         field: name,
-        apply: (due) => withField(due, name, ({ [name]: _, ...carried }) => carried)
+        apply: (due) => withField(due, ({ [name]: _, ...carried }) => carried)
       })
     }
     return each
   })
   return kind !== "json" ? changes : [...changes, {
     what: "there is a field that it does not have",
-    apply: (due) => withField(due, unexpected, (carried) => ({ ...carried, [unexpected]: 1 }))
+    apply: (due) => withField(due, (carried) => ({ ...carried, [unexpected]: 1 }))
   }]
 }
 
@@ -196,6 +209,35 @@ const drawnValues = 4
 
 /** How many changes are tried of a field of a message that is due as well. */
 const otherFields = 4
+
+/** A message in another spelling, as a text or in its bytes: around its fields, where it is always the same. */
+export const ofSpelling = ({ state, tag, values }: Taken): ReadonlyArray<Change> => {
+  const { secrets } = state.wire.fields.get(tag)!
+  const codec = state.wire.codec(state.due)
+  const textOf = (due: Uint8Array): string | undefined => {
+    const frame = Codec.decodeAll(codec, due)[0]
+    return typeof frame === "string" ? frame : undefined
+  }
+  const spelled = (change: (text: string) => string | undefined) => (due: Uint8Array): Uint8Array | undefined => {
+    const text = textOf(due)
+    const other = text === undefined ? undefined : change(text)
+    try {
+      return other === undefined ? undefined : Codec.encodeAll(codec, [other])
+    } catch {
+      return undefined
+    }
+  }
+  const bytes = wordsIn(state, tag, values)
+  if (bytes === undefined) return []
+  const text = textOf(bytes)
+  if (text !== undefined) {
+    return [...Alterations.almost(text), text.replaceAll(" ", "  "), `${text}\0`].map((other, i): Change => ({
+      what: secrets.length > 0 ? "it is written otherwise" : `it is written as ${Excerpt.ofFrame(other)}`,
+      apply: spelled((text) => [...Alterations.almost(text), text.replaceAll(" ", "  "), `${text}\0`][i])
+    }))
+  }
+  return evenly(Alterations.ofBytes(bytes), 40).map(({ apply, what }): Change => ({ what, apply }))
+}
 
 /** A message drawn wherever it may be said, in bytes. */
 const drawnAnywhere = (spec: Spec, tag: string, seed: number): Uint8Array | undefined => {

@@ -75,6 +75,22 @@ const shown = (state: Compiled, bytes: Uint8Array): string =>
 /** A message as violations show it. */
 export const called = ({ state, tag }: Pick<Taken, "state" | "tag">): string => `${tag} in the state ${state.name}`
 
+/** Whether a side has said something before its peer said what comes before that. What is encrypted cannot be told apart. */
+const isEarly = (role: Role, { messages, writesBefore, written }: Talk, taken: ReadonlyArray<Taken>): boolean => {
+  const total = taken.filter(({ by }) => by === role).reduce((length, { bytes }) => length + bytes.length, 0)
+  const others = taken.filter(({ by }) => by !== role)
+  if (others.length !== messages.length || total !== written.reduce((length, { length: more }) => length + more, 0)) {
+    return false
+  }
+  return taken.some(({ by, from, state }, i) => {
+    if (by !== role || state.turn === "both") return false
+    const before = taken.slice(0, i).findLast((other) => other.by !== role)
+    const writes = before === undefined ? undefined : writesBefore[before.nth]
+    return writes !== undefined &&
+      written.slice(0, writes).reduce((length, { length: more }) => length + more, 0) > from
+  })
+}
+
 /** What a side has done wrong; undefined where all is right. `nth` is which message of its peer was disturbed. */
 export const judge = (
   { namesStates, role, spec }: Subject,
@@ -100,6 +116,13 @@ export const judge = (
   if (Trial.isReady(talk)) {
     switch (end._tag) {
       case "Ready":
+        if (isEarly(role, talk, taken)) {
+          return flaw(
+            12,
+            "it speaks only when it is its turn",
+            "it said something before its peer had said what is due"
+          )
+        }
         return talk.rest === undefined || talk.opened === 0 || isSame(talk.rest, rest[peer])
           ? undefined
           : flaw(

@@ -200,7 +200,7 @@ const disturbed = (
     if (change.tag !== undefined && !state.targets.has(change.tag)) {
       tally.illegal(stage.role, state, change.tag)
     }
-    const isOther = change.field === undefined || change.of !== undefined
+    const isOther = change.tag !== undefined || change.of !== undefined
     const place = isOther
       ? `in the place of ${called(taken)} ${change.what}`
       : `${called(taken)} comes, and ${change.what}`
@@ -235,7 +235,7 @@ const eachChange = (
         !heard.some((other) => other.state === taken.state && other.tag === taken.tag)
       )
       const all = distinct(taken.bytes, changesOf(taken, reference))
-      const most = isNew ? attempt.runs : Math.ceil(attempt.runs / 4)
+      const most = Math.ceil(Math.max(attempt.runs, leastChanges) / (isNew ? 1 : 4))
       const isFirst = ({ isFirst }: Changes.Change) => isFirst === true
       const first = isNew ? all.filter(isFirst) : []
       return Effect.forEach(
@@ -244,6 +244,9 @@ const eachChange = (
         { discard: true }
       )
     }, { discard: true }), { discard: true })
+
+/** Even where few cases are wanted, so many changes are tried of a message: they cost little. */
+const leastChanges = 80
 
 /** What would be said twice is said once. */
 const distinct = (due: Uint8Array, changes: ReadonlyArray<Changes.Change>): ReadonlyArray<Changes.Change> => {
@@ -271,7 +274,10 @@ export const fields = (attempt: Attempt): Effect.Effect<void, Problem> =>
 export const messages = (attempt: Attempt): Effect.Effect<void, Problem> =>
   eachChange(
     attempt,
-    (taken, { played }) => Changes.ofMessages(attempt.stage.spec, taken, played.walk.taken, attempt.seed)
+    (taken, { played }) => [
+      ...Changes.ofMessages(attempt.stage.spec, taken, played.walk.taken, attempt.seed),
+      ...Changes.ofSpelling(taken)
+    ]
   )
 
 /** A message has as many bytes as it may have, and one more. */
@@ -352,11 +358,13 @@ const round = (attempt: Attempt, state: Compiled, wanted: number): Effect.Effect
     const flaw = judge(subject, talk, walk, undefined)
     if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
     const error = errorOf(talk)
-    const times = walk.taken.filter((taken) => taken.state === state).length
-    if (
-      wanted > state.atMost || times === 0 || times >= wanted || walk.end._tag === "Refused" && !walk.end.isOtherwise ||
-      error?.reason._tag !== "InvalidGreeting" || walk.end.state !== state
-    ) return
+    // Others may end it before, or it may say no in its own words.
+    const isHere = subject.namesStates
+      ? error?.step === state.name
+      : walk.end._tag !== "Refused" || walk.end.isOtherwise
+    if (wanted > state.atMost || walk.end._tag === "TooOften" || error?.reason._tag !== "InvalidGreeting" || !isHere) {
+      return
+    }
     return yield* Effect.fail(problem(attempt, played, scenario, {
       law: 4,
       expected: `it may be come to ${state.atMost} times`,
