@@ -7,10 +7,13 @@ import type * as Arbitrary from "effect/Arbitrary"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type * as Codec from "../Codec.ts"
+import type * as Dialogues from "../Dialogue.ts"
 import type * as Transport from "../Transport.ts"
 import * as Alterations from "./internal/alterations.ts"
 import * as Codecs from "./internal/codecLaws.ts"
 import * as Coverages from "./internal/coverage.ts"
+import * as DialogueCoverages from "./internal/dialogue/coverage.ts"
+import * as Dialogue from "./internal/dialogueLaws.ts"
 import * as Handshakes from "./internal/handshakeLaws.ts"
 import type * as Options from "./internal/laws/options.ts"
 import * as Suites from "./internal/suite.ts"
@@ -281,6 +284,38 @@ export const handshake: <
 >(options: HandshakeOptions<S, C>) => HandshakeSuite = Handshakes.handshake
 
 /**
+ * The sides of a dialogue, and what its specification cannot know of them.
+ *
+ * @see {@link dialogue}
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type DialogueOptions<S extends Transport.Transport.Any, C extends Transport.Transport.Any> = Dialogue.Options<
+  S,
+  C
+>
+
+/**
+ * The laws of a dialogue. `coverage` tells what the laws that were checked so far have tried.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type DialogueSuite = Dialogue.DialogueSuite
+
+/**
+ * The laws of a dialogue: those of any handshake, with nothing to tell, and what only a specification can know.
+ *
+ * @category laws
+ * @since 0.1.0
+ */
+export const dialogue: <
+  S extends Transport.Transport.Any = Transport.Transport.Any,
+  C extends Transport.Transport.Any = Transport.Transport.Any
+>(dialogue: Dialogues.Any, options: DialogueOptions<S, C>) => DialogueSuite = Dialogue.dialogue
+
+/**
  * Texts that are almost a given one: a part of it, more of it, in another case, with a space around it, with another character.
  *
  * **When to use**
@@ -480,6 +515,31 @@ export type Hole = Coverages.Hole
  * @since 0.1.0
  */
 export const holes: (coverage: Coverage) => ReadonlyArray<Hole> = Coverages.holes
+
+/**
+ * What the laws of a dialogue have tried so far: how often each message was said in each state, how often each field of it came
+ * altered, within its type and outside of it, and how often each message came where it is not due.
+ *
+ * @category coverage
+ * @since 0.1.0
+ */
+export type DialogueCoverage = DialogueCoverages.Report
+
+/**
+ * What of a dialogue was never tried, in words.
+ *
+ * @category coverage
+ * @since 0.1.0
+ */
+export const dialogueHoles: (coverage: DialogueCoverage) => ReadonlyArray<string> = DialogueCoverages.holes
+
+/**
+ * The coverage of a dialogue as tables. A dot is what was never tried.
+ *
+ * @category coverage
+ * @since 0.1.0
+ */
+export const formatDialogueCoverage: (coverage: DialogueCoverage) => string = DialogueCoverages.format
 
 /**
  * The coverage as two tables.

@@ -76,6 +76,8 @@ export interface Plan {
   readonly pace?: { readonly millis: number; readonly from?: number | undefined } | undefined
   /** Milliseconds before each message. */
   readonly pause?: number | undefined
+  /** Milliseconds before the n-th one. */
+  readonly wait?: ((index: number) => number) | undefined
   /** Milliseconds before the first one: so late the peer comes. */
   readonly delay?: number | undefined
   /** Milliseconds for which the peer does not listen. */
@@ -626,6 +628,8 @@ export const converse = (
               if (isStopped) continue
               writesBefore.push(subject.tap?.written.length ?? 0)
               toldIn.push(subject.steps.step)
+              const wait = plan.wait?.(index) ?? 0
+              if (wait > 0) yield* Effect.sleep(wait)
               const instead = plan.say === undefined ? message : plan.say(index, message)
               said.push(instead)
               const goesOn = yield* tell(instead)

@@ -1,0 +1,411 @@
+/**
+ * What may come in the place of a message: the message with one field altered, within its type and outside of it, another message
+ * that is legal there, one that is not, one that is as long as it may be or longer.
+ *
+ * What each of them is where it comes, and so what must come of it, is not decided here: the specification reads it as it reads
+ * everything.
+ *
+ * @internal
+ */
+import * as Equal from "effect/Equal"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Codec from "../../../Codec.ts"
+import * as Excerpt from "../../../Excerpt.ts"
+import * as Draw from "../../../internal/dialogue/draw.ts"
+import type { Shape, Values } from "../../../internal/dialogue/fields.ts"
+import { type Compiled, saidOf, type Spec } from "../../../internal/dialogue/spec.ts"
+import type { Bound, Form } from "../../../internal/dialogue/wire.ts"
+import * as Wire from "../../../Wire.ts"
+import * as Alterations from "../alterations.ts"
+import { evenly } from "../laws/cases.ts"
+import { isRefused, readOne, type Taken } from "./follow.ts"
+
+/** Something that is said in the place of a message. */
+export interface Change {
+  readonly what: string
+  /** The field that it changes, where it is one. */
+  readonly field?: string | undefined
+  /** What is said, of what was to be said at that time; undefined where it cannot be said. */
+  readonly apply: (due: Uint8Array) => Uint8Array | undefined
+  /** The message that it is, where that is another one, and the one whose field it changes. */
+  readonly tag?: string | undefined
+  readonly of?: string | undefined
+  /** Whether it is tried even where few are. */
+  readonly isFirst?: boolean | undefined
+}
+
+/** A wire that takes anything that can be put into bytes at all, whatever the Schemas say. */
+const loose = new WeakMap<Compiled, Bound>()
+
+const unexpected = "unexpected"
+
+const looseOf = ({ source }: Spec, state: Compiled): Bound => {
+  let found = loose.get(state)
+  if (found === undefined) {
+    const wire = source.states[state.name]!.wire ?? source.wire ?? Wire.json()
+    const shapes: Record<string, Shape> = {}
+    for (const [tag, { names }] of state.wire.fields) {
+      const { kind } = state.wire.form(tag)
+      shapes[tag] = Object.fromEntries([
+        ...names.map((name) => [name, kind === "text" ? Schema.String : Schema.optionalKey(Schema.Unknown)]),
+        ...(kind === "json" ? [[unexpected, Schema.optionalKey(Schema.Unknown)]] : [])
+      ])
+    }
+    found = wire.bind(shapes)
+    loose.set(state, found)
+  }
+  return found
+}
+
+/** The bytes of a message whose fields are as they are carried. */
+const looseBytes = (spec: Spec, state: Compiled, tag: string, carried: Values): Uint8Array | undefined => {
+  const wire = looseOf(spec, state)
+  try {
+    const frame = wire.write(tag, carried, [tag])
+    return Result.isSuccess(frame) ? Codec.encodeAll(wire.codec([tag]), [frame.success]) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The fields of a message as its wire carries them, with secrets in clear. */
+export const carriedOf = ({ wire }: Compiled, tag: string, values: Values): Values | undefined => {
+  const encoded = wire.fields.get(tag)!.encode(values)
+  return Result.isSuccess(encoded) ? encoded.success : undefined
+}
+
+/** The fields in which two messages differ. */
+export const differing = (state: Compiled, tag: string, a: Values, b: Values): ReadonlyArray<string> => {
+  const [one, other] = [carriedOf(state, tag, a), carriedOf(state, tag, b)]
+  return one === undefined || other === undefined
+    ? []
+    : state.wire.fields.get(tag)!.names.filter((name) => !Equal.equals(one[name], other[name]))
+}
+
+const isDigits = (text: string): boolean => /^-?\d{1,12}$/.test(text)
+
+const numbersAround = (value: number): ReadonlyArray<number> => [
+  value + 1,
+  value - 1,
+  0,
+  1,
+  2,
+  255,
+  256,
+  65_535,
+  65_536,
+  -1,
+  -value,
+  value + 0.5,
+  value + 256,
+  4_294_967_295
+]
+
+const longOf = (value: string): ReadonlyArray<string> => [value.repeat(2), value + "x".repeat(64)]
+
+/** A value with a change at each of its places. */
+const places = (value: unknown): ReadonlyArray<unknown> =>
+  Alterations.ofFrame(value, 16).flatMap(({ apply }) => {
+    const changed = apply(value)
+    return changed === undefined ? [] : [changed]
+  })
+
+/** What is near a value, or what others take for it, by what it is made of. */
+const near = (value: unknown, kind: Form["kind"]): ReadonlyArray<unknown> => {
+  const own = typeof value === "string"
+    ? [
+      ...Alterations.almost(value),
+      ...longOf(value),
+      ...(isDigits(value) ? numbersAround(Number(value)).map(String) : []),
+      ...(isDigits(value) ? [`0${value}`, `+${value}`, `${value}.0`, `${value}e0`, "0x1", "NaN", "Infinity"] : []),
+      "x",
+      "0",
+      "\u00e9"
+    ]
+    : typeof value === "number"
+    ? numbersAround(value)
+    : value instanceof Uint8Array
+    ? [new Uint8Array(0), new Uint8Array(value.length), value.toReversed(), Uint8Array.of(...value, 0)]
+    : Array.isArray(value)
+    ? [[], [0], [...value, 0], [...value, ...value]]
+    : []
+  const others = kind === "json" || kind === "codec"
+    ? [null, true, false, "", "x", 0, 1, [], {}, [value], String(value), Number(value)]
+    : []
+  return [...own, ...others]
+}
+
+/** All fields of a message altered, each in many ways. Others are values that were seen elsewhere in the conversation. */
+export const ofFields = (
+  spec: Spec,
+  { state, tag, values }: Taken,
+  others: ReadonlyArray<unknown>,
+  seed: number
+): ReadonlyArray<Change> => {
+  const carried = carriedOf(state, tag, values)
+  if (carried === undefined) return []
+  const { names, secrets } = state.wire.fields.get(tag)!
+  const { kind } = state.wire.form(tag)
+  const drawn = Array.from({ length: drawnValues }, (_, i) => {
+    const values = Draw.draw(state, tag, seed + i)
+    return values === undefined ? undefined : carriedOf(state, tag, values)
+  })
+  const withField = (
+    due: Uint8Array,
+    change: (carried: Values) => Values | undefined
+  ): Uint8Array | undefined => {
+    const { read } = readOne(state, due)
+    if (read._tag !== "Message" || read.tag !== tag) return undefined
+    const now = carriedOf(state, tag, read.values)
+    const changed = now === undefined ? undefined : change(now)
+    return changed === undefined ? undefined : looseBytes(spec, state, tag, changed)
+  }
+  const changes = names.flatMap((name): Array<Change> => {
+    const given = [
+      ...drawn.flatMap((values) => values === undefined ? [] : [values[name]]),
+      ...names.filter((other) => other !== name).map((other) => carried[other]),
+      ...others
+    ]
+    const seen: Array<unknown> = [carried[name]]
+    const each: Array<Change> = []
+    const add = (value: unknown, change: (now: unknown) => unknown, isFirst = true) => {
+      if (value === undefined || seen.some((other) => Equal.equals(other, value))) return
+      seen.push(value)
+      each.push({
+        what: secrets.includes(name)
+          ? `its field ${name} is another one`
+          : `its field ${name} is ${Excerpt.ofFrame(value)} for ${Excerpt.ofFrame(carried[name])}`,
+        field: name,
+        isFirst,
+        apply: (due) =>
+          withField(due, (carried) => {
+            const value = change(carried[name])
+            return value === undefined ? undefined : { ...carried, [name]: value }
+          })
+      })
+    }
+    for (const value of given) add(value, () => value)
+    // What is near is near to what is said now: a proof is made afresh each time.
+    for (const [i, value] of near(carried[name], kind).entries()) add(value, (now) => near(now, kind)[i])
+    for (const [i, value] of places(carried[name]).entries()) add(value, (now) => places(now)[i], false)
+    if (kind === "json" && name in carried) {
+      each.push({
+        what: `its field ${name} is left out`,
+        field: name,
+        apply: (due) => withField(due, ({ [name]: _, ...carried }) => carried)
+      })
+    }
+    return each
+  })
+  return kind !== "json" ? changes : [...changes, {
+    what: "there is a field that it does not have",
+    apply: (due) => withField(due, (carried) => ({ ...carried, [unexpected]: 1 }))
+  }]
+}
+
+const drawnValues = 4
+
+/** How many changes are tried of a field of a message that is due as well. */
+const otherFields = 4
+
+/** A message in another spelling, as a text or in its bytes: around its fields, where it is always the same. */
+export const ofSpelling = ({ state, tag, values }: Taken): ReadonlyArray<Change> => {
+  const { secrets } = state.wire.fields.get(tag)!
+  const codec = state.wire.codec(state.due)
+  const textOf = (due: Uint8Array): string | undefined => {
+    const frame = Codec.decodeAll(codec, due)[0]
+    return typeof frame === "string" ? frame : undefined
+  }
+  const spelled = (change: (text: string) => string | undefined) => (due: Uint8Array): Uint8Array | undefined => {
+    const text = textOf(due)
+    const other = text === undefined ? undefined : change(text)
+    try {
+      return other === undefined ? undefined : Codec.encodeAll(codec, [other])
+    } catch {
+      return undefined
+    }
+  }
+  const bytes = wordsIn(state, tag, values)
+  if (bytes === undefined) return []
+  const text = textOf(bytes)
+  if (text !== undefined) {
+    return [...Alterations.almost(text), text.replaceAll(" ", "  "), `${text}\0`].map((other, i): Change => ({
+      what: secrets.length > 0 ? "it is written otherwise" : `it is written as ${Excerpt.ofFrame(other)}`,
+      apply: spelled((text) => [...Alterations.almost(text), text.replaceAll(" ", "  "), `${text}\0`][i])
+    }))
+  }
+  return evenly(Alterations.ofBytes(bytes), 40).map(({ apply, what }): Change => ({ what, apply }))
+}
+
+/** A message drawn wherever it may be said, in bytes. */
+const drawnAnywhere = (spec: Spec, tag: string, seed: number): Uint8Array | undefined => {
+  for (const state of spec.states.values()) {
+    if (!state.targets.has(tag)) continue
+    const values = Draw.draw(state, tag, seed)
+    const bytes = values === undefined ? undefined : Draw.bytesOf(state, tag, values)
+    if (bytes !== undefined) return bytes
+  }
+  // It is only said otherwise.
+  const wire: Compiled = { ...spec.start, wire: spec.wire, due: [tag], maxBytes: undefined }
+  const values = Draw.draw(wire, tag, seed)
+  return values === undefined ? undefined : Draw.bytesOf(wire, tag, values)
+}
+
+/** The other messages of the dialogue: those that may be said in the place of one, and those that may not. */
+export const ofMessages = (
+  spec: Spec,
+  { by, state, tag }: Taken,
+  said: ReadonlyArray<Taken>,
+  seed: number
+): ReadonlyArray<Change> => {
+  const found: Array<Change> = []
+  const add = (what: string, tag: string, bytes: Uint8Array | undefined, isFirst = false) => {
+    if (bytes !== undefined) found.push({ what, tag, isFirst, apply: () => bytes })
+  }
+  for (const other of Object.keys(spec.source.messages)) {
+    const target = state.targets.get(other)
+    const how = target === undefined
+      ? `${other}, which is not due, is said`
+      : isRefused(target)
+      ? `the refusal ${other} is said`
+      : `${other}, which is due as well, is said`
+    for (let i = 0; i < (target === undefined ? 2 : 4); i++) {
+      const values = target === undefined ? undefined : Draw.draw(state, other, seed + i)
+      const bytes = target === undefined
+        ? drawnAnywhere(spec, other, seed + i)
+        : values === undefined
+        ? undefined
+        : Draw.bytesOf(state, other, values)
+      add(other === tag ? `${other} is said with other fields` : how, other, bytes, i === 0)
+    }
+  }
+  // The fields of what is due as well, and comes in no conversation that is known.
+  for (const other of state.due) {
+    if (other === tag) continue
+    const values = Draw.draw(state, other, seed)
+    const bytes = values === undefined ? undefined : Draw.bytesOf(state, other, values)
+    if (values === undefined || bytes === undefined) continue
+    const drawn: Taken = { state, by, tag: other, values, bytes, nth: 0, from: 0, target: state.targets.get(other)! }
+    for (const change of evenly(ofFields(spec, drawn, [], seed), otherFields * Object.keys(values).length)) {
+      found.push({
+        isFirst: true,
+        what: `${other}, which is due as well, is said, and ${change.what}`,
+        of: other,
+        field: change.field,
+        apply: () => change.apply(bytes)
+      })
+    }
+  }
+  for (const { bytes, state: from, tag: other } of said) {
+    if (from === state && other === tag) continue
+    add(`${other} of the state ${from.name} is said`, other, bytes)
+  }
+  for (const role of ["server", "client"] as const) {
+    const told = spec.otherwise[role]
+    if (told === undefined || typeof told === "function") continue
+    const [other, values] = saidOf(told)
+    add(`${other} is said, as to whoever breaks the rules`, other, wordsIn(state, other, values))
+  }
+  return found
+}
+
+/** A message in the wire of a state, whether it is due there or not. */
+export const wordsIn = ({ wire }: Compiled, tag: string, values: Values): Uint8Array | undefined => {
+  if (!wire.fields.has(tag)) return undefined
+  const frame = wire.write(tag, values, [tag])
+  return Result.isSuccess(frame) ? Codec.encodeAll(wire.codec([tag]), [frame.success]) : undefined
+}
+
+/** The message made as long as that, in one of its fields: any value of a free one will do. */
+export const ofLength = (spec: Spec, taken: Taken, length: number): ReadonlyArray<Change> => {
+  const { state, tag, values } = taken
+  const { free, names } = state.wire.fields.get(tag)!
+  const ordered = [...names.filter((name) => free.includes(name)), ...names.filter((name) => !free.includes(name))]
+  const found: Array<Change> = []
+  const carried = carriedOf(state, tag, values)
+  for (const name of ordered) {
+    const value = carried?.[name]
+    if (typeof value !== "string" && !(value instanceof Uint8Array)) continue
+    found.push({
+      what: `it is made ${length} bytes long in its field ${name}`,
+      field: name,
+      apply: (due) => {
+        const { read } = readOne({ ...state, maxBytes: undefined }, due)
+        if (read._tag !== "Message" || read.tag !== tag) return undefined
+        const now = carriedOf(state, tag, read.values)
+        const value = now?.[name]
+        if (now === undefined || typeof value !== "string" && !(value instanceof Uint8Array)) return undefined
+        // How long it is may be written in front of it.
+        for (let more = length - due.length - 3; more <= length - due.length; more++) {
+          const bytes = looseBytes(spec, state, tag, { ...now, [name]: padded(value, more) })
+          if (bytes?.length === length) return bytes
+        }
+        return undefined
+      }
+    })
+  }
+  if (state.wire.form(tag).kind !== "text") return found
+  const texts = state.wire.codec(state.due)
+  return [...found, {
+    what: `${length} bytes of no message are said`,
+    apply: () => {
+      for (let more = length; more > 0 && more > length - 8; more--) {
+        try {
+          const bytes = Codec.encodeAll(texts, ["x".repeat(more)])
+          if (bytes.length === length) return bytes
+        } catch {
+          // It is longer than the codec allows.
+        }
+      }
+      return undefined
+    }
+  }]
+}
+
+const padded = (value: string | Uint8Array, more: number): string | Uint8Array =>
+  typeof value === "string"
+    ? more < 0 ? value.slice(0, more) : value + (/^\d+$/.test(value) ? "1" : "x").repeat(more)
+    : more < 0
+    ? value.subarray(0, more)
+    : Uint8Array.of(...value, ...new Uint8Array(more).fill(0x78))
+
+/** What a field hides, as bytes. */
+export const secretOf = (value: unknown): Uint8Array | undefined => {
+  const bare: unknown = Redacted.isRedacted(value) ? Redacted.value(value) : value
+  return typeof bare === "string" ? new TextEncoder().encode(bare) : bare instanceof Uint8Array ? bare : undefined
+}
+
+/** The message with another secret, and that secret. */
+export const ofSecret = (
+  spec: Spec,
+  { state, tag, values }: Taken,
+  name: string,
+  decoys: ReadonlyArray<string>,
+  seed: number
+): ReadonlyArray<{ readonly secret: Uint8Array; readonly apply: (due: Uint8Array) => Uint8Array | undefined }> => {
+  const now = carriedOf(state, tag, values)?.[name]
+  const drawn = Array.from({ length: 4 }, (_, i) => {
+    const values = Draw.draw(state, tag, seed + 100 + i)
+    return values === undefined ? undefined : carriedOf(state, tag, values)?.[name]
+  })
+  const made = typeof now === "string"
+    ? [...decoys, ...decoys.map((decoy) => decoy.slice(0, now.length))]
+    : now instanceof Uint8Array
+    ? decoys.map((decoy) => Uint8Array.from(now, (_, i) => decoy.charCodeAt(i % decoy.length)))
+    : []
+  return [...made, ...drawn].flatMap((value) => {
+    const secret = secretOf(value)
+    // What is shorter is found in many texts.
+    if (secret === undefined || secret.length < 6) return []
+    return [{
+      secret,
+      apply: (due: Uint8Array) => {
+        const { read } = readOne(state, due)
+        const carried = read._tag === "Message" && read.tag === tag ? carriedOf(state, tag, read.values) : undefined
+        return carried === undefined ? undefined : looseBytes(spec, state, tag, { ...carried, [name]: value })
+      }
+    }]
+  })
+}

@@ -1,0 +1,230 @@
+/**
+ * Whether a side has done in a conversation what its specification says, whatever was said to it.
+ *
+ * | the conversation, as specified | what the side has to do |
+ * |---|---|
+ * | has come to an end that is ready | be ready; or fail for what it was told last, where that is the peer's fault |
+ * | was refused by its peer | fail as `Rejected`, at that state, and say nothing more |
+ * | was refused by itself | fail |
+ * | waits for its peer | fail; where it is the peer's fault, say what is said otherwise |
+ * | waits for itself | not be silent: say a refusal of that state, or what is said otherwise |
+ * | is wrong by what its peer said | fail at that state with the peer's fault, and say what is said otherwise |
+ * | is wrong by what it said itself | nothing can make that right |
+ *
+ * @internal
+ */
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
+import * as Excerpt from "../../../Excerpt.ts"
+import { type HandshakeError, isHandshakeError } from "../../../HandshakeError.ts"
+import type { Role } from "../../../internal/dialogue/model.ts"
+import { type Compiled, saidOf, type Spec } from "../../../internal/dialogue/spec.ts"
+import { otherRole, type Talk } from "../conversation.ts"
+import type * as Suite from "../suite.ts"
+import * as Trial from "../trial.ts"
+import { wordsIn } from "./changes.ts"
+import { isRefused, type Taken, type Walk } from "./follow.ts"
+
+/** Whom it is about. */
+export interface Subject {
+  readonly spec: Spec
+  readonly role: Role
+  /** Whether its steps have the names of the states, as those of whoever is made by a dialogue have. */
+  readonly namesStates: boolean
+}
+
+/** What a side has done that it should not have, as the law that it breaks says it. */
+export interface Flaw {
+  readonly law: Suite.LawNumber
+  readonly expected: string
+  readonly actual: string
+}
+
+const nothing = new Uint8Array(0)
+
+const isSame = (a: Uint8Array, b: Uint8Array): boolean => Trial.firstDifference(a, b) === -1
+
+/** What is due in a state, in words. */
+export const dueIn = ({ expected, name, turn }: Compiled): string =>
+  `${expected} is due from ${turn === "both" ? "both sides" : `the ${turn}`} in the state ${name}`
+
+/** How it has failed; undefined where it has not, or with something of its own. */
+export const errorOf = ({ exit }: Talk): HandshakeError | undefined => {
+  const error = exit !== undefined && Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+  return isHandshakeError(error) ? error : undefined
+}
+
+/** Whether it has failed for want of something, and not for what has come. */
+const isNoAnswer = ({ reason }: HandshakeError): boolean =>
+  ["Timeout", "UnexpectedEnd", "ConnectionFailed"].includes(reason._tag)
+
+/** What a side says to whoever breaks the rules; undefined where that depends. */
+const lastWords = (spec: Spec, role: Role, state: Compiled): Uint8Array | undefined => {
+  const told = spec.otherwise[role]
+  if (told === undefined) return nothing
+  return typeof told === "function" ? undefined : wordsIn(state, ...saidOf(told)) ?? nothing
+}
+
+const shown = (state: Compiled, bytes: Uint8Array): string =>
+  bytes.length === 0
+    ? "nothing"
+    : Array.from(state.wire.fields.values()).some(({ secrets }) => secrets.length > 0)
+    ? `${bytes.length} bytes`
+    : Excerpt.ofBytes(bytes)
+
+/** A message as violations show it. */
+export const called = ({ state, tag }: Pick<Taken, "state" | "tag">): string => `${tag} in the state ${state.name}`
+
+/** Whether a side has said something before its peer said what comes before that. What is encrypted cannot be told apart. */
+const isEarly = (role: Role, { messages, writesBefore, written }: Talk, taken: ReadonlyArray<Taken>): boolean => {
+  const total = taken.filter(({ by }) => by === role).reduce((length, { bytes }) => length + bytes.length, 0)
+  const others = taken.filter(({ by }) => by !== role)
+  if (others.length !== messages.length || total !== written.reduce((length, { length: more }) => length + more, 0)) {
+    return false
+  }
+  return taken.some(({ by, from, state }, i) => {
+    if (by !== role || state.turn === "both") return false
+    const before = taken.slice(0, i).findLast((other) => other.by !== role)
+    const writes = before === undefined ? undefined : writesBefore[before.nth]
+    return writes !== undefined &&
+      written.slice(0, writes).reduce((length, { length: more }) => length + more, 0) > from
+  })
+}
+
+/** What a side has done wrong; undefined where all is right. `nth` is which message of its peer was disturbed. */
+export const judge = (
+  { namesStates, role, spec }: Subject,
+  talk: Talk,
+  walk: Walk,
+  nth: number | undefined
+): Flaw | undefined => {
+  const { end, rest, taken } = walk
+  const { state } = end
+  const peer = otherRole(role)
+  const actual = Trial.outcome(talk)
+  const flaw = (law: Suite.LawNumber, expected: string, but = actual): Flaw => ({ law, expected, actual: but })
+  const error = errorOf(talk)
+  const typed = Trial.flawOf(talk)
+  if (typed !== undefined) return flaw(5, `it ends ready or with a typed error; ${dueIn(state)}`, typed)
+
+  if (end._tag === "Wrong" && end.by === role) {
+    return end.isTooLong
+      ? flaw(4, `no message of the state ${state.name} has more than ${state.maxBytes} bytes`, "what it said is longer")
+      : flaw(12, dueIn(state), `it said ${end.tag ?? shown(state, end.bytes)} (${end.problem}), and ${actual}`)
+  }
+
+  if (Trial.isReady(talk)) {
+    switch (end._tag) {
+      case "Ready":
+        if (isEarly(role, talk, taken)) {
+          return flaw(
+            12,
+            "it speaks only when it is its turn",
+            "it said something before its peer had said what is due"
+          )
+        }
+        return talk.rest === undefined || talk.opened === 0 || isSame(talk.rest, rest[peer])
+          ? undefined
+          : flaw(
+            2,
+            `all that was said in the handshake was heard in it, and ${shown(state, rest[peer])} is behind it`,
+            `it became ready, and left ${shown(state, talk.rest)} unread`
+          )
+      case "Waiting":
+        return end.on === role
+          ? flaw(12, `it says what is due; ${dueIn(state)}`)
+          : flaw(5, `it is not ready before all is said; ${dueIn(state)}`)
+      case "Refused":
+        return end.by === role
+          ? flaw(12, `who has said ${called(end)} fails`)
+          : flaw(5, `${called(end)} is a refusal, and whoever hears it fails as Rejected`)
+      case "Wrong":
+        return flaw(
+          end.isTooLong ? 4 : 5,
+          end.isTooLong ? `${dueIn(state)}, and what came is too long` : `${dueIn(state)}, and nothing else`
+        )
+      case "TooOften":
+        return flaw(4, `the state ${state.name} is come to ${state.atMost} times at most`)
+    }
+  }
+
+  // It has failed.
+  const words = lastWords(spec, role, state)
+  const said = rest[role]
+  const isPeers = error === undefined || error.fault === "peer"
+  const isOwnDecision = error === undefined ||
+    error.fault === "peer" && !isNoAnswer(error) && error.reason._tag !== "Rejected"
+  const heard = (law: Suite.LawNumber, isOwed: boolean): Flaw | undefined => {
+    if (said.length === 0 && (!isOwed || words === undefined || words.length === 0)) return undefined
+    if (words === undefined || isSame(said, words)) return undefined
+    return flaw(
+      said.length === 0 ? 11 : law,
+      words.length === 0
+        ? `in the state ${state.name} it has nothing more to say`
+        : `the peer hears ${shown(state, words)}, as said otherwise, in the state ${state.name}`,
+      `the peer heard ${shown(state, said)}, and ${actual}`
+    )
+  }
+  const isTooLong = end._tag === "Wrong" && end.isTooLong
+  if (error?.reason._tag === "FrameTooLarge" && !isTooLong && end._tag !== "TooOften") {
+    return flaw(4, `what was said is within the limits of the state ${state.name}`)
+  }
+  const atState = (law: Suite.LawNumber): Flaw | undefined =>
+    error !== undefined && namesStates && error.step !== state.name
+      ? flaw(law, `it fails at the state ${state.name}`)
+      : undefined
+
+  switch (end._tag) {
+    case "Ready": {
+      const last = taken.at(-1)
+      if (last?.by === role && state.turn !== "both") {
+        return flaw(12, `who has said ${called(last)} is ready`)
+      }
+      return isOwnDecision ? heard(12, false) : flaw(12, `it is ready: all was said that had to be`)
+    }
+    case "Refused": {
+      if (end.by === role) return said.length === 0 ? undefined : heard(12, false)
+      if (error !== undefined && error.reason._tag !== "Rejected") {
+        return flaw(5, `${called(end)} is a refusal, and whoever hears it fails as Rejected`)
+      }
+      const target = state.targets.get(end.tag)
+      if (error?.reason._tag === "Rejected" && typeof target === "object" && target._tag === "Refused") {
+        const { code, retryable } = error.reason
+        const field = target.codeField === undefined ? undefined : end.values[target.codeField]
+        const due = target.code ?? (field === undefined ? undefined : String(field))
+        if (retryable !== target.retryable) {
+          return flaw(5, `${called(end)} is ${target.retryable ? "" : "not "}worth another try`)
+        }
+        if (code !== due) return flaw(5, `${called(end)} has the code ${due ?? "of none"}`)
+      }
+      return atState(5) ?? (said.length === 0 ? undefined : flaw(12, "nobody answers a refusal"))
+    }
+    case "Waiting": {
+      if (end.on === peer) return heard(12, isOwnDecision && error !== undefined && !end.isBegun)
+      if (end.isBegun) return flaw(12, dueIn(state), `it said only a part of a message, and ${actual}`)
+      const refusals = Array.from(state.targets).flatMap(([tag, target]) => isRefused(target) ? [tag] : [])
+      const owed = [...refusals, ...(words !== undefined && words.length > 0 ? [shown(state, words)] : [])]
+      return isOwnDecision && isPeers && owed.length > 0
+        ? flaw(
+          11,
+          `the peer hears why: ${owed.join(" or ")} in the state ${state.name}`,
+          `it said nothing, and ${actual}`
+        )
+        : undefined
+    }
+    case "TooOften":
+      return atState(4) ?? heard(11, true)
+    case "Wrong": {
+      if (end.by === role) return undefined
+      const isDisturbed = nth === undefined || nth === taken.filter(({ by }) => by === peer).length
+      if (!isDisturbed) return heard(12, false)
+      if (isTooLong && error !== undefined && error.reason._tag !== "FrameTooLarge") {
+        return flaw(4, `it fails as FrameTooLarge at the state ${state.name}`)
+      }
+      if (error !== undefined && (error.fault !== "peer" || isNoAnswer(error) || error.reason._tag === "Rejected")) {
+        return flaw(isTooLong ? 4 : 5, `it fails at the state ${state.name} for what came, by the fault of its peer`)
+      }
+      return atState(isTooLong ? 4 : 5) ?? heard(12, true)
+    }
+  }
+}

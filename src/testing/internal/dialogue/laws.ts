@@ -1,0 +1,573 @@
+/**
+ * What only a specification can know of a side: which messages may come, which may not, and what must come of each.
+ *
+ * @internal
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Handshake from "../../../Handshake.ts"
+import * as Draw from "../../../internal/dialogue/draw.ts"
+import type { Values } from "../../../internal/dialogue/fields.ts"
+import * as SpecModule from "../../../internal/dialogue/spec.ts"
+import type { Compiled, Spec } from "../../../internal/dialogue/spec.ts"
+import { type Handshake as Side, otherRole, type Peer } from "../conversation.ts"
+import { evenly } from "../laws/cases.ts"
+import type * as Suite from "../suite.ts"
+import * as Trial from "../trial.ts"
+import * as Watch from "../watch.ts"
+import * as Changes from "./changes.ts"
+import type { Tally } from "./coverage.ts"
+import { isRefused, readOne, type Taken } from "./follow.ts"
+import { called, dueIn, errorOf, type Flaw, judge, type Subject } from "./judge.ts"
+import * as Stage from "./stage.ts"
+
+export type Problem = Suite.Problem
+
+/** Who talks with whom. */
+export interface Conversation {
+  readonly name: string
+  readonly peer: Peer | undefined
+  readonly handshake?: Side | undefined
+}
+
+/** A conversation that nobody disturbs. */
+export interface Reference {
+  readonly name: string
+  readonly plan: Pick<Stage.Playing, "peer" | "handshake">
+  readonly played: Stage.Played
+  readonly isReady: boolean
+  /** What the side hears in it, message by message; empty where its peer does not say message by message. */
+  readonly heard: ReadonlyArray<Taken>
+}
+
+interface Settings {
+  readonly tally: Tally
+  readonly runs: number
+  readonly seed: number
+  /** Whether nobody but the specification plays the other side. */
+  readonly isAlone: boolean
+  readonly remake: (handshake: Side) => Trial.Trial
+}
+
+export interface Attempt extends Settings {
+  readonly stage: Stage.Stage
+  readonly subject: Subject
+  readonly references: ReadonlyArray<Reference>
+  readonly secrets: ReadonlyArray<Uint8Array>
+  /** What was said in these conversations. */
+  readonly known: Stage.Known
+}
+
+export const attempt = (
+  stage: Stage.Stage,
+  conversations: ReadonlyArray<Conversation>,
+  settings: Settings
+): Effect.Effect<Attempt> =>
+  Effect.gen(function*() {
+    const { role, spec } = stage
+    const references = yield* Effect.forEach(conversations, ({ handshake, name, peer }) => {
+      const plan = { ...(peer !== undefined && { peer }), ...(handshake !== undefined && { handshake }) }
+      return Effect.map(stage.play(plan), (played): Reference => ({
+        name,
+        plan,
+        played,
+        isReady: Trial.isReady(played.talk),
+        heard: heardIn(stage, played)
+      }))
+    })
+    const known = new Map<string, Array<Values>>()
+    for (const { isReady, played } of references) {
+      if (!isReady) continue
+      for (const { state, tag, values } of played.walk.taken) {
+        const key = Stage.keyOf(state, tag)
+        known.set(key, [...(known.get(key) ?? []), values])
+      }
+    }
+    return {
+      ...settings,
+      stage,
+      references,
+      known,
+      secrets: secretsIn(spec, references.flatMap(({ played }) => played.walk.taken)),
+      subject: { spec, role, namesStates: namesStates(stage, references) }
+    }
+  })
+
+/** What it hears, if each message of its peer is one that is specified. */
+const heardIn = ({ role }: Stage.Stage, { messages, walk }: Stage.Played): ReadonlyArray<Taken> => {
+  const heard = walk.taken.filter(({ by }) => by !== role)
+  return heard.every(({ bytes }, i) => i < messages.length && Trial.firstDifference(messages[i]!, bytes) === -1)
+    ? heard
+    : []
+}
+
+const namesStates = ({ role }: Stage.Stage, references: ReadonlyArray<Reference>): boolean =>
+  references.some(({ played: { talk, walk } }) => {
+    const heard = walk.taken.filter(({ by }) => by !== role).map(({ state }) => state.name)
+    return heard.length > 0 && heard.every((name) => talk.steps.includes(name))
+  })
+
+/** Secrets that were said. What is a word of the dialogue anyway can be seen anywhere. */
+const secretsIn = (spec: Spec, said: ReadonlyArray<Taken>): ReadonlyArray<Uint8Array> => {
+  const words = JSON.stringify([
+    spec.name,
+    [...spec.states.keys()],
+    Object.entries(spec.source.messages).map(([tag, shape]) => [tag, Object.keys(shape)]),
+    said.map(({ state, tag, values }) => {
+      const { secrets } = state.wire.fields.get(tag)!
+      const carried = Changes.carriedOf(state, tag, values) ?? {}
+      return Object.entries(carried).filter(([name]) => !secrets.includes(name)).map(([, value]) => value)
+    })
+  ]).toLowerCase()
+  const seen = new Set<string>()
+  return said.flatMap(({ state, tag, values }) =>
+    state.wire.fields.get(tag)!.secrets.flatMap((name) => {
+      const secret = Changes.secretOf(Changes.carriedOf(state, tag, values)?.[name])
+      if (secret === undefined || secret.length < leastSecret) return []
+      const text = new TextDecoder().decode(secret).toLowerCase()
+      if (words.includes(text) || seen.has(text)) return []
+      seen.add(text)
+      return [secret]
+    })
+  )
+}
+
+/** What is shorter stands in many texts. */
+const leastSecret = 4
+
+const problem = (
+  { stage }: Attempt,
+  { talk }: Stage.Played,
+  scenario: string,
+  { actual, expected, law }: Flaw
+): Problem => ({ law, scenario, expected, actual, diagram: Trial.diagram(stage.trial.side, talk) })
+
+const conversing = ({ references }: Attempt, { name }: Reference): string =>
+  references.length === 1 || name === "" ? "" : ` (${name})`
+
+/** Nobody disturbs the conversation, and everybody says what is specified. */
+export const undisturbed = (attempt: Attempt): Effect.Effect<void, Problem> =>
+  Effect.forEach(attempt.references, (reference) => {
+    const { isReady, played } = reference
+    const scenario = `nobody disturbs the conversation${conversing(attempt, reference)}`
+    const flaw = judge(attempt.subject, played.talk, played.walk, undefined)
+    if (flaw !== undefined) return Effect.fail(problem(attempt, played, scenario, flaw))
+    const { peerExit } = played.talk
+    const why = peerExit !== undefined && Exit.isFailure(peerExit) ? `; its peer ${Trial.ended(peerExit)}` : ""
+    return isReady || attempt.isAlone ? Effect.void : Effect.fail(problem(attempt, played, scenario, {
+      law: 12,
+      expected: `it is ready; ${dueIn(played.walk.end.state)}`,
+      actual: Trial.outcome(played.talk) + why
+    }))
+  }, { discard: true })
+
+/** Whether somebody who is let in says just that, but for what may be anything. */
+const isKnown = ({ references }: Attempt, { state, tag, values }: Taken): boolean => {
+  const { fresh, free } = state.wire.fields.get(tag)!
+  return references.some(({ heard, isReady }) =>
+    isReady && heard.some((other) =>
+      other.state === state && other.tag === tag &&
+      Changes.differing(state, tag, other.values, values).every((name) => free.includes(name) || fresh.includes(name))
+    )
+  )
+}
+
+/** The fields that are bound and others than they were to be. */
+const boundChanges = (
+  { fresh, free }: { readonly fresh: ReadonlyArray<string>; readonly free: ReadonlyArray<string> },
+  changed: ReadonlyArray<string>
+) => changed.filter((name) => !free.includes(name) && !fresh.includes(name))
+
+/** Says something in the place of a message, and sees what comes of it. */
+const disturbed = (
+  attempt: Attempt,
+  reference: Reference,
+  taken: Taken,
+  change: Changes.Change
+): Effect.Effect<void, Problem> =>
+  Effect.gen(function*() {
+    const { stage, subject, tally } = attempt
+    const { nth, state, tag } = taken
+    const instead = { nth, state, say: change.apply }
+    const played = yield* stage.play({ ...reference.plan, instead })
+    const { due, said, talk, walk } = played
+    if (due === undefined || said === undefined || Trial.firstDifference(due, said) === -1) return
+    const now = walk.taken.find((other) => other.by === taken.by && other.nth === nth)
+    const isLegal = now !== undefined && now.state === state
+    const of = change.of ?? tag
+    if (change.field !== undefined) tally.altered(stage.role, state, of, change.field, isLegal && now.tag === of)
+    if (change.tag !== undefined && !state.targets.has(change.tag)) {
+      tally.illegal(stage.role, state, change.tag)
+    }
+    const isOther = change.tag !== undefined || change.of !== undefined
+    const place = isOther
+      ? `in the place of ${called(taken)} ${change.what}`
+      : `${called(taken)} comes, and ${change.what}`
+    const kind = change.field === undefined ? "" : isLegal ? ", as its type allows" : ", which is none of its type"
+    const scenario = place + kind + conversing(attempt, reference)
+    const flaw = judge(subject, talk, walk, nth)
+    if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
+    if (!isLegal || now.tag !== tag || !reference.isReady || !Trial.isReady(talk)) return
+    const { read } = readOne(state, due)
+    if (read._tag !== "Message") return
+    const bound = boundChanges(state.wire.fields.get(tag)!, Changes.differing(state, tag, read.values, now.values))
+    if (bound.length === 0 || isKnown(attempt, now)) return
+    const names = bound.join(" and ")
+    return yield* Effect.fail(problem(attempt, played, scenario, {
+      law: 5,
+      expected:
+        `it is not ready with another ${names} in ${called(taken)}; or \`Dialogue.free\` says that any will do, or ` +
+        "`alternatives` which others",
+      actual: Trial.outcome(talk)
+    }))
+  })
+
+/** Each message that a side hears, in each of the conversations, as often as there are changes of it; at most so many. */
+const eachChange = (
+  attempt: Attempt,
+  changesOf: (taken: Taken, reference: Reference) => ReadonlyArray<Changes.Change>
+): Effect.Effect<void, Problem> =>
+  Effect.forEach(attempt.references, (reference, i) =>
+    Effect.forEach(reference.heard, (taken) => {
+      // What was said in the conversations before as it is said in this one was altered there.
+      const isNew = attempt.references.slice(0, i).every(({ heard }) =>
+        !heard.some((other) => other.state === taken.state && other.tag === taken.tag)
+      )
+      const all = distinct(taken.bytes, changesOf(taken, reference))
+      const most = Math.ceil(Math.max(attempt.runs, leastChanges) / (isNew ? 1 : 4))
+      const isFirst = ({ isFirst }: Changes.Change) => isFirst === true
+      const first = isNew ? all.filter(isFirst) : []
+      return Effect.forEach(
+        [...first, ...evenly(all.filter((change) => !first.includes(change)), Math.max(most - first.length, 1))],
+        (change) => disturbed(attempt, reference, taken, change),
+        { discard: true }
+      )
+    }, { discard: true }), { discard: true })
+
+/** Even where few cases are wanted, so many changes are tried of a message: they cost little. */
+const leastChanges = 80
+
+/** What would be said twice is said once. */
+const distinct = (due: Uint8Array, changes: ReadonlyArray<Changes.Change>): ReadonlyArray<Changes.Change> => {
+  const seen = new Set<string>([String(due)])
+  return changes.filter(({ apply }) => {
+    const said = apply(due)
+    const key = said === undefined ? undefined : String(said)
+    if (key === undefined || seen.has(key)) return false
+    seen.add(key)
+    return true
+  })
+}
+
+/** Every field of each message is altered, within its type and outside of it. */
+export const fields = (attempt: Attempt): Effect.Effect<void, Problem> =>
+  eachChange(attempt, (taken, { played }) => {
+    // What somebody may take for it: whatever else was said.
+    const others = played.walk.taken.filter((other) => other !== taken).flatMap(({ state, tag, values }) =>
+      Object.values(Changes.carriedOf(state, tag, values) ?? {})
+    ).filter((value) => typeof value === "string" || value instanceof Uint8Array)
+    return Changes.ofFields(attempt.stage.spec, taken, others, attempt.seed)
+  })
+
+/** Every other message of the dialogue comes, those that may be said there and those that may not. */
+export const messages = (attempt: Attempt): Effect.Effect<void, Problem> =>
+  eachChange(
+    attempt,
+    (taken, { played }) => [
+      ...Changes.ofMessages(attempt.stage.spec, taken, played.walk.taken, attempt.seed),
+      ...Changes.ofSpelling(taken)
+    ]
+  )
+
+/** A message has as many bytes as it may have, and one more. */
+export const lengths = (attempt: Attempt): Effect.Effect<void, Problem> =>
+  eachChange(attempt, (taken) => {
+    const { maxBytes } = taken.state
+    return maxBytes === undefined
+      ? []
+      : [maxBytes, maxBytes + 1].flatMap((length) => Changes.ofLength(attempt.stage.spec, taken, length))
+  })
+
+/** A dialogue whose bounds nobody keeps, for whoever tries those of the other side. */
+const unbounded = ({ source }: Spec): Spec =>
+  SpecModule.compile({
+    ...source,
+    within: undefined,
+    states: Object.fromEntries(
+      Object.entries(source.states).map(([name, state]) => [name, { ...state, within: undefined, atMost: Infinity }])
+    )
+  })
+
+/** How many messages lie at least between a state and another one; Infinity where no way leads there. */
+const distanceTo = ({ states }: Spec, goal: string): ReadonlyMap<string, number> => {
+  const distances = new Map([[goal, 0]])
+  for (let isNew = true; isNew;) {
+    isNew = false
+    for (const { name, targets } of states.values()) {
+      for (const target of targets.values()) {
+        const next = SpecModule.stateOf(target)
+        const distance = next === undefined ? Infinity : 1 + (distances.get(next) ?? Infinity)
+        if (distance < (distances.get(name) ?? Infinity)) {
+          distances.set(name, distance)
+          isNew = true
+        }
+      }
+    }
+  }
+  return distances
+}
+
+/** A loop is gone round as often as it may be, and once more. */
+export const loops = (attempt: Attempt): Effect.Effect<void, Problem> =>
+  Effect.forEach(
+    attempt.stage.spec.states.values(),
+    (state) =>
+      Number.isFinite(state.atMost) && state.atMost <= mostRounds
+        ? Effect.forEach([state.atMost, state.atMost + 1], (visits) => round(attempt, state, visits), { discard: true })
+        : Effect.void,
+    { discard: true }
+  )
+
+const mostRounds = 1000
+
+const round = (attempt: Attempt, state: Compiled, wanted: number): Effect.Effect<void, Problem> =>
+  Effect.gen(function*() {
+    const { known, seed, stage, subject } = attempt
+    const spec = unbounded(stage.spec)
+    const distances = distanceTo(spec, state.name)
+    const choose: Stage.Choose = (here, turn, visits) => {
+      const values = (tag: string) =>
+        known.get(Stage.keyOf(stage.spec.states.get(here.name)!, tag))?.[0] ?? Draw.draw(here, tag, seed + turn)
+      const done = (visits.get(state.name) ?? 0) >= wanted
+      const ways = here.due.filter((tag) => !isRefused(here.targets.get(tag))).map((tag) => {
+        const next = SpecModule.stateOf(here.targets.get(tag)!)
+        return { tag, distance: next === undefined ? Infinity : distances.get(next) ?? Infinity }
+      })
+      // There, the way back is the one that was not taken when it was known how to go on.
+      const back = ways.filter(({ distance }) => distance !== Infinity).toSorted((a, b) => a.distance - b.distance)[0]
+      const recorded = here.due.find((tag) => known.has(Stage.keyOf(stage.spec.states.get(here.name)!, tag)))
+      const tag = done ? recorded ?? back?.tag : back?.tag ?? recorded ?? ways[0]?.tag
+      const fields = tag === undefined ? undefined : values(tag)
+      return tag === undefined || fields === undefined ? undefined : [tag, fields]
+    }
+    const peer = Stage.player(spec, otherRole(stage.role), choose)
+    const played = yield* stage.play({ peer })
+    const { talk, walk } = played
+    const scenario = `the state ${state.name} is come to ${wanted} times`
+    const flaw = judge(subject, talk, walk, undefined)
+    if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
+    const error = errorOf(talk)
+    // Others may end it before, or it may say no in its own words.
+    const isHere = subject.namesStates
+      ? error?.step === state.name
+      : walk.end._tag !== "Refused" || walk.end.isOtherwise
+    if (wanted > state.atMost || walk.end._tag === "TooOften" || error?.reason._tag !== "InvalidGreeting" || !isHere) {
+      return
+    }
+    return yield* Effect.fail(problem(attempt, played, scenario, {
+      law: 4,
+      expected: `it may be come to ${state.atMost} times`,
+      actual: Trial.outcome(talk)
+    }))
+  })
+
+/** A message comes just before the time of its state is over, and just after. */
+export const deadlines = (attempt: Attempt): Effect.Effect<void, Problem> => {
+  const { references, stage, subject } = attempt
+  const reference = references.find(({ isReady }) => isReady)
+  if (reference === undefined || !stage.trial.isVirtual) return Effect.void
+  const own = reference.played.talk.endedAt
+  return Effect.forEach(reference.heard, (taken) => {
+    const { nth, state } = taken
+    if (state.within === undefined || !Duration.isFinite(state.within)) return Effect.void
+    const within = Duration.toMillis(state.within)
+    const tolerance = own + stage.trial.rung.lag
+    // TLS has said something by then, too.
+    const place = nth + reference.played.walk.taken.slice(0, reference.played.walk.taken.indexOf(taken))
+      .filter(({ target }) => typeof target === "object" && target._tag === "Encrypted").length
+    const after = (millis: number) =>
+      stage.play({ ...reference.plan, wait: (index) => index === place ? Math.max(0, millis) : 0 })
+    return Effect.gen(function*() {
+      const inside = within - tolerance
+      if (inside > 0) {
+        const played = yield* after(inside)
+        const { talk } = played
+        // Its peer may have had less time than it.
+        const isPeers = talk.peerExit !== undefined && Exit.isFailure(talk.peerExit) && talk.endedAt > own
+        if (!Trial.isReady(talk) && !(isPeers && errorOf(talk)?.reason._tag !== "Timeout")) {
+          return yield* Effect.fail(problem(attempt, played, `${called(taken)} comes after ${inside} ms`, {
+            law: 6,
+            expected: `it has ${within} ms for that, and becomes ready`,
+            actual: Trial.outcome(talk)
+          }))
+        }
+      }
+      const played = yield* after(within + tolerance + 1)
+      const { talk, walk } = played
+      const scenario = `${called(taken)} comes only after ${within + tolerance + 1} ms`
+      const error = errorOf(talk)
+      const late = talk.endedAt - within - tolerance
+      const isRight = !Trial.isReady(talk) && Trial.flawOf(talk) === undefined && late <= 0 &&
+        (error === undefined || error.reason._tag === "Timeout" && (!subject.namesStates || error.step === state.name))
+      if (!isRight) {
+        return yield* Effect.fail(problem(attempt, played, scenario, {
+          law: 6,
+          expected: `it fails at the state ${state.name} as Timeout, after ${within} ms`,
+          actual: late > 0 && !Trial.isReady(talk)
+            ? `${Trial.outcome(talk)}, after ${talk.endedAt} ms`
+            : Trial.outcome(talk)
+        }))
+      }
+      // It may have ended before anything that is judged has come.
+      const words = stage.spec.otherwise[stage.role]
+      if (words === undefined || typeof words === "function") return
+      const due = Changes.wordsIn(state, ...SpecModule.saidOf(words))
+      const said = walk.rest[stage.role]
+      if (due === undefined || Trial.firstDifference(said, due) === -1 || walk.end._tag === "Refused") return
+      return yield* Effect.fail(problem(attempt, played, scenario, {
+        law: 11,
+        expected: `the peer hears ${SpecModule.saidOf(words)[0]}, as said otherwise, in the state ${state.name}`,
+        actual: said.length === 0 ? "it heard nothing" : `it heard ${Trial.show(said)}`
+      }))
+    })
+  }, { discard: true })
+}
+
+/** Letters that nothing else has in this order. */
+const decoys = ["qjzkxwv7qjzk", "Zq9xKw2vJ7pQm4Tz"]
+
+/** A secret comes that is another one, or none of its type: nobody shows it. */
+export const secrets = (attempt: Attempt): Effect.Effect<void, Problem> =>
+  Effect.forEach(attempt.references, (reference) =>
+    Effect.forEach(reference.heard, (taken) => {
+      const { state, tag } = taken
+      return Effect.forEach(state.wire.fields.get(tag)!.secrets, (name) =>
+        Effect.forEach(Changes.ofSecret(attempt.stage.spec, taken, name, decoys, attempt.seed), ({ apply, secret }) =>
+          Effect.gen(function*() {
+            const hidden = Watch.hiding([secret, ...attempt.secrets])
+            const playing = attempt.stage.play({
+              ...reference.plan,
+              instead: { nth: taken.nth, state, say: apply }
+            })
+            const [played, seen] = yield* Watch.watched(playing, (seen) =>
+              hidden([seen]) !== undefined)
+            const leak = hidden([...Watch.ofTalk(played.talk), ...seen])
+            if (leak === undefined) {
+              return
+            }
+            return yield* Effect.fail({
+              law: 9 as const,
+              scenario: `${called(taken)} comes with another ${name}`,
+              expected: "no secret shows, whether it is the right one or not",
+              actual: `${leak.length} characters of a secret of ${leak.of} show in ${leak.where}: ${leak.context}`
+            })
+          }), { discard: true }), { discard: true })
+    }, { discard: true }), { discard: true })
+
+/** What is made anew for each connection is another one each time, and who is not let in is not let in beside who is. */
+export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
+  Effect.gen(function*() {
+    const { references, stage } = attempt
+    for (const reference of references) {
+      const seen = new Map<string, Array<unknown>>()
+      for (const random of [0, 1, 2]) {
+        const played = yield* stage.play({ ...reference.plan, random })
+        for (const { by, state, tag, values } of played.walk.taken) {
+          if (by !== stage.role) continue
+          for (const name of state.wire.fields.get(tag)!.fresh) {
+            const key = `${state.name} ${tag} ${name}`
+            const value = JSON.stringify(Changes.carriedOf(state, tag, values)?.[name])
+            const others = seen.get(key) ?? []
+            if (others.includes(value)) {
+              return yield* Effect.fail(problem(attempt, played, "one connection comes after the other", {
+                law: 10,
+                expected: `${name} in ${called({ state, tag })} is made anew for each`,
+                actual: "it is the same as on another connection"
+              }))
+            }
+            seen.set(key, [...others, value])
+          }
+        }
+      }
+    }
+    const reference = references.find(({ isReady }) => isReady)
+    if (reference === undefined || Stage.isEncrypted(stage.spec)) return
+    // Whoever is not let in alone comes while another one is on his way, step by step.
+    for (const taken of reference.heard) {
+      const changes = Changes.ofFields(stage.spec, taken, [], attempt.seed)
+      for (const name of taken.state.wire.fields.get(taken.tag)!.names) {
+        const change = changes.find(({ apply, field }) => {
+          const said = field === name ? apply(taken.bytes) : undefined
+          return said !== undefined && readOne(taken.state, said).read._tag === "Message"
+        })
+        if (change === undefined) continue
+        const say = (index: number, message: Uint8Array) =>
+          index === taken.nth ? change.apply(message) ?? message : message
+        const alone = yield* stage.trial.talk({ ...reference.plan, say })
+        if (Trial.isReady(alone)) continue
+        for (const delay of [0, 5, 15]) {
+          const [first, second] = yield* stage.trial.talks([
+            { ...reference.plan, pause: 10 },
+            { ...reference.plan, pause: 10, delay, say, seed: 1 }
+          ])
+          const isLetIn = second !== undefined && Trial.isReady(second)
+          if (first !== undefined && Trial.isReady(first) && !isLetIn) continue
+          return yield* Effect.fail({
+            law: 10 as const,
+            scenario: `two connections go on at once, and on one ${called(taken)} comes with another ${name}`,
+            expected: "that one fails, and the other one is ready: what a connection has learned is its own",
+            actual: isLetIn
+              ? "it became ready, and does not alone"
+              : `the other one is not ready: ${Trial.outcome(first!)}`,
+            diagram: Trial.diagram(stage.trial.side, isLetIn ? second : first!)
+          })
+        }
+      }
+    }
+  })
+
+/** A server that has no room says what it says otherwise. */
+export const turnedAway = (attempt: Attempt): Effect.Effect<void, Problem> =>
+  Effect.gen(function*() {
+    const { remake, stage } = attempt
+    const told = stage.spec.otherwise.server
+    if (stage.role !== "server" || told === undefined || typeof told === "function") return
+    const { start } = stage.spec
+    const due = Changes.wordsIn(start, ...SpecModule.saidOf(told))
+    const talk = yield* remake(Handshake.turnAway(stage.handshake, "capacity")).talk({})
+    if (due === undefined || Trial.firstDifference(talk.heard, due) === -1) return
+    return yield* Effect.fail({
+      law: 11 as const,
+      scenario: "the server is at capacity and turns a client away",
+      expected: `the client hears ${SpecModule.saidOf(told)[0]}, as said otherwise, in the state ${start.name}`,
+      actual: talk.heard.length === 0 ? "it heard nothing" : `it heard ${Trial.show(talk.heard)}`,
+      diagram: Trial.diagram(stage.trial.side, talk)
+    })
+  })
+
+/** Walks that are drawn: at each of its turns the other side says something that is legal there. */
+export const walks = (attempt: Attempt): Effect.Effect<void, Problem> => {
+  const { known, runs, seed, stage, subject } = attempt
+  const role = otherRole(stage.role)
+  return Effect.forEach(
+    Array.from({ length: Math.ceil(runs / 4) }, (_, i) => seed + i),
+    (seed) =>
+      Effect.gen(function*() {
+        const peer = Stage.player(stage.spec, role, Stage.drawing(seed, known))
+        const played = yield* stage.play({ peer, random: seed })
+        const flaw = judge(subject, played.talk, played.walk, undefined)
+        if (flaw === undefined) return
+        const way = played.walk.taken.map(called).join(", ")
+        return yield* Effect.fail(
+          problem(
+            attempt,
+            played,
+            `the ${role} says what it may, drawn by ${seed}: ${way === "" ? "nothing" : way}`,
+            flaw
+          )
+        )
+      }),
+    { discard: true }
+  )
+}

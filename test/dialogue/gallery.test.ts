@@ -1,0 +1,306 @@
+/**
+ * The laws of dialogues can fail: with nothing told but the dialogue and its sides, each broken side is caught, by a message that
+ * names the state. And those that are right are clean.
+ */
+import { describe, expect } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Dialogue from "../../src/Dialogue.ts"
+import * as Laws from "../../src/testing/Laws.ts"
+import * as Rung from "../../src/testing/Rung.ts"
+import * as Law from "../support/laws.ts"
+import * as Door from "./gallery/door.ts"
+import * as Login from "./gallery/login.ts"
+import * as Room from "./gallery/room.ts"
+import * as Vault from "./gallery/vault.ts"
+
+type Sides = Laws.DialogueOptions<any, any>
+
+const check = (dialogue: Dialogue.Any, sides: Sides, runs = 20) =>
+  Laws.check(Laws.dialogue(dialogue, { ...sides, rungs: [Rung.pure], runs, seed: 7 }))
+
+const vault = { server: Vault.server(), client: Vault.client() }
+const login = { server: Login.server, client: Login.client }
+const room = { server: Room.server(), client: Room.client() }
+const door = { server: Door.server(), client: Door.client() }
+
+describe("all laws hold for", () => {
+  const healthy: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, sides: Sides]> = [
+    ["a vault in lines, with a nonce and a loop", Vault.Vault, vault],
+    ["a login whose sides are written by hand", Login.Login, {
+      server: Login.serverByHand(),
+      client: Login.clientByHand((line) => line === "OK")
+    }],
+    ["a room in JSON", Room.Room, room],
+    ["a door in bytes", Door.Door, door]
+  ]
+  for (const [name, dialogue, sides] of healthy) Law.it(name, () => Effect.runPromise(check(dialogue, sides, 5)))
+  Law.it(
+    "a server with nobody but the specification beside it",
+    () => Effect.runPromise(check(Vault.Vault, { server: vault.server }, 5))
+  )
+  Law.it(
+    "a client with nobody but the specification beside it",
+    () => Effect.runPromise(check(Vault.Vault, { client: vault.client }, 5))
+  )
+})
+
+let known: string | undefined
+let guest: string | undefined
+
+/** What is wrong with it, the dialogue, its sides, and what the violation says. */
+const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, sides: Sides, says: RegExp]> = [
+  [
+    "takes any version",
+    Vault.Vault,
+    { ...vault, server: Vault.server({ isVersion: () => true }) },
+    /version in Hello in the state greeting/
+  ],
+  ["takes versions from 2 on", Vault.Vault, {
+    ...vault,
+    server: Vault.server({ isVersion: (version) => version >= 2 })
+  }, /version in Hello in the state greeting/],
+  [
+    "takes the proof of anybody",
+    Vault.Vault,
+    { ...vault, server: Vault.server({ isUser: () => true }) },
+    /user in Proof in the state proof/
+  ],
+  [
+    "takes any proof",
+    Vault.Vault,
+    { ...vault, server: Vault.server({ isProof: () => true }) },
+    /proof in Proof in the state proof/
+  ],
+  ["looks at the beginning of a proof only", Vault.Vault, {
+    ...vault,
+    server: Vault.server({ isProof: (proof, due) => proof.startsWith(due) })
+  }, /proof in Proof in the state proof/],
+  ["takes a proof that is cut", Vault.Vault, {
+    ...vault,
+    server: Vault.server({ isProof: (proof, due) => due.startsWith(proof) })
+  }, /proof in Proof in the state proof/],
+  ["takes a proof in any case", Vault.Vault, {
+    ...vault,
+    server: Vault.server({ isProof: (proof, due) => proof.toLowerCase() === due.toLowerCase() })
+  }, /proof in Proof in the state proof/],
+  ["takes a proof with spaces around it", Vault.Vault, {
+    ...vault,
+    server: Vault.server({ isProof: (proof, due) => proof.trim() === due })
+  }, /proof in Proof in the state proof/],
+  [
+    "has one nonce for all",
+    Vault.Vault,
+    { ...vault, server: Vault.server({ nonce: () => "n1" }) },
+    /nonce in Nonce in the state challenge is made anew/
+  ],
+  ["shows a wrong proof in its error", Vault.Vault, {
+    ...vault,
+    server: Vault.server({ detail: (proof) => `${proof} is wrong` })
+  }, /law 9.*[^]*Proof in the state proof/],
+  ["shows a proof in its log", Vault.Vault, {
+    ...vault,
+    server: Vault.server({ heard: (proof) => Effect.logDebug(proof) })
+  }, /law 9.*[^]*a log/],
+  ["shows a proof in a span", Vault.Vault, {
+    ...vault,
+    server: Vault.server({ heard: (proof) => Effect.withSpan(Effect.void, "proof", { attributes: { proof } }) })
+  }, /law 9.*[^]*a span/],
+  ["dies of a user that it does not know", Vault.Vault, {
+    ...vault,
+    server: Vault.server({
+      found: (user) => user === "ann" ? Effect.succeed(user) : Effect.die(new Error("no such row"))
+    })
+  }, /Welcome or Denied is due from the server in the state verdict/],
+  ["remembers who came before", Vault.Vault, {
+    ...vault,
+    server: Vault.server({
+      found: (user) =>
+        Effect.sync(() => known ??= user === "ann" ? user : known).pipe(Effect.map((user) => user ?? "nobody"))
+    })
+  }, /user in Proof in the state proof/],
+  ["keeps the user of another connection while it looks him up", Vault.Vault, {
+    ...vault,
+    server: Vault.server({
+      found: (user) =>
+        Effect.suspend(() => {
+          guest = user
+          return Effect.as(Effect.sleep("20 millis"), undefined)
+        }).pipe(Effect.map(() => guest ?? user))
+    })
+  }, /law 10.*[^]*Proof in the state proof/],
+  ["waits for a second too long", Vault.Vault, {
+    ...vault,
+    server: Vault.server({}, Vault.specified({ within: "6 seconds" }) as never)
+  }, /at the state greeting as Timeout, after 5000 ms/],
+  ["waits for a second too short", Vault.Vault, {
+    ...vault,
+    server: Vault.server({}, Vault.specified({ within: "4 seconds" }) as never)
+  }, /law 6.*[^]*Hello in the state greeting/],
+  ["takes a byte more than the limit", Vault.Vault, {
+    ...vault,
+    server: Vault.server({}, Vault.specified({ maxBytes: 65 }) as never)
+  }, /too long|65 bytes[^]*state greeting/],
+  ["takes a byte less than the limit", Vault.Vault, {
+    ...vault,
+    server: Vault.server({}, Vault.specified({ maxBytes: 63 }) as never)
+  }, /within the limits of the state/],
+  ["goes round once more than it may", Vault.Vault, {
+    ...vault,
+    server: Vault.server({}, Vault.specified({ atMost: 5 }) as never)
+  }, /law 4.*[^]*the state proof is come to 5 times/],
+  ["goes round once less than it may", Vault.Vault, {
+    ...vault,
+    server: Vault.server({}, Vault.specified({ atMost: 3 }) as never)
+  }, /law 4.*[^]*the state proof is come to 4 times/],
+  ["says other last words", Vault.Vault, {
+    ...vault,
+    server: Vault.server({}, Vault.specified({ why: "go away" }) as never)
+  }, /as said otherwise, in the state greeting/],
+  ["takes a refusal for one that is worth another try", Vault.Vault, {
+    ...vault,
+    client: Vault.client(Vault.specified({ retryable: true }) as never)
+  }, /Denied in the state verdict is not worth another try/],
+
+  ["says nothing to whoever breaks the rules", Login.Login, {
+    ...login,
+    server: Login.serverByHand({ pardon: undefined })
+  }, /law 11.*[^]*as said otherwise, in the state user/],
+  [
+    "takes any greeting",
+    Login.Login,
+    { ...login, server: Login.serverByHand({ user: /^\w+ ?(.*)$/ }) },
+    /state user/
+  ],
+  ["takes what only looks like a greeting", Login.Login, {
+    ...login,
+    server: Login.serverByHand({ user: /USER (.+)$/ })
+  }, /state user/],
+  [
+    "takes a greeting without a name",
+    Login.Login,
+    { ...login, server: Login.serverByHand({ user: /^USER (.*)$/ }) },
+    /in the state user/
+  ],
+  [
+    "forgets to refuse",
+    Login.Login,
+    { ...login, server: Login.serverByHand({ no: undefined }) },
+    /law 11.*[^]*the peer hears why: No or .* in the state verdict/
+  ],
+  [
+    "refuses with what it should say otherwise",
+    Login.Login,
+    { ...login, server: Login.serverByHand({ no: "NEVER" }) },
+    /Ok or No is due from the server in the state verdict/
+  ],
+  [
+    "says no, and is ready all the same",
+    Login.Login,
+    { ...login, server: Login.serverByHand({ isReadyAnyway: true }) },
+    /who has said No in the state verdict fails/
+  ],
+  [
+    "says something that nobody understands",
+    Login.Login,
+    { ...login, server: Login.serverByHand({ ok: "OKAY" }) },
+    /Ok or No is due from the server in the state verdict/
+  ],
+  [
+    "says who is there before it is asked",
+    Login.Login,
+    { ...login, server: Login.serverByHand({ early: "OK" }) },
+    /law (2|5|11|12)/
+  ],
+  ["looks at the name only", Login.Login, {
+    ...login,
+    server: Login.serverByHand({ isRight: (name) => name === "ann" })
+  }, /password in Password in the state password/],
+  ["looks at the password only", Login.Login, {
+    ...login,
+    server: Login.serverByHand({ isRight: (_, password) => password === "sesame open" })
+  }, /name in User in the state user/],
+  [
+    "takes any answer for a yes",
+    Login.Login,
+    { ...login, client: Login.clientByHand(() => true) },
+    /state verdict/
+  ],
+  ["takes what begins as a yes for one", Login.Login, {
+    ...login,
+    client: Login.clientByHand((line) => /^(OK|WHAT)/.test(line))
+  }, /in the state verdict/],
+  [
+    "takes a refusal for nonsense",
+    Login.Login,
+    { ...login, client: Login.clientByHand((line) => line === "OK", []) },
+    /No in the state verdict is a refusal, and whoever hears it fails as Rejected/
+  ],
+
+  ["does not look at a part of a ticket", Room.Room, {
+    ...room,
+    server: Room.server({
+      isLetIn: ({ room, ticket, token }) => room === "red" && ticket.code === "c7" && String(token) !== ""
+    })
+  }, /(ticket|token) in Join in the state door/],
+  ["compares loosely", Room.Room, {
+    ...room,
+    server: Room.server({ isLetIn: ({ room, ticket }) => room === "red" && ticket.seat === 7 && ticket.code === "c7" })
+  }, /token in Join in the state door/],
+  ["lets into another room", Room.Room, {
+    ...room,
+    server: Room.server({ isLetIn: ({ ticket }) => ticket.seat === 7 })
+  }, /(room|ticket|token) in Join in the state door/],
+  [
+    "forgets to refuse where nothing is said otherwise",
+    Room.Room,
+    { ...room, server: Room.server({ forgets: true }) },
+    /law 11.*[^]*Full or Thrown in the state answer/
+  ],
+  [
+    "does not look where it has come to",
+    Room.Room,
+    { ...room, client: Room.client(false) },
+    /room in Joined in the state answer/
+  ],
+
+  [
+    "takes any floor",
+    Door.Door,
+    { ...door, server: Door.server({ isFloor: () => true }) },
+    /floor in Open in the state open/
+  ],
+  ["looks at one byte of a floor", Door.Door, {
+    ...door,
+    server: Door.server({ isFloor: (floor) => (floor & 0xff) === 3 })
+  }, /floor in Open in the state open/],
+  ["looks at the first half of a PIN", Door.Door, {
+    ...door,
+    server: Door.server({ isPin: (pin) => pin[0] === 0x31 && pin[1] === 0x34 && pin[2] === 0x31 })
+  }, /pin in Open in the state open/],
+  ["adds up the digits of a PIN", Door.Door, {
+    ...door,
+    server: Door.server({ isPin: (pin) => pin.reduce((sum, digit) => sum + digit, 0) === 310 })
+  }, /pin in Open in the state open/],
+  [
+    "does not look at what is reserved",
+    Door.Door,
+    { ...door, server: Door.serverByHand({ looksAtFlags: false }) },
+    /Open in the state open[^]*flags/
+  ],
+  ["takes a message that is too long in bytes", Door.Door, {
+    ...door,
+    server: Door.server({}, Door.specified(25) as never)
+  }, /state open/]
+]
+
+describe("a side is caught that", () => {
+  for (const [name, dialogue, sides, says] of broken) {
+    Law.it(name, async () => {
+      known = guest = undefined
+      const result = await Effect.runPromise(Effect.result(check(dialogue, sides)))
+      expect(Result.isFailure(result), "it was not caught").toBe(true)
+      if (Result.isFailure(result)) expect(result.failure.message).toMatch(says)
+    })
+  }
+})
