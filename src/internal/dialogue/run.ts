@@ -39,6 +39,7 @@ import * as Progress from "../handshake/progress.ts"
 import type { Values } from "./fields.ts"
 import type { Refused, Role, Target } from "./model.ts"
 import { type Compiled, liveOf, type Said, saidOf, type Spec } from "./spec.ts"
+import type { Message } from "./wire.ts"
 
 type AnyTransport = Transport.Transport<unknown, unknown>
 
@@ -55,7 +56,7 @@ export interface Heard {
 type Failing<A> = Effect.Effect<A, HandshakeError>
 
 /** One conversation, from one side. */
-class Conversation {
+export class Conversation {
   readonly spec: Spec
   readonly role: Role
   transport: AnyTransport
@@ -66,6 +67,8 @@ class Conversation {
   private visits: Map<string, number> | undefined
   /** Whether the other side needs no last words any more. */
   isOver = false
+  /** What was heard last, a refusal too. */
+  heard: Message | undefined = undefined
   at: Compiled
 
   constructor(spec: Spec, role: Role, transport: AnyTransport, codec: Codec.Codec<unknown, unknown>) {
@@ -182,7 +185,7 @@ class Conversation {
     const decide = (frame: unknown): Effect.Effect<Heard, Reason | HandshakeError> => {
       const read = state.wire.read(frame, state.due)
       if (Result.isFailure(read)) return Effect.fail(this.unexpected(state, frame, read.failure))
-      const { tag, values } = read.success
+      const { tag, values } = this.heard = read.success
       const target = state.targets.get(tag)
       if (target === undefined) {
         return Effect.fail(
@@ -295,8 +298,8 @@ const textOf = (values: Values, field: string | undefined): string | undefined =
 
 /** Used once. */
 class Once {
-  protected readonly conversation: Conversation
-  protected readonly state: Compiled
+  readonly conversation: Conversation
+  readonly state: Compiled
   private by: string | undefined = undefined
 
   constructor(conversation: Conversation, state: Compiled) {
