@@ -49,6 +49,8 @@ export type Ending =
     readonly message: string | undefined
     /** Whether it is no message of the state, but what is said to whoever breaks the rules. */
     readonly otherwise: boolean
+    /** As whoever speaks this side fails; undefined behind what was wrong. */
+    readonly error: HandshakeError | undefined
   }
   | {
     readonly _tag: "Broken"
@@ -225,7 +227,8 @@ export const play = <E = never, R = never, E2 = never, R2 = never>(
             by: other,
             state: state.name,
             message: reaction._tag === "Refusal" ? reaction.message : undefined,
-            otherwise: reaction._tag === "Refusal" && reaction.otherwise
+            otherwise: reaction._tag === "Refusal" && reaction.otherwise,
+            error: undefined
           } as const
         case "Nothing":
           return broken(`nothing within ${Duration.format(deadline)}`, new Timeout({ deadline }))
@@ -267,9 +270,9 @@ export const play = <E = never, R = never, E2 = never, R2 = never>(
           }
           const { frame, message, values } = yield* chosen(now)
           if (isRefused(state.targets.get(message))) {
-            yield* Effect.flip(now.refuse(message, values))
+            const error = yield* Effect.flip(now.refuse(message, values))
             yield* took(state, role, message, values)
-            return yield* over({ _tag: "Refused", by: role, state: state.name, message, otherwise: false })
+            return yield* over({ _tag: "Refused", by: role, state: state.name, message, otherwise: false, error })
           }
           if (now instanceof Run.Speaking) {
             now = yield* now.say(message, values)
@@ -297,7 +300,8 @@ export const play = <E = never, R = never, E2 = never, R2 = never>(
           by: other,
           state: state.name,
           message: heard.tag,
-          otherwise: target === undefined
+          otherwise: target === undefined,
+          error
         }
       }
       return { _tag: "Broken", state: state.name, due: state.expected, came: cameOf(error), error }
@@ -347,21 +351,26 @@ const reactionTo = (error: TransportError): Reaction => {
 /** What a side says to what is wrong. Whatever is no message that is known, behind it the connection has to end. */
 const heed = Effect.fnUntraced(function*(
   raw: Transport.Transport<Uint8Array, Uint8Array>,
-  { wire }: Compiled,
+  { due, turn, wire }: Compiled,
   { refusals, words }: Words,
   came: (excerpt: string) => void
 ): Effect.fn.Return<Reaction, TransportError> {
   let rest = raw
   if (words.length > 0) {
     const transport = yield* Transport.switchCodec(raw, wire.codec(words))
-    const frame = yield* transport.receive
-    const read = wire.read(frame, words)
-    const tag = Result.isSuccess(read) ? read.success.tag : undefined
-    if (tag !== undefined && refusals.has(tag)) {
-      return { _tag: "Refusal", message: tag, otherwise: refusals.get(tag)! }
+    // Where both sides speak, it may have said its own before it has heard anything.
+    for (let mayHaveSpoken = turn === "both";; mayHaveSpoken = false) {
+      const frame = yield* transport.receive
+      const read = wire.read(frame, words)
+      const tag = Result.isSuccess(read) ? read.success.tag : undefined
+      if (tag !== undefined && refusals.has(tag)) {
+        return { _tag: "Refusal", message: tag, otherwise: refusals.get(tag)! }
+      }
+      if (mayHaveSpoken && tag !== undefined && due.includes(tag)) continue
+      came(wire.show(frame))
+      if (tag !== undefined) return { _tag: "WentOn", came: wire.show(frame) }
+      break
     }
-    came(wire.show(frame))
-    if (tag !== undefined) return { _tag: "WentOn", came: wire.show(frame) }
     rest = yield* Transport.switchCodec(transport, Codec.bytes)
   }
   return yield* Effect.forever(Effect.map(rest.receive, (bytes) => came(Excerpt.ofBytes(bytes))))

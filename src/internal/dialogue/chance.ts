@@ -1,0 +1,71 @@
+/**
+ * Moves that `Random` makes: any message of the state, with values from its Schemas where none are given.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import * as Codec from "../../Codec.ts"
+import * as Draw from "./draw.ts"
+import type { Values } from "./fields.ts"
+import type { Given } from "./given.ts"
+import * as Player from "./player.ts"
+import type { Compiled, Spec } from "./spec.ts"
+
+/** A message that may be said in a state, with what is given and the rest drawn; undefined where there is none. */
+export const values = (state: Compiled, tag: string, given: Given): Effect.Effect<Values | undefined> =>
+  Effect.map(Random.nextInt, (seed) => {
+    const known = given.get(tag)
+    const { names } = state.wire.fields.get(tag)!
+    // Where all is given there is nothing to draw, and what cannot be said is told as what it is.
+    if (known !== undefined && names.every((name) => name in known)) return known
+    const drawn = Draw.draw(state, tag, seed)
+    return drawn === undefined || known === undefined ? drawn : { ...drawn, ...known }
+  })
+
+/** Says the first of these messages for which there are values. */
+export const firstOf = (
+  state: Compiled,
+  tags: ReadonlyArray<string>,
+  given: Given
+): Effect.Effect<Player.Move> =>
+  Effect.gen(function*() {
+    for (const tag of tags) {
+      const drawn = yield* values(state, tag, given)
+      if (drawn !== undefined) return Player.say(tag, drawn)
+    }
+    return Player.stop(
+      `no value was found that the Schemas and the wire allow for ${tags.join(", ")}; give one for each of their fields`
+    )
+  })
+
+/** Says whatever may be said. */
+export const choose = (given: Given): Player.Choose => ({ options, state }) =>
+  Effect.flatMap(Random.shuffle(options), (tags) => firstOf(state, tags, given))
+
+/** A message in bytes where it is not due; undefined where its bytes would be taken, or nobody could tell that they are wrong. */
+export const undue = (
+  spec: Spec,
+  state: Compiled,
+  tag: string
+): Effect.Effect<{ readonly bytes: Uint8Array; readonly values: Values } | undefined> =>
+  Effect.map(Random.nextInt, (seed) => {
+    const wire = state.wire.fields.has(tag) ? state.wire : spec.wire
+    const alone: Compiled = { ...state, due: [tag], wire, maxBytes: undefined }
+    const drawn = Draw.draw(alone, tag, seed)
+    const bytes = drawn === undefined ? undefined : Draw.bytesOf(alone, tag, drawn)
+    return bytes === undefined || !isWrong(state, bytes) ? undefined : { bytes, values: drawn! }
+  })
+
+/** Whether it is seen from these bytes alone that they are not what is due. */
+const isWrong = ({ due, wire }: Compiled, bytes: Uint8Array): boolean => {
+  try {
+    const [frame] = Codec.decodeAll(wire.codec(due), bytes)
+    if (frame === undefined) return false
+    const read = wire.read(frame, due)
+    return Result.isFailure(read) || !due.includes(read.success.tag)
+  } catch {
+    return true
+  }
+}

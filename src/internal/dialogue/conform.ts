@@ -1,0 +1,254 @@
+/**
+ * Whether a server does what a dialogue says: conversations with it that try each transition, and messages where they are not due.
+ *
+ * A walk goes towards what was not seen yet. What the server says is up to the server, and depends on what it is told: so the values
+ * that are given are said in every other walk, and in those between them some are drawn, that a wrong password may be seen refused.
+ * Then, in each state of the client that was come to, each message that is not due there is said, on a connection of its own.
+ *
+ * @internal
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import { Socket } from "effect/socket/Socket"
+import type { HandshakeError } from "../../HandshakeError.ts"
+import type * as Transport from "../../Transport.ts"
+import * as Chance from "./chance.ts"
+import type { Values } from "./fields.ts"
+import * as Given from "./given.ts"
+import type { Role } from "./model.ts"
+import * as Player from "./player.ts"
+import { type Compiled, type Spec, stateOf } from "./spec.ts"
+
+export interface Options {
+  /** Conversations that try transitions, at most. */
+  readonly runs: number
+  readonly given: Given.Given
+  /** From the first byte of a conversation to its end. */
+  readonly within: Duration.Input
+  /** How long the server may take to end a conversation behind a message that was not due. */
+  readonly patience: Duration.Input
+  readonly tls?: Transport.TlsClientOptions | undefined
+}
+
+/** A way from one state to another, and how often it was gone. */
+export interface Transition {
+  readonly state: string
+  readonly by: Role
+  readonly message: string
+  readonly to: string
+  readonly times: number
+}
+
+/** A conversation in which the server has not done what is specified. */
+export interface Failure {
+  /** Which one it was, from 1. */
+  readonly conversation: number
+  readonly said: ReadonlyArray<Player.Taken>
+  /** What was said last, where it was not due. */
+  readonly undue: { readonly message: string; readonly fields: Values } | undefined
+  readonly state: string
+  readonly due: string
+  readonly came: string
+  readonly error: HandshakeError
+}
+
+export interface Report {
+  readonly conversations: number
+  readonly transitions: ReadonlyArray<Transition>
+  /** Conversations that came to an end that is ready. */
+  readonly ready: number
+  /** Messages that were said where they were not due, and those that could not be. */
+  readonly undue: { readonly refused: number; readonly untried: number }
+  readonly failure: Failure | undefined
+  /** Why this side went no further, where it did not. */
+  readonly stopped: string | undefined
+}
+
+/** So many walks one after the other that show nothing new are enough. */
+const idle = 10
+
+/** How often it is tried to come to a state again. */
+const tries = 3
+
+const keyOf = (state: string, by: Role, message: string): string => `${state}\0${by}\0${message}`
+
+/** What the client says on its way to a state. */
+type Way = ReadonlyArray<{ readonly state: string; readonly message: string; readonly values: Values }>
+
+/** Talks to a server as often as it takes. The failure is a connection that cannot be opened at all. */
+export const conform = (
+  spec: Spec,
+  options: Options
+): Effect.Effect<Report, HandshakeError, Socket> =>
+  Effect.gen(function*() {
+    const seen = new Map<string, number>()
+    const ways = new Map<string, Way>()
+    let conversations = 0
+    let ready = 0
+    let stopped: string | undefined
+    let failure: Failure | undefined
+    const undue = { refused: 0, untried: 0 }
+
+    const play = (choose: Player.Choose) =>
+      Effect.tap(
+        Effect.scoped(
+          Player.play(spec, "client", choose, {
+            within: options.within,
+            patience: options.patience,
+            tls: options.tls
+          })
+        ),
+        ({ taken }) =>
+          Effect.sync(() => {
+            conversations++
+            for (const { by, message, state } of taken) {
+              const key = keyOf(state, by, message)
+              seen.set(key, (seen.get(key) ?? 0) + 1)
+            }
+          })
+      )
+
+    const fail = ({ ending, taken }: Player.Played, undue: Failure["undue"]): Effect.Effect<void, HandshakeError> => {
+      if (ending._tag !== "Broken") return Effect.void
+      const { came, due, error, state } = ending
+      // Who was not there at all is not to be judged.
+      if (conversations === 1 && isUnreachable(error)) return Effect.fail(error)
+      failure = { conversation: conversations, said: taken, undue, state, due, came, error }
+      return Effect.void
+    }
+
+    let dull = 0
+    for (let walk = 0; walk < options.runs && failure === undefined && dull < idle; walk++) {
+      const missing = missingOf(spec, seen)
+      if (missing.size === 0) break
+      const before = seen.size
+      const way: Array<Way[number]> = []
+      let isGuessing = false
+      const played = yield* play(Effect.fnUntraced(function*({ options: may, state }) {
+        if (!ways.has(state.name)) ways.set(state.name, [...way])
+        const shuffled = yield* Random.shuffle(may)
+        const far = (tag: string) => distance(spec, missing, state, tag)
+        const nearest = shuffled.toSorted((a, b) => far(a) - far(b))
+        const isGiven = walk % 2 === 0 || (yield* Random.nextBoolean)
+        const move = yield* Chance.firstOf(state, nearest, isGiven ? options.given : Given.none)
+        if (move._tag === "Say") {
+          way.push({ state: state.name, message: move.message, values: move.values })
+          isGuessing ||= isGuess(state, move.message, isGiven ? options.given : Given.none)
+        }
+        return move
+      }))
+      const { ending } = played
+      if (ending._tag === "Ready") ready++
+      if (ending._tag === "Stopped") stopped ??= `in the state ${ending.state}: ${ending.why}`
+      if (!(isGuessing && isSilentRefusal(spec, ending))) yield* fail(played, undefined)
+      dull = seen.size > before ? 0 : dull + 1
+    }
+
+    const places = Array.from(ways).map(([name, way]) => [spec.states.get(name)!, way] as const)
+    for (const [state, way] of places) {
+      for (const tag of spec.wire.fields.keys()) {
+        if (failure !== undefined) break
+        if (state.due.includes(tag)) continue
+        const wrong = yield* Chance.undue(spec, state, tag)
+        const played = wrong === undefined ? undefined : yield* again(play, state, way, wrong.bytes)
+        if (wrong === undefined || played === undefined) undue.untried++
+        else if (played.ending._tag === "Refused") undue.refused++
+        else yield* fail(played, { message: tag, fields: Player.shownFields(spec.wire, tag, wrong.values) })
+      }
+    }
+
+    return {
+      conversations,
+      transitions: Array.from(
+        transitionsOf(spec),
+        ([key, transition]) => ({ ...transition, times: seen.get(key) ?? 0 })
+      ),
+      ready,
+      undue,
+      failure,
+      stopped
+    }
+  })
+
+/** Goes the same way again, and says what is wrong there; undefined where the server leads elsewhere each time. */
+const again = Effect.fnUntraced(function*<E, R>(
+  play: (choose: Player.Choose) => Effect.Effect<Player.Played, E, R>,
+  state: Compiled,
+  way: Way,
+  bytes: Uint8Array
+) {
+  for (let attempt = 0; attempt < tries; attempt++) {
+    let isThere = false
+    let at = 0
+    const played = yield* play((turn) =>
+      Effect.sync(() => {
+        const step = way[at++]
+        if (step === undefined) {
+          if (turn.state !== state) return Player.stop("it led elsewhere")
+          isThere = true
+          return Player.wrong(bytes)
+        }
+        return turn.state.name === step.state ? Player.say(step.message, step.values) : Player.stop("it led elsewhere")
+      })
+    )
+    if (isThere) return played
+  }
+  return undefined
+})
+
+const isUnreachable = ({ reason }: HandshakeError): boolean =>
+  reason._tag === "ConnectionFailed" && reason.operation === "open"
+
+/** Whether the server looks at something that nobody has given: it need not like it. */
+const isGuess = ({ wire }: Compiled, tag: string, given: Given.Given): boolean => {
+  const { free, fresh, names } = wire.fields.get(tag)!
+  return names.some((name) => !free.includes(name) && !fresh.includes(name) && !(name in (given.get(tag) ?? {})))
+}
+
+/** Where nothing can be said to whoever is not let in, the connection ends. */
+const isSilentRefusal = (spec: Spec, ending: Player.Ending): boolean => {
+  if (ending._tag !== "Broken" || ending.error.reason._tag !== "UnexpectedEnd") return false
+  const { targets } = spec.states.get(ending.state)!
+  return spec.otherwise.server === undefined && ending.error.reason.excerpt === "" &&
+    !Array.from(targets.values()).some((target) => typeof target === "object" && target._tag === "Refused")
+}
+
+const sidesOf = ({ turn }: Compiled): ReadonlyArray<Role> => turn === "both" ? ["client", "server"] : [turn]
+
+const transitionsOf = (spec: Spec): ReadonlyMap<string, Omit<Transition, "times">> =>
+  new Map(
+    Array.from(spec.states.values()).flatMap((state) =>
+      sidesOf(state).flatMap((by) =>
+        Array.from(state.targets, ([message, target]) =>
+          [
+            keyOf(state.name, by, message),
+            { state: state.name, by, message, to: Player.leads(target) }
+          ] as const)
+      )
+    )
+  )
+
+const missingOf = (spec: Spec, seen: ReadonlyMap<string, number>): ReadonlySet<string> =>
+  new Set(Array.from(transitionsOf(spec).keys()).filter((key) => !seen.has(key)))
+
+/** Farther than anything. */
+const nowhere = Number.MAX_SAFE_INTEGER
+
+/** How many messages it takes from a state, by one of its own, to the next one that was not seen. */
+const distance = (spec: Spec, missing: ReadonlySet<string>, from: Compiled, tag: string): number => {
+  const known = new Set<string>()
+  let edges: ReadonlyArray<readonly [state: Compiled, message: string]> = [[from, tag]]
+  for (let steps = 0; edges.length > 0; steps++) {
+    const isMissing = edges.some(([state, message]) =>
+      sidesOf(state).some((by) => missing.has(keyOf(state.name, by, message)))
+    )
+    if (isMissing) return steps
+    const states = new Set(edges.flatMap(([state, message]) => stateOf(state.targets.get(message)!) ?? []))
+    edges = Array.from(states).filter((name) => !known.has(name) && known.add(name)).flatMap((name) => {
+      const state = spec.states.get(name)!
+      return state.due.map((message) => [state, message] as const)
+    })
+  }
+  return nowhere
+}
