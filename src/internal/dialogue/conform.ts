@@ -10,7 +10,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import { Socket } from "effect/socket/Socket"
+import type { Socket } from "effect/socket/Socket"
 import type { HandshakeError } from "../../HandshakeError.ts"
 import type * as Transport from "../../Transport.ts"
 import * as Chance from "./chance.ts"
@@ -84,10 +84,12 @@ export const conform = (
   Effect.gen(function*() {
     const seen = new Map<string, number>()
     const ways = new Map<string, Way>()
-    let conversations = 0
-    let ready = 0
-    let stopped: string | undefined
-    let failure: Failure | undefined
+    const found: { -readonly [K in "conversations" | "ready" | "failure" | "stopped"]: Report[K] } = {
+      conversations: 0,
+      ready: 0,
+      failure: undefined,
+      stopped: undefined
+    }
     const undue = { refused: 0, untried: 0 }
 
     const play = (choose: Player.Choose) =>
@@ -101,7 +103,7 @@ export const conform = (
         ),
         ({ taken }) =>
           Effect.sync(() => {
-            conversations++
+            found.conversations++
             for (const { by, message, state } of taken) {
               const key = keyOf(state, by, message)
               seen.set(key, (seen.get(key) ?? 0) + 1)
@@ -113,13 +115,13 @@ export const conform = (
       if (ending._tag !== "Broken") return Effect.void
       const { came, due, error, state } = ending
       // Who was not there at all is not to be judged.
-      if (conversations === 1 && isUnreachable(error)) return Effect.fail(error)
-      failure = { conversation: conversations, said: taken, undue, state, due, came, error }
+      if (found.conversations === 1 && isUnreachable(error)) return Effect.fail(error)
+      found.failure = { conversation: found.conversations, said: taken, undue, state, due, came, error }
       return Effect.void
     }
 
     let dull = 0
-    for (let walk = 0; walk < options.runs && failure === undefined && dull < idle; walk++) {
+    for (let walk = 0; walk < options.runs && found.failure === undefined && dull < idle; walk++) {
       const missing = missingOf(spec, seen)
       if (missing.size === 0) break
       const before = seen.size
@@ -139,8 +141,8 @@ export const conform = (
         return move
       }))
       const { ending } = played
-      if (ending._tag === "Ready") ready++
-      if (ending._tag === "Stopped") stopped ??= `in the state ${ending.state}: ${ending.why}`
+      if (ending._tag === "Ready") found.ready++
+      if (ending._tag === "Stopped") found.stopped ??= `in the state ${ending.state}: ${ending.why}`
       if (!(isGuessing && isSilentRefusal(spec, ending))) yield* fail(played, undefined)
       dull = seen.size > before ? 0 : dull + 1
     }
@@ -148,7 +150,7 @@ export const conform = (
     const places = Array.from(ways).map(([name, way]) => [spec.states.get(name)!, way] as const)
     for (const [state, way] of places) {
       for (const tag of spec.wire.fields.keys()) {
-        if (failure !== undefined) break
+        if (found.failure !== undefined) break
         if (state.due.includes(tag)) continue
         const wrong = yield* Chance.undue(spec, state, tag)
         const played = wrong === undefined ? undefined : yield* again(play, state, way, wrong.bytes)
@@ -159,15 +161,12 @@ export const conform = (
     }
 
     return {
-      conversations,
+      ...found,
       transitions: Array.from(
         transitionsOf(spec),
         ([key, transition]) => ({ ...transition, times: seen.get(key) ?? 0 })
       ),
-      ready,
-      undue,
-      failure,
-      stopped
+      undue
     }
   })
 
