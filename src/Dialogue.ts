@@ -7,6 +7,8 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Socket } from "effect/socket/Socket"
@@ -14,9 +16,13 @@ import type * as Codec from "./Codec.ts"
 import type { Failure } from "./Handshake.ts"
 import type * as Handshake from "./Handshake.ts"
 import type { HandshakeError, Reason } from "./HandshakeError.ts"
+import * as Diagram from "./internal/dialogue/diagram.ts"
+import * as Document from "./internal/dialogue/document.ts"
 import { roleKey, type Shape } from "./internal/dialogue/fields.ts"
 import type * as Model from "./internal/dialogue/model.ts"
 import * as Run from "./internal/dialogue/run.ts"
+import * as Snapshots from "./internal/dialogue/snapshot.ts"
+import * as SnapshotModel from "./internal/dialogue/snapshotModel.ts"
 import * as Spec from "./internal/dialogue/spec.ts"
 import type * as Transport from "./Transport.ts"
 import type { Wire } from "./Wire.ts"
@@ -54,6 +60,43 @@ export type {
    */
   State
 } from "./internal/dialogue/model.ts"
+
+/** @since 0.1.0 */
+export {
+  /**
+   * @category errors
+   * @since 0.1.0
+   */
+  InvalidSnapshot
+} from "./internal/dialogue/snapshotModel.ts"
+
+/** @since 0.1.0 */
+export type {
+  /**
+   * @category snapshots
+   * @since 0.1.0
+   */
+  Snapshot
+} from "./internal/dialogue/snapshotModel.ts"
+
+/** @since 0.1.0 */
+export type {
+  /**
+   * @category comparing
+   * @since 0.1.0
+   */
+  Comparison,
+  /**
+   * @category comparing
+   * @since 0.1.0
+   */
+  Meeting,
+  /**
+   * @category comparing
+   * @since 0.1.0
+   */
+  Parting
+} from "./internal/dialogue/compareModel.ts"
 
 /**
  * A state in which the client speaks.
@@ -518,3 +561,166 @@ export const make = <Self>() =>
     { readonly messages: M; readonly states: S; readonly live: L; readonly start: Start }
   >
 }
+
+const snapshotOf = (dialogue: Any | SnapshotModel.Snapshot): SnapshotModel.Snapshot =>
+  Predicate.hasProperty(dialogue, "dialogue") ? Snapshots.of(dialogue.dialogue) : dialogue
+
+/**
+ * A dialogue as plain JSON, to be kept with each release.
+ *
+ * **Details**
+ *
+ * It is the same each time it is made, up to the member names' order, so that what has changed is seen as a small difference.
+ * Secrets in its examples are made up.
+ *
+ * **Example** (What a version of a protocol was)
+ *
+ * ```ts
+ * import { Codec, Dialogue, Wire } from "effect-handshake"
+ * import { Schema } from "effect"
+ *
+ * const Knock = Dialogue.make()({
+ *   name: "knock",
+ *   messages: { Hello: { version: Schema.Literals([1, 2]) }, Welcome: {} },
+ *   wire: Wire.text(Codec.lines(), { Hello: "HELLO {version}", Welcome: "WELCOME" }),
+ *   live: Codec.lines(),
+ *   start: "greeting",
+ *   states: {
+ *     greeting: Dialogue.client({ Hello: "verdict" }),
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready })
+ *   }
+ * })
+ *
+ * const snapshot = Dialogue.snapshot(Knock)
+ * console.log(JSON.stringify(snapshot.states))
+ * // => {"greeting":{"turn":"client","says":{"Hello":{"to":"verdict"}}},"verdict":{"turn":"server","says":{"Welcome":{"ready":true}}}}
+ * console.log(JSON.stringify(snapshot.wire.messages.Hello?.examples))
+ * // => [{"fields":{"version":1},"bytes":"48454c4c4f20310a"}]
+ * ```
+ *
+ * @category snapshots
+ * @since 0.1.0
+ */
+export const snapshot = (dialogue: Any): SnapshotModel.Snapshot => Snapshots.of(dialogue.dialogue)
+
+/**
+ * A snapshot that was read from somewhere, if it is one: `InvalidSnapshot` says what is wrong with it.
+ *
+ * **Example** (Something else)
+ *
+ * ```ts
+ * import { Dialogue } from "effect-handshake"
+ * import { Result } from "effect"
+ *
+ * const parsed = Dialogue.parseSnapshot({ version: 99 })
+ * if (Result.isFailure(parsed)) console.log(parsed.failure.message)
+ * // => this is no snapshot of a dialogue: Expected 1 at ["version"]
+ * ```
+ *
+ * @category snapshots
+ * @since 0.1.0
+ */
+export const parseSnapshot: (json: unknown) => Result.Result<SnapshotModel.Snapshot, SnapshotModel.InvalidSnapshot> =
+  SnapshotModel.parse
+
+/**
+ * The state diagram of a dialogue, for Mermaid.
+ *
+ * **Example** (Two states)
+ *
+ * ```ts
+ * import { Codec, Dialogue } from "effect-handshake"
+ *
+ * const Knock = Dialogue.make()({
+ *   name: "knock",
+ *   messages: { Hello: {}, Welcome: {}, Denied: {} },
+ *   live: Codec.lines(),
+ *   start: "greeting",
+ *   states: {
+ *     greeting: Dialogue.client({ Hello: "verdict" }),
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused() })
+ *   }
+ * })
+ *
+ * console.log(Dialogue.diagram(Knock).split("\n").slice(3, 6).join("\n"))
+ * // =>   [*] --> greeting
+ * // =>   greeting --> verdict: Hello
+ * // =>   verdict --> ready: Welcome
+ * ```
+ *
+ * @category documentation
+ * @since 0.1.0
+ */
+export const diagram = (dialogue: Any | SnapshotModel.Snapshot): string => Diagram.mermaid(snapshotOf(dialogue))
+
+/**
+ * The states of a dialogue as text, for a terminal.
+ *
+ * **Example** (Two states)
+ *
+ * ```ts
+ * import { Codec, Dialogue } from "effect-handshake"
+ *
+ * const Knock = Dialogue.make()({
+ *   name: "knock",
+ *   messages: { Hello: {}, Welcome: {} },
+ *   live: Codec.lines(),
+ *   start: "greeting",
+ *   states: {
+ *     greeting: Dialogue.client({ Hello: "verdict" }, { within: "5 seconds" }),
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready })
+ *   }
+ * })
+ *
+ * console.log(Dialogue.outline(Knock).trimEnd())
+ * // => knock, from greeting
+ * // =>
+ * // => greeting: client speaks, within 5s
+ * // =>   Hello    -> verdict
+ * // =>
+ * // => verdict: server speaks
+ * // =>   Welcome  -> ready
+ * ```
+ *
+ * @category documentation
+ * @since 0.1.0
+ */
+export const outline = (dialogue: Any | SnapshotModel.Snapshot): string => Diagram.outline(snapshotOf(dialogue))
+
+/**
+ * A dialogue as a document in Markdown, for whoever writes the other side in another language: whose turn it is in each state, for
+ * how long and how much, what may be said, how that looks in bytes, with examples, and what is said to whoever breaks the rules.
+ *
+ * **Details**
+ *
+ * Secrets in its examples are made up. Of a `Wire.codec` there are the fields and examples.
+ *
+ * **Example** (What the document says of a message)
+ *
+ * ```ts
+ * import { Codec, Dialogue, Wire } from "effect-handshake"
+ * import { Schema } from "effect"
+ *
+ * const Knock = Dialogue.make()({
+ *   name: "knock",
+ *   messages: { Hello: { version: Schema.Literals([1, 2]) }, Welcome: {} },
+ *   wire: Wire.text(Codec.lines(), { Hello: "HELLO {version}", Welcome: "WELCOME" }),
+ *   live: Codec.lines(),
+ *   start: "greeting",
+ *   states: {
+ *     greeting: Dialogue.client({ Hello: "verdict" }),
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready })
+ *   }
+ * })
+ *
+ * const lines = Dialogue.document(Knock).split("\n")
+ * console.log(lines.find((line) => line.startsWith("| `version`")))
+ * // => | `version` | 1 or 2 | checked by whoever receives it |
+ * console.log(lines.find((line) => line.startsWith("48 45")))
+ * // => 48 45 4c 4c 4f 20 31 0a                          HELLO 1.
+ * ```
+ *
+ * @category documentation
+ * @since 0.1.0
+ */
+export const document = (dialogue: Any | SnapshotModel.Snapshot): string => Document.markdown(snapshotOf(dialogue))
