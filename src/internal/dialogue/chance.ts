@@ -12,6 +12,7 @@ import type { Values } from "./fields.ts"
 import type { Given } from "./given.ts"
 import * as Player from "./player.ts"
 import type { Compiled, Spec } from "./spec.ts"
+import * as Ways from "./ways.ts"
 
 /** A message that may be said in a state, with what is given and the rest drawn; undefined where there is none. */
 export const values = (state: Compiled, tag: string, given: Given): Effect.Effect<Values | undefined> =>
@@ -43,6 +44,13 @@ export const firstOf = (
 /** Says whatever may be said. */
 export const choose = (given: Given): Player.Choose => ({ options, state }) =>
   Effect.flatMap(Random.shuffle(options), (tags) => firstOf(state, tags, given))
+
+/** Says what leads to the end that is ready, the shortest way, and for choice what somebody has given a value for. */
+export const onward = (given: Given): Player.Choose => ({ options, spec, state }) =>
+  Effect.flatMap(Random.shuffle(options), (tags) => {
+    const cost = (tag: string) => Ways.steps(spec, Ways.isReady, state, tag) - (given.has(tag) ? Ways.nowhere : 0)
+    return firstOf(state, tags.toSorted((a, b) => cost(a) - cost(b)), given)
+  })
 
 /** A message in bytes where it is not due; undefined where its bytes would be taken, or nobody could tell that they are wrong. */
 export const undue = (

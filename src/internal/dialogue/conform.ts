@@ -18,7 +18,8 @@ import type { Values } from "./fields.ts"
 import * as Given from "./given.ts"
 import type { Role } from "./model.ts"
 import * as Player from "./player.ts"
-import { type Compiled, type Spec, stateOf } from "./spec.ts"
+import type { Compiled, Spec } from "./spec.ts"
+import * as Ways from "./ways.ts"
 
 export interface Options {
   /** Conversations that try transitions, at most. */
@@ -28,7 +29,10 @@ export interface Options {
   readonly within: Duration.Input
   /** How long the server may take to end a conversation behind a message that was not due. */
   readonly patience: Duration.Input
+  /** How TLS begins where the dialogue says so. */
   readonly tls?: Transport.TlsClientOptions | undefined
+  /** What each conversation is inside of. */
+  readonly inside?: Player.Inside | undefined
 }
 
 /** A way from one state to another, and how often it was gone. */
@@ -98,7 +102,8 @@ export const conform = (
           Player.play(spec, "client", choose, {
             within: options.within,
             patience: options.patience,
-            tls: options.tls
+            tls: options.tls,
+            inside: options.inside
           })
         ),
         ({ taken }) =>
@@ -124,13 +129,15 @@ export const conform = (
     for (let walk = 0; walk < options.runs && found.failure === undefined && dull < idle; walk++) {
       const missing = missingOf(spec, seen)
       if (missing.size === 0) break
+      const isMissing = (state: Compiled, message: string) =>
+        sidesOf(state).some((by) => missing.has(keyOf(state.name, by, message)))
       const before = seen.size
       const way: Array<Way[number]> = []
       let isGuessing = false
       const played = yield* play(Effect.fnUntraced(function*({ options: may, state }) {
         if (!ways.has(state.name)) ways.set(state.name, [...way])
         const shuffled = yield* Random.shuffle(may)
-        const far = (tag: string) => distance(spec, missing, state, tag)
+        const far = (tag: string) => Ways.steps(spec, isMissing, state, tag)
         const nearest = shuffled.toSorted((a, b) => far(a) - far(b))
         const isGiven = walk % 2 === 0 || (yield* Random.nextBoolean)
         const move = yield* Chance.firstOf(state, nearest, isGiven ? options.given : Given.none)
@@ -230,24 +237,3 @@ const transitionsOf = (spec: Spec): ReadonlyMap<string, Omit<Transition, "times"
 
 const missingOf = (spec: Spec, seen: ReadonlyMap<string, number>): ReadonlySet<string> =>
   new Set(Array.from(transitionsOf(spec).keys()).filter((key) => !seen.has(key)))
-
-/** Farther than anything. */
-const nowhere = Number.MAX_SAFE_INTEGER
-
-/** How many messages it takes from a state, by one of its own, to the next one that was not seen. */
-const distance = (spec: Spec, missing: ReadonlySet<string>, from: Compiled, tag: string): number => {
-  const known = new Set<string>()
-  let edges: ReadonlyArray<readonly [state: Compiled, message: string]> = [[from, tag]]
-  for (let steps = 0; edges.length > 0; steps++) {
-    const isMissing = edges.some(([state, message]) =>
-      sidesOf(state).some((by) => missing.has(keyOf(state.name, by, message)))
-    )
-    if (isMissing) return steps
-    const states = new Set(edges.flatMap(([state, message]) => stateOf(state.targets.get(message)!) ?? []))
-    edges = Array.from(states).filter((name) => !known.has(name) && known.add(name)).flatMap((name) => {
-      const state = spec.states.get(name)!
-      return state.due.map((message) => [state, message] as const)
-    })
-  }
-  return nowhere
-}

@@ -92,9 +92,18 @@ export const wrong = (bytes: Uint8Array): Move => ({ _tag: "Wrong", bytes })
 
 export const stop = (why: string): Move => ({ _tag: "Stop", why })
 
+export type TlsOptions = Transport.TlsClientOptions | Transport.TlsServerOptions
+
+/** What a whole conversation is inside of. */
+export type Inside = <A, E, R>(
+  talk: Effect.Effect<A, E, R>
+) => Effect.Effect<A, E | HandshakeError, R | Socket.Socket | Scope.Scope>
+
 export interface Options<E = never, R = never> {
   /** How TLS begins; without it a conversation stops there. */
-  readonly tls?: Transport.TlsClientOptions | Transport.TlsServerOptions | undefined
+  readonly tls?: TlsOptions | Effect.Effect<TlsOptions> | undefined
+  /** What it is inside of, such as TLS from the first byte. */
+  readonly inside?: Inside | undefined
   /** From the first byte to the end. Default: as long as its states allow. */
   readonly within?: Duration.Input | undefined
   /** How long the other side may take to end the conversation behind what was wrong. Default: 5 seconds. */
@@ -307,7 +316,8 @@ export const play = <E = never, R = never, E2 = never, R2 = never>(
       return { _tag: "Broken", state: state.name, due: state.expected, came: cameOf(error), error }
     })
 
-    const talk = Run.talk(spec, role, walk)
+    const bare = Run.talk(spec, role, walk)
+    const talk = options.inside === undefined ? bare : options.inside(bare)
     const timed = options.within === undefined ? talk : Handshake.deadline(talk, options.within)
     return Effect.matchEffect(timed, {
       onSuccess: (transport) => Effect.succeed<Played>({ taken, ending: { _tag: "Ready", transport } }),
