@@ -7,6 +7,7 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
@@ -16,6 +17,8 @@ import type * as Codec from "./Codec.ts"
 import type { Failure } from "./Handshake.ts"
 import type * as Handshake from "./Handshake.ts"
 import type { HandshakeError, Reason } from "./HandshakeError.ts"
+import * as Comparing from "./internal/dialogue/compare.ts"
+import type * as CompareModel from "./internal/dialogue/compareModel.ts"
 import * as Diagram from "./internal/dialogue/diagram.ts"
 import * as Document from "./internal/dialogue/document.ts"
 import { roleKey, type Shape } from "./internal/dialogue/fields.ts"
@@ -724,3 +727,73 @@ export const outline = (dialogue: Any | SnapshotModel.Snapshot): string => Diagr
  * @since 0.1.0
  */
 export const document = (dialogue: Any | SnapshotModel.Snapshot): string => Document.markdown(snapshotOf(dialogue))
+
+/**
+ * Compares two versions of a dialogue: whether yesterday's client still understands today's server, and today's client yesterday's
+ * server.
+ *
+ * **Details**
+ *
+ * The client of one version is played with the server of the other, breadth first. Both sides may say whatever their own version
+ * allows, with all values that their Schemas take; they part where something of it is not read by the other as the same, where one
+ * is ready and the other is not, and where both wait. It is told by the shortest conversation that comes to it.
+ *
+ * Fewer bytes or less time is told as a warning. What cannot be decided, such as whether two patterns match the same texts, is no
+ * understanding, and `isCertain` is false. A check without a name is taken for the same where both versions have one, and a function
+ * that says what is said `otherwise` for what it says to whoever says what is not due.
+ *
+ * **Example** (A version is not spoken any more)
+ *
+ * ```ts
+ * import { Codec, Dialogue, Wire } from "effect-handshake"
+ * import { Schema } from "effect"
+ *
+ * const knock = (versions: ReadonlyArray<number>) =>
+ *   Dialogue.make()({
+ *     name: "knock",
+ *     messages: { Hello: { version: Schema.Literals(versions) }, Welcome: {}, Denied: {} },
+ *     wire: Wire.text(Codec.lines(), { Hello: "HELLO {version}", Welcome: "WELCOME", Denied: "NO" }),
+ *     live: Codec.lines(),
+ *     start: "greeting",
+ *     states: {
+ *       greeting: Dialogue.client({ Hello: "verdict" }),
+ *       verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused() })
+ *     },
+ *     otherwise: { server: "Denied" }
+ *   })
+ *
+ * const comparison = Dialogue.compare(knock([1, 2]), knock([2]))
+ * console.log(Dialogue.formatComparison(comparison).trimEnd())
+ * // => knock
+ * // =>
+ * // => an older client and a newer server part
+ * // =>   client -> Hello {"version":1}
+ * // =>   the newer server does not read Hello: version: 1 is not taken
+ * // =>   it ends in a refusal: the newer server says Denied, and the older client knows that it is refused
+ * // =>
+ * // => a newer client and an older server understand each other
+ * ```
+ *
+ * @category comparing
+ * @since 0.1.0
+ */
+export const compare: {
+  (
+    newer: Any | SnapshotModel.Snapshot
+  ): (older: Any | SnapshotModel.Snapshot) => CompareModel.Comparison
+  (older: Any | SnapshotModel.Snapshot, newer: Any | SnapshotModel.Snapshot): CompareModel.Comparison
+} = dual(
+  2,
+  (older: Any | SnapshotModel.Snapshot, newer: Any | SnapshotModel.Snapshot): CompareModel.Comparison =>
+    Comparing.compare(snapshotOf(older), snapshotOf(newer))
+)
+
+/**
+ * A comparison for people: both directions, the conversation in which they part, and how that ends.
+ *
+ * @see {@link compare} for an example
+ *
+ * @category comparing
+ * @since 0.1.0
+ */
+export const formatComparison = (comparison: CompareModel.Comparison): string => Comparing.format(comparison)

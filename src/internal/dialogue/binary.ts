@@ -260,7 +260,7 @@ function* readSized(read: Codec.Reader, cursor: Cursor, size: Size): Codec.Readi
 }
 
 /** What is known of the first bytes of a message. */
-const frontOf = (parts: ReadonlyArray<FormPart>): Array<number | undefined> => {
+export const frontOf = (parts: ReadonlyArray<FormPart>): Array<number | undefined> => {
   const front: Array<number | undefined> = []
   const any = (length: number) => {
     for (let i = 0; i < length; i++) front.push(undefined)

@@ -97,8 +97,8 @@ const targetOf = (target: ModelTarget): Target => {
   }
 }
 
-/** Texts that tell one framing from another: nothing, a letter, a space, more bytes than characters. */
-const probes = ["", "a", "two words", "é"]
+/** Texts that tell one framing from another: nothing, more bytes than characters, a space, a letter. */
+const probes = ["", "é", "two words", "a"]
 
 /** What a codec makes of some texts, if it carries texts at all. */
 const framingOf = (codec: Codec.Codec<unknown, unknown>): Framing => {
