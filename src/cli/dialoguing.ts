@@ -1,5 +1,5 @@
 /**
- * What `dialogue` does.
+ * What `dialogue` and `dialogue compare` do.
  *
  * @internal
  */
@@ -44,3 +44,9 @@ const printed = (version: Dialogue.Any | Dialogue.Snapshot, format: Format): str
 
 export const show = (written: string, format: Format) =>
   Effect.flatMap(versionOf(written), (version) => Console.log(printed(version, format).trimEnd()))
+
+export const compare = Effect.fnUntraced(function*(older: string, newer: string) {
+  const comparison = Dialogue.compare(yield* versionOf(older), yield* versionOf(newer))
+  yield* Console.log(Dialogue.formatComparison(comparison).trimEnd())
+  if (!comparison.isCompatible) return yield* new Flags.Exited({ code: 1 })
+})

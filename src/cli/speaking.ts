@@ -135,8 +135,8 @@ export const server = Effect.fnUntraced(function*(module: string, options: Serve
     ...Listen.limits(options),
     handshakeTimeout: timeoutOf(options, options.handshakeTimeout)
   })
-  yield* Console.log(`${spec.name}, drawn from the seed ${seed}`)
-  yield* Effect.raceFirst(Listen.alone(options, layer), Deferred.await(hasQuit))
+  const note = `${spec.name}, drawn from the seed ${seed}`
+  yield* Effect.raceFirst(Listen.alone(options, layer, note), Deferred.await(hasQuit))
 })
 
 const notNow = (spec: Spec, { state, why }: { readonly state: string; readonly why: string }) =>
