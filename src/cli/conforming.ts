@@ -48,55 +48,42 @@ const table = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string
 /** Whether it was seen to do what is specified: it was ready once, and nothing else came. */
 const isConforming = ({ failure, ready }: Conform.Report): boolean => failure === undefined && ready > 0
 
+/** The conversation in which it has not done what is specified, with what was due and what came. */
+const parting = ({ came, conversation, due, said, state, undue }: Conform.Failure): ReadonlyArray<string> => [
+  `conversation ${conversation}:`,
+  ...table([
+    ...said.map(({ by, fields, message, state }) => [state, by, Told.message(message, fields)]),
+    ...undue === undefined ? [] : [[state, "client", `${Told.message(undue.message, undue.fields)}, which is not due`]]
+  ]).map((line) => `  ${line}`),
+  `  due: ${due}`,
+  `  came: ${came}`
+]
+
 const told = (report: Conform.Report, at: string): ReadonlyArray<string> => {
   const { conversations, failure, ready, stopped, transitions, undue } = report
   const reached = transitions.filter(({ times }) => times > 0).length
-  const seen = `${reached} of ${transitions.length} transitions were seen`
-  const lines = [
-    ...table(
-      transitions.map(({ by, message, state, times: n, to }) => [state, by, message, `-> ${to}`, times(n)])
-    ),
-    "",
-    `${undue.refused} messages that were not due were refused` +
-    (undue.untried === 0
-      ? ""
-      : `; of ${undue.untried} nobody could tell, or the way to their state was not found again`)
-  ]
-  if (failure === undefined) {
-    if (stopped !== undefined) lines.push(`this side went no further ${stopped}`)
-    return [
-      ...lines,
-      "",
-      ready > 0
-        ? `conforms: ${at} in ${conversations} conversations; ${seen}`
-        : `never ready: ${at} in ${conversations} conversations; ${seen}`
-    ]
-  }
-  const said = Told.lines(failure.said)
+  const verdict = failure !== undefined ? "does not conform" : ready > 0 ? "conforms" : "never ready"
   return [
-    ...lines,
+    ...table(transitions.map(({ by, message, state, times: n, to }) => [state, by, message, `-> ${to}`, times(n)])),
     "",
-    `conversation ${failure.conversation}:`,
-    ...said.map((line) => `  ${line}`),
-    ...failure.undue === undefined ? [] : [
-      `  ${failure.state}  client  ${Told.message(failure.undue.message, failure.undue.fields)}, which is not due`
-    ],
-    `  ${failure.state}: due was ${failure.due}`,
-    `  ${failure.state}: came ${failure.came}`,
+    ...undue.refused === 0 ? [] : [`messages that were not due, and were refused: ${undue.refused}`],
+    ...undue.untried === 0
+      ? []
+      : [`messages that were not tried, for nobody could tell them from what is due: ${undue.untried}`],
+    ...stopped === undefined ? [] : [`no further ${stopped}`],
+    ...failure === undefined ? [] : ["", ...parting(failure)],
     "",
-    `does not conform: ${at} at ${failure.state}; ${seen}`
+    `${verdict}: ${at}, ${reached} of ${transitions.length} transitions in ${conversations} conversations`
   ]
 }
 
-const hintFor = ({ failure, ready, stopped, transitions }: Conform.Report): string | undefined => {
+const hintFor = ({ failure, ready, stopped }: Conform.Report): string | undefined => {
   if (failure !== undefined) {
     return Hints.hint(failure.error, { protocol: "tls", query: new URLSearchParams(), hasPassword: false })
   }
-  if (ready > 0 || stopped !== undefined) return undefined
-  const isRefused = transitions.some(({ times, to }) => to === "refused" && times > 0)
-  return isRefused
-    ? "what the server wants to see is said with --set MESSAGE.FIELD=VALUE or --values FILE"
-    : "--runs has more conversations, and --set MESSAGE.FIELD=VALUE says what the server wants to see"
+  return ready > 0 || stopped !== undefined
+    ? undefined
+    : "what the server wants to see is said with --set MESSAGE.FIELD=VALUE or --values FILE"
 }
 
 const json = (report: Conform.Report, protocol: string, peer: string, seed: number) => {

@@ -12,13 +12,7 @@ export const message = (tag: string, fields: Values): string =>
   Object.keys(fields).length === 0 ? tag : `${tag} ${Excerpt.ofFrame(fields)}`
 
 /** One line for a message: in which state, who, what. */
-export const line = ({ by, fields, message: tag, state }: Taken, width = state.length): string =>
-  `${state.padEnd(width)}  ${by}  ${message(tag, fields)}`
-
-export const lines = (taken: ReadonlyArray<Taken>): ReadonlyArray<string> => {
-  const width = Math.max(0, ...taken.map(({ state }) => state.length))
-  return taken.map((event) => line(event, width))
-}
+export const line = ({ by, fields, message: tag, state }: Taken): string => `${state}  ${by}  ${message(tag, fields)}`
 
 /** How a conversation has ended, where it is not ready. */
 export const ending = (ended: Exclude<Ending, { readonly _tag: "Ready" }>): string => {

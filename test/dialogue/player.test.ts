@@ -184,6 +184,14 @@ describe("a player", () => {
       expect(ending).toMatchObject({ _tag: "Broken", state: "menu", due: "Menu or Shut", came: "\"OPEN\"" })
     }))
 
+  it.effect("does not tell what it has said in confidence, where the other side repeats it", () =>
+    Effect.gen(function*() {
+      const { ending } = yield* against(answering("MENU 1", "not sesame"), saying(hello, key("sesame")))
+      expect(ending).toMatchObject({ _tag: "Broken", came: "<redacted>" })
+      const other = yield* against(answering("MENU 1", "not sesame"), saying(hello, key("tahini")))
+      expect(other.ending).toMatchObject({ _tag: "Broken", came: "\"not sesame\"" })
+    }))
+
   it.effect("tells the end of the connection where a message was due", () =>
     Effect.gen(function*() {
       const hangingUp = Effect.flatMap(Transport.framed(Codec.lines()), ({ receive }) => receive)

@@ -4,10 +4,13 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
+import * as Hex from "effect/encoding/Hex"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Codec from "../../Codec.ts"
+import * as Described from "./described.ts"
 import * as Draw from "./draw.ts"
+import * as Examples from "./examples.ts"
 import type { Values } from "./fields.ts"
 import type { Given } from "./given.ts"
 import * as Player from "./player.ts"
@@ -45,26 +48,30 @@ export const firstOf = (
 export const choose = (given: Given): Player.Choose => ({ options, state }) =>
   Effect.flatMap(Random.shuffle(options), (tags) => firstOf(state, tags, given))
 
-/** Says what leads to the end that is ready, the shortest way, and for choice what somebody has given a value for. */
-export const onward = (given: Given): Player.Choose => ({ options, spec, state }) =>
+/** Says what leads to the end that is ready, the shortest way, but first once what somebody has given a value for. */
+export const onward = (given: Given): Player.Choose => ({ options, role, spec, state, taken }) =>
   Effect.flatMap(Random.shuffle(options), (tags) => {
-    const cost = (tag: string) => Ways.steps(spec, Ways.isReady, state, tag) - (given.has(tag) ? Ways.nowhere : 0)
+    const isWanted = (tag: string) => given.has(tag) && !taken.some(({ by, message }) => by === role && message === tag)
+    const cost = (tag: string) => isWanted(tag) ? -1 : Ways.steps(spec, Ways.isReady, state, tag)
     return firstOf(state, tags.toSorted((a, b) => cost(a) - cost(b)), given)
   })
 
-/** A message in bytes where it is not due; undefined where its bytes would be taken, or nobody could tell that they are wrong. */
+/**
+ * A message in bytes where it is not due, with plain values; undefined where its bytes would be taken, or nobody could tell that they
+ * are wrong.
+ */
 export const undue = (
   spec: Spec,
   state: Compiled,
   tag: string
-): Effect.Effect<{ readonly bytes: Uint8Array; readonly values: Values } | undefined> =>
-  Effect.map(Random.nextInt, (seed) => {
-    const wire = state.wire.fields.has(tag) ? state.wire : spec.wire
-    const alone: Compiled = { ...state, due: [tag], wire, maxBytes: undefined }
-    const drawn = Draw.draw(alone, tag, seed)
-    const bytes = drawn === undefined ? undefined : Draw.bytesOf(alone, tag, drawn)
-    return bytes === undefined || !isWrong(state, bytes) ? undefined : { bytes, values: drawn! }
-  })
+): { readonly bytes: Uint8Array; readonly fields: Values } | undefined => {
+  const wire = state.wire.fields.has(tag) ? state.wire : spec.wire
+  const alone: Compiled = { ...state, due: [tag], wire, maxBytes: undefined }
+  const [example] = Examples.of(alone, tag, Described.message(wire.fields.get(tag)!), 1)
+  if (example === undefined) return undefined
+  const bytes = Result.getOrThrow(Hex.decode(example.bytes))
+  return isWrong(state, bytes) ? { bytes, fields: example.fields as Values } : undefined
+}
 
 /** Whether it is seen from these bytes alone that they are not what is due. */
 const isWrong = ({ due, wire }: Compiled, bytes: Uint8Array): boolean => {

@@ -72,6 +72,11 @@ export interface Report {
 /** So many walks one after the other that show nothing new are enough. */
 const idle = 10
 
+/** How often one conversation comes to a state: what goes round shows nothing new. */
+const rounds = 4
+
+const seenEnough = Player.stop("seen enough")
+
 /** How often it is tried to come to a state again. */
 const tries = 3
 
@@ -131,10 +136,12 @@ export const conform = (
       if (missing.size === 0) break
       const isMissing = (state: Compiled, message: string) =>
         sidesOf(state).some((by) => missing.has(keyOf(state.name, by, message)))
-      const before = seen.size
+      const known = seen.size
       const way: Array<Way[number]> = []
       let isGuessing = false
-      const played = yield* play(Effect.fnUntraced(function*({ options: may, state }) {
+      const played = yield* play(Effect.fnUntraced(function*({ options: may, state, taken }) {
+        const before = taken.filter((event) => event.by === "client" && event.state === state.name).length
+        if (before >= Math.min(rounds, state.atMost)) return seenEnough
         if (!ways.has(state.name)) ways.set(state.name, [...way])
         const shuffled = yield* Random.shuffle(may)
         const far = (tag: string) => Ways.steps(spec, isMissing, state, tag)
@@ -149,9 +156,11 @@ export const conform = (
       }))
       const { ending } = played
       if (ending._tag === "Ready") found.ready++
-      if (ending._tag === "Stopped") found.stopped ??= `in the state ${ending.state}: ${ending.why}`
+      if (ending._tag === "Stopped" && ending.why !== seenEnough.why) {
+        found.stopped ??= `in the state ${ending.state}: ${ending.why}`
+      }
       if (!(isGuessing && isSilentRefusal(spec, ending))) yield* fail(played, undefined)
-      dull = seen.size > before ? 0 : dull + 1
+      dull = seen.size > known ? 0 : dull + 1
     }
 
     const places = Array.from(ways).map(([name, way]) => [spec.states.get(name)!, way] as const)
@@ -159,11 +168,11 @@ export const conform = (
       for (const tag of spec.wire.fields.keys()) {
         if (found.failure !== undefined) break
         if (state.due.includes(tag)) continue
-        const wrong = yield* Chance.undue(spec, state, tag)
+        const wrong = Chance.undue(spec, state, tag)
         const played = wrong === undefined ? undefined : yield* again(play, state, way, wrong.bytes)
         if (wrong === undefined || played === undefined) undue.untried++
         else if (played.ending._tag === "Refused") undue.refused++
-        else yield* fail(played, { message: tag, fields: Player.shownFields(spec.wire, tag, wrong.values) })
+        else yield* fail(played, { message: tag, fields: Player.shownFields(spec.wire, tag, wrong.fields) })
       }
     }
 

@@ -13,6 +13,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
@@ -86,11 +87,13 @@ export type Move =
 
 export type Choose<E = never, R = never> = (turn: Turn) => Effect.Effect<Move, E, R>
 
-export const say = (message: string, values: Values = {}): Move => ({ _tag: "Say", message, values })
+type MoveOf<Tag> = Extract<Move, { readonly _tag: Tag }>
 
-export const wrong = (bytes: Uint8Array): Move => ({ _tag: "Wrong", bytes })
+export const say = (message: string, values: Values = {}): MoveOf<"Say"> => ({ _tag: "Say", message, values })
 
-export const stop = (why: string): Move => ({ _tag: "Stop", why })
+export const wrong = (bytes: Uint8Array): MoveOf<"Wrong"> => ({ _tag: "Wrong", bytes })
+
+export const stop = (why: string): MoveOf<"Stop"> => ({ _tag: "Stop", why })
 
 export type TlsOptions = Transport.TlsClientOptions | Transport.TlsServerOptions
 
@@ -156,6 +159,24 @@ export const play = <E = never, R = never, E2 = never, R2 = never>(
     const other = otherSide(role)
     let conversation: Run.Conversation | undefined
 
+    const secrets = new Set<string>()
+
+    /** A frame of the other side. It may have in it what this side has said in confidence. */
+    const shownFrame = (wire: Bound, frame: unknown): string => {
+      const plain = typeof frame === "string"
+        ? frame
+        : Predicate.hasProperty(frame, "bytes") && frame.bytes instanceof Uint8Array
+        ? frame.bytes
+        : undefined
+      if (spec.hasSecrets[other] || plain === undefined) return wire.show(frame)
+      const text = typeof plain === "string" ? plain : new TextDecoder().decode(plain)
+      return Array.from(secrets).some((secret) => text.includes(secret))
+        ? Excerpt.redacted
+        : typeof plain === "string"
+        ? Excerpt.ofFrame(plain)
+        : Excerpt.ofBytes(plain)
+    }
+
     const over = (ending: Ending) => Effect.fail(new Over(ending))
 
     const took = (state: Compiled, by: Role, message: string, values: Values) => {
@@ -201,6 +222,12 @@ export const play = <E = never, R = never, E2 = never, R2 = never>(
           why: `${message} cannot be said: ${written.failure}`
         })
       }
+      const fields = state.wire.fields.get(message)!
+      const carried = fields.encode(values)
+      for (const name of fields.secrets) {
+        const secret = Result.isSuccess(carried) ? carried.success[name] : undefined
+        if (typeof secret === "string" && secret !== "") secrets.add(secret)
+      }
       return { message, values, frame: written.success }
     })
 
@@ -213,13 +240,13 @@ export const play = <E = never, R = never, E2 = never, R2 = never>(
       const heeded = Effect.gen(function*() {
         const raw = yield* Transport.switchCodec(conversation.transport, Codec.bytes)
         yield* Effect.exit(raw.send(bytes))
-        return yield* heed(raw, state, wordsOf(spec, other, state.wire), (excerpt) => {
-          came ??= excerpt
+        return yield* heed(raw, state, wordsOf(spec, other, state.wire), (frame) => {
+          came ??= shownFrame(state.wire, frame)
         })
       })
       const reaction = yield* Effect.timeoutOrElse(Effect.catch(heeded, (error) => Effect.succeed(reactionTo(error))), {
         duration: deadline,
-        orElse: () => Effect.succeed<Reaction>(came === undefined ? { _tag: "Nothing" } : { _tag: "WentOn", came })
+        orElse: () => Effect.succeed<Reaction>(came === undefined ? { _tag: "Nothing" } : { _tag: "WentOn", why: came })
       })
       const broken = (came: string, reason: InvalidGreeting | Timeout): Ending => ({
         _tag: "Broken",
@@ -241,11 +268,13 @@ export const play = <E = never, R = never, E2 = never, R2 = never>(
           } as const
         case "Nothing":
           return broken(`nothing within ${Duration.format(deadline)}`, new Timeout({ deadline }))
-        case "WentOn":
+        case "WentOn": {
+          const shown = came ?? reaction.why
           return broken(
-            reaction.came,
-            new InvalidGreeting({ expected: "a refusal, or the end of the connection", received: reaction.came })
+            shown,
+            new InvalidGreeting({ expected: "a refusal, or the end of the connection", received: shown })
           )
+        }
       }
     })
 
@@ -313,7 +342,10 @@ export const play = <E = never, R = never, E2 = never, R2 = never>(
           error
         }
       }
-      return { _tag: "Broken", state: state.name, due: state.expected, came: cameOf(error), error }
+      const came = reason._tag === "InvalidGreeting" && conversation?.frameHeard !== undefined
+        ? shownFrame(state.wire, conversation.frameHeard)
+        : cameOf(error)
+      return { _tag: "Broken", state: state.name, due: state.expected, came, error }
     })
 
     const bare = Run.talk(spec, role, walk)
@@ -347,7 +379,7 @@ const cameOf = ({ reason }: HandshakeError): string => {
 type Reaction =
   | { readonly _tag: "Ended" }
   | { readonly _tag: "Refusal"; readonly message: string; readonly otherwise: boolean }
-  | { readonly _tag: "WentOn"; readonly came: string }
+  | { readonly _tag: "WentOn"; readonly why: string }
   | { readonly _tag: "Nothing" }
 
 /** Whoever is gone has ended it, in whichever way. */
@@ -355,7 +387,7 @@ const reactionTo = (error: TransportError): Reaction => {
   const { reason } = error
   return reason._tag === "ConnectionClosed" || reason._tag === "ConnectionFailed" || reason._tag === "Truncated"
     ? { _tag: "Ended" }
-    : { _tag: "WentOn", came: reason.message }
+    : { _tag: "WentOn", why: reason.message }
 }
 
 /** What a side says to what is wrong. Whatever is no message that is known, behind it the connection has to end. */
@@ -363,7 +395,7 @@ const heed = Effect.fnUntraced(function*(
   raw: Transport.Transport<Uint8Array, Uint8Array>,
   { due, turn, wire }: Compiled,
   { refusals, words }: Words,
-  came: (excerpt: string) => void
+  came: (frame: unknown) => void
 ): Effect.fn.Return<Reaction, TransportError> {
   let rest = raw
   if (words.length > 0) {
@@ -377,13 +409,13 @@ const heed = Effect.fnUntraced(function*(
         return { _tag: "Refusal", message: tag, otherwise: refusals.get(tag)! }
       }
       if (mayHaveSpoken && tag !== undefined && due.includes(tag)) continue
-      came(wire.show(frame))
-      if (tag !== undefined) return { _tag: "WentOn", came: wire.show(frame) }
+      came(frame)
+      if (tag !== undefined) return { _tag: "WentOn", why: tag }
       break
     }
     rest = yield* Transport.switchCodec(transport, Codec.bytes)
   }
-  return yield* Effect.forever(Effect.map(rest.receive, (bytes) => came(Excerpt.ofBytes(bytes))))
+  return yield* Effect.forever(Effect.map(rest.receive, (bytes) => came({ bytes })))
 })
 
 interface Words {

@@ -67,8 +67,9 @@ export class Conversation {
   private visits: Map<string, number> | undefined
   /** Whether the other side needs no last words any more. */
   isOver = false
-  /** What was heard last, a refusal too. */
+  /** What was heard last, a refusal too, and the frame that it was, or that was no message. */
   heard: Message | undefined = undefined
+  frameHeard: unknown = undefined
   at: Compiled
 
   constructor(spec: Spec, role: Role, transport: AnyTransport, codec: Codec.Codec<unknown, unknown>) {
@@ -183,6 +184,7 @@ export class Conversation {
 
   receive(state: Compiled): Failing<Heard> {
     const decide = (frame: unknown): Effect.Effect<Heard, Reason | HandshakeError> => {
+      this.frameHeard = frame
       const read = state.wire.read(frame, state.due)
       if (Result.isFailure(read)) return Effect.fail(this.unexpected(state, frame, read.failure))
       const { tag, values } = this.heard = read.success
