@@ -248,15 +248,14 @@ type NameOf<T> = T extends string ? T : T extends Model.Encrypted<infer S> ? S :
 
 /** What is wrong with a specification stands in the place where it is wrong. */
 type Checked<M, S extends States> = {
-  readonly [N in keyof S]: {
-    readonly turn: S[N]["turn"]
-    readonly says: {
-      readonly [K in keyof S[N]["says"]]: K extends keyof M
-        ? NameOf<S[N]["says"][K]> extends keyof S ? S[N]["says"][K] : `there is no state ${NameOf<S[N]["says"][K]>}`
-        : `there is no message ${K & string}`
-    }
-  }
+  readonly [N in keyof S]: [Wrong<M, S, S[N]["says"]>] extends [never] ? unknown : Wrong<M, S, S[N]["says"]>
 }
+
+type Wrong<M, S, Says> = {
+  [K in keyof Says & string]: K extends keyof M
+    ? NameOf<Says[K]> extends keyof S ? never : `there is no state ${NameOf<Says[K]>}`
+    : `there is no message ${K}`
+}[keyof Says & string]
 
 /** What leads on in a state, by its name. Without an alias for its keys the compiler prints the names themselves. */
 type Onward<D, N> = {

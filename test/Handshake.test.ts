@@ -76,8 +76,7 @@ describe("expect", () => {
     Effect.gen(function*() {
       const { result } = yield* outcomeOf(client, utf8("Bring\u0007 it\n"))
       expect(result).toMatchObject({
-        message:
-          "line handshake failed at step expect \"Bring it!\": expected \"Bring it!\", received \"Bring\\x07 it\""
+        message: "line handshake failed at step answer: expected \"Bring it!\", received \"Bring\\x07 it\""
       })
     }))
 

@@ -135,6 +135,9 @@ export const shownFields = (wire: Bound, tag: string, values: Values): Values =>
 
 export const otherSide = (role: Role): Role => role === "server" ? "client" : "server"
 
+/** What is due in a state, by the names of the messages. */
+const dueIn = ({ due }: Compiled): string => due.join(" or ")
+
 /** Ends the talk; what has become of it is known already. */
 class Over {
   readonly ending: Ending
@@ -214,7 +217,7 @@ export const play = <E = never, R = never, E2 = never, R2 = never>(
       const { message, values } = move
       const written = state.targets.has(message)
         ? state.wire.write(message, values, state.due)
-        : Result.fail(`it is not due; ${state.expected} is`)
+        : Result.fail(`it is not due; ${dueIn(state)} is`)
       if (Result.isFailure(written)) {
         return yield* over({
           _tag: "Stopped",
@@ -345,7 +348,7 @@ export const play = <E = never, R = never, E2 = never, R2 = never>(
       const came = reason._tag === "InvalidGreeting" && conversation?.frameHeard !== undefined
         ? shownFrame(state.wire, conversation.frameHeard)
         : cameOf(error)
-      return { _tag: "Broken", state: state.name, due: state.expected, came, error }
+      return { _tag: "Broken", state: state.name, due: dueIn(state), came, error }
     })
 
     const bare = Run.talk(spec, role, walk)

@@ -291,7 +291,7 @@ const rejectedBy = (by: "peer" | "local", target: Refused | undefined, values: V
     ...(Duration.isDuration(after)
       ? { retryAfter: after }
       : typeof after === "number" && { retryAfter: Duration.seconds(after) }),
-    ...(by === "peer" && { fields: values })
+    ...(by === "peer" && Object.keys(values).length > 0 && { fields: values })
   })
 }
 

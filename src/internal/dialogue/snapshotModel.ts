@@ -186,6 +186,7 @@ const PartSchema: Schema.Codec<FormPart> = Schema.Union([
   Schema.Struct({
     part: Schema.Literal("sized"),
     prefix: Prefix,
+    withItself: Schema.Boolean,
     parts: Schema.Array(Schema.suspend((): Schema.Codec<FormPart> => PartSchema))
   })
 ])

@@ -6,6 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import type * as Codec from "../../Codec.ts"
+import * as Excerpt from "../../Excerpt.ts"
 import * as Wire from "../../Wire.ts"
 import type { Shape, Values } from "./fields.ts"
 import type { Role, State, States, Target, Turn } from "./model.ts"
@@ -82,6 +83,12 @@ export const saidOf = (said: string | Said): readonly [tag: string, values: Valu
   return [_tag, values]
 }
 
+/** What people see of a message that is due: the text itself, where it is one. */
+const nameOf = (tag: string, wire: Bound): string => {
+  const form = wire.form(tag)
+  return form.kind === "text" ? Excerpt.ofString(form.template) : tag
+}
+
 const plural = (names: ReadonlyArray<string>): string => names.join(" or ")
 
 export const compile = (source: Source): Spec => {
@@ -139,7 +146,7 @@ export const compile = (source: Source): Spec => {
       within: durationOf(state.within ?? source.within),
       maxBytes: state.maxBytes ?? source.maxBytes,
       atMost: state.atMost ?? (isLoop ? defaultAtMost : Infinity),
-      expected: plural(due)
+      expected: plural(due.map((tag) => nameOf(tag, own)))
     })
   }
   const spec: Spec = {
