@@ -1,8 +1,8 @@
 /**
  * Whether a server does what a dialogue says: conversations with it that try each transition, and messages where they are not due.
  *
- * A walk goes towards what was not seen yet. What the server says is up to the server, and depends on what it is told: so the values
- * that are given are said in every other walk, and in those between them some are drawn, that a wrong password may be seen refused.
+ * A walk goes towards what was not seen yet. What the server says is up to the server, and depends on what it is told: so in every
+ * other walk, what it looks at in one of the messages is drawn though it is given, that a wrong password may be seen refused.
  * Then, in each state of the client that was come to, each message that is not due there is said, on a connection of its own.
  *
  * @internal
@@ -15,10 +15,10 @@ import type { HandshakeError } from "../../HandshakeError.ts"
 import type * as Transport from "../../Transport.ts"
 import * as Chance from "./chance.ts"
 import type { Values } from "./fields.ts"
-import * as Given from "./given.ts"
+import type * as Given from "./given.ts"
 import type { Role } from "./model.ts"
 import * as Player from "./player.ts"
-import type { Compiled, Spec } from "./spec.ts"
+import { type Compiled, type Spec, stateOf } from "./spec.ts"
 import * as Ways from "./ways.ts"
 
 export interface Options {
@@ -138,6 +138,7 @@ export const conform = (
         sidesOf(state).some((by) => missing.has(keyOf(state.name, by, message)))
       const known = seen.size
       const way: Array<Way[number]> = []
+      const given = walk % 2 === 0 ? options.given : guessing(spec, options.given, missing, (walk - 1) / 2)
       let isGuessing = false
       const played = yield* play(Effect.fnUntraced(function*({ options: may, state, taken }) {
         const before = taken.filter((event) => event.by === "client" && event.state === state.name).length
@@ -146,11 +147,10 @@ export const conform = (
         const shuffled = yield* Random.shuffle(may)
         const far = (tag: string) => Ways.steps(spec, isMissing, state, tag)
         const nearest = shuffled.toSorted((a, b) => far(a) - far(b))
-        const isGiven = walk % 2 === 0 || (yield* Random.nextBoolean)
-        const move = yield* Chance.firstOf(state, nearest, isGiven ? options.given : Given.none)
+        const move = yield* Chance.firstOf(state, nearest, given)
         if (move._tag === "Say") {
           way.push({ state: state.name, message: move.message, values: move.values })
-          isGuessing ||= isGuess(state, move.message, isGiven ? options.given : Given.none)
+          isGuessing ||= isGuess(state, move.message, given)
         }
         return move
       }))
@@ -215,10 +215,39 @@ const again = Effect.fnUntraced(function*<E, R>(
 const isUnreachable = ({ reason }: HandshakeError): boolean =>
   reason._tag === "ConnectionFailed" && reason.operation === "open"
 
-/** Whether the server looks at something that nobody has given: it need not like it. */
-const isGuess = ({ wire }: Compiled, tag: string, given: Given.Given): boolean => {
+/** The fields that the server looks at. */
+const checkedOf = ({ wire }: Pick<Compiled, "wire">, tag: string): ReadonlyArray<string> => {
   const { free, fresh, names } = wire.fields.get(tag)!
-  return names.some((name) => !free.includes(name) && !fresh.includes(name) && !(name in (given.get(tag) ?? {})))
+  return names.filter((name) => !free.includes(name) && !fresh.includes(name))
+}
+
+/** Whether the server looks at something that nobody has given: it need not like it. */
+const isGuess = (state: Compiled, tag: string, given: Given.Given): boolean =>
+  checkedOf(state, tag).some((name) => !(name in (given.get(tag) ?? {})))
+
+/**
+ * What is given without what the server looks at in one of the messages: one behind which it has said less than it may, if there is
+ * such a one; each in its turn.
+ */
+const guessing = (
+  spec: Spec,
+  given: Given.Given,
+  missing: ReadonlySet<string>,
+  turn: number
+): Given.Given => {
+  const checked = Array.from(given.keys()).filter((tag) => checkedOf(spec, tag).some((name) => name in given.get(tag)!))
+  const telling = checked.filter((tag) =>
+    Array.from(spec.states.values()).some(({ targets }) => {
+      const next = targets.has(tag) ? stateOf(targets.get(tag)!) : undefined
+      return next !== undefined &&
+        spec.states.get(next)!.due.some((answer) => missing.has(keyOf(next, "server", answer)))
+    })
+  )
+  const candidates = telling.length > 0 ? telling : checked
+  const guessed = candidates[turn % candidates.length]
+  if (guessed === undefined) return given
+  const kept = Object.entries(given.get(guessed)!).filter(([name]) => !checkedOf(spec, guessed).includes(name))
+  return new Map([...given, [guessed, Object.fromEntries(kept)]])
 }
 
 /** Where nothing can be said to whoever is not let in, the connection ends. */
