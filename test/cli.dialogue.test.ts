@@ -266,6 +266,18 @@ describe.concurrent("probe --dialogue", () => {
       })
     }))
 
+  it.live("exits 2 where the server leads it back to where it was", () =>
+    Effect.gen(function*() {
+      const { port } = yield* answering("-WRONGPASS no\r\n")
+      const redis = `${fileURLToPath(new URL("dialogue/shapes/redis.ts", import.meta.url))}#Redis`
+      const { code, stdout } = yield* Cli.here("probe", `tcp://127.0.0.1:${port}`, "--dialogue", redis, "--json")
+      expect(code).toBe(2)
+      expect(JSON.parse(stdout)).toMatchObject({
+        outcome: "rejected",
+        reason: { step: "greeting", message: expect.stringContaining("WrongPass {\"why\":\"no\"}") }
+      })
+    }))
+
   it.live("goes with tcp:// and tls://, and --set and the like go with it", () =>
     Effect.gen(function*() {
       const says = (...args: ReadonlyArray<string>) => Effect.map(Cli.here("probe", ...args), ({ stderr }) => stderr)

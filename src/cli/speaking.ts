@@ -60,11 +60,16 @@ export const client = Effect.fnUntraced(function*(
     ...flags.ask && { tell: (taken: Player.Taken) => Console.log(Told.line(taken)) }
   }).pipe(
     Random.withSeed(seed),
-    Effect.flatMap(({ ending }): Effect.Effect<Spoken, HandshakeError | Flags.Exited> => {
+    Effect.flatMap(({ ending, taken }): Effect.Effect<Spoken, HandshakeError | Flags.Exited> => {
       switch (ending._tag) {
         case "Ready":
           return Effect.succeed(ending.transport)
         case "Stopped":
+          // Whoever may try again was not let in.
+          if (ending.why === Chance.ledBack.why) {
+            const { fields, message } = taken.at(-1)!
+            return notWanted(dialogue, ending.state, "peer", Told.message(message, fields))
+          }
           return Flags.failing(`cannot go on in the state ${ending.state}: ${ending.why}`, Flags.usage)
         default:
           return Effect.fail(ending.error!) // nothing wrong was said
@@ -123,7 +128,9 @@ export const server = Effect.fnUntraced(function*(module: string, options: Serve
           return Transport.extend(ending.transport, { tell })
         }
         yield* tell(Told.ending(ending))
-        return yield* ending._tag === "Stopped" ? notNow(spec, ending) : Effect.fail(ending.error!) // nothing wrong was said
+        return yield* ending._tag === "Stopped"
+          ? notWanted(spec, ending.state, "local", ending.why)
+          : Effect.fail(ending.error!) // nothing wrong was said
       })),
       Effect.onInterrupt(() => tell("not done in time, or the server is to end"))
     )
@@ -139,11 +146,11 @@ export const server = Effect.fnUntraced(function*(module: string, options: Serve
   yield* Effect.raceFirst(Listen.alone(options, layer, note), Deferred.await(hasQuit))
 })
 
-const notNow = (spec: Spec, { state, why }: { readonly state: string; readonly why: string }) =>
+const notWanted = ({ name }: Spec, state: string, by: "peer" | "local", said: string) =>
   Effect.fail(
     new HandshakeError({
-      protocol: spec.name,
+      protocol: name,
       step: state,
-      reason: new Rejected({ by: "local", said: why, retryable: true })
+      reason: new Rejected({ by, said, retryable: by === "local" })
     })
   )

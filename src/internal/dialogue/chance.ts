@@ -48,12 +48,19 @@ export const firstOf = (
 export const choose = (given: Given): Player.Choose => ({ options, state }) =>
   Effect.flatMap(Random.shuffle(options), (tags) => firstOf(state, tags, given))
 
+/** Why `onward` goes no further: it is where it was, and would say the same again. */
+export const ledBack = Player.stop("what was said there has led back to it")
+
 /** Says what leads to the end that is ready, the shortest way, but first once what somebody has given a value for. */
 export const onward = (given: Given): Player.Choose => ({ options, role, spec, state, taken }) =>
   Effect.flatMap(Random.shuffle(options), (tags) => {
-    const isWanted = (tag: string) => given.has(tag) && !taken.some(({ by, message }) => by === role && message === tag)
+    const said = taken.filter(({ by }) => by === role)
+    const isWanted = (tag: string) => given.has(tag) && !said.some(({ message }) => message === tag)
     const cost = (tag: string) => isWanted(tag) ? -1 : Ways.steps(spec, Ways.isReady, state, tag)
-    return firstOf(state, tags.toSorted((a, b) => cost(a) - cost(b)), given)
+    const [best, ...others] = tags.toSorted((a, b) => cost(a) - cost(b))
+    return said.some((before) => before.state === state.name && before.message === best)
+      ? Effect.succeed(ledBack)
+      : firstOf(state, [best!, ...others], given)
   })
 
 /**
