@@ -97,14 +97,21 @@ export const listening = (address: NetAddress.SocketAddress) =>
 /** A server in this process, until a signal; a second one does not wait for the drain. */
 export const alone = <R>(
   options: Options,
-  server: Layer.Layer<Server.Server, Flags.Exited, SocketServer.SocketServer | R>
+  server: Layer.Layer<Server.Server, Flags.Exited, SocketServer.SocketServer | R>,
+  /** Said when it listens. */
+  note?: string
 ): Effect.Effect<void, Flags.Exited, Exclude<R, SocketServer.SocketServer>> =>
   Effect.flatMap(SecondSignal.watch, (hurry) => {
     hurry.on = Effect.sync(() => process.exit(Flags.onSignal.code))
     return Layer.effectDiscard(
       Effect.flatMap(
         Server.Server,
-        ({ address }) => Effect.andThen(Console.log(listening(address)), warnOfLimits(options.maxConnections))
+        ({ address }) =>
+          Effect.gen(function*() {
+            yield* Console.log(listening(address))
+            if (note !== undefined) yield* Console.log(note)
+            yield* warnOfLimits(options.maxConnections)
+          })
       )
     ).pipe(
       Layer.provide(server),

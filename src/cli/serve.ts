@@ -1,15 +1,17 @@
 /**
- * `serve`: a server of one of the package's protocols.
+ * `serve`: a server of one of the package's protocols, or of a dialogue.
  *
  * @internal
  */
-import { Command, Flag } from "effect/cli"
+import { Argument, CliError, Command, Flag, type Prompt } from "effect/cli"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Codec from "../Codec.ts"
 import * as Pipeline from "../Pipeline.ts"
 import * as Line from "../protocols/Line.ts"
 import * as Server from "../Server.ts"
+import * as DialogueFlags from "./dialogueFlags.ts"
 import * as Flags from "./flags.ts"
 import * as Listen from "./listen.ts"
 import type * as Serving from "./serving.ts"
@@ -116,7 +118,35 @@ const any = Command.make("any", {
   ])
 )
 
-export const serve = Command.make("serve").pipe(
-  Command.withDescription("Serve a protocol until SIGTERM or SIGINT, then drain"),
+export const serve = Command.make(
+  "serve",
+  {
+    module: Argument.optional(DialogueFlags.module),
+    ...Listen.flags(12345),
+    ...DialogueFlags.given,
+    ask: DialogueFlags.ask,
+    ...TlsFlags.serverFlags
+  },
+  ({ module, ...options }): Effect.Effect<void, CliError.ShowHelp | Flags.Exited, Prompt.Environment> => {
+    if (Option.isNone(module)) {
+      return Effect.fail(new CliError.ShowHelp({ commandPath: ["effect-handshake", "serve"], errors: [] }))
+    }
+    // To be stopped by a signal is how a server ends.
+    Flags.onSignal.code = 0
+    return Effect.flatMap(
+      Effect.promise(() => import("./speaking.ts")),
+      ({ server }) => Effect.scoped(server(module.value, options))
+    )
+  }
+).pipe(
+  Command.withShortDescription("Serve a protocol, or play the server of a dialogue"),
+  Command.withDescription(
+    "Serve a protocol until SIGTERM or SIGINT, then drain; or, with a MODULE that exports a dialogue, play its server: " +
+      "what it says is drawn from the Schemas, given with --set, or asked for with --ask"
+  ),
+  Command.withExamples([
+    { command: "effect-handshake serve src/Vault.ts --port 4000", description: "Answer whatever may be answered" },
+    { command: "effect-handshake serve src/Vault.ts --ask", description: "Ask at the terminal what to answer" }
+  ]),
   Command.withSubcommands([line, tlsLine, http2, postgres, any])
 )

@@ -211,7 +211,7 @@ export const required = Effect.fnUntraced(function*(flags: ServerFlags, readAgai
 
 /** The options of a client's TLS for a server of this host. */
 export const clientOptions = Effect.fnUntraced(function*(
-  flags: ClientFlags,
+  flags: Omit<ClientFlags, "alpn">,
   host: string
 ): Effect.fn.Return<Tls.ClientOptions, Flags.Exited, FileSystem.FileSystem> {
   const servername = Option.getOrElse(flags.tlsName, () => host)

@@ -90,6 +90,10 @@ export const apart = (...args: ReadonlyArray<string>) => toItsEnd(run(...args))
 export const apartIn = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
   toItsEnd(runIn(env, ...args))
 
+/** The same from the sources, which a module that imports the package shares with it. */
+export const fromSharedSources = (...args: ReadonlyArray<string>) =>
+  toItsEnd(start(source("command"), { NODE_OPTIONS: "--conditions=handshake-source" }, args))
+
 /** The same from the sources. */
 export const fromSources = (...args: ReadonlyArray<string>) => toItsEnd(runSources(...args))
 

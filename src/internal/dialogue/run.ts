@@ -49,6 +49,7 @@ import {
   stateOf,
   type Visits
 } from "./spec.ts"
+import type { Message } from "./wire.ts"
 
 type AnyTransport = Transport.Transport<unknown, unknown>
 
@@ -67,7 +68,7 @@ type Failing<A> = Effect.Effect<A, HandshakeError>
 const unvisited: Visits = new Map()
 
 /** One conversation, from one side. */
-class Conversation {
+export class Conversation {
   readonly spec: Spec
   readonly role: Role
   transport: AnyTransport
@@ -78,6 +79,9 @@ class Conversation {
   private visits: Visits = unvisited
   /** Whether the other side needs no last words any more. */
   isOver = false
+  /** What was heard last, a refusal too, and the frame that it was, or that was no message. */
+  heard: Message | undefined = undefined
+  frameHeard: unknown = undefined
   at: Compiled
 
   constructor(spec: Spec, role: Role, transport: AnyTransport, codec: Codec.Codec<unknown, unknown>) {
@@ -186,9 +190,10 @@ class Conversation {
 
   receive(state: Compiled): Failing<Heard> {
     const decide = (frame: unknown): Effect.Effect<Heard, Reason | HandshakeError> => {
+      this.frameHeard = frame
       const read = state.wire.read(frame, state.due)
       if (Result.isFailure(read)) return Effect.fail(this.unexpected(state, frame, read.failure))
-      const { tag, values } = read.success
+      const { tag, values } = this.heard = read.success
       const target = state.targets.get(tag)
       if (target === undefined) {
         return Effect.fail(
@@ -315,8 +320,8 @@ const textOf = (values: Values, field: string | undefined): string | undefined =
 
 /** Used once. */
 class Once {
-  protected readonly conversation: Conversation
-  protected readonly state: Compiled
+  readonly conversation: Conversation
+  readonly state: Compiled
   private by: string | undefined = undefined
 
   constructor(conversation: Conversation, state: Compiled) {
