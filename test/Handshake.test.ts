@@ -76,7 +76,8 @@ describe("expect", () => {
     Effect.gen(function*() {
       const { result } = yield* outcomeOf(client, utf8("Bring\u0007 it\n"))
       expect(result).toMatchObject({
-        message: "line handshake failed at step answer: expected \"Bring it!\", received \"Bring\\x07 it\""
+        message:
+          "line handshake failed at step expect \"Bring it!\": expected \"Bring it!\", received \"Bring\\x07 it\""
       })
     }))
 
@@ -283,7 +284,7 @@ describe("send", () => {
       yield* Effect.scoped(there.reader)
       const error = yield* Effect.flip(Effect.provideService(Line.client, Socket.Socket, here))
       expect(error).toMatchObject({
-        step: "send \"You ready?\"",
+        step: "question",
         reason: { _tag: "ConnectionFailed", operation: "write" }
       })
     }))

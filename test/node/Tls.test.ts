@@ -4,7 +4,7 @@
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
-import { describe, expect, it } from "@effect/vitest"
+import { beforeEach, describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -17,6 +17,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Codec from "../../src/Codec.ts"
 import * as Handshake from "../../src/Handshake.ts"
 import { implOf } from "../../src/internal/connection/transport.ts"
+import { told } from "../../src/internal/node/certificates.ts"
 import * as Net from "../../src/node/Net.ts"
 import * as NodeTls from "../../src/node/Tls.ts"
 import * as Line from "../../src/protocols/Line.ts"
@@ -71,6 +72,9 @@ describe("what TLS is told", () => {
       const failure = yield* Effect.flip(NodeTls.check(options))
       expect(failure).toMatchObject({ _tag: "TlsFailure", kind: "bad-configuration", fault: "local" })
     }))
+
+  // Other tests of this process may have been told of the same certificates.
+  beforeEach(() => told.clear())
 
   /** What is logged. */
   const warnings = <A, E, R>(effect: Effect.Effect<A, E, R>) => {

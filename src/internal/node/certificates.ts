@@ -112,7 +112,8 @@ export const objections = (certificates: ReadonlyArray<X509Certificate>, now: Da
       : []
   })
 
-const told = new Set<string>()
+/** What this process was told of already. */
+export const told = new Set<string>()
 
 /** Whether this is told for the first time. The certificates of this side are few, and its connections are many. */
 export const isNews = (objection: string): boolean => {
