@@ -256,6 +256,44 @@ describe("what makes two messages the same", () => {
     })
   })
 
+  it("nobody can tell where a number of the one is a constant in several messages of the other", () => {
+    const two = Dialogue.make()({
+      name: "greeting",
+      messages: { Five: {}, Six: {} },
+      wire: Wire.bytes({ Five: [5], Six: [6] }),
+      live: Codec.lines(),
+      start: "greeting",
+      states: { greeting: Dialogue.client({ Five: Dialogue.ready, Six: Dialogue.ready }) }
+    })
+    const one = Dialogue.make()({
+      name: "greeting",
+      messages: { Number: { number: Schema.Literals([5, 6]) } },
+      wire: Wire.bytes({ Number: [Wire.uint("number", 1)] }),
+      live: Codec.lines(),
+      start: "greeting",
+      states: { greeting: Dialogue.client({ Number: Dialogue.ready }) }
+    })
+    assert.isTrue(oldClient(two, one).isCompatible)
+    assert.isFalse(oldClient(one, two).parting?.isCertain)
+  })
+
+  it("a number that is none of the first message is read as the next one", () => {
+    const due = (tags: ReadonlyArray<"Other" | "Hello">) =>
+      Dialogue.make()({
+        name: "greeting",
+        messages: { Other: { text: Schema.String }, Hello: { version: Schema.Int } },
+        wire: Wire.bytes({ Other: [5, Wire.string("text", { prefix: 1 })], Hello: [6, Wire.uint("version", 1)] }),
+        live: Codec.lines(),
+        start: "greeting",
+        states: {
+          greeting: Dialogue.client(
+            Object.fromEntries(tags.map((tag) => [tag, Dialogue.ready])) as Record<"Other" | "Hello", Dialogue.Ready>
+          )
+        }
+      })
+    assert.isTrue(oldClient(due(["Hello", "Other"]), due(["Other", "Hello"])).isCompatible)
+  })
+
   it("fields that have changed their places make others", () => {
     const words = (hello: string) => Wire.text(Codec.lines(), { Hello: hello, Welcome: "WELCOME", Denied: "NO" })
     const fields = { user: Schema.String, host: Schema.String }

@@ -376,7 +376,14 @@ const readBytes = (
     if (places !== undefined && (due.length === 1 || isAlike(front, Binary.frontOf(heardParts(heard, tag))))) {
       if (isSwapped(places.names)) return unread(`its fields stand in another order in ${tag}`)
       if (before !== undefined) return unread(`it may be read as ${before}`, { isCertain: false })
-      return readFields(said, heard, tag, places)
+      const read = readFields(said, heard, tag, places)
+      const next = due.slice(due.indexOf(tag) + 1).find((other) =>
+        align(own, atomsOf(heardParts(heard, other), none)) !== undefined
+      )
+      // What the first one does not take may be the next one's.
+      return read._tag === "Read" || next === undefined
+        ? read
+        : unread(`nobody can tell whether what is not ${tag} is ${next}`, { isCertain: false })
     }
     if (isAlike(front, Binary.frontOf(heardParts(heard, tag))) && !isShielded(said, heard, tag)) before ??= tag
   }
