@@ -15,6 +15,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Ask from "../src/cli/ask.ts"
 import * as Given from "../src/internal/dialogue/given.ts"
+import * as Certificates from "./support/certificates/index.ts"
 import * as Cli from "./support/cli.ts"
 import { Gate } from "./support/gates.ts"
 import * as Tcp from "./support/tcp.ts"
@@ -155,6 +156,28 @@ describe("serve MODULE, and those who talk to it", () => {
       expect(lines).toContain("#3  broken at greeting: due was Hello, came \"MENU 1\"")
       expect(lines).toContain("#13  greeting  client  Hello {\"user\":\"ann\"}")
       expect(lines).toContain("#13  key  client  Key {\"key\":\"<redacted>\"}")
+    }))
+
+  it.live("goes inside TLS, from the first byte or where the dialogue says so", () =>
+    Effect.gen(function*() {
+      const { rootFile, server: { certFile, keyFile } } = Certificates
+      const withTls = ["--port", "0", "--seed", "3", "--tls-cert", certFile, "--tls-key", keyFile]
+      const inside = yield* Cli.serveHere(gate, ...withTls)
+      const url = `tls://localhost:${inside.port}`
+      const few = ["--seed", "5", "--runs", "6"]
+      const held = yield* Cli.here("conform", gate, url, "--tls-ca", rootFile, ...few)
+      expect(held).toMatchObject({ code: 0, stderr: "" })
+      const untrusting = yield* Cli.here("conform", gate, url, ...few)
+      expect(untrusting.code).toBe(1)
+      expect(untrusting.stdout).toContain("  due: TLS\n  came: TLS failed (unknown-authority)")
+      expect(untrusting.stdout).toMatch(/\nhint: --tls-ca FILE /)
+
+      const smtp = fileURLToPath(new URL("dialogue/shapes/smtp.ts", import.meta.url))
+      const later = yield* Cli.serveHere(smtp, ...withTls)
+      const at = `tcp://localhost:${later.port}`
+      const started = yield* Cli.here("conform", smtp, at, "--tls-ca", rootFile, ...few)
+      expect(started.stdout).toMatch(/\ntls +server  GoAhead +-> TLS, then hello +(?:once|\d+ times)\n/)
+      expect(started.stdout).toMatch(/\nconforms: smtp /)
     }))
 
   it.live("says what is wrong with a value", () =>

@@ -726,8 +726,12 @@ describe.concurrent("a password in the wrong place", () => {
 
 it.live("the help fits 100 columns", () =>
   Effect.gen(function*() {
-    for (const args of [["--help"], ["serve", "postgres", "--help"], ["probe", "--help"]]) {
-      const { code, stderr, stdout } = yield* ran(...args)
+    for (
+      const args of [[], ["serve"], ["serve", "postgres"], ["probe"], ["dialogue"], ["dialogue", "compare"], [
+        "conform"
+      ]]
+    ) {
+      const { code, stderr, stdout } = yield* ran(...args, "--help")
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
       expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100)
     }

@@ -69,7 +69,10 @@ const told = (report: Conform.Report, at: string): ReadonlyArray<string> => {
     ...undue.refused === 0 ? [] : [`messages that were not due, and were refused: ${undue.refused}`],
     ...undue.untried === 0
       ? []
-      : [`messages that were not tried, for nobody could tell them from what is due: ${undue.untried}`],
+      : [
+        "messages that were not tried, for nobody could tell them from what is due, or the server led elsewhere: " +
+        undue.untried
+      ],
     ...stopped === undefined ? [] : [`no further ${stopped}`],
     ...failure === undefined ? [] : ["", ...parting(failure)],
     "",

@@ -348,7 +348,13 @@ export const play = <E = never, R = never, E2 = never, R2 = never>(
       const came = reason._tag === "InvalidGreeting" && conversation?.frameHeard !== undefined
         ? shownFrame(state.wire, conversation.frameHeard)
         : cameOf(error)
-      return { _tag: "Broken", state: state.name, due: dueIn(state), came, error }
+      return {
+        _tag: "Broken",
+        state: state.name,
+        due: reason._tag === "TlsFailure" ? "TLS" : dueIn(state),
+        came,
+        error
+      }
     })
 
     const bare = Run.talk(spec, role, walk)
