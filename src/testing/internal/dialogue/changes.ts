@@ -105,6 +105,56 @@ const numbersAround = (value: number): ReadonlyArray<number> => [
 
 const longOf = (value: string): ReadonlyArray<string> => [value.repeat(2), value + "x".repeat(64)]
 
+/** How long texts and bytes are made, and how large numbers, to see up to where they are taken. */
+const farthest = 4096
+
+/**
+ * Values on both sides of where a type begins and ends to take them, as far as that is seen by trying: how long it may be, how
+ * large and how small. And some that lie between.
+ */
+const bounds = (value: unknown, isTaken: (value: unknown) => boolean): ReadonlyArray<unknown> => {
+  const along = (of: (size: number) => unknown, from: number, to: number): ReadonlyArray<unknown> => {
+    const found: Array<unknown> = []
+    const steps = new Set([from, to])
+    for (let step = 1; from + step < to; step *= 2) steps.add(from + step)
+    const sizes = [...steps].sort((a, b) => a - b)
+    for (const [i, size] of sizes.entries()) {
+      const next = sizes[i + 1]
+      if (next === undefined) break
+      let [low, high] = [size, next]
+      const isLow = isTaken(of(low))
+      if (isLow) found.push(of(low))
+      if (isLow === isTaken(of(high))) continue
+      while (high - low > 1) {
+        const middle = Math.floor((low + high) / 2)
+        if (isTaken(of(middle)) === isLow) low = middle
+        else high = middle
+      }
+      found.push(of(low), of(high))
+    }
+    return found
+  }
+  if (typeof value === "string") {
+    const last = value.at(-1) ?? "x"
+    const of = (size: number) => size <= value.length ? value.slice(0, size) : value + last.repeat(size - value.length)
+    return along(of, 0, farthest)
+  }
+  if (value instanceof Uint8Array) {
+    return along(
+      (size) => Uint8Array.from({ length: size }, (_, i) => value[i % Math.max(1, value.length)] ?? 0),
+      0,
+      farthest
+    )
+  }
+  if (Array.isArray(value) && value.length > 0) {
+    return along((size) => Array.from({ length: size }, (_, i): unknown => value[i % value.length]), 0, 300)
+  }
+  if (typeof value === "number") {
+    return [...along((by) => value + by, 0, 2 ** 40), ...along((by) => value - by, 0, 2 ** 40)]
+  }
+  return []
+}
+
 /** A value with a change at each of its places. */
 const places = (value: unknown): ReadonlyArray<unknown> =>
   Alterations.ofFrame(value, 16).flatMap(({ apply }) => {
@@ -146,7 +196,7 @@ export const ofFields = (
 ): ReadonlyArray<Change> => {
   const carried = carriedOf(state, tag, values)
   if (carried === undefined) return []
-  const { names, secrets } = state.wire.fields.get(tag)!
+  const { decode, names, secrets } = state.wire.fields.get(tag)!
   const { kind } = state.wire.form(tag)
   const drawn = Array.from({ length: drawnValues }, (_, i) => {
     const values = Draw.draw(state, tag, seed + i)
@@ -189,6 +239,8 @@ export const ofFields = (
     for (const value of given) add(value, () => value)
     // What is near is near to what is said now: a proof is made afresh each time.
     for (const [i, value] of near(carried[name], kind).entries()) add(value, (now) => near(now, kind)[i])
+    const isTaken = (value: unknown) => Result.isSuccess(decode({ ...carried, [name]: value }))
+    for (const value of bounds(carried[name], isTaken)) add(value, () => value)
     for (const [i, value] of places(carried[name]).entries()) add(value, (now) => places(now)[i], false)
     if (kind === "json" && name in carried) {
       each.push({
@@ -199,6 +251,25 @@ export const ofFields = (
     }
     return each
   })
+  // Two of them change together: what is only put together, or taken for one another, is the same as before.
+  for (const [i, name] of names.entries()) {
+    const next = names[i + 1]
+    if (next === undefined) continue
+    const both = (what: string, change: (a: string, b: string) => readonly [string, string] | undefined) =>
+      changes.push({
+        what,
+        isFirst: true,
+        apply: (due) =>
+          withField(due, (carried) => {
+            const [a, b] = [carried[name], carried[next]]
+            const changed = typeof a === "string" && typeof b === "string" ? change(a, b) : undefined
+            return changed === undefined ? undefined : { ...carried, [name]: changed[0], [next]: changed[1] }
+          })
+      })
+    both(`its fields ${name} and ${next} have changed places`, (a, b) => [b, a])
+    both(`the first character of ${next} is the last one of ${name}`, (a, b) => [a + b.slice(0, 1), b.slice(1)])
+    both(`the last character of ${name} is the first one of ${next}`, (a, b) => [a.slice(0, -1), a.slice(-1) + b])
+  }
   return kind !== "json" ? changes : [...changes, {
     what: "there is a field that it does not have",
     apply: (due) => withField(due, (carried) => ({ ...carried, [unexpected]: 1 }))
@@ -209,6 +280,19 @@ const drawnValues = 4
 
 /** How many changes are tried of a field of a message that is due as well. */
 const otherFields = 4
+
+/** A text in other spellings; its first word alone in another case, too, for whatever is behind it may be a secret in both. */
+const spellings = (text: string): ReadonlyArray<string> => {
+  const end = text.includes(" ") ? text.indexOf(" ") : text.length
+  const [word, rest] = [text.slice(0, end), text.slice(end)]
+  return [
+    ...Alterations.almost(text),
+    text.replaceAll(" ", "  "),
+    `${text}\0`,
+    word.toLowerCase() + rest,
+    word.slice(0, 1) + word.slice(1).toLowerCase() + rest
+  ]
+}
 
 /** A message in another spelling, as a text or in its bytes: around its fields, where it is always the same. */
 export const ofSpelling = ({ state, tag, values }: Taken): ReadonlyArray<Change> => {
@@ -231,9 +315,9 @@ export const ofSpelling = ({ state, tag, values }: Taken): ReadonlyArray<Change>
   if (bytes === undefined) return []
   const text = textOf(bytes)
   if (text !== undefined) {
-    return [...Alterations.almost(text), text.replaceAll(" ", "  "), `${text}\0`].map((other, i): Change => ({
+    return spellings(text).map((other, i): Change => ({
       what: secrets.length > 0 ? "it is written otherwise" : `it is written as ${Excerpt.ofFrame(other)}`,
-      apply: spelled((text) => [...Alterations.almost(text), text.replaceAll(" ", "  "), `${text}\0`][i])
+      apply: spelled((text) => spellings(text)[i])
     }))
   }
   return evenly(Alterations.ofBytes(bytes), 40).map(({ apply, what }): Change => ({ what, apply }))

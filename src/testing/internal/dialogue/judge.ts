@@ -183,7 +183,12 @@ export const judge = (
       return isOwnDecision ? heard(12, false) : flaw(12, `it is ready: all was said that had to be`)
     }
     case "Refused": {
-      if (end.by === role) return said.length === 0 ? undefined : heard(12, false)
+      if (end.by === role) {
+        if (!end.isOtherwise && error !== undefined && isNoAnswer(error)) {
+          return flaw(5, `who has said ${called(end)} waits for nothing more`)
+        }
+        return said.length === 0 ? undefined : heard(12, false)
+      }
       if (error !== undefined && error.reason._tag !== "Rejected") {
         return flaw(5, `${called(end)} is a refusal, and whoever hears it fails as Rejected`)
       }
@@ -204,7 +209,9 @@ export const judge = (
       if (end.isBegun) return flaw(12, dueIn(state), `it said only a part of a message, and ${actual}`)
       const refusals = Array.from(state.targets).flatMap(([tag, target]) => isRefused(target) ? [tag] : [])
       const owed = [...refusals, ...(words !== undefined && words.length > 0 ? [shown(state, words)] : [])]
-      return isOwnDecision && isPeers && owed.length > 0
+      // What it cannot say is its own mistake.
+      const isSilent = isOwnDecision && isPeers || error?.fault === "local" && error.reason._tag !== "Rejected"
+      return isSilent && owed.length > 0
         ? flaw(
           11,
           `the peer hears why: ${owed.join(" or ")} in the state ${state.name}`,
