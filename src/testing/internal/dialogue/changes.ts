@@ -196,7 +196,7 @@ export const ofFields = (
 ): ReadonlyArray<Change> => {
   const carried = carriedOf(state, tag, values)
   if (carried === undefined) return []
-  const { decode, names, secrets } = state.wire.fields.get(tag)!
+  const { names, secrets } = state.wire.fields.get(tag)!
   const { kind } = state.wire.form(tag)
   const drawn = Array.from({ length: drawnValues }, (_, i) => {
     const values = Draw.draw(state, tag, seed + i)
@@ -239,7 +239,10 @@ export const ofFields = (
     for (const value of given) add(value, () => value)
     // What is near is near to what is said now: a proof is made afresh each time.
     for (const [i, value] of near(carried[name], kind).entries()) add(value, (now) => near(now, kind)[i])
-    const isTaken = (value: unknown) => Result.isSuccess(decode({ ...carried, [name]: value }))
+    const isTaken = (value: unknown) => {
+      const bytes = looseBytes(spec, state, tag, { ...carried, [name]: value })
+      return bytes !== undefined && readOne(state, bytes).read._tag === "Message"
+    }
     for (const value of bounds(carried[name], isTaken)) add(value, () => value)
     for (const [i, value] of places(carried[name]).entries()) add(value, (now) => places(now)[i], false)
     if (kind === "json" && name in carried) {
@@ -411,7 +414,7 @@ export const ofLength = (spec: Spec, taken: Taken, length: number): ReadonlyArra
   const carried = carriedOf(state, tag, values)
   for (const name of ordered) {
     const value = carried?.[name]
-    if (typeof value !== "string" && !(value instanceof Uint8Array)) continue
+    if (!isPaddable(value)) continue
     found.push({
       what: `it is made ${length} bytes long in its field ${name}`,
       field: name,
@@ -420,7 +423,7 @@ export const ofLength = (spec: Spec, taken: Taken, length: number): ReadonlyArra
         if (read._tag !== "Message" || read.tag !== tag) return undefined
         const now = carriedOf(state, tag, read.values)
         const value = now?.[name]
-        if (now === undefined || typeof value !== "string" && !(value instanceof Uint8Array)) return undefined
+        if (now === undefined || !isPaddable(value)) return undefined
         // How long it is may be written in front of it.
         for (let more = length - due.length - 3; more <= length - due.length; more++) {
           const bytes = looseBytes(spec, state, tag, { ...now, [name]: padded(value, more) })
@@ -448,8 +451,18 @@ export const ofLength = (spec: Spec, taken: Taken, length: number): ReadonlyArra
   }]
 }
 
-const padded = (value: string | Uint8Array, more: number): string | Uint8Array =>
-  typeof value === "string"
+const isList = (value: Paddable): value is ReadonlyArray<unknown> => Array.isArray(value)
+
+type Paddable = string | Uint8Array | ReadonlyArray<unknown>
+
+const isPaddable = (value: unknown): value is Paddable =>
+  typeof value === "string" || value instanceof Uint8Array || Array.isArray(value) && value.length > 0
+
+/** Of elements, each may take more than a byte. */
+const padded = (value: Paddable, more: number): Paddable =>
+  isList(value)
+    ? more < 0 ? value.slice(0, more) : [...value, ...Array.from({ length: more }, () => value.at(-1))]
+    : typeof value === "string"
     ? more < 0 ? value.slice(0, more) : value + (/^\d+$/.test(value) ? "1" : "x").repeat(more)
     : more < 0
     ? value.subarray(0, more)
