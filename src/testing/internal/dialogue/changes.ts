@@ -451,6 +451,39 @@ export const ofLength = (spec: Spec, taken: Taken, length: number): ReadonlyArra
   }]
 }
 
+/** How long the texts of a codec may be, where they are shorter than by default. */
+const longestText = (codec: Codec.Codec<unknown, unknown>): number | undefined => {
+  const isTaken = (length: number): boolean => {
+    try {
+      return Codec.decodeAll(codec, Codec.encodeAll(codec, ["x".repeat(length)])).length === 1
+    } catch {
+      return false
+    }
+  }
+  let [low, high] = [1, Codec.defaultMaxLength]
+  if (!isTaken(low) || isTaken(high)) return undefined
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2)
+    if (isTaken(middle)) low = middle
+    else high = middle
+  }
+  return low
+}
+
+/** The message as long as its codec allows, and a byte longer than that. */
+export const ofLongest = (spec: Spec, taken: Taken): ReadonlyArray<Change> => {
+  const { state, tag } = taken
+  if (state.wire.form(tag).kind !== "text") return []
+  const codec = state.wire.codec(state.due)
+  const longest = longestText(codec)
+  if (longest === undefined) return []
+  const bytes = Codec.encodeAll(codec, ["x".repeat(longest)])
+  return [...ofLength(spec, taken, bytes.length), {
+    what: `a text of ${longest + 1} bytes is said, and its codec allows ${longest}`,
+    apply: () => Uint8Array.of(0x78, ...bytes)
+  }]
+}
+
 const isList = (value: Paddable): value is ReadonlyArray<unknown> => Array.isArray(value)
 
 type Paddable = string | Uint8Array | ReadonlyArray<unknown>

@@ -290,13 +290,16 @@ export const messages = (attempt: Attempt): Effect.Effect<void, Problem> =>
     ]
   )
 
-/** A message has as many bytes as it may have, and one more. */
+/** A message has as many bytes as its state and its codec allow, and one more. */
 export const lengths = (attempt: Attempt): Effect.Effect<void, Problem> =>
   eachChange(attempt, (taken) => {
     const { maxBytes } = taken.state
-    return maxBytes === undefined
-      ? []
-      : [maxBytes, maxBytes + 1].flatMap((length) => Changes.ofLength(attempt.stage.spec, taken, length))
+    return [
+      ...(maxBytes === undefined ? [] : [maxBytes, maxBytes + 1]).flatMap((length) =>
+        Changes.ofLength(attempt.stage.spec, taken, length)
+      ),
+      ...Changes.ofLongest(attempt.stage.spec, taken)
+    ]
   })
 
 /** A dialogue whose bounds nobody keeps, for whoever tries those of the other side. */
