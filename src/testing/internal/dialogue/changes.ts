@@ -105,6 +105,56 @@ const numbersAround = (value: number): ReadonlyArray<number> => [
 
 const longOf = (value: string): ReadonlyArray<string> => [value.repeat(2), value + "x".repeat(64)]
 
+/** How long texts and bytes are made, and how large numbers, to see up to where they are taken. */
+const farthest = 4096
+
+/**
+ * Values on both sides of where a type begins and ends to take them, as far as that is seen by trying: how long it may be, how
+ * large and how small. And some that lie between.
+ */
+const bounds = (value: unknown, isTaken: (value: unknown) => boolean): ReadonlyArray<unknown> => {
+  const along = (of: (size: number) => unknown, from: number, to: number): ReadonlyArray<unknown> => {
+    const found: Array<unknown> = []
+    const steps = new Set([from, to])
+    for (let step = 1; from + step < to; step *= 2) steps.add(from + step)
+    const sizes = [...steps].sort((a, b) => a - b)
+    for (const [i, size] of sizes.entries()) {
+      const next = sizes[i + 1]
+      if (next === undefined) break
+      let [low, high] = [size, next]
+      const isLow = isTaken(of(low))
+      if (isLow) found.push(of(low))
+      if (isLow === isTaken(of(high))) continue
+      while (high - low > 1) {
+        const middle = Math.floor((low + high) / 2)
+        if (isTaken(of(middle)) === isLow) low = middle
+        else high = middle
+      }
+      found.push(of(low), of(high))
+    }
+    return found
+  }
+  if (typeof value === "string") {
+    const last = value.at(-1) ?? "x"
+    const of = (size: number) => size <= value.length ? value.slice(0, size) : value + last.repeat(size - value.length)
+    return along(of, 0, farthest)
+  }
+  if (value instanceof Uint8Array) {
+    return along(
+      (size) => Uint8Array.from({ length: size }, (_, i) => value[i % Math.max(1, value.length)] ?? 0),
+      0,
+      farthest
+    )
+  }
+  if (Array.isArray(value) && value.length > 0) {
+    return along((size) => Array.from({ length: size }, (_, i): unknown => value[i % value.length]), 0, 300)
+  }
+  if (typeof value === "number") {
+    return [...along((by) => value + by, 0, 2 ** 40), ...along((by) => value - by, 0, 2 ** 40)]
+  }
+  return []
+}
+
 /** A value with a change at each of its places. */
 const places = (value: unknown): ReadonlyArray<unknown> =>
   Alterations.ofFrame(value, 16).flatMap(({ apply }) => {
@@ -189,6 +239,11 @@ export const ofFields = (
     for (const value of given) add(value, () => value)
     // What is near is near to what is said now: a proof is made afresh each time.
     for (const [i, value] of near(carried[name], kind).entries()) add(value, (now) => near(now, kind)[i])
+    const isTaken = (value: unknown) => {
+      const bytes = looseBytes(spec, state, tag, { ...carried, [name]: value })
+      return bytes !== undefined && readOne(state, bytes).read._tag === "Message"
+    }
+    for (const value of bounds(carried[name], isTaken)) add(value, () => value)
     for (const [i, value] of places(carried[name]).entries()) add(value, (now) => places(now)[i], false)
     if (kind === "json" && name in carried) {
       each.push({
@@ -199,6 +254,25 @@ export const ofFields = (
     }
     return each
   })
+  // Two of them change together: what is only put together, or taken for one another, is the same as before.
+  for (const [i, name] of names.entries()) {
+    const next = names[i + 1]
+    if (next === undefined) continue
+    const both = (what: string, change: (a: string, b: string) => readonly [string, string] | undefined) =>
+      changes.push({
+        what,
+        isFirst: true,
+        apply: (due) =>
+          withField(due, (carried) => {
+            const [a, b] = [carried[name], carried[next]]
+            const changed = typeof a === "string" && typeof b === "string" ? change(a, b) : undefined
+            return changed === undefined ? undefined : { ...carried, [name]: changed[0], [next]: changed[1] }
+          })
+      })
+    both(`its fields ${name} and ${next} have changed places`, (a, b) => [b, a])
+    both(`the first character of ${next} is the last one of ${name}`, (a, b) => [a + b.slice(0, 1), b.slice(1)])
+    both(`the last character of ${name} is the first one of ${next}`, (a, b) => [a.slice(0, -1), a.slice(-1) + b])
+  }
   return kind !== "json" ? changes : [...changes, {
     what: "there is a field that it does not have",
     apply: (due) => withField(due, (carried) => ({ ...carried, [unexpected]: 1 }))
@@ -209,6 +283,19 @@ const drawnValues = 4
 
 /** How many changes are tried of a field of a message that is due as well. */
 const otherFields = 4
+
+/** A text in other spellings; its first word alone in another case, too, for whatever is behind it may be a secret in both. */
+const spellings = (text: string): ReadonlyArray<string> => {
+  const end = text.includes(" ") ? text.indexOf(" ") : text.length
+  const [word, rest] = [text.slice(0, end), text.slice(end)]
+  return [
+    ...Alterations.almost(text),
+    text.replaceAll(" ", "  "),
+    `${text}\0`,
+    word.toLowerCase() + rest,
+    word.slice(0, 1) + word.slice(1).toLowerCase() + rest
+  ]
+}
 
 /** A message in another spelling, as a text or in its bytes: around its fields, where it is always the same. */
 export const ofSpelling = ({ state, tag, values }: Taken): ReadonlyArray<Change> => {
@@ -231,9 +318,9 @@ export const ofSpelling = ({ state, tag, values }: Taken): ReadonlyArray<Change>
   if (bytes === undefined) return []
   const text = textOf(bytes)
   if (text !== undefined) {
-    return [...Alterations.almost(text), text.replaceAll(" ", "  "), `${text}\0`].map((other, i): Change => ({
+    return spellings(text).map((other, i): Change => ({
       what: secrets.length > 0 ? "it is written otherwise" : `it is written as ${Excerpt.ofFrame(other)}`,
-      apply: spelled((text) => [...Alterations.almost(text), text.replaceAll(" ", "  "), `${text}\0`][i])
+      apply: spelled((text) => spellings(text)[i])
     }))
   }
   return evenly(Alterations.ofBytes(bytes), 40).map(({ apply, what }): Change => ({ what, apply }))
@@ -327,7 +414,7 @@ export const ofLength = (spec: Spec, taken: Taken, length: number): ReadonlyArra
   const carried = carriedOf(state, tag, values)
   for (const name of ordered) {
     const value = carried?.[name]
-    if (typeof value !== "string" && !(value instanceof Uint8Array)) continue
+    if (!isPaddable(value)) continue
     found.push({
       what: `it is made ${length} bytes long in its field ${name}`,
       field: name,
@@ -336,7 +423,7 @@ export const ofLength = (spec: Spec, taken: Taken, length: number): ReadonlyArra
         if (read._tag !== "Message" || read.tag !== tag) return undefined
         const now = carriedOf(state, tag, read.values)
         const value = now?.[name]
-        if (now === undefined || typeof value !== "string" && !(value instanceof Uint8Array)) return undefined
+        if (now === undefined || !isPaddable(value)) return undefined
         // How long it is may be written in front of it.
         for (let more = length - due.length - 3; more <= length - due.length; more++) {
           const bytes = looseBytes(spec, state, tag, { ...now, [name]: padded(value, more) })
@@ -364,8 +451,51 @@ export const ofLength = (spec: Spec, taken: Taken, length: number): ReadonlyArra
   }]
 }
 
-const padded = (value: string | Uint8Array, more: number): string | Uint8Array =>
-  typeof value === "string"
+/** How long the texts of a codec may be, where they are shorter than by default. */
+const longestText = (codec: Codec.Codec<unknown, unknown>): number | undefined => {
+  const isTaken = (length: number): boolean => {
+    try {
+      return Codec.decodeAll(codec, Codec.encodeAll(codec, ["x".repeat(length)])).length === 1
+    } catch {
+      return false
+    }
+  }
+  let [low, high] = [1, Codec.defaultMaxLength]
+  if (!isTaken(low) || isTaken(high)) return undefined
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2)
+    if (isTaken(middle)) low = middle
+    else high = middle
+  }
+  return low
+}
+
+/** The message as long as its codec allows, and a byte longer than that. */
+export const ofLongest = (spec: Spec, taken: Taken): ReadonlyArray<Change> => {
+  const { state, tag } = taken
+  if (state.wire.form(tag).kind !== "text") return []
+  const codec = state.wire.codec(state.due)
+  const longest = longestText(codec)
+  if (longest === undefined) return []
+  const bytes = Codec.encodeAll(codec, ["x".repeat(longest)])
+  return [...ofLength(spec, taken, bytes.length), {
+    what: `a text of ${longest + 1} bytes is said, and its codec allows ${longest}`,
+    apply: () => Uint8Array.of(0x78, ...bytes)
+  }]
+}
+
+const isList = (value: Paddable): value is ReadonlyArray<unknown> => Array.isArray(value)
+
+type Paddable = string | Uint8Array | ReadonlyArray<unknown>
+
+const isPaddable = (value: unknown): value is Paddable =>
+  typeof value === "string" || value instanceof Uint8Array || Array.isArray(value) && value.length > 0
+
+/** Of elements, each may take more than a byte. */
+const padded = (value: Paddable, more: number): Paddable =>
+  isList(value)
+    ? more < 0 ? value.slice(0, more) : [...value, ...Array.from({ length: more }, () => value.at(-1))]
+    : typeof value === "string"
     ? more < 0 ? value.slice(0, more) : value + (/^\d+$/.test(value) ? "1" : "x").repeat(more)
     : more < 0
     ? value.subarray(0, more)

@@ -65,6 +65,10 @@ const lastWords = (spec: Spec, role: Role, state: Compiled): Uint8Array | undefi
   return typeof told === "function" ? undefined : wordsIn(state, ...saidOf(told)) ?? nothing
 }
 
+/** What says no in a state. */
+const refusalsOf = ({ targets }: Compiled): ReadonlyArray<string> =>
+  Array.from(targets).flatMap(([tag, target]) => isRefused(target) ? [tag] : [])
+
 const shown = (state: Compiled, bytes: Uint8Array): string =>
   bytes.length === 0
     ? "nothing"
@@ -183,7 +187,21 @@ export const judge = (
       return isOwnDecision ? heard(12, false) : flaw(12, `it is ready: all was said that had to be`)
     }
     case "Refused": {
-      if (end.by === role) return said.length === 0 ? undefined : heard(12, false)
+      if (end.by === role) {
+        if (!end.isOtherwise && error !== undefined && isNoAnswer(error)) {
+          return flaw(5, `who has said ${called(end)} waits for nothing more`)
+        }
+        // What is said otherwise is for whoever breaks the rules, and nobody has.
+        const refusals = refusalsOf(state)
+        if (end.isOtherwise && refusals.length > 0 && isOwnDecision && rest[peer].length === 0) {
+          return flaw(
+            11,
+            `the peer hears why: ${refusals.join(" or ")} in the state ${state.name}`,
+            `it heard ${end.tag}, as who breaks the rules, and ${actual}`
+          )
+        }
+        return said.length === 0 ? undefined : heard(12, false)
+      }
       if (error !== undefined && error.reason._tag !== "Rejected") {
         return flaw(5, `${called(end)} is a refusal, and whoever hears it fails as Rejected`)
       }
@@ -202,9 +220,10 @@ export const judge = (
     case "Waiting": {
       if (end.on === peer) return heard(12, isOwnDecision && error !== undefined && !end.isBegun)
       if (end.isBegun) return flaw(12, dueIn(state), `it said only a part of a message, and ${actual}`)
-      const refusals = Array.from(state.targets).flatMap(([tag, target]) => isRefused(target) ? [tag] : [])
-      const owed = [...refusals, ...(words !== undefined && words.length > 0 ? [shown(state, words)] : [])]
-      return isOwnDecision && isPeers && owed.length > 0
+      const owed = [...refusalsOf(state), ...(words !== undefined && words.length > 0 ? [shown(state, words)] : [])]
+      // What it cannot say is its own mistake.
+      const isSilent = isOwnDecision && isPeers || error?.fault === "local" && error.reason._tag !== "Rejected"
+      return isSilent && owed.length > 0
         ? flaw(
           11,
           `the peer hears why: ${owed.join(" or ")} in the state ${state.name}`,

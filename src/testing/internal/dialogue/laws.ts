@@ -208,10 +208,20 @@ const disturbed = (
     const scenario = place + kind + conversing(attempt, reference)
     const flaw = judge(subject, talk, walk, nth)
     if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
-    if (!isLegal || now.tag !== tag || !reference.isReady || !Trial.isReady(talk)) return
+    if (!isLegal || now.tag !== tag || !reference.isReady) return
     const { read } = readOne(state, due)
     if (read._tag !== "Message") return
-    const bound = boundChanges(state.wire.fields.get(tag)!, Changes.differing(state, tag, read.values, now.values))
+    const changed = Changes.differing(state, tag, read.values, now.values)
+    if (!Trial.isReady(talk)) {
+      // What is left behind it comes where something else is due.
+      if (changed.length > 0 || now.bytes.length !== said.length) return
+      return yield* Effect.fail(problem(attempt, played, scenario, {
+        law: 5,
+        expected: `it is ready: what is said is ${called(taken)}, with the same fields`,
+        actual: Trial.outcome(talk)
+      }))
+    }
+    const bound = boundChanges(state.wire.fields.get(tag)!, changed)
     if (bound.length === 0 || isKnown(attempt, now)) return
     const names = bound.join(" and ")
     return yield* Effect.fail(problem(attempt, played, scenario, {
@@ -280,13 +290,16 @@ export const messages = (attempt: Attempt): Effect.Effect<void, Problem> =>
     ]
   )
 
-/** A message has as many bytes as it may have, and one more. */
+/** A message has as many bytes as its state and its codec allow, and one more. */
 export const lengths = (attempt: Attempt): Effect.Effect<void, Problem> =>
   eachChange(attempt, (taken) => {
     const { maxBytes } = taken.state
-    return maxBytes === undefined
-      ? []
-      : [maxBytes, maxBytes + 1].flatMap((length) => Changes.ofLength(attempt.stage.spec, taken, length))
+    return [
+      ...(maxBytes === undefined ? [] : [maxBytes, maxBytes + 1]).flatMap((length) =>
+        Changes.ofLength(attempt.stage.spec, taken, length)
+      ),
+      ...Changes.ofLongest(attempt.stage.spec, taken)
+    ]
   })
 
 /** A dialogue whose bounds nobody keeps, for whoever tries those of the other side. */

@@ -4,9 +4,7 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
-import * as Codec from "../../../Codec.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import { CurrentRewrite } from "../../../internal/connection/transport.ts"
 import * as Draw from "../../../internal/dialogue/draw.ts"
 import type { Values } from "../../../internal/dialogue/fields.ts"
 import type { Role, Target } from "../../../internal/dialogue/model.ts"
@@ -14,6 +12,7 @@ import * as Run from "../../../internal/dialogue/run.ts"
 import { type Compiled, type Spec, stateOf } from "../../../internal/dialogue/spec.ts"
 import type { Handshake, Peer, Plan, Talk } from "../conversation.ts"
 import type * as Trial from "../trial.ts"
+import { isHello } from "./clearTls.ts"
 import { follow, isRefused, type Walk } from "./follow.ts"
 
 /** A message is replaced: which one of the peer's, and where it is due. */
@@ -59,76 +58,38 @@ export const make = (
   onWalk: (walk: Walk) => void
 ): Stage => {
   const { role } = trial.side
-  const isInside = isEncrypted(spec)
   const told = (streams: Readonly<Record<Role, Uint8Array>>): Walk => {
     const walk = follow(spec, streams)
     onWalk(walk)
     return walk
   }
-  const outside = ({ instead, ...plan }: Playing): Effect.Effect<Played> => {
+  const play = ({ instead, ...plan }: Playing): Effect.Effect<Played> => {
     let replaced: readonly [due: Uint8Array, said: Uint8Array] | undefined
-    const say = (index: number, message: Uint8Array): Uint8Array => {
-      const said = index === instead?.nth ? instead.say(message) : undefined
+    let nth = 0
+    const say = (_: number, message: Uint8Array): Uint8Array => {
+      if (isHello(message)) return message
+      const said = nth++ === instead?.nth ? instead.say(message) : undefined
       if (said === undefined) return message
       replaced = [message, said]
       return said
     }
     return Effect.map(trial.talk(instead === undefined ? plan : { ...plan, say }), (talk): Played => ({
       talk,
-      walk: told(bySide(role, concat(talk.written), plan.script ?? concat(talk.said))),
-      messages: talk.messages,
+      walk: told(bySide(role, said(talk.written), plan.script ?? said(talk.said))),
+      messages: talk.messages.filter((message) => !isHello(message)),
       due: replaced?.[0],
       said: replaced?.[1]
     }))
   }
-  // What is said is seen where it is put into bytes, before it is encrypted.
-  const inside = ({ instead, ...plan }: Playing): Effect.Effect<Played> => {
-    const own: Array<Uint8Array> = []
-    const said: Array<Uint8Array> = []
-    const messages: Array<Uint8Array> = []
-    let replaced: readonly [due: Uint8Array, said: Uint8Array] | undefined
-    const peered = Effect.provideService(plan.peer ?? peer, CurrentRewrite, (_, say, due) => {
-      const bytes = due()
-      if (bytes === undefined) return false
-      const index = messages.push(bytes) - 1
-      const other = index === instead?.nth ? instead.say(bytes) : undefined
-      const frame = other === undefined ? undefined : frameOf(instead!.state, other)
-      if (other === undefined || frame === undefined || !say(frame.frame)) {
-        said.push(bytes)
-        return false
-      }
-      replaced = [bytes, other]
-      said.push(other)
-      return true
-    })
-    const handshaken = Effect.provideService(plan.handshake ?? handshake, CurrentRewrite, (_, _say, due) => {
-      const bytes = due()
-      if (bytes !== undefined) own.push(bytes)
-      return false
-    })
-    return Effect.map(trial.talk({ ...plan, peer: peered, handshake: handshaken }), (talk): Played => ({
-      talk,
-      walk: told(bySide(role, concat(own), concat(said))),
-      messages,
-      due: replaced?.[0],
-      said: replaced?.[1]
-    }))
-  }
-  return { spec, role, trial, handshake, peer, play: isInside ? inside : outside }
+  return { spec, role, trial, handshake, peer, play }
 }
+
+/** What was said, without what begins TLS. */
+const said = (messages: ReadonlyArray<Uint8Array>): Uint8Array =>
+  concat(messages.filter((message) => !isHello(message)))
 
 const bySide = (role: Role, own: Uint8Array, others: Uint8Array): Readonly<Record<Role, Uint8Array>> =>
   role === "client" ? { client: own, server: others } : { client: others, server: own }
-
-/** The frame that some bytes are, where they are one. */
-const frameOf = ({ due, wire }: Compiled, bytes: Uint8Array): { readonly frame: unknown } | undefined => {
-  try {
-    const frames = Codec.decodeAll(wire.codec(due), bytes)
-    return frames.length === 1 ? { frame: frames[0] } : undefined
-  } catch {
-    return undefined
-  }
-}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Who plays the other side where nobody is given
