@@ -85,7 +85,7 @@ const program = Effect.gen(function*() {
 
   const second = yield* Effect.flip(connect(address, "192.0.2.2:4711"))
   console.log(second.message)
-  // => line handshake failed at step expect "Bring it!": rejected by the peer: "No! Go away!"; try again later or elsewhere
+  // => line handshake failed at step answer: rejected by the peer: "No! Go away!"; try again later or elsewhere
 
   const goodbye = yield* Effect.forkChild(client.transport.receive)
   yield* Effect.yieldNow

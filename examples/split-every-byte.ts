@@ -66,7 +66,7 @@ const program = Effect.gen(function*() {
     ends.set(end, (ends.get(end) ?? 0) + 1)
   }
   for (const [end, times] of ends) console.log(`${times} x ${end}`)
-  // => 11 x expect "You ready?": UnexpectedEnd
+  // => 11 x question: UnexpectedEnd
   // => 3 x ended in order
   // => 12 x in service: Truncated
 })

@@ -7,6 +7,9 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Predicate from "effect/Predicate"
+import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Socket } from "effect/socket/Socket"
@@ -14,9 +17,15 @@ import type * as Codec from "./Codec.ts"
 import type { Failure } from "./Handshake.ts"
 import type * as Handshake from "./Handshake.ts"
 import type { HandshakeError, Reason } from "./HandshakeError.ts"
+import * as Comparing from "./internal/dialogue/compare.ts"
+import type * as CompareModel from "./internal/dialogue/compareModel.ts"
+import * as Diagram from "./internal/dialogue/diagram.ts"
+import * as Document from "./internal/dialogue/document.ts"
 import { roleKey, type Shape } from "./internal/dialogue/fields.ts"
 import type * as Model from "./internal/dialogue/model.ts"
 import * as Run from "./internal/dialogue/run.ts"
+import * as Snapshots from "./internal/dialogue/snapshot.ts"
+import * as SnapshotModel from "./internal/dialogue/snapshotModel.ts"
 import * as Spec from "./internal/dialogue/spec.ts"
 import type * as Transport from "./Transport.ts"
 import type { Wire } from "./Wire.ts"
@@ -54,6 +63,43 @@ export type {
    */
   State
 } from "./internal/dialogue/model.ts"
+
+/** @since 0.1.0 */
+export {
+  /**
+   * @category errors
+   * @since 0.1.0
+   */
+  InvalidSnapshot
+} from "./internal/dialogue/snapshotModel.ts"
+
+/** @since 0.1.0 */
+export type {
+  /**
+   * @category snapshots
+   * @since 0.1.0
+   */
+  Snapshot
+} from "./internal/dialogue/snapshotModel.ts"
+
+/** @since 0.1.0 */
+export type {
+  /**
+   * @category comparing
+   * @since 0.1.0
+   */
+  Comparison,
+  /**
+   * @category comparing
+   * @since 0.1.0
+   */
+  Meeting,
+  /**
+   * @category comparing
+   * @since 0.1.0
+   */
+  Parting
+} from "./internal/dialogue/compareModel.ts"
 
 /**
  * A state in which the client speaks.
@@ -202,15 +248,14 @@ type NameOf<T> = T extends string ? T : T extends Model.Encrypted<infer S> ? S :
 
 /** What is wrong with a specification stands in the place where it is wrong. */
 type Checked<M, S extends States> = {
-  readonly [N in keyof S]: {
-    readonly turn: S[N]["turn"]
-    readonly says: {
-      readonly [K in keyof S[N]["says"]]: K extends keyof M
-        ? NameOf<S[N]["says"][K]> extends keyof S ? S[N]["says"][K] : `there is no state ${NameOf<S[N]["says"][K]>}`
-        : `there is no message ${K & string}`
-    }
-  }
+  readonly [N in keyof S]: [Wrong<M, S, S[N]["says"]>] extends [never] ? unknown : Wrong<M, S, S[N]["says"]>
 }
+
+type Wrong<M, S, Says> = {
+  [K in keyof Says & string]: K extends keyof M
+    ? NameOf<Says[K]> extends keyof S ? never : `there is no state ${NameOf<Says[K]>}`
+    : `there is no message ${K}`
+}[keyof Says & string]
 
 /** What leads on in a state, by its name. Without an alias for its keys the compiler prints the names themselves. */
 type Onward<D, N> = {
@@ -518,3 +563,236 @@ export const make = <Self>() =>
     { readonly messages: M; readonly states: S; readonly live: L; readonly start: Start }
   >
 }
+
+const snapshotOf = (dialogue: Any | SnapshotModel.Snapshot): SnapshotModel.Snapshot =>
+  Predicate.hasProperty(dialogue, "dialogue") ? Snapshots.of(dialogue.dialogue) : dialogue
+
+/**
+ * A dialogue as plain JSON, to be kept with each release.
+ *
+ * **Details**
+ *
+ * It is the same each time it is made, up to the member names' order, so that what has changed is seen as a small difference.
+ * Secrets in its examples are made up.
+ *
+ * **Example** (What a version of a protocol was)
+ *
+ * ```ts
+ * import { Codec, Dialogue, Wire } from "effect-handshake"
+ * import { Schema } from "effect"
+ *
+ * const Knock = Dialogue.make()({
+ *   name: "knock",
+ *   messages: { Hello: { version: Schema.Literals([1, 2]) }, Welcome: {} },
+ *   wire: Wire.text(Codec.lines(), { Hello: "HELLO {version}", Welcome: "WELCOME" }),
+ *   live: Codec.lines(),
+ *   start: "greeting",
+ *   states: {
+ *     greeting: Dialogue.client({ Hello: "verdict" }),
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready })
+ *   }
+ * })
+ *
+ * const snapshot = Dialogue.snapshot(Knock)
+ * console.log(JSON.stringify(snapshot.states))
+ * // => {"greeting":{"turn":"client","says":{"Hello":{"to":"verdict"}}},"verdict":{"turn":"server","says":{"Welcome":{"ready":true}}}}
+ * console.log(JSON.stringify(snapshot.wire.messages.Hello?.examples))
+ * // => [{"fields":{"version":1},"bytes":"48454c4c4f20310a"}]
+ * ```
+ *
+ * @category snapshots
+ * @since 0.1.0
+ */
+export const snapshot = (dialogue: Any): SnapshotModel.Snapshot => Snapshots.of(dialogue.dialogue)
+
+/**
+ * A snapshot that was read from somewhere, if it is one: `InvalidSnapshot` says what is wrong with it.
+ *
+ * **Example** (Something else)
+ *
+ * ```ts
+ * import { Dialogue } from "effect-handshake"
+ * import { Result } from "effect"
+ *
+ * const parsed = Dialogue.parseSnapshot({ version: 99 })
+ * if (Result.isFailure(parsed)) console.log(parsed.failure.message)
+ * // => this is no snapshot of a dialogue: Expected 1 at ["version"]
+ * ```
+ *
+ * @category snapshots
+ * @since 0.1.0
+ */
+export const parseSnapshot: (json: unknown) => Result.Result<SnapshotModel.Snapshot, SnapshotModel.InvalidSnapshot> =
+  SnapshotModel.parse
+
+/**
+ * The state diagram of a dialogue, for Mermaid.
+ *
+ * **Example** (Two states)
+ *
+ * ```ts
+ * import { Codec, Dialogue } from "effect-handshake"
+ *
+ * const Knock = Dialogue.make()({
+ *   name: "knock",
+ *   messages: { Hello: {}, Welcome: {}, Denied: {} },
+ *   live: Codec.lines(),
+ *   start: "greeting",
+ *   states: {
+ *     greeting: Dialogue.client({ Hello: "verdict" }),
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused() })
+ *   }
+ * })
+ *
+ * console.log(Dialogue.diagram(Knock).split("\n").slice(3, 6).join("\n"))
+ * // =>   [*] --> greeting
+ * // =>   greeting --> verdict: Hello
+ * // =>   verdict --> ready: Welcome
+ * ```
+ *
+ * @category documentation
+ * @since 0.1.0
+ */
+export const diagram = (dialogue: Any | SnapshotModel.Snapshot): string => Diagram.mermaid(snapshotOf(dialogue))
+
+/**
+ * The states of a dialogue as text, for a terminal.
+ *
+ * **Example** (Two states)
+ *
+ * ```ts
+ * import { Codec, Dialogue } from "effect-handshake"
+ *
+ * const Knock = Dialogue.make()({
+ *   name: "knock",
+ *   messages: { Hello: {}, Welcome: {} },
+ *   live: Codec.lines(),
+ *   start: "greeting",
+ *   states: {
+ *     greeting: Dialogue.client({ Hello: "verdict" }, { within: "5 seconds" }),
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready })
+ *   }
+ * })
+ *
+ * console.log(Dialogue.outline(Knock).trimEnd())
+ * // => knock, from greeting
+ * // =>
+ * // => greeting: client speaks, within 5s
+ * // =>   Hello    -> verdict
+ * // =>
+ * // => verdict: server speaks
+ * // =>   Welcome  -> ready
+ * ```
+ *
+ * @category documentation
+ * @since 0.1.0
+ */
+export const outline = (dialogue: Any | SnapshotModel.Snapshot): string => Diagram.outline(snapshotOf(dialogue))
+
+/**
+ * A dialogue as a document in Markdown, for whoever writes the other side in another language: whose turn it is in each state, for
+ * how long and how much, what may be said, how that looks in bytes, with examples, and what is said to whoever breaks the rules.
+ *
+ * **Details**
+ *
+ * Secrets in its examples are made up. Of a `Wire.codec` there are the fields and examples.
+ *
+ * **Example** (What the document says of a message)
+ *
+ * ```ts
+ * import { Codec, Dialogue, Wire } from "effect-handshake"
+ * import { Schema } from "effect"
+ *
+ * const Knock = Dialogue.make()({
+ *   name: "knock",
+ *   messages: { Hello: { version: Schema.Literals([1, 2]) }, Welcome: {} },
+ *   wire: Wire.text(Codec.lines(), { Hello: "HELLO {version}", Welcome: "WELCOME" }),
+ *   live: Codec.lines(),
+ *   start: "greeting",
+ *   states: {
+ *     greeting: Dialogue.client({ Hello: "verdict" }),
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready })
+ *   }
+ * })
+ *
+ * const lines = Dialogue.document(Knock).split("\n")
+ * console.log(lines.find((line) => line.startsWith("| `version`")))
+ * // => | `version` | 1 or 2 | checked by whoever receives it |
+ * console.log(lines.find((line) => line.startsWith("48 45")))
+ * // => 48 45 4c 4c 4f 20 31 0a                          HELLO 1.
+ * ```
+ *
+ * @category documentation
+ * @since 0.1.0
+ */
+export const document = (dialogue: Any | SnapshotModel.Snapshot): string => Document.markdown(snapshotOf(dialogue))
+
+/**
+ * Compares two versions of a dialogue: whether yesterday's client still understands today's server, and today's client yesterday's
+ * server.
+ *
+ * **Details**
+ *
+ * The client of one version is played with the server of the other, breadth first. Both sides may say whatever their own version
+ * allows, with all values that their Schemas take; they part where something of it is not read by the other as the same, where one
+ * is ready and the other is not, and where both wait. It is told by the shortest conversation that comes to it.
+ *
+ * Fewer bytes or less time is told as a warning. What cannot be decided, such as whether two patterns match the same texts, is no
+ * understanding, and `isCertain` is false. A check without a name is taken for the same where both versions have one, and a function
+ * that says what is said `otherwise` for what it says to whoever says what is not due.
+ *
+ * **Example** (A version is not spoken any more)
+ *
+ * ```ts
+ * import { Codec, Dialogue, Wire } from "effect-handshake"
+ * import { Schema } from "effect"
+ *
+ * const knock = (versions: ReadonlyArray<number>) =>
+ *   Dialogue.make()({
+ *     name: "knock",
+ *     messages: { Hello: { version: Schema.Literals(versions) }, Welcome: {}, Denied: {} },
+ *     wire: Wire.text(Codec.lines(), { Hello: "HELLO {version}", Welcome: "WELCOME", Denied: "NO" }),
+ *     live: Codec.lines(),
+ *     start: "greeting",
+ *     states: {
+ *       greeting: Dialogue.client({ Hello: "verdict" }),
+ *       verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused() })
+ *     },
+ *     otherwise: { server: "Denied" }
+ *   })
+ *
+ * const comparison = Dialogue.compare(knock([1, 2]), knock([2]))
+ * console.log(Dialogue.formatComparison(comparison).trimEnd())
+ * // => knock
+ * // =>
+ * // => an older client and a newer server part
+ * // =>   client -> Hello {"version":1}
+ * // =>   the newer server does not read Hello: version: 1 is not taken
+ * // =>   it ends in a refusal: the newer server says Denied, and the older client knows that it is refused
+ * // =>
+ * // => a newer client and an older server understand each other
+ * ```
+ *
+ * @category comparing
+ * @since 0.1.0
+ */
+export const compare: {
+  (
+    newer: Any | SnapshotModel.Snapshot
+  ): (older: Any | SnapshotModel.Snapshot) => CompareModel.Comparison
+  (older: Any | SnapshotModel.Snapshot, newer: Any | SnapshotModel.Snapshot): CompareModel.Comparison
+} = dual(
+  2,
+  (older: Any | SnapshotModel.Snapshot, newer: Any | SnapshotModel.Snapshot): CompareModel.Comparison =>
+    Comparing.compare(snapshotOf(older), snapshotOf(newer))
+)
+
+/**
+ * A comparison for people: both directions, the conversation in which they part, and how that ends.
+ *
+ * @see {@link compare} for an example
+ *
+ * @category comparing
+ * @since 0.1.0
+ */
+export const formatComparison = (comparison: CompareModel.Comparison): string => Comparing.format(comparison)

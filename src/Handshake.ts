@@ -8,10 +8,12 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -68,19 +70,23 @@ type Out<T> = Transport.Transport.Out<T>
 const isStepError = (error: unknown): error is TransportError | Reason => isTransportError(error) || isReason(error)
 
 /** What is not yet an error of the handshake becomes one, at the step that is under way when it comes. */
-const failingAt = <A, E, R>(
-  self: Effect.Effect<A, E, R>,
+const atStep = <E>(
+  cause: Cause.Cause<E>,
   progress: Progress.Progress | undefined,
   step: () => string
-): Effect.Effect<A, Failure<E>, R> =>
-  Effect.mapError(self, (error) =>
+): Cause.Cause<Failure<E>> =>
+  Cause.map(cause, (error) =>
     isStepError(error)
       ? new HandshakeError({
-        protocol: progress?.protocol ?? "unnamed",
+        protocol: progress?.protocol ?? Progress.unnamed,
         step: step(),
         reason: isTransportError(error) ? reasonOf(error) : error
       })
       : error as Exclude<E, TransportError | Reason>)
+
+/** A handshake fails at the step that was begun last. */
+const failing = <A, E, R>(self: Effect.Effect<A, E, R>, progress: Progress.Progress): Effect.Effect<A, Failure<E>, R> =>
+  Effect.catchCause(self, (cause) => Effect.failCause(atStep(cause, progress, () => progress.step)))
 
 /**
  * Names a step, for a part of a handshake that is written by hand.
@@ -124,43 +130,50 @@ export const step: {
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     name: string
-  ): Effect.Effect<A, Failure<E>, R> => at(self, () => name)
+  ): Effect.Effect<A, Failure<E>, R> =>
+    Effect.contextWith((context: Context.Context<never>) => {
+      const progress = Context.get(context, Progress.CurrentProgress)
+      const step = () => name
+      progress?.begin(step, undefined)
+      return Effect.catchCause(self, (cause) => Effect.failCause(atStep(cause, progress, step)))
+    })
 )
-
-const at = <A, E, R>(self: Effect.Effect<A, E, R>, step: () => string): Effect.Effect<A, Failure<E>, R> =>
-  Effect.contextWith((context: Context.Context<never>) => {
-    const progress = Context.get(context, Progress.CurrentProgress)
-    if (progress !== undefined) progress.step = step
-    return failingAt(self, progress, step)
-  })
 
 const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0]) || Transport.isTransport(args[0])
 
+/** A step. It runs once for each connection, so that it makes no more functions than it needs. */
 const then = <T extends Receiving, T2, E, R, E2, R2>(
   self: T | Effect.Effect<T, E, R>,
   name: (transport: T) => string,
   act: (transport: T, secrecy: Secrecy | undefined) => Effect.Effect<T2, E2, R2>,
-  secret?: boolean
+  options?: VerifyOptions<T>
 ): Effect.Effect<T2, Failure<E | E2>, R | R2> =>
   Effect.contextWith((context: Context.Context<never>) => {
     const progress = Context.get(context, Progress.CurrentProgress)
     // The last step is the first to run: those before it learn from it that a secret is to come.
-    const secrecy = secretOr(secret, Context.get(context, Progress.SecretAhead))
+    const secrecy = secretOr(options?.secret, Context.get(context, Progress.SecretAhead))
     let begun: T | undefined
-    // What comes before the first step is the opening of the connection.
-    const step = () => begun === undefined ? progress?.step() ?? "connect" : name(begun)
     const begin = (transport: T): Effect.Effect<T2, E2, R2> => {
       begun = transport
       if (progress !== undefined) {
-        progress.step = step
+        progress.begin(name, transport)
         progress.isGuarded = secrecy === "guarded"
       }
       return act(transport, secrecy)
     }
+    const failed = (cause: Cause.Cause<E | E2>): Effect.Effect<never, Failure<E | E2>> => {
+      // What comes before the first step is the opening of the connection.
+      const step = () => begun === undefined ? progress?.step ?? Progress.connect : name(begun)
+      const failure = Effect.failCause(atStep(cause, progress, step))
+      const reply = options?.orReply
+      return begun !== undefined && reply !== undefined && deservesReply(cause)
+        ? Effect.andThen(lastWord(begun, reply), failure)
+        : failure
+    }
     // A handshake by hand has its transport already.
-    if (!Effect.isEffect(self)) return failingAt(begin(self), progress, step)
-    const before = secret === true ? Effect.provideService(self, Progress.SecretAhead, true) : self
-    return failingAt(Effect.flatMap(before, begin), progress, step)
+    if (!Effect.isEffect(self)) return Effect.catchCause(begin(self), failed)
+    const before = options?.secret === true ? Effect.provideService(self, Progress.SecretAhead, true) : self
+    return Effect.catchCause(Effect.flatMap(before, begin), failed)
   })
 
 const secretOr = (secret: boolean | undefined, isSecretAhead: boolean): Secrecy | undefined =>
@@ -170,7 +183,7 @@ const equals = (a: unknown, b: unknown): boolean => {
   if (a instanceof Uint8Array && b instanceof Uint8Array) {
     return a.length === b.length && a.every((byte, i) => byte === b[i])
   }
-  return Equal.equals(a, b)
+  return a === b || Equal.equals(a, b)
 }
 
 // A peer that does not even take the refusal changes nothing about why it is refused.
@@ -180,20 +193,11 @@ const lastWord = <T extends Receiving>(transport: T, reply: Out<T>): Effect.Effe
 
 // Whether there is somebody to answer who said something wrong. To a peer that said no itself, or that left without a
 // word, there is nothing to say.
-const deservesReply = (error: unknown): boolean =>
-  isTransportError(error)
+const deservesReply = (cause: Cause.Cause<unknown>): boolean => {
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  return isTransportError(error)
     ? error.fault === "peer" && error.reason._tag !== "ConnectionClosed"
     : isReason(error) && error.fault === "peer" && error._tag !== "Rejected"
-
-const replyingWith = <T extends Receiving, A, E, R>(
-  transport: T,
-  options: { readonly orReply?: Out<T> | undefined } | undefined,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => {
-  const reply = options?.orReply
-  return reply === undefined
-    ? effect
-    : Effect.tapError(effect, (error) => deservesReply(error) ? lastWord(transport, reply) : Effect.void)
 }
 
 /**
@@ -257,23 +261,30 @@ export const expect: {
     expected: In<T>,
     options?: ExpectOptions<T>
   ): Effect.Effect<T, Failure<E>, R> =>
-    verify(
+    receive(
       self,
       options?.name ??
         ((transport) => options?.secret === true ? "expect a secret" : `expect ${Transport.show(transport, expected)}`),
-      (frame, transport): Effect.Effect<void, Reason> => {
-        if (equals(frame, expected)) return Effect.void
-        // What is known beforehand is not what has to be guarded.
-        const known = (frame: In<T>) => options?.secret === true ? Excerpt.redacted : implOf(transport).describe(frame)
-        return Effect.fail(
-          options?.rejections?.some((rejection) => equals(frame, rejection)) === true
-            ? new Rejected({ by: "peer", said: known(frame), retryable: options.retryable ?? true })
-            : new InvalidGreeting({ expected: known(expected), received: Transport.show(transport, frame) })
-        )
-      },
+      (frame, transport): Effect.Effect<T, Reason> =>
+        equals(frame, expected)
+          ? Effect.succeed(transport)
+          : Effect.fail(unexpected(transport, frame, expected, options)),
       options
     )
 )
+
+const unexpected = <T extends Receiving>(
+  transport: T,
+  frame: In<T>,
+  expected: In<T>,
+  options: ExpectOptions<T> | undefined
+): Reason => {
+  // What is known beforehand is not what has to be guarded.
+  const known = (frame: In<T>) => options?.secret === true ? Excerpt.redacted : implOf(transport).describe(frame)
+  return options?.rejections?.some((rejection) => equals(frame, rejection)) === true
+    ? new Rejected({ by: "peer", said: known(frame), retryable: options.retryable ?? true })
+    : new InvalidGreeting({ expected: known(expected), received: Transport.show(transport, frame) })
+}
 
 /**
  * How `Handshake.verify` and `Handshake.exchange` take a frame that is refused.
@@ -343,8 +354,8 @@ export const verify: {
     then(
       self,
       nameOf(name),
-      (transport, secrecy) => Effect.as(received(transport, decide, options, secrecy), transport),
-      options?.secret
+      (transport, secrecy) => Effect.as(received(transport, decide, secrecy), transport),
+      options
     )
 )
 
@@ -424,8 +435,8 @@ export const receive: {
     then(
       self,
       nameOf(name),
-      (transport, secrecy) => received(transport, decide, options, secrecy),
-      options?.secret
+      (transport, secrecy) => received(transport, decide, secrecy),
+      options
     )
 )
 
@@ -435,52 +446,51 @@ type Decision = Effect.Effect<unknown, unknown, unknown>
 const nameOf = <T>(name: string | ((transport: T) => string)): (transport: T) => string =>
   typeof name === "string" ? () => name : name
 
-/** Receives a frame that is decided about, and answers one that is refused. */
+/** Receives a frame that is decided about. */
 const received = <T extends Receiving, D extends Decision>(
   transport: T,
   decide: (frame: In<T>, transport: T) => D,
-  options: VerifyOptions<T> | undefined,
   secrecy: Secrecy | undefined
 ) =>
-  replyingWith(
-    transport,
-    options,
-    secretly(
-      implOf(transport),
-      secrecy,
-      Effect.flatMap(
-        transport.receive,
-        // What it is an Effect of is what is inferred of its type.
-        (frame: In<T>) =>
-          decide(frame, transport) as Effect.Effect<Effect.Success<D>, Effect.Error<D>, Effect.Services<D>>
-      )
+  secretly(
+    implOf(transport),
+    secrecy,
+    Effect.flatMap(
+      transport.receive,
+      // What it is an Effect of is what is inferred of its type.
+      (frame: In<T>) =>
+        decide(frame, transport) as Effect.Effect<Effect.Success<D>, Effect.Error<D>, Effect.Services<D>>
     )
   )
 
 /** How long a connection that cannot be written to is searched for the peer's last words. */
 const lastWordsTime = Duration.seconds(1)
 
+/** Says it at once, and returns what is left to do. */
+const say = <T extends Any>(transport: T, frame: Out<T>): Effect.Effect<T, TransportError> => {
+  const left = implOf(transport).sendNow(frame)
+  return left === undefined ? Effect.succeed(transport) : Effect.as(unlessAnswered(transport, left), transport)
+}
+
 /**
  * A peer may say no and leave before this side has said anything. What it said is the answer then, and not that nobody
  * listens any more: the next step shall read it.
  */
-const say = <T extends Any>(transport: T, frame: Out<T>): Effect.Effect<T, TransportError> =>
-  Effect.suspend((): Effect.Effect<T, TransportError> => {
-    const impl = implOf(transport)
-    const left = impl.sendNow(frame)
-    if (left === undefined) return Effect.succeed(transport)
-    const said = Effect.catchIf(
-      left,
-      (error) => error.reason._tag === "ConnectionFailed",
-      (error) =>
-        Effect.flatMap(
-          Effect.timeoutOption(impl.hasFrame, lastWordsTime),
-          (found) =>
-            Option.getOrElse(found, () => false) ? Effect.void : Effect.fail(impl.connection.tlsFailure ?? error)
-        )
-    )
-    return Effect.as(said, transport)
-  })
+const unlessAnswered = (
+  transport: Any,
+  said: Effect.Effect<void, TransportError>
+): Effect.Effect<void, TransportError> => {
+  const impl = implOf(transport)
+  return Effect.catchIf(
+    said,
+    (error) => error.reason._tag === "ConnectionFailed",
+    (error) =>
+      Effect.flatMap(
+        Effect.timeoutOption(impl.hasFrame, lastWordsTime),
+        (found) => Option.getOrElse(found, () => false) ? Effect.void : Effect.fail(impl.connection.tlsFailure ?? error)
+      )
+  )
+}
 
 /**
  * Sends one frame.
@@ -514,7 +524,10 @@ export const send: {
       self,
       (transport) =>
         options?.name ?? (options?.secret === true ? "send a secret" : `send ${Transport.show(transport, frame)}`),
-      (transport) => secretly(implOf(transport), options?.secret === true ? "secret" : undefined, say(transport, frame))
+      (transport) =>
+        options?.secret === true
+          ? secretly(implOf(transport), "secret", Effect.suspend(() => say(transport, frame)))
+          : say(transport, frame)
     )
 )
 
@@ -766,18 +779,23 @@ export const withRefusal: {
     > => {
       const progress = Context.get(context, Progress.CurrentProgress)
       if (progress === undefined) return self
-      // It is asked for once, and what says no is a handshake like any other.
-      const words = Effect.suspend(() => {
-        const why = progress.verdict!
-        progress.verdict = undefined
-        return refuse(why)
+      if (progress.verdict !== undefined) return words(progress, refuse)
+      return Effect.onExitPrimitive(self, (exit) => {
+        if (progress.verdict !== undefined && Exit.hasInterrupts(exit)) {
+          progress.words = Effect.provideContext(words(progress, refuse), context)
+        }
+        return undefined
       })
-      return progress.verdict !== undefined ? words : Effect.onInterrupt(self, () =>
-        Effect.sync(() => {
-          if (progress.verdict !== undefined) progress.words = Effect.provideContext(words, context)
-        }))
     })
 )
+
+/** It is asked for once, and what says no is a handshake like any other. */
+const words = <R>(progress: Progress.Progress, refuse: Refuse<R>) =>
+  Effect.suspend(() => {
+    const why = progress.verdict!
+    progress.verdict = undefined
+    return refuse(why)
+  })
 
 /**
  * Runs a handshake so that it turns its peer away, in the words that {@link withRefusal} has given to it.
@@ -828,7 +846,7 @@ export const turnAway: {
         effect,
         Effect.fail(new Rejected({ by: "local", said: "nothing", retryable: true }))
       )
-      return failingAt(refused, progress, () => progress.step())
+      return failing(refused, progress)
     })
 )
 
@@ -904,7 +922,7 @@ export const inside: {
       const inner = Effect.isEffect(self) ? self : self(transport)
       return Effect.provideService(inner, Socket.Socket, impl.connection.socket) as typeof inner
     })
-    return withProgress(both, (effect, progress) => failingAt(effect, progress, () => progress.step()))
+    return withProgress(both, failing)
   }
 )
 
@@ -1057,8 +1075,8 @@ export const named: {
   ): Effect.Effect<A, Failure<E>, R> =>
     withProgress(self, (effect, progress) => {
       progress.protocol = protocol
-      const failing = failingAt(effect, progress, () => progress.step())
-      return progress.traced === undefined ? failing : progress.traced(failing)
+      const handshake = failing(effect, progress)
+      return progress.traced === undefined ? handshake : progress.traced(handshake)
     })
 )
 
@@ -1071,7 +1089,7 @@ const withProgress = <A, E, R, A2, E2, R2>(
     const current = Context.get(context, Progress.CurrentProgress)
     const progress = current ?? Progress.make()
     const watched = current === undefined ? Effect.provideService(self, Progress.CurrentProgress, progress) : self
-    return Effect.suspend(() => use(onOneConnection(watched, context), progress))
+    return use(onOneConnection(watched, context), progress)
   })
 
 /** A client's socket dials each time that it is asked for its bytes; all that runs inside shares what the first has dialled. */
@@ -1079,11 +1097,11 @@ const onOneConnection = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   context: Context.Context<never>
 ): Effect.Effect<A, E, R> => {
-  const socket = Context.getOption(context, Socket.Socket)
-  if (Option.isNone(socket)) return self
-  const shared = Connection.shared(socket.value)
+  const socket = Context.getOrUndefined(context, Socket.Socket)
+  if (socket === undefined) return self
+  const shared = Connection.shared(socket)
   // It needs the socket that it is given here.
-  return shared === socket.value ? self : Effect.provideService(self, Socket.Socket, shared) as Effect.Effect<A, E, R>
+  return shared === socket ? self : Effect.provideService(self, Socket.Socket, shared) as Effect.Effect<A, E, R>
 }
 
 /**
@@ -1111,7 +1129,7 @@ export const deadline: {
             Effect.fail(
               new HandshakeError({
                 protocol: progress.protocol,
-                step: progress.step(),
+                step: progress.step,
                 reason: new Timeout({ deadline: Duration.fromInputUnsafe(duration) })
               })
             )

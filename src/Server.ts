@@ -53,8 +53,8 @@ export interface Counts {
  * - `counts`: its connections now.
  * - `events`: what happens to its connections from now on, until it is drained. A subscriber that falls more than 1024
  *   events behind misses the oldest; the server never waits for one.
- * - `drain`: stops taking connections and requests, lets what was taken be answered, for at most `drainTimeout`, then
- *   closes what is left. To call it twice is harmless, and once begun it goes on, also where its caller is interrupted. A
+ * - `drain`: stops taking connections, begins no further requests, lets what was begun be answered, for at most `drainTimeout`,
+ *   then closes what is left. To call it twice is harmless, and once begun it goes on, also where its caller is interrupted. A
  *   handler that waits for it is closed in the end, like all that takes too long. The end of the server's scope does the
  *   same.
  * - `awaitDrained`: waits until that is done, whoever began it.

@@ -116,23 +116,41 @@ export const framed = <In, Out>(codec: Codec.Codec<In, Out>, options?: {
   readonly describe?: ((frame: In | Out) => string) | undefined
 }): Effect.Effect<Transport<In, Out>, TransportError, Socket | Scope.Scope> =>
   Effect.contextWith((context: Context.Context<Socket | Scope.Scope>) => {
-    const begin = (connection: Connection.Connection): Transport<In, Out> => {
-      const { inbox } = connection
-      // What was framed before inside the same limit counts.
-      inbox.byteLimit = Math.min(inbox.byteLimit, inbox.unread.consumed + Context.get(context, CurrentByteLimit))
-      const observer = Context.get(context, CurrentObserver)
-      if (observer !== undefined && !connection.wasTold) observer({ _tag: "Connected", peer: connection.peer })
-      connection.wasTold ||= observer !== undefined
-      connection.rewrite = Context.get(context, CurrentRewrite)
-      return new TransportImpl(connection, codec, observer, options?.describe)
-    }
     // Nobody before it has had words for the peer that is to be turned away, so that nothing is said.
     const progress = Context.get(context, CurrentProgress)
     if (progress?.verdict !== undefined && !progress.isOuter) return Effect.fail(closedHere)
     const socket = Context.get(context, Socket)
     const open = Connection.connectionOf(socket)
-    return open === undefined ? Effect.map(Connection.open(socket), begin) : Effect.succeed(begin(open))
+    return open === undefined
+      ? openFramed(socket, context, codec, options?.describe)
+      : Effect.succeed(framedOn(open, context, codec, options?.describe))
   })
+
+type Describe<Frame> = ((frame: Frame) => string) | undefined
+
+const openFramed = <In, Out>(
+  socket: Socket,
+  context: Context.Context<never>,
+  codec: Codec.Codec<In, Out>,
+  describe: Describe<In | Out>
+): Effect.Effect<Transport<In, Out>, TransportError, Scope.Scope> =>
+  Effect.map(Connection.open(socket), (connection) => framedOn(connection, context, codec, describe))
+
+const framedOn = <In, Out>(
+  connection: Connection.Connection,
+  context: Context.Context<never>,
+  codec: Codec.Codec<In, Out>,
+  describe: Describe<In | Out>
+): Transport<In, Out> => {
+  const { inbox } = connection
+  // What was framed before inside the same limit counts.
+  inbox.byteLimit = Math.min(inbox.byteLimit, inbox.unread.consumed + Context.get(context, CurrentByteLimit))
+  const observer = Context.get(context, CurrentObserver)
+  if (observer !== undefined && !connection.wasTold) observer({ _tag: "Connected", peer: connection.peer })
+  connection.wasTold ||= observer !== undefined
+  connection.rewrite = Context.get(context, CurrentRewrite)
+  return new TransportImpl(connection, codec, observer, describe)
+}
 
 /**
  * A frame as errors and transcripts show it: bounded and printable, and not at all while it is a secret.

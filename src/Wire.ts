@@ -35,8 +35,7 @@ export interface Wire<in Tags extends string = never> {
  *
  * Where one text fits several templates, that of a message without fields comes first, then the order of the state decides.
  *
- * With `ignoreCase: true` words of a template are read in any case, and written as they stand there. The case of fields counts in
- * neither.
+ * With `ignoreCase: true` words of a template are read in any case, and written as they stand there.
  *
  * **Example** (Words and a name)
  *
@@ -218,11 +217,20 @@ export const uints = (
 ): Part => ({ form: { part: "uints", name, count: options.count, size: options.size ?? 1 } })
 
 /**
- * Parts behind the number of their bytes.
+ * Parts behind the number of their bytes. With `withItself: true` that number counts its own bytes, too, as PostgreSQL has it.
  *
  * @category parts
  * @since 0.1.0
  */
-export const sized = (prefix: Width, parts: ReadonlyArray<PartLike>): Part => ({
-  form: { part: "sized", prefix, parts: parts.map(formOf) }
-})
+export const sized: {
+  (
+    prefix: Exclude<Width, "varint">,
+    parts: ReadonlyArray<PartLike>,
+    options?: { readonly withItself?: boolean | undefined }
+  ): Part
+  (prefix: Width, parts: ReadonlyArray<PartLike>): Part
+} = (
+  prefix: Width,
+  parts: ReadonlyArray<PartLike>,
+  options?: { readonly withItself?: boolean | undefined }
+): Part => ({ form: { part: "sized", prefix, withItself: options?.withItself ?? false, parts: parts.map(formOf) } })

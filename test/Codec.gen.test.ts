@@ -8,6 +8,7 @@ import { resp, type Value } from "../examples/resp/codec.ts"
 import * as Codec from "../src/Codec.ts"
 import { bytewise, cutInto, decodePieces, Feed, splits } from "../src/testing/internal/countingBuffer.ts"
 import * as Laws from "../src/testing/Laws.ts"
+import { seed } from "./support/codecs.ts"
 import { utf8 } from "./support/conversation.ts"
 
 const noFrame = (): void => {}
@@ -49,7 +50,7 @@ const RespValue = Schema.Union([
 const hasOneSpelling = (value: Value): boolean =>
   Array.isArray(value) ? value.every(hasOneSpelling) : value !== null && typeof value !== "string"
 
-Laws.codec<Value, Value>(resp(), RespValue, { name: "RESP", it, canonical: hasOneSpelling })
+Laws.codec<Value, Value>(resp(), RespValue, { name: "RESP", it, seed, canonical: hasOneSpelling })
 
 /** A text behind its length, and a line behind that. */
 const pairs = (maxLength: number): Codec.Codec<string, string> =>
@@ -77,6 +78,7 @@ const pairs = (maxLength: number): Codec.Codec<string, string> =>
 Laws.codec(pairs(40), Text, {
   name: "a generator",
   it,
+  seed,
   looksPerByte: 6,
   maxLength: 40,
   ofLength: (length) => "x".repeat(length - 3),

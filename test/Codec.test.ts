@@ -1,4 +1,4 @@
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect, it, vi } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -7,6 +7,7 @@ import { ByteBuffer } from "../src/internal/bytes/buffer.ts"
 import { ByteWriter } from "../src/internal/bytes/writer.ts"
 import { bytewise, decodePieces, Feed, splits } from "../src/testing/internal/countingBuffer.ts"
 import * as Laws from "../src/testing/Laws.ts"
+import { seed } from "./support/codecs.ts"
 import { join, text, utf8 } from "./support/conversation.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -55,7 +56,7 @@ const laws = <A>(
   codec: Codec.Codec<A, A>,
   frames: Arbitrary.Arbitrary<A> | Schema.Schema<A>,
   options: Laws.CodecOptions<A>
-) => Laws.codec(codec, frames, { looksPerByte: 6, canonical: true, ...options, name, it })
+) => Laws.codec(codec, frames, { looksPerByte: 6, canonical: true, seed, ...options, name, it })
 
 interface Subject<A> {
   /** The codec with a maximum frame length. */
@@ -340,6 +341,29 @@ describe("decodeMany", () => {
     feed.input.push(utf8("\n"))
     expect(feed.nextMany(Infinity)).toBe(true)
     expect(feed.frames).toEqual(["a", "b\nc\rd", "", "e"])
+  })
+
+  it("decodes no more than 64 KiB of lines at once, however many have come, or one line that is longer", () => {
+    for (const ending of ["\n", "\r\n"]) {
+      const codec = Codec.lines({ ending, maxLength: 200_000 })
+      const empty = Array.from({ length: 100_000 }, () => "")
+      const lines = [...empty, "é".repeat(80_000), "b", "c".repeat(65_536 - ending.length), "d", ...empty]
+      const input = new ByteBuffer()
+      input.push(Codec.encodeAll(codec, lines))
+      const text = vi.spyOn(input, "text")
+      const decoder = codec.decoder()
+      const taken: Array<string> = []
+      for (;;) {
+        const some = decoder.decodeMany!(input, 1000)
+        if (some.length === 0) break
+        taken.push(...some)
+      }
+      expect(taken).toEqual(lines)
+      expect(input.length).toBe(0)
+      const decoded = text.mock.calls.map(([from, to]) => to - from)
+      expect(decoded.filter((length) => length > 65_536)).toEqual([160_000])
+      expect(decoded.length).toBeLessThan(15)
+    }
   })
 
   it("the limit counts bytes and not characters", () => {

@@ -284,7 +284,7 @@ describe("send", () => {
       yield* Effect.scoped(there.reader)
       const error = yield* Effect.flip(Effect.provideService(Line.client, Socket.Socket, here))
       expect(error).toMatchObject({
-        step: "send \"You ready?\"",
+        step: "question",
         reason: { _tag: "ConnectionFailed", operation: "write" }
       })
     }))

@@ -30,16 +30,10 @@ import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
 import type { TransportError } from "../src/TransportError.ts"
 import { cutInto, rawPeer, utf8 } from "./support/conversation.ts"
+import { connectedRaw } from "./support/linePeer.ts"
 import { settled } from "./support/serving.ts"
 
 type Lines = Transport.Transport<string, string>
-
-const connected = Effect.fnUntraced(function*(options?: MemorySocket.Options) {
-  const [here, there] = yield* MemorySocket.pair(options)
-  const peer = yield* rawPeer(there)
-  const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
-  return { peer, say: (text: string) => peer.write(utf8(text)), transport }
-})
 
 /** A peer that reads nothing unless it is told to, behind little room. */
 const deaf = Effect.fnUntraced(function*() {
@@ -134,7 +128,7 @@ describe("pingPong", () => {
 
   it.effect("answers before the first request, between requests and while one is served", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       const seen: Array<string> = []
       yield* transport.pipe(
         pingPong,
@@ -162,7 +156,7 @@ describe("pingPong", () => {
 
   it.effect("answers behind a service that takes nothing, until readAhead frames wait for it", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       const middle = yield* Middleware.pingPong(transport, { pong, readAhead: 2 })
       yield* say("a\nping1\n")
       yield* settled
@@ -178,7 +172,7 @@ describe("pingPong", () => {
 
   it.effect("answers while a pipeline has all the requests it may have", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       yield* transport.pipe(
         pingPong,
         Effect.flatMap(
@@ -195,7 +189,7 @@ describe("pingPong", () => {
 
   it.effect("what is read ahead is there for whoever waits later, and the rest of a frame comes to it", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       const middle = yield* pingPong(transport)
       yield* say("ping\none\ntw")
       yield* settled
@@ -208,7 +202,7 @@ describe("pingPong", () => {
 
   it.effect("whoever begins to wait just when something was read ahead looks again", () =>
     Effect.gen(function*() {
-      const { say, transport } = yield* connected()
+      const { peer: { say }, transport } = yield* connectedRaw()
       const { connection } = implOf(yield* pingPong(transport))
       yield* settled
       yield* say("one\n")
@@ -250,7 +244,7 @@ describe("pingPong", () => {
 
   it.effect("a burst of more than maxUnsent pings is answered, with the requests behind it", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       yield* transport.pipe(
         Middleware.pingPong({ pong, maxUnsent: 3 }),
         Effect.flatMap(Pipeline.serve((line) => Effect.succeed(line))),
@@ -314,7 +308,7 @@ describe("pingPong", () => {
 
   it.effect("law 11: the last pongs go out before the connection closes", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       const serving = yield* Effect.forkChild(Effect.scoped(
         transport.pipe(pingPong, Effect.flatMap(Pipeline.serve((line) => Effect.succeed(line))))
       ))
@@ -326,7 +320,7 @@ describe("pingPong", () => {
 
   it.effect("ends with its scope: later pings are frames like any other", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       yield* say("ping1\nping2\n")
       expect(yield* Effect.scoped(Effect.andThen(pingPong(transport), settled))).toBeUndefined()
       expect(peer.heard()).toBe("pong1\npong2\n")
@@ -336,7 +330,7 @@ describe("pingPong", () => {
 
   it.effect("what was read ahead is given to nobody when no more requests are taken", () =>
     Effect.gen(function*() {
-      const { say, transport } = yield* connected()
+      const { peer: { say }, transport } = yield* connectedRaw()
       const middle = yield* pingPong(transport)
       yield* say("one\n")
       yield* settled
@@ -346,7 +340,7 @@ describe("pingPong", () => {
 
   it.effect("a codec switch finds all bytes again, and the old codec's pings are over", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       const middle = yield* pingPong(transport)
       yield* say("ping1\nswitch\nab\ncd\nef")
       yield* settled
@@ -364,7 +358,7 @@ describe("pingPong", () => {
 
   it.effect("a codec switch is refused where a ping from behind an untaken frame is used up", () =>
     Effect.gen(function*() {
-      const { say, transport } = yield* connected()
+      const { peer: { say }, transport } = yield* connectedRaw()
       const middle = yield* pingPong(transport)
       yield* say("switch\nping\nab\n")
       yield* settled
@@ -397,7 +391,7 @@ describe("pingPong", () => {
 
   it.effect("a pong that is no frame ends the connection with a local fault", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       const serving = yield* transport.pipe(
         Middleware.pingPong({ pong: (line) => line === "ping" ? "po\nng" : undefined }),
         Effect.flatMap(Pipeline.serve((line) => Effect.succeed(line))),
@@ -412,7 +406,7 @@ describe("pingPong", () => {
 
   it.effect("so it does where no more than one may wait", () =>
     Effect.gen(function*() {
-      const { say, transport } = yield* connected()
+      const { peer: { say }, transport } = yield* connectedRaw()
       const serving = yield* transport.pipe(
         Middleware.pingPong({ pong: () => "po\nng", maxUnsent: 1 }),
         Effect.flatMap(Pipeline.serve((line) => Effect.succeed(line))),
@@ -426,7 +420,7 @@ describe("pingPong", () => {
 
   it.effect("nor does it shift the answers that a client takes behind it", () =>
     Effect.gen(function*() {
-      const { say, transport } = yield* connected()
+      const { peer: { say }, transport } = yield* connectedRaw()
       const middle = yield* Middleware.pingPong(transport, {
         pong: (line) => line === "ping" ? "po\nng" : undefined,
         maxUnsent: 2
@@ -444,7 +438,7 @@ describe("pingPong", () => {
 
   it.effect("nor does it take away an answer that has come with it", () =>
     Effect.gen(function*() {
-      const { say, transport } = yield* connected()
+      const { peer: { say }, transport } = yield* connectedRaw()
       const middle = yield* Middleware.pingPong(transport, { pong: (line) => line === "ping" ? "po\nng" : undefined })
       const client = yield* Multiplex.client({
         request: (id: number, body: string) => `${id} ${body}`,
@@ -461,7 +455,7 @@ describe("pingPong", () => {
 
   it.effect("a function that throws is a defect of this connection", () =>
     Effect.gen(function*() {
-      const { say, transport } = yield* connected()
+      const { peer: { say }, transport } = yield* connectedRaw()
       const middle = yield* Middleware.intercept(transport, (): undefined => {
         throw new Error("a bug")
       })
@@ -494,7 +488,7 @@ describe("pingPong", () => {
 
   it.effect("several middlewares are asked in the order in which they were added", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       const middle = yield* transport.pipe(
         Middleware.intercept((line) => line === "a" ? ["first"] : undefined),
         Effect.flatMap(Middleware.intercept((line) => line === "a" || line === "b" ? ["second"] : undefined))
@@ -540,7 +534,7 @@ describe("keepAlive", () => {
 
   it.effect("pings after the interval, and ends a connection whose pong does not come in time", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const receiving = yield* transport.pipe(
         keepAlive,
         Effect.flatMap((transport) => transport.receive),
@@ -585,7 +579,7 @@ describe("keepAlive", () => {
 
   it.effect("a pong in time keeps it, and does not reach the service", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       const receiving = yield* transport.pipe(
         keepAlive,
         Effect.flatMap((transport) => transport.receive),
@@ -603,7 +597,7 @@ describe("keepAlive", () => {
 
   it.effect("a connection that is in use sends no ping, nor one where a long frame arrives", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       yield* transport.pipe(
         keepAlive,
         Effect.flatMap((transport) => Effect.forkScoped(Stream.runDrain(transport.incoming)))
@@ -636,7 +630,7 @@ describe("keepAlive", () => {
 
   it.effect("fails whoever sends to a dead peer later", () =>
     Effect.gen(function*() {
-      const { transport } = yield* connected()
+      const { transport } = yield* connectedRaw()
       const middle = yield* keepAlive(transport)
       yield* TestClock.adjust("40 seconds")
       expect((yield* Effect.flip(middle.send("one"))).reason._tag).toBe("TimedOut")
@@ -644,7 +638,7 @@ describe("keepAlive", () => {
 
   it.effect("ends a pipeline, and interrupts its handlers", () =>
     Effect.gen(function*() {
-      const { say, transport } = yield* connected()
+      const { peer: { say }, transport } = yield* connectedRaw()
       const interrupted = yield* Deferred.make<void>()
       const serving = yield* transport.pipe(
         keepAlive,
@@ -662,7 +656,7 @@ describe("keepAlive", () => {
 
   it.effect("a peer that is not listened to is neither pinged nor given up", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       const middle = yield* keepAlive(transport)
       yield* say("a\n".repeat(20))
       yield* TestClock.adjust("1 hour")
@@ -675,7 +669,7 @@ describe("keepAlive", () => {
 
   it.effect("the interval begins anew when a peer is listened to again", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       const middle = yield* keepAlive(transport)
       yield* say("a\n".repeat(20))
       yield* TestClock.adjust("59 seconds")
@@ -688,7 +682,7 @@ describe("keepAlive", () => {
 
   it.effect("a peer that has ended its own side is not pinged while it waits for answers", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       const serving = yield* transport.pipe(
         keepAlive,
         Effect.flatMap(Pipeline.serve((line) => Effect.delay(Effect.succeed(line), "5 minutes"))),
@@ -703,7 +697,7 @@ describe("keepAlive", () => {
 
   it.effect("is disarmed when its scope closes", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* Effect.scoped(keepAlive(transport))
       const receiving = yield* Effect.forkChild(transport.receive)
       yield* TestClock.adjust("1 hour")
@@ -724,7 +718,7 @@ describe("keepAlive", () => {
             return clock.sleep(duration)
           })
       }
-      const { say, transport } = yield* connected()
+      const { peer: { say }, transport } = yield* connectedRaw()
       yield* transport.pipe(
         keepAlive,
         Effect.flatMap(Middleware.idleTimeout("1 hour")),
@@ -770,7 +764,7 @@ describe("idleTimeout", () => {
 
   it.effect("ends a connection after the duration, and not one on which a frame came just before", () =>
     Effect.gen(function*() {
-      const { say, transport } = yield* connected()
+      const { peer: { say }, transport } = yield* connectedRaw()
       const idle = yield* transport.pipe(Middleware.idleTimeout("1 minute"), Effect.flatMap(draining))
       yield* TestClock.adjust("59 seconds")
       yield* say("one\n")
@@ -784,7 +778,7 @@ describe("idleTimeout", () => {
 
   it.effect("a peer gains nothing by dribbling bytes", () =>
     Effect.gen(function*() {
-      const { say, transport } = yield* connected()
+      const { peer: { say }, transport } = yield* connectedRaw()
       const idle = yield* transport.pipe(Middleware.idleTimeout("1 minute"), Effect.flatMap(draining))
       for (let i = 0; i < 60; i++) {
         yield* say("x")
@@ -797,7 +791,7 @@ describe("idleTimeout", () => {
   it.effect("what the service sends counts, unless only what is received does", () =>
     Effect.gen(function*() {
       const ends = Effect.fnUntraced(function*(counts: "received" | "both") {
-        const { transport } = yield* connected()
+        const { transport } = yield* connectedRaw()
         const middle = yield* Middleware.idleTimeout(transport, "1 minute", { counts })
         const idle = yield* draining(middle)
         for (let i = 0; i < 3; i++) {
@@ -813,7 +807,7 @@ describe("idleTimeout", () => {
   it.effect("pings and pongs do not count, unless they are told to", () =>
     Effect.gen(function*() {
       const ends = Effect.fnUntraced(function*(handled: boolean) {
-        const { say, transport } = yield* connected()
+        const { peer: { say }, transport } = yield* connectedRaw()
         const idle = yield* transport.pipe(
           pingPong,
           Effect.flatMap(Middleware.idleTimeout("1 minute", { handled })),
@@ -831,7 +825,7 @@ describe("idleTimeout", () => {
 
   it.effect("no time is counted while frames wait for the service", () =>
     Effect.gen(function*() {
-      const { say, transport } = yield* connected()
+      const { peer: { say }, transport } = yield* connectedRaw()
       const middle = yield* Middleware.idleTimeout(transport, "1 minute")
       yield* say("one\n")
       yield* TestClock.adjust("1 hour")
@@ -845,7 +839,7 @@ describe("idleTimeout", () => {
 
   it.effect("leaves room for a last word", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const serving = yield* transport.pipe(
         Middleware.idleTimeout("1 minute"),
         Effect.flatMap(Pipeline.serve((line) => Effect.succeed(line))),
@@ -900,7 +894,7 @@ describe("logFrames", () => {
   it.effect("logs each frame in and out at Debug, those of other middleware too", () =>
     Effect.gen(function*() {
       const { logs, provide } = logging("Debug")
-      const { say, transport } = yield* connected()
+      const { peer: { say }, transport } = yield* connectedRaw()
       const middle = yield* provide(Effect.flatMap(Middleware.logFrames()(transport), pingPong))
       yield* say("one\nping\n")
       expect(yield* middle.receive).toBe("one")
@@ -917,7 +911,7 @@ describe("logFrames", () => {
   it.effect("costs nothing where Debug is not logged", () =>
     Effect.gen(function*() {
       const { logs, provide } = logging("Info")
-      const { transport } = yield* connected()
+      const { transport } = yield* connectedRaw()
       yield* provide(Middleware.logFrames()(transport))
       yield* transport.send("one")
       expect(implOf(transport).observer).toBeUndefined()
@@ -966,7 +960,7 @@ describe("logFrames", () => {
   it.effect("ends with its scope", () =>
     Effect.gen(function*() {
       const { logs, provide } = logging("Debug")
-      const { transport } = yield* connected()
+      const { transport } = yield* connectedRaw()
       const scope = yield* Scope.make()
       yield* provide(Scope.provide(Middleware.logFrames()(transport), scope))
       yield* transport.send("one")
@@ -998,7 +992,7 @@ describe("logFrames", () => {
 describe("a middleware of one's own", () => {
   it.effect("answers a frame that goes on to the service", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       yield* Middleware.make(transport, (link) => ({
         decide: (line) => {
           if (line.startsWith("SET")) link.answer([`OK ${line}`])
@@ -1014,7 +1008,7 @@ describe("a middleware of one's own", () => {
 
   it.effect("looks at the time when it wants to, and when it asked to", () =>
     Effect.gen(function*() {
-      const { peer, say, transport } = yield* connected()
+      const { peer, peer: { say }, transport } = yield* connectedRaw()
       yield* Middleware.make(transport, (link) => {
         let due = Infinity
         return {

@@ -18,6 +18,7 @@ import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as SimulatedNetwork from "../src/testing/SimulatedNetwork.ts"
 import * as Transport from "../src/Transport.ts"
 import { text, utf8 } from "./support/conversation.ts"
+import { connected, linePeer, lines } from "./support/linePeer.ts"
 import { settled } from "./support/serving.ts"
 
 class Refused extends Data.TaggedError("Refused")<{ readonly what: string }> {}
@@ -68,35 +69,6 @@ const answering = { ...failing, cancel: (id: number) => `x ${id}`, cancelled: (i
 
 /** A cancelled request is not. */
 const silent = { ...failing, cancel: (id: number) => `x ${id}` }
-
-// --- The other end, as lines, and how many writes they came in. -------------------------------------------------------
-
-const linePeer = Effect.fnUntraced(function*(socket: Socket.Socket) {
-  const pull = yield* Socket.readerBytes(socket)
-  const writer = yield* socket.writer
-  const writes: Array<string> = []
-  const listening = yield* Effect.forkScoped(
-    Effect.ignore(Effect.forever(Effect.map(pull, (chunks) => writes.push(...chunks.map(text)))))
-  )
-  return {
-    say: (...lines: ReadonlyArray<string>) =>
-      Effect.orDie(writer.write(utf8(lines.map((line) => `${line}\n`).join("")))),
-    end: Effect.orDie(writer.write(new Socket.CloseEvent(1000))),
-    /** What each write has brought. */
-    writes,
-    heard: () => writes.join("").split("\n").slice(0, -1),
-    /** Waits until the side under test has closed. */
-    closed: Fiber.await(listening)
-  }
-})
-
-const lines = Transport.framed(Codec.lines())
-
-const connected = Effect.fnUntraced(function*() {
-  const [here, there] = yield* MemorySocket.pair({ segments: (bytes) => [bytes] })
-  const peer = yield* linePeer(there)
-  return { peer, transport: yield* Effect.provideService(lines, Socket.Socket, here) }
-})
 
 /** A connection whose reads and writes the test decides. */
 const scripted = Effect.fnUntraced(function*(...said: ReadonlyArray<string>) {

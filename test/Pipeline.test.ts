@@ -19,16 +19,10 @@ import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
 import type { TransportError } from "../src/TransportError.ts"
 import { cutInto, rawPeer, text, utf8 } from "./support/conversation.ts"
+import { connectedRaw } from "./support/linePeer.ts"
 import { settled } from "./support/serving.ts"
 
 class Refused extends Data.TaggedError("Refused")<{ readonly what: string }> {}
-
-const connected = Effect.fnUntraced(function*(options?: MemorySocket.Options) {
-  const [here, there] = yield* MemorySocket.pair(options)
-  const peer = yield* rawPeer(there)
-  const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
-  return { peer, transport }
-})
 
 /** Lines, of which one makes the codec throw when half of it is written. */
 const throwing = Codec.make<string>({
@@ -103,7 +97,7 @@ describe("serve", () => {
 
   it.effect("has at most maxInFlight requests with their handlers, and takes the next when one is answered", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       let running = 0
       let most = 0
       const handler = (line: string) =>
@@ -139,7 +133,7 @@ describe("serve", () => {
 
   it.effect("sends an answer that is ready before it waits for the next one", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* Effect.forkChild(
         Pipeline.serve<string, string>((line) => line === "slow" ? Effect.never : Effect.succeed(line))(transport)
       )
@@ -150,7 +144,7 @@ describe("serve", () => {
 
   it.effect("goes on answering a peer that has ended its own side", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const serving = yield* Effect.forkChild(
         Pipeline.serve<string, string>((line) => Effect.delay(Effect.succeed(line), "1 second"))(transport)
       )
@@ -163,7 +157,7 @@ describe("serve", () => {
 
   it.effect("fails with a handler's failure, after the answers before it", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const serving = yield* Effect.forkChild(Effect.flip(
         Pipeline.serve((line: string) =>
           line === "bad" ? Effect.fail(new Refused({ what: line })) : Effect.succeed(line)
@@ -182,7 +176,7 @@ describe("serve", () => {
       handler: (line: string) => Effect.Effect<string, Refused>,
       failure: (error: Refused, line: string) => string = ({ what }, line) => `-${line} ${what}`
     ) {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       return { peer, serving: yield* Effect.forkChild(Pipeline.serve(handler, { failure })(transport)) }
     })
     const refuse = (what: string) => Effect.fail(new Refused({ what }))
@@ -289,7 +283,7 @@ describe("serve", () => {
 
   it.effect("never puts an answer on the wire that is no frame; it fails with a local fault", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const serving = yield* Effect.forkChild(Effect.flip(
         Pipeline.serve<string, string>((line) => Effect.succeed(line === "split" ? "a\nb" : line))(transport)
       ))
@@ -301,7 +295,7 @@ describe("serve", () => {
 
   it.effect("an answer that is no frame counts before a failure behind it", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const serving = yield* Effect.forkChild(Effect.flip(
         Pipeline.serve((line: string) =>
           line === "split" ? Effect.succeed("a\nb") : Effect.fail(new Refused({ what: line }))
@@ -313,7 +307,7 @@ describe("serve", () => {
 
   it.effect("a handler that throws instead of returning an Effect is a defect of this connection, in its place", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const serving = yield* Effect.forkChild(
         Pipeline.serve<string, string>((line) => {
           if (line === "bug") throw new Error("a bug")
@@ -357,7 +351,7 @@ describe("serve", () => {
 
   it.effect("interrupts its handlers when it ends before them", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const interrupted = yield* Deferred.make<void>()
       const serving = yield* Effect.forkChild(
         Pipeline.serve<string, string>(() =>
@@ -372,7 +366,7 @@ describe("serve", () => {
 
   it.effect("a handler that ends it is interrupted too, and nothing behind it is begun", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const interrupted = yield* Deferred.make<void>()
       const handled: Array<string> = []
       const serving: Fiber.Fiber<void, TransportError> = yield* Effect.forkChild(
@@ -393,7 +387,7 @@ describe("serve", () => {
 
   it.effect("what is ready before a handler that ends it goes out before whatever is said then", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const quit = yield* Deferred.make<void>()
       yield* Effect.forkChild(
         Pipeline.serve<string, string>((line) =>
@@ -408,7 +402,7 @@ describe("serve", () => {
 
   it.effect("an answer of the handler that has ended it goes nowhere", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const quit = yield* Deferred.make<void>()
       const serving = yield* Effect.forkChild(
         Pipeline.serve<string, string>((line) => {
@@ -479,7 +473,7 @@ describe("serve", () => {
 
   it.effect("interrupts its handlers when the connection is given up, where it has no room for more requests too", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const interrupted = yield* Deferred.make<void>()
       const serving = yield* Effect.forkChild(Effect.flip(
         transport.pipe(
@@ -622,7 +616,7 @@ describe("serve", () => {
 
 describe("client", () => {
   const calling = Effect.fnUntraced(function*(options?: { readonly maxInFlight?: number }) {
-    const { peer, transport } = yield* connected()
+    const { peer, transport } = yield* connectedRaw()
     return { peer, client: yield* Pipeline.client(transport, options) }
   })
 
@@ -701,7 +695,7 @@ describe("client", () => {
 
   it.effect("when its scope ends, every waiting call fails as closed on this side", () =>
     Effect.gen(function*() {
-      const { transport } = yield* connected()
+      const { transport } = yield* connectedRaw()
       const scope = yield* Scope.make()
       const client = yield* Scope.provide(Pipeline.client(transport), scope)
       const call = yield* Effect.forkChild(Effect.flip(client.call("a")))
@@ -754,7 +748,7 @@ describe("client", () => {
 
   it.effect("takes what has come before it, behind the handshake", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* peer.write(utf8("welcome\nout of the blue\n"))
       expect(yield* transport.receive).toBe("welcome")
       const client = yield* Pipeline.client(transport)
@@ -897,7 +891,7 @@ describe("client", () => {
 
   describe("that tells failures from responses", () => {
     const telling = Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const client = yield* Pipeline.client(transport, {
         response: (line) => {
           if (line === "?") throw new Error("a bug")

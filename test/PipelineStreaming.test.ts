@@ -22,6 +22,7 @@ import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as SimulatedNetwork from "../src/testing/SimulatedNetwork.ts"
 import * as Transport from "../src/Transport.ts"
 import { text, utf8 } from "./support/conversation.ts"
+import { connected, type LinePeer, linePeer, lines } from "./support/linePeer.ts"
 
 // One millisecond, and all that follows from what was done: a body goes through several fibers.
 const settled = Effect.andThen(TestClock.adjust("1 millis"), Effect.repeat(TestClock.adjust(0), { times: 4 }))
@@ -80,34 +81,17 @@ type Response = Body.Message<string, string, Refused | Body.ReadError>
 
 const answer = (head: string, body?: Response["body"]): Response => ({ head, body })
 
-const lines = Transport.framed(Codec.lines())
+// --- The other end, which waits until what it has said is heard. ----------------------------------------------------------
 
-// --- The other end, as lines, and the writes they came in. ---------------------------------------------------------------
-
-const linePeer = Effect.fnUntraced(function*(socket: Socket.Socket) {
-  const pull = yield* Socket.readerBytes(socket)
-  const writer = yield* socket.writer
-  const writes: Array<string> = []
-  const listening = yield* Effect.forkScoped(
-    Effect.ignore(Effect.forever(Effect.map(pull, (chunks) => writes.push(...chunks.map(text)))))
-  )
-  return {
-    say: (...said: ReadonlyArray<string>) =>
-      Effect.andThen(Effect.orDie(writer.write(utf8(said.map((line) => `${line}\n`).join("")))), settled),
-    end: Effect.andThen(Effect.orDie(writer.write(new Socket.CloseEvent(1000))), settled),
-    /** What each write has brought. */
-    writes,
-    heard: () => writes.join("").split("\n").slice(0, -1),
-    /** Waits until the side under test has closed. */
-    closed: Fiber.await(listening)
-  }
+const settling = (peer: LinePeer) => ({
+  ...peer,
+  say: (...said: ReadonlyArray<string>) => Effect.andThen(peer.say(...said), settled),
+  end: Effect.andThen(peer.end, settled)
 })
 
-const connected = Effect.fnUntraced(function*(options?: MemorySocket.Options) {
-  const [here, there] = yield* MemorySocket.pair({ segments: (bytes) => [bytes], ...options })
-  const peer = yield* linePeer(there)
-  return { peer, transport: yield* Effect.provideService(lines, Socket.Socket, here) }
-})
+const settlingPeer = (socket: Socket.Socket) => Effect.map(linePeer(socket), settling)
+
+const settlingPair = () => Effect.map(connected(), ({ peer, transport }) => ({ peer: settling(peer), transport }))
 
 /** A connection whose peer reads nothing until it is told to. */
 const unread = Effect.fnUntraced(function*(capacity: number) {
@@ -208,7 +192,7 @@ describe("serveStreaming", () => {
     handler: (request: Request) => Effect.Effect<Response, Refused | Body.ReadError>,
     options?: Parameters<typeof Pipeline.serveStreaming>[2]
   ) {
-    const { peer, transport } = yield* connected()
+    const { peer, transport } = yield* settlingPair()
     const fiber = yield* Effect.forkChild(Pipeline.serveStreaming(aborting, handler, options)(transport))
     return { peer, fiber, transport }
   })
@@ -222,7 +206,7 @@ describe("serveStreaming", () => {
 
   it.effect("a handler ends it: that is interrupted, nothing behind it begins, and what is ready goes out first", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* settlingPair()
       const quit = yield* Deferred.make<void>()
       const seen: Array<string> = []
       const hang = (head: string) => Effect.onInterrupt(Effect.never, () => Effect.sync(() => seen.push(`not ${head}`)))
@@ -243,7 +227,7 @@ describe("serveStreaming", () => {
 
   it.effect("an answer of the handler that has ended it goes nowhere", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* settlingPair()
       const quit = yield* Deferred.make<void>()
       const serving = yield* Effect.forkChild(
         Pipeline.serveStreaming(aborting, ({ head }) => {
@@ -263,7 +247,7 @@ describe("serveStreaming", () => {
 
   it.effect("a body ends it while it begins: that is released, and nothing more of it goes out", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* settlingPair()
       const quit = yield* Deferred.make<void>()
       let released = 0
       const body = Stream.fromEffect(Effect.as(Deferred.succeed(quit, undefined), "1")).pipe(
@@ -748,7 +732,7 @@ describe("serveStreaming", () => {
     it.effect("that fails ends the connection where it cannot, after what was sent of it", () =>
       Effect.gen(function*() {
         const { body, fail, feed } = yield* fed()
-        const { peer, transport } = yield* connected()
+        const { peer, transport } = yield* settlingPair()
         const fiber = yield* Effect.forkChild(
           Pipeline.serveStreaming(plain, ({ head }) => Effect.succeed({ head, body }))(transport)
         )
@@ -819,7 +803,7 @@ describe("serveStreaming", () => {
 
     it.effect("of a handler end the connection where it has none, after what is before it", () =>
       Effect.gen(function*() {
-        const { peer, transport } = yield* connected()
+        const { peer, transport } = yield* settlingPair()
         const fiber = yield* Effect.forkChild(
           Pipeline.serveStreaming(plain, ({ head }) =>
             head === "bad"
@@ -863,7 +847,7 @@ describe("serveStreaming", () => {
 
     it.effect("a head that is no frame comes before a failure behind it", () =>
       Effect.gen(function*() {
-        const { peer, transport } = yield* connected()
+        const { peer, transport } = yield* settlingPair()
         const fiber = yield* Effect.forkChild(
           Pipeline.serveStreaming(plain, ({ head }) =>
             head === "bad"
@@ -877,7 +861,7 @@ describe("serveStreaming", () => {
     it.effect("an encoder that throws ends the connection as a defect", () =>
       Effect.gen(function*() {
         const [here, there] = yield* MemorySocket.pair()
-        const peer = yield* linePeer(there)
+        const peer = yield* settlingPeer(there)
         const transport = yield* Transport.framed(Codec.make<string, string>({
           decoder: Codec.lines().decoder,
           encode: () => {
@@ -894,7 +878,7 @@ describe("serveStreaming", () => {
 
     it.effect("frames that throw end the connection as a defect, after what is ready", () =>
       Effect.gen(function*() {
-        const { peer, transport } = yield* connected()
+        const { peer, transport } = yield* settlingPair()
         const throwing = {
           ...plain,
           request: {
@@ -1025,7 +1009,7 @@ describe("serveStreaming", () => {
     )("a connection that is given up while %s ends it", ([, said, options]) =>
       Effect.gen(function*() {
         const interrupted: Array<string> = []
-        const { peer, transport } = yield* connected()
+        const { peer, transport } = yield* settlingPair()
         const fiber = yield* Effect.forkChild(Effect.scoped(Effect.flatMap(
           Middleware.idleTimeout(transport, "1 minute"),
           Pipeline.serveStreaming(aborting, ({ head }) =>
@@ -1084,8 +1068,8 @@ describe("serveStreaming", () => {
             return Effect.succeed(answer(head, body))
           })
         }).pipe(Effect.provideService(SocketServer.SocketServer, network.server), Scope.provide(scope))
-        const peer = yield* linePeer(network.client)
-        const idle = yield* linePeer(network.client)
+        const peer = yield* settlingPeer(network.client)
+        const idle = yield* settlingPeer(network.client)
         yield* peer.say("+one", ".a")
         const draining = yield* Effect.forkChild(server.drain)
         yield* settled
@@ -1112,7 +1096,7 @@ describe("serveStreaming", () => {
               answer(head)
             ))
         }).pipe(Effect.provideService(SocketServer.SocketServer, network.server))
-        const peer = yield* linePeer(network.client)
+        const peer = yield* settlingPeer(network.client)
         yield* peer.say("+one", ".a")
         yield* Effect.forkChild(server.drain)
         const closed = yield* Effect.forkChild(peer.closed)
@@ -1131,7 +1115,7 @@ describe("serveStreaming", () => {
           handshake: lines,
           serve: Pipeline.serveStreaming(aborting, ({ head }) => Effect.succeed(answer(head)))
         }).pipe(Effect.provideService(SocketServer.SocketServer, network.server))
-        const peer = yield* linePeer(network.client)
+        const peer = yield* settlingPeer(network.client)
         yield* peer.say("+one", ".a")
         yield* Effect.forkChild(server.drain)
         yield* TestClock.adjust("10 millis")
@@ -1143,7 +1127,7 @@ describe("serveStreaming", () => {
   it.effect("middleware answers below it, in the middle of a body too", () =>
     Effect.gen(function*() {
       const { chunks, read } = reader()
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* settlingPair()
       yield* Effect.forkChild(Effect.scoped(Effect.flatMap(
         Middleware.pingPong(transport, { pong: (line) => line === "ping" ? "pong" : undefined }),
         Pipeline.serveStreaming(aborting, ({ body, head }) => Effect.as(read(body), answer(head)))
@@ -1160,7 +1144,7 @@ describe("streamingClient", () => {
   type Answered = Body.Message<string, string, Refused | Body.ReadError>
 
   const calling = Effect.fnUntraced(function*(options?: Parameters<typeof Pipeline.streamingClient>[2]) {
-    const { peer, transport } = yield* connected()
+    const { peer, transport } = yield* settlingPair()
     const client = yield* Pipeline.streamingClient(aborting, transport, options)
     /** A call in a scope of its own. */
     const call = Effect.fnUntraced(function*(head: string, body?: Stream.Stream<string, Refused | Body.ReadError>) {
@@ -1193,7 +1177,7 @@ describe("streamingClient", () => {
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const [here, there] = yield* MemorySocket.pair()
-      const peer = yield* linePeer(there)
+      const peer = yield* settlingPeer(there)
       const client = yield* Effect.provideService(lines, Socket.Socket, here).pipe(
         Effect.flatMap((transport) => Pipeline.streamingClient(aborting, transport)),
         Scope.provide(scope)
@@ -1358,7 +1342,7 @@ describe("streamingClient", () => {
     it.effect("of no use any more ends as one that is complete, where the protocol can say no more", () =>
       Effect.gen(function*() {
         const { body, stopped } = yield* fed()
-        const { peer, transport } = yield* connected()
+        const { peer, transport } = yield* settlingPair()
         const client = yield* Pipeline.streamingClient(plain, transport)
         const call = yield* Effect.forkChild(client.call({ head: "one", body: body as Stream.Stream<string> }))
         yield* settled
@@ -1386,7 +1370,7 @@ describe("streamingClient", () => {
     it.effect("that fails ends the connection where the protocol cannot say so", () =>
       Effect.gen(function*() {
         const { body, fail } = yield* fed()
-        const { peer, transport } = yield* connected()
+        const { peer, transport } = yield* settlingPair()
         const frames = { request: { ...aborting.request, abort: undefined }, response: aborting.response }
         const client = yield* Pipeline.streamingClient({
           request: { head: frames.request.head, chunk: frames.request.chunk, end: frames.request.end },
@@ -1660,7 +1644,7 @@ describe("streamingClient", () => {
     it.effect("ends the connection where the protocol cannot say that its body is given up", () =>
       Effect.gen(function*() {
         const { body } = yield* fed()
-        const { peer, transport } = yield* connected()
+        const { peer, transport } = yield* settlingPair()
         const client = yield* Pipeline.streamingClient(plain, transport)
         const one = yield* Effect.forkChild(client.call({ head: "one", body: body as Stream.Stream<string> }))
         const two = yield* Effect.forkChild(client.call({ head: "two", body: undefined }))
@@ -1762,7 +1746,7 @@ describe("streamingClient", () => {
 
     it.effect("of the scope fails every call and the body that comes in, and waits for the one that is sent", () =>
       Effect.gen(function*() {
-        const { peer, transport } = yield* connected()
+        const { peer, transport } = yield* settlingPair()
         const scope = yield* Scope.make()
         const client = yield* Scope.provide(Pipeline.streamingClient(aborting, transport), scope)
         const body = Stream.never.pipe(Stream.ensuring(Effect.sleep("1 second")))
@@ -1816,7 +1800,7 @@ describe("streamingClient", () => {
 
   it.effect("one that cannot be made into a frame is a defect of its own call", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* settlingPair()
       const client = yield* Pipeline.streamingClient({
         ...aborting,
         request: {
@@ -1836,7 +1820,7 @@ describe("streamingClient", () => {
 
   it.effect("a reader of frames that throws ends everything as a defect", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* settlingPair()
       const client = yield* Pipeline.streamingClient({
         ...aborting,
         response: {

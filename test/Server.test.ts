@@ -16,6 +16,7 @@ import * as Tracer from "effect/Tracer"
 import * as Codec from "../src/Codec.ts"
 import * as Handshake from "../src/Handshake.ts"
 import type { HandshakeError } from "../src/HandshakeError.ts"
+import * as Multiplex from "../src/Multiplex.ts"
 import * as Pipeline from "../src/Pipeline.ts"
 import * as Protocol from "../src/Protocol.ts"
 import * as Line from "../src/protocols/Line.ts"
@@ -24,6 +25,7 @@ import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
 import type { TransportError } from "../src/TransportError.ts"
 import { utf8 } from "./support/conversation.ts"
+import { byId, byIdWithBodies, inOrder } from "./support/fourKinds.ts"
 import { echo, saying, serving, settled } from "./support/serving.ts"
 import { recording } from "./support/spans.ts"
 
@@ -469,6 +471,68 @@ describe("drain", () => {
       yield* Fiber.join(draining)
       yield* server.awaitDrained
     }))
+
+  /** How a service of each kind begins a request. */
+  const kinds = (
+    begin: (text: string) => Effect.Effect<string>,
+    maxInFlight = 1
+  ): Readonly<
+    Record<string, (transport: Transport.Transport<string, string>) => Effect.Effect<unknown, TransportError>>
+  > => {
+    const bounds = { maxInFlight }
+    const withHead = ({ head }: { readonly head: string }) =>
+      Effect.map(begin(head), (head) => ({ head, body: undefined }))
+    return {
+      "Pipeline.serve": Pipeline.serve(begin, bounds),
+      "Pipeline.serveStreaming": Pipeline.serveStreaming(inOrder, withHead, bounds),
+      "Multiplex.serve": Multiplex.serve(byId, begin, bounds),
+      "Multiplex.serveStreaming": Multiplex.serveStreaming(byIdWithBodies, withHead, bounds)
+    }
+  }
+
+  it.effect.each(Object.keys(kinds(Effect.succeed)))(
+    "begins no request that came before it and waits: %s",
+    (kind) =>
+      Effect.gen(function*() {
+        const begun: Array<string> = []
+        const begin = (text: string) => {
+          begun.push(text)
+          return Effect.delay(Effect.succeed(text), "1 second")
+        }
+        const { network, server } = yield* serving({ serve: kinds(begin)[kind] })
+        const peer = yield* saying(network, "You ready?\n1 a\n2 b\n")
+        const draining = yield* Effect.forkChild(server.drain)
+        yield* TestClock.adjust("3 seconds")
+        expect(begun.length).toBe(1)
+        expect(peer.heard()).toBe("Bring it!\n1 a\n")
+        yield* peer.end
+        yield* Fiber.join(draining)
+      })
+  )
+
+  it.effect.each(Object.keys(kinds(Effect.succeed)))(
+    "begins no request behind one whose handler begins it: %s",
+    (kind) =>
+      Effect.gen(function*() {
+        const known = yield* Deferred.make<Server.Server["Service"]>()
+        const begun: Array<string> = []
+        const begin = (text: string) => {
+          begun.push(text)
+          return Effect.flatMap(
+            Deferred.await(known),
+            ({ drain }) => Effect.as(Effect.forkDetach(drain, { startImmediately: true }), text)
+          )
+        }
+        const { network, server } = yield* serving({ serve: kinds(begin, 8)[kind] })
+        yield* Deferred.succeed(known, server)
+        const peer = yield* saying(network, "You ready?\n1 a\n2 b\n")
+        yield* TestClock.adjust("1 second")
+        expect(begun.length).toBe(1)
+        expect(peer.heard()).toBe("Bring it!\n1 a\n")
+        yield* peer.end
+        yield* server.awaitDrained
+      })
+  )
 
   it.effect("turns away those in mid-handshake and those who come now", () =>
     Effect.gen(function*() {

@@ -16,14 +16,7 @@ import * as Pipeline from "../src/Pipeline.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
 import { cutInto, rawPeer, readAll, text, utf8 } from "./support/conversation.ts"
-
-/** A transport of lines, and its peer as bytes. */
-const connected = Effect.fnUntraced(function*(options?: MemorySocket.Options) {
-  const [here, there] = yield* MemorySocket.pair(options)
-  const peer = yield* rawPeer(there)
-  const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, here)
-  return { peer, transport }
-})
+import { connectedRaw } from "./support/linePeer.ts"
 
 /** Takes lines up to the first other one, and gives that one back. */
 const takeWhile = (line: string) =>
@@ -45,7 +38,7 @@ const Lines = Schema.Array(Schema.String.check(Schema.isPattern(/^[a-z]{0,5}$/))
 describe("receive", () => {
   it.effect("law 2: interrupted in the middle of a frame, it has taken nothing", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* peer.write(utf8("Hel"))
       const timedOut = yield* Effect.forkChild(Effect.timeoutOption(transport.receive, "1 second"))
       yield* TestClock.adjust("1 second")
@@ -56,7 +49,7 @@ describe("receive", () => {
 
   it.effect("two fibers that wait at once get a frame each", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const both = yield* Effect.forkChild(
         Effect.all([transport.receive, transport.receive], { concurrency: "unbounded" })
       )
@@ -106,7 +99,7 @@ describe("receive", () => {
 
   it.effect("it fails with the same error however often it is asked", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* Effect.andThen(peer.write(utf8("cut")), peer.end)
       const first = yield* Effect.flip(transport.receive)
       expect(first.reason).toMatchObject({ _tag: "Truncated", unread: 3, excerpt: "\"cut\"" })
@@ -162,7 +155,7 @@ describe("run", () => {
     { lines: Lines, taken: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 6 })) },
     ({ lines, taken }) =>
       Effect.gen(function*() {
-        const { peer, transport } = yield* connected({ segments: cutInto([3, 1, 7]) })
+        const { peer, transport } = yield* connectedRaw({ segments: cutInto([3, 1, 7]) })
         yield* Effect.andThen(peer.write(utf8(lines.map((line) => `${line}\n`).join(""))), peer.end)
         const first = yield* transport.run(Sink.take(taken))
         const rest = yield* transport.run(Sink.collect<string>())
@@ -174,7 +167,7 @@ describe("run", () => {
 
   it.effect("Sink.head takes one frame and leaves the rest of the segment", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* peer.write(utf8("one\ntwo\n"))
       expect(yield* transport.run(Sink.head())).toEqual(Option.some("one"))
       expect(yield* transport.receive).toBe("two")
@@ -182,7 +175,7 @@ describe("run", () => {
 
   it.effect("frames that a sink gives back are received again, in order", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* peer.write(utf8("a\na\nb\nc\n"))
       expect(yield* transport.run(takeWhile("a"))).toEqual(["a", "a"])
       const next = [yield* transport.receive, yield* transport.receive]
@@ -191,7 +184,7 @@ describe("run", () => {
 
   it.effect("the bytes of a frame that was given back go to the next codec", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* Effect.andThen(peer.write(utf8("a\nbinary\nrest")), peer.end)
       yield* transport.run(takeWhile("a"))
       expect(yield* readAll(yield* Transport.switchCodec(transport, Codec.bytes))).toBe("binary\nrest")
@@ -214,7 +207,7 @@ describe("run", () => {
 
   it.effect("eight frames that were given back go to the next codec in their order", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* Effect.andThen(peer.write(utf8(tenLines)), peer.end)
       yield* transport.run(peek(8))
       expect(yield* readAll(yield* Transport.switchCodec(transport, Codec.bytes))).toBe(tenLines)
@@ -222,7 +215,7 @@ describe("run", () => {
 
   it.effect("nine do not, and nothing of them is lost for the old one", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* Effect.andThen(peer.write(utf8(tenLines)), peer.end)
       yield* transport.run(peek(9))
       const error = yield* Effect.flip(Transport.switchCodec(transport, Codec.bytes))
@@ -232,7 +225,7 @@ describe("run", () => {
 
   it.effect("a sink that is interrupted leaves what it has not pulled", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* peer.write(utf8("one\ntw"))
       const collecting = yield* Effect.forkChild(transport.run(Sink.collect()))
       yield* TestClock.adjust("1 second")
@@ -243,7 +236,7 @@ describe("run", () => {
 
   it.effect("a cut frame fails the run instead of ending the sink", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* Effect.andThen(peer.write(utf8("one\ncu")), peer.end)
       const error = yield* Effect.flip(transport.run(Sink.collect()))
       expect(error.reason._tag).toBe("Truncated")
@@ -253,14 +246,14 @@ describe("run", () => {
 describe("incoming", () => {
   it.effect("ends where the connection ends between two frames", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected({ segments: cutInto([2]) })
+      const { peer, transport } = yield* connectedRaw({ segments: cutInto([2]) })
       yield* Effect.andThen(peer.write(utf8("one\ntwo\n")), peer.end)
       expect(yield* Stream.runCollect(transport.incoming)).toEqual(["one", "two"])
     }))
 
   it.effect("delivers every whole frame and then fails, where the connection is cut inside one", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* Effect.andThen(peer.write(utf8("one\ntwo\nthr")), peer.end)
       const seen: Array<string> = []
       const error = yield* transport.incoming.pipe(
@@ -290,7 +283,7 @@ describe("send", () => {
 
   it.effect("a frame that cannot be encoded is a local fault, and nothing of the batch is sent", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const error = yield* Effect.flip(transport.sendAll(["good", "b\nad"]))
       expect(error.reason).toMatchObject({ _tag: "MalformedFrame", fault: "local" })
       yield* transport.send("next")
@@ -300,7 +293,7 @@ describe("send", () => {
 
   it.effect("outgoing sends a stream", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       yield* Stream.run(Stream.make("one", "two"), transport.outgoing)
       yield* Effect.yieldNow
       expect(peer.heard()).toBe("one\ntwo\n")
@@ -381,7 +374,7 @@ describe("switchCodec", () => {
     [Schema.Uint8Array],
     ([more]) =>
       Effect.gen(function*() {
-        const { peer, transport } = yield* connected({ segments: cutInto([5, 2]) })
+        const { peer, transport } = yield* connectedRaw({ segments: cutInto([5, 2]) })
         yield* Effect.andThen(peer.write(Uint8Array.from([...utf8("one\n"), ...more])), peer.end)
         expect(yield* transport.receive).toBe("one")
         expect(yield* readAll(yield* Transport.switchCodec(transport, Codec.bytes))).toBe(text(more))
@@ -444,7 +437,7 @@ describe("whenDraining", () => {
 
   it.effect("ends with the drain, and what comes then is received", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const waiting = yield* Effect.forkChild(Transport.whenDraining(transport))
       yield* TestClock.adjust("1 hour")
       expect(waiting.pollUnsafe()).toBeUndefined()
@@ -457,7 +450,7 @@ describe("whenDraining", () => {
 
   it.effect("nobody waits for it any more: nothing more is received", () =>
     Effect.gen(function*() {
-      const { peer, transport } = yield* connected()
+      const { peer, transport } = yield* connectedRaw()
       const waiting = yield* Effect.forkChild(Transport.whenDraining(transport))
       yield* TestClock.adjust("1 second")
       yield* Fiber.interrupt(waiting)
@@ -469,7 +462,7 @@ describe("whenDraining", () => {
 
   it.effect("a service on the same transport ends beside those that wait", () =>
     Effect.gen(function*() {
-      const { transport } = yield* connected()
+      const { transport } = yield* connectedRaw()
       const serving = yield* Effect.forkChild(Pipeline.serve((line: string) => Effect.succeed(line))(transport))
       const waiting = yield* Effect.forkChild(Transport.whenDraining(transport))
       yield* TestClock.adjust("1 second")

@@ -30,6 +30,13 @@ describe("the parameters of libpq", () => {
     ["client_encoding=auto", { parameters: {} }],
     ["client_encoding=utf-8", { parameters: {} }],
     ["gssencmode=prefer", {}],
+    ["ssl=true", { sslmode: "require" }],
+    ["ssl=true&sslmode=verify-ca", { sslmode: "verify-ca" }],
+    ["require_auth=&options=&application_name=&fallback_application_name=b", {
+      requireAuth: undefined,
+      applicationName: "b",
+      parameters: {}
+    }],
     ["target_session_attrs=any", {}],
     ["require_auth=scram-sha-256,md5", { requireAuth: ["scram-sha-256", "md5"] }],
     ["require_auth=none", { requireAuth: ["trust"] }],
@@ -45,6 +52,11 @@ describe("the parameters of libpq", () => {
   it("for files are taken as they are", () => {
     const parsed = PostgresUrl.parse("?sslrootcert=system&sslcert=a.pem&sslkey=b.pem")
     expect(Result.getOrThrow(parsed)).toMatchObject({ sslrootcert: "system", sslcert: "a.pem", sslkey: "b.pem" })
+    expect(Result.getOrThrow(PostgresUrl.parse("?sslrootcert=&sslcert=&sslkey="))).toMatchObject({
+      sslrootcert: undefined,
+      sslcert: undefined,
+      sslkey: undefined
+    })
   })
 
   it.each([
@@ -69,6 +81,9 @@ describe("the parameters of libpq", () => {
     ["require_auth=!none,!scram-sha-256&sslmode=disable", "no method that this side knows"],
     ["require_auth=!md5,password", "not both"],
     ["require_auth=secret", "a list of none, trust"],
+    ["sslmode=", "\"disable\" or \"prefer\""],
+    ["ssl=secret", "there are application_name, "],
+    ["password=", "--password-file or PGPASSWORD"],
     ["sslmod=disable", "there are application_name, "],
     ["constructor=1", "there are application_name, "],
     ["application_name=%ff", "%25"]
@@ -125,6 +140,12 @@ describe("the hint", () => {
     })
 
   const failed = (method: string, fault: "local" | "peer") => new AuthenticationFailed({ method, detail: "x", fault })
+
+  it("names the certificates between, where the server may have left them out", () => {
+    const unknown = (detail: string) => advised(new TlsFailure({ kind: "unknown-authority", detail, fault: "peer" }))
+    expect(unknown("unable to verify the first certificate")).toContain("leaves out")
+    expect(unknown("self-signed certificate in certificate chain")).not.toContain("leaves out")
+  })
 
   const said = (code: string, message: string) =>
     new Postgres.ServerError({

@@ -100,7 +100,7 @@ describe.concurrent("probe", () => {
       const { code, port, stdout } = yield* probing(apart, greeted(refusal))
       expect(code).toBe(2)
       expect(stdout.trimEnd().split("\n").at(-1)).toMatch(
-        new RegExp(`^rejected: line at 127\\.0\\.0\\.1:${port}, step expect "Bring it!": rejected by the peer`)
+        new RegExp(`^rejected: line at 127\\.0\\.0\\.1:${port}, step answer: rejected by the peer`)
       )
     }))
 
@@ -110,7 +110,7 @@ describe.concurrent("probe", () => {
       expect(code).toBe(2)
       expect(JSON.parse(stdout)).toMatchObject({
         outcome: "rejected",
-        reason: { tag: "Rejected", step: "expect \"Bring it!\"", fault: "peer", retryable: true },
+        reason: { tag: "Rejected", step: "answer", fault: "peer", retryable: true },
         steps: [{ direction: "sent" }, { direction: "received", frame: "\"No! Go away!\"" }]
       })
     }))
@@ -144,7 +144,7 @@ describe.concurrent("probe", () => {
       expect(code).toBe(4)
       expect(JSON.parse(stdout)).toMatchObject({
         outcome: "timeout",
-        reason: { tag: "Timeout", step: "expect \"Bring it!\"" },
+        reason: { tag: "Timeout", step: "answer" },
         steps: [{ direction: "sent" }]
       })
     }))
@@ -181,7 +181,7 @@ describe.concurrent("probe", () => {
   it.live("with --record keeps a session that has failed, up to its end", () =>
     Effect.gen(function*() {
       const file = yield* scratch
-      const { code, port, stdout } = yield* probing(apart, (peer) => peer.end, "--record", file)
+      const { code, port, stdout } = yield* probing(here, (peer) => peer.end, "--record", file)
       expect(code).toBe(3)
       const { transcript } = stored(file)
       expect(said(transcript)).toEqual([

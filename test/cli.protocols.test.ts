@@ -4,9 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { createHash, createHmac, createPrivateKey, pbkdf2Sync, randomBytes } from "node:crypto"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import * as Http2Client from "node:http2"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeTls from "node:tls"
 import * as Pg from "pg"
@@ -15,6 +14,7 @@ import { refusalWait, someNames } from "../src/cli/probing.ts"
 import * as Transcript from "../src/Transcript.ts"
 import * as Certificates from "./support/certificates/index.ts"
 import * as Cli from "./support/cli.ts"
+import { directory } from "./support/directory.ts"
 import * as Peers from "./support/peers.ts"
 import * as Tcp from "./support/tcp.ts"
 
@@ -46,6 +46,24 @@ it.live("serve tls-line takes lines of --max-length, and none that is longer", (
     expect(yield* peer.ended).not.toContain("b")
   }))
 
+it.live("serve ends who leaves what is written to it for --write-timeout, and without it nobody", () =>
+  Effect.gen(function*() {
+    const deaf = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
+      const { port } = yield* serve("line", ...args)
+      const peer = yield* Tcp.dial(port)
+      yield* Effect.andThen(peer.say("You ready?\n"), peer.hears("Bring it!\n"))
+      yield* peer.deafen
+      // More than there is room for on the way back.
+      const line = `${"a".repeat(60_000)}\n`
+      yield* Effect.forkScoped(Effect.forEach(Array.from({ length: 400 }), () => peer.say(line), { discard: true }))
+      return peer
+    })
+    const patient = yield* deaf()
+    const impatient = yield* deaf("--write-timeout", "300ms")
+    yield* impatient.over
+    expect(patient.isOpen()).toBe(true)
+  }))
+
 it("probe waits for a refusal as long as it took to shake hands, and never until its time is out", () => {
   const wait = (took: number, timeout: number) =>
     Duration.toMillis(refusalWait(Duration.millis(took), Duration.millis(timeout)))
@@ -74,12 +92,6 @@ const probed = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
   expect(stderr).toBe("")
   return { code, ...JSON.parse(stdout) }
 })
-
-/** A directory that goes with the test. */
-const directory = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-handshake-"))),
-  (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
-)
 
 const file = (name: string, content: string) =>
   Effect.map(directory, (directory) => {
@@ -714,8 +726,12 @@ describe.concurrent("a password in the wrong place", () => {
 
 it.live("the help fits 100 columns", () =>
   Effect.gen(function*() {
-    for (const args of [["--help"], ["serve", "postgres", "--help"], ["probe", "--help"]]) {
-      const { code, stderr, stdout } = yield* ran(...args)
+    for (
+      const args of [[], ["serve"], ["serve", "postgres"], ["probe"], ["dialogue"], ["dialogue", "compare"], [
+        "conform"
+      ]]
+    ) {
+      const { code, stderr, stdout } = yield* ran(...args, "--help")
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
       expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100)
     }

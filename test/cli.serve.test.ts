@@ -1,10 +1,13 @@
-import { describe, expect, it, vi } from "@effect/vitest"
+import { describe, expect, it, layer, vi } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { readFileSync } from "node:fs"
 import * as NodeNet from "node:net"
 import * as Cli from "./support/cli.ts"
+import * as Processes from "./support/processes.ts"
 import * as Tcp from "./support/tcp.ts"
 import { timed } from "./support/timed.ts"
 
@@ -31,72 +34,96 @@ describe.concurrent("demo", () => {
     }))
 })
 
+/** A server that tests share, one after the other; the last one ends it. */
+class Shared extends Context.Service<Shared, Effect.Success<ReturnType<typeof Cli.serve>>>()("test/Shared") {}
+
+layer(Layer.effect(Shared, Cli.serve()), { excludeTestServices: true, timeout: "40 seconds" })(
+  "serve line, as it is",
+  (it) => {
+    it.effect("tells where it listens in its first line", () =>
+      Effect.gen(function*() {
+        const server = yield* Shared
+        expect(yield* server.firstLine).toMatch(/^listening on 127\.0\.0\.1:[1-9]\d*$/)
+        expect(server.stderr()).toBe("")
+      }))
+
+    it.effect("greets and echoes what came in one segment, after the half-close too", () =>
+      Effect.gen(function*() {
+        const { port } = yield* Shared
+        const peer = yield* Tcp.saying(port, "You ready?\nHello\nGoodbye\n")
+        yield* peer.end
+        expect(yield* peer.ended).toBe("Bring it!\nHello\nGoodbye\n")
+      }))
+
+    it.effect("says the same to the same bytes, one at a time", () =>
+      Effect.gen(function*() {
+        const { port } = yield* Shared
+        const peer = yield* Tcp.dial(port)
+        yield* peer.spell("You ready?\nHello\nGoodbye\n")
+        yield* peer.end
+        expect(yield* peer.ended).toBe("Bring it!\nHello\nGoodbye\n")
+      }))
+
+    it.effect("turns away a greeting that ends with \\r\\n", () =>
+      Effect.gen(function*() {
+        const { port } = yield* Shared
+        const peer = yield* Tcp.saying(port, "You ready?\r\n")
+        expect(yield* peer.ended).toBe(refusal)
+      }))
+
+    it.effect("turns away a line without end, in little memory, so that its sender can hear it", () =>
+      Effect.gen(function*() {
+        const { pid, port } = yield* Shared
+        const good = yield* Tcp.saying(port, "You ready?\n")
+        yield* good.hears("Bring it!\n")
+        const before = memory(pid)
+        const peer = yield* Tcp.dial(port)
+        // It says all that it has to say before it listens.
+        yield* peer.deafen
+        for (let i = 0; i < 32; i++) yield* peer.say(new Uint8Array(64 * 1024).fill(0x61))
+        yield* peer.end
+        yield* peer.listen
+        expect(yield* peer.ended).toBe(refusal)
+        yield* good.say("Hello\n")
+        yield* good.hears("Bring it!\nHello\n")
+        if (Option.isSome(before)) expect(Option.getOrThrow(memory(pid)) - before.value).toBeLessThan(30)
+      }))
+
+    it.effect("keeps nothing of what a peer says that is turned away", () =>
+      Effect.gen(function*() {
+        const { pid, port } = yield* Shared
+        const good = yield* Tcp.saying(port, "You ready?\n")
+        yield* good.hears("Bring it!\n")
+        const before = memory(pid)
+        const peer = yield* Tcp.saying(port, "Hi\n")
+        expect(yield* peer.ended).toBe(refusal)
+        // The server need not listen to all of it.
+        for (let i = 0; i < 2048 && peer.socket.writable; i++) yield* peer.say(new Uint8Array(64 * 1024))
+        const after = memory(pid)
+        yield* good.say("Hello\n")
+        yield* good.hears("Bring it!\nHello\n")
+        if (Option.isSome(before)) expect(Option.getOrThrow(after) - before.value).toBeLessThan(80)
+      }))
+
+    it.effect("is one process without --workers", () =>
+      Effect.gen(function*() {
+        expect(Processes.childrenOf((yield* Shared).pid)).toEqual([])
+      }))
+
+    it.effect("on SIGINT with nobody there exits 0 at once", () =>
+      Effect.gen(function*() {
+        const server = yield* Shared
+        yield* server.kill("SIGINT")
+        const [code, ms] = yield* timed(server.exit)
+        expect(code).toBe(0)
+        expect(ms).toBeLessThan(2000)
+        expect(server.stdout()).toBe(`listening on 127.0.0.1:${server.port}\n`)
+        expect(server.stderr()).toBe("")
+      }))
+  }
+)
+
 describe.concurrent("serve line", () => {
-  it.live("tells where it listens in its first line", () =>
-    Effect.gen(function*() {
-      const server = yield* Cli.run("serve", "line", "--port", "0")
-      expect(yield* server.firstLine).toMatch(/^listening on 127\.0\.0\.1:[1-9]\d*$/)
-      expect(server.stderr()).toBe("")
-    }))
-
-  it.live("greets and echoes what came in one segment, after the half-close too", () =>
-    Effect.gen(function*() {
-      const { port } = yield* Cli.serve()
-      const peer = yield* Tcp.saying(port, "You ready?\nHello\nGoodbye\n")
-      yield* peer.end
-      expect(yield* peer.ended).toBe("Bring it!\nHello\nGoodbye\n")
-    }))
-
-  it.live("says the same to the same bytes, one at a time", () =>
-    Effect.gen(function*() {
-      const { port } = yield* Cli.serve()
-      const peer = yield* Tcp.dial(port)
-      yield* peer.spell("You ready?\nHello\nGoodbye\n")
-      yield* peer.end
-      expect(yield* peer.ended).toBe("Bring it!\nHello\nGoodbye\n")
-    }))
-
-  it.live("turns away a greeting that ends with \\r\\n", () =>
-    Effect.gen(function*() {
-      const { port } = yield* Cli.serve()
-      const peer = yield* Tcp.saying(port, "You ready?\r\n")
-      expect(yield* peer.ended).toBe(refusal)
-    }))
-
-  it.live("turns away a line without end, in little memory, so that its sender can hear it", () =>
-    Effect.gen(function*() {
-      const { pid, port } = yield* Cli.serve()
-      const good = yield* Tcp.saying(port, "You ready?\n")
-      yield* good.hears("Bring it!\n")
-      const before = memory(pid)
-      const peer = yield* Tcp.dial(port)
-      // It says all that it has to say before it listens.
-      yield* peer.deafen
-      for (let i = 0; i < 32; i++) yield* peer.say(new Uint8Array(64 * 1024).fill(0x61))
-      yield* peer.end
-      yield* peer.listen
-      expect(yield* peer.ended).toBe(refusal)
-      yield* good.say("Hello\n")
-      yield* good.hears("Bring it!\nHello\n")
-      if (Option.isSome(before)) expect(Option.getOrThrow(memory(pid)) - before.value).toBeLessThan(30)
-    }))
-
-  it.live("keeps nothing of what a peer says that is turned away", () =>
-    Effect.gen(function*() {
-      const { pid, port } = yield* Cli.serve()
-      const good = yield* Tcp.saying(port, "You ready?\n")
-      yield* good.hears("Bring it!\n")
-      const before = memory(pid)
-      const peer = yield* Tcp.saying(port, "Hi\n")
-      expect(yield* peer.ended).toBe(refusal)
-      // The server need not listen to all of it.
-      for (let i = 0; i < 2048 && peer.socket.writable; i++) yield* peer.say(new Uint8Array(64 * 1024))
-      const after = memory(pid)
-      yield* good.say("Hello\n")
-      yield* good.hears("Bring it!\nHello\n")
-      if (Option.isSome(before)) expect(Option.getOrThrow(after) - before.value).toBeLessThan(80)
-    }))
-
   it.live("serves a good client while 500 silent ones wait for their deadline, and ends all of those", () =>
     Effect.gen(function*() {
       const { port } = yield* Cli.serve("--handshake-timeout", "3s")
@@ -144,17 +171,6 @@ describe.concurrent("serve line", () => {
       expect(yield* peer.ended).toBe("Bring it!\nHello\n")
       yield* peer.end
       expect(yield* server.exit).toBe(0)
-      expect(server.stderr()).toBe("")
-    }))
-
-  it.live("on SIGINT with nobody there exits 0 at once", () =>
-    Effect.gen(function*() {
-      const server = yield* Cli.serve()
-      yield* server.kill("SIGINT")
-      const [code, ms] = yield* timed(server.exit)
-      expect(code).toBe(0)
-      expect(ms).toBeLessThan(2000)
-      expect(server.stdout()).toBe(`listening on 127.0.0.1:${server.port}\n`)
       expect(server.stderr()).toBe("")
     }))
 

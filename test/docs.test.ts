@@ -1,47 +1,17 @@
-import { existsSync, globSync, readFileSync } from "node:fs"
-import { join } from "node:path"
-import { assert, beforeAll, describe, it } from "vitest"
+import { assert, describe, it } from "vitest"
 import {
-  compile,
   difference,
+  documented,
   expectedLines,
   fencesInJsDoc,
   fencesInMarkdown,
+  fixture,
   nameOf,
-  root,
+  passing,
   run
 } from "./support/docs.ts"
 import type { Fence } from "./support/docs.ts"
 
-const read = (file: string) => readFileSync(join(root, file), "utf8")
-const glob = (pattern: string) => globSync(pattern, { cwd: root }).toSorted().map((file) => file.replaceAll("\\", "/"))
-
-const fences = [
-  ...["README.md", ...glob("docs/**/*.md")].filter((file) => existsSync(join(root, file)))
-    .flatMap((file) => fencesInMarkdown(file, read(file))),
-  ...glob("src/**/*.ts").flatMap((file) => fencesInJsDoc(file, read(file)))
-]
-
-// What the harness itself is tried on.
-const fixture = (line: number, code: string): Fence => ({ file: "fixture.md", line, title: "", tag: "", code })
-
-const passing = fixture(
-  10,
-  `import * as Effect from "effect/Effect"
-
-console.log("one") // => one
-console.log({ two: 2 }) // => { two: 2 }
-console.log("three\\n\\nfour")
-// => three
-// =>
-// => four
-Effect.runPromise(Effect.delay(Effect.succeed("five"), "20 millis")).then(
-  console.log // => five
-)
-Effect.succeed("six").pipe(Effect.runPromise).then(console.log) // => six
-const unused = await Effect.runPromise(Effect.succeed(7))
-`
-)
 const silent = fixture(20, `console.log("this line has no expectation")\n`)
 const wrong = fixture(30, `console.log(1 + 1) // => 3\n`)
 const missing = fixture(40, `const log = console.log\nif (Date.now() < 0) log("never") // => never\n`)
@@ -51,13 +21,6 @@ const rejecting = fixture(
   70,
   `import * as Effect from "effect/Effect"\n\nEffect.runPromise(Effect.fail("no"))\n`
 )
-const illTyped = fixture(80, `const one: number = 1\nexport const two: string = one\n`)
-const fixtures = [passing, silent, wrong, missing, surplus, throwing, rejecting, illTyped]
-
-let errors: Awaited<ReturnType<typeof compile>>
-beforeAll(async () => {
-  errors = await compile([...fixtures, ...fences])
-}, 60_000)
 
 const failure = (fence: Fence) =>
   run(fence).then(() => assert.fail("it passed"), (error: unknown) => {
@@ -96,7 +59,6 @@ describe("the harness", () => {
   })
 
   it("passes what does as it says, its promises awaited", async () => {
-    assert.isUndefined(errors.get(passing))
     await run(passing)
     await run(silent)
   })
@@ -111,23 +73,14 @@ describe("the harness", () => {
     assert.include(await failure(throwing), "fixture.md:60 failed")
     assert.include(await failure(rejecting), "fixture.md:70 failed")
   })
-
-  it("tells type errors, with their place", () => {
-    assert.deepStrictEqual(errors.get(illTyped), [
-      "fixture.md:82:14 error TS2322: Type 'number' is not assignable to type 'string'."
-    ])
-    assert.deepStrictEqual(fixtures.filter((fence) => errors.has(fence)), [illTyped])
-  })
 })
 
 // Some check whole handshakes against all laws, on a machine that may have much else to do.
 const timeout = 60_000
 
-for (const fence of fences) {
+for (const fence of documented()) {
   it(nameOf(fence), { timeout }, async () => {
     assert.include(["", "no-run"], fence.tag, `${nameOf(fence)} has an unknown tag`)
-    const found = errors.get(fence)
-    if (found !== undefined) throw new Error(`${nameOf(fence)} has type errors\n${found.join("\n")}`)
     if (fence.tag !== "no-run") await run(fence)
   })
 }

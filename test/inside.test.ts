@@ -152,7 +152,7 @@ describe("inside", () => {
   it.effect("names the step of the inner one that has failed", () =>
     Effect.gen(function*() {
       const outcome = yield* outcomeOf(server, utf8("FROM 192.0.2.1\nHi there\n"))
-      expect(outcome.result).toMatchObject({ step: "expect \"You ready?\"" })
+      expect(outcome.result).toMatchObject({ step: "question" })
       expect(outcome.heard).toBe("No! Go away!\n")
     }))
 
@@ -176,7 +176,7 @@ describe("inside", () => {
       yield* peer.send("FROM 192.0.2.1")
       yield* TestClock.adjust("1 millis")
       expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({
-        step: "expect \"You ready?\"",
+        step: "question",
         reason: { _tag: "Timeout" }
       })
     }))

@@ -256,7 +256,7 @@ describe("the first bytes", () => {
     it.effect(`that are ${what} are refused in the words of the lines`, () =>
       Effect.gen(function*() {
         const outcome = yield* outcomeOf(any, bytes)
-        expect(outcome).toMatchObject({ heard, result: { step: "expect \"You ready?\"", reason: { _tag: tag } } })
+        expect(outcome).toMatchObject({ heard, result: { step: "question", reason: { _tag: tag } } })
       }).pipe(Effect.provide(layer)))
   }
 
@@ -493,6 +493,6 @@ describe("inside TLS", () => {
         Effect.flip(Effect.scoped(Effect.provideService(any, Socket.Socket, there))),
         Effect.exit(Effect.scoped(Effect.provideService(client, Socket.Socket, here)))
       ], { concurrency: 2 })
-      expect(server).toMatchObject({ step: "expect \"You ready?\"" })
+      expect(server).toMatchObject({ step: "question" })
     }).pipe(Effect.provide(layer)))
 })

@@ -8,7 +8,9 @@ import { CliError, Command } from "effect/cli"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { readFileSync } from "node:fs"
+import { conform } from "./conform.ts"
 import { demo } from "./demo.ts"
+import { dialogue } from "./dialogue.ts"
 import * as Flags from "./flags.ts"
 import * as Help from "./help.ts"
 import { probe } from "./probe.ts"
@@ -20,7 +22,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 
 const command = Command.make("effect-handshake").pipe(
   Command.withDescription("Connection handshakes as first-class Effects"),
-  Command.withSubcommands([demo, serve, probe])
+  Command.withSubcommands([demo, serve, probe, dialogue, conform])
 )
 
 /** Runs it with these arguments, to its end or until it is interrupted. */

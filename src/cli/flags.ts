@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import { availableParallelism } from "node:os"
+import { variable } from "../internal/node/workersWire.ts"
 
 /** Ends the process with this code; whatever there was to say has been said. */
 export class Exited extends Data.TaggedError("Exited")<{ readonly code: number }> {
@@ -29,6 +30,14 @@ export const failing = (message: string, code = 1): Effect.Effect<never, Exited>
 export const onSignal = { code: 130 }
 
 const units: Record<string, number> = { "": 1, ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+
+/** What is to be done, known later than when. */
+export interface Later {
+  on: Effect.Effect<void>
+}
+
+/** Whether this process is a worker: what its primary has said already, it does not say again. */
+export const isWorker = process.env[variable] !== undefined
 
 /** `500`, `500ms`, `10s`, `2m`, `1h`, or a duration as Effect writes it, such as `10 seconds`. */
 const parseDuration = (text: string): Option.Option<Duration.Duration> => {
@@ -52,6 +61,15 @@ export const count = (name: string, fallback: number, description: string) =>
     Flag.filter((n) => n >= 0, (n) => `a number that is not negative, not ${n}`)
   )
 
+/** A duration, or none. */
+export const optionalDuration = (name: string, description: string) =>
+  Flag.String(name).pipe(
+    Flag.withMetavar("duration"),
+    Flag.withDescription(`${description} (500ms, 10s, 2m; default none)`),
+    Flag.filterMap(parseDuration, (text) => `a duration such as 500ms, 10s or 2m, not "${text}"`),
+    Flag.optional
+  )
+
 /** A number of processes, or `auto` for as many as this one may use cores. */
 const parseWorkers = (text: string): Option.Option<number> =>
   text === "auto"
@@ -73,7 +91,7 @@ export const balance = Flag.Literals("balance", ["even", "shared"]).pipe(
 )
 
 /** What a URL of `probe` begins with: no name of a user, which what stands in front of a password may be. */
-const scheme = /^(?:line|tls|h2c?|postgres(?:ql)?):\/\//i
+const scheme = /^(?:line|tcp|tls|h2c?|postgres(?:ql)?):\/\//i
 
 /**
  * A text in which a password may be, for a message: what is between the first colon and the last `@` of a URL, be it one or

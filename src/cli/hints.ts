@@ -56,8 +56,12 @@ export const hint = (error: HandshakeError, probed: Probed): string | undefined 
   const unverified = isPostgres ? "sslmode=require in the URL" : "--tls-verify none"
   switch (reason.kind) {
     case "unknown-authority":
-    case "self-signed":
-      return `--tls-ca FILE names the authorities to trust; with ${unverified} anybody is believed`
+    case "self-signed": {
+      // So OpenSSL says that it has the certificate alone.
+      const isAlone = reason.detail.includes("unable to verify the first certificate")
+      const instead = isAlone ? ", unless the server leaves out those between its own certificate and one of them" : ""
+      return `--tls-ca FILE names the authorities to trust${instead}; with ${unverified} anybody is believed`
+    }
     case "wrong-name":
       return "--tls-name NAME says for whom the certificate has to be"
     case "certificate-required":

@@ -9,6 +9,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
+import * as Option from "effect/Option"
 import type * as SocketServer from "effect/socket/SocketServer"
 import * as Descriptors from "../internal/node/descriptors.ts"
 import * as Net from "../node/Net.ts"
@@ -25,6 +26,7 @@ export interface Options {
   readonly maxPending: number
   readonly handshakeTimeout: Duration.Duration
   readonly drainTimeout: Duration.Duration
+  readonly writeTimeout: Option.Option<Duration.Duration>
 }
 
 export const flags = (port: number) => ({
@@ -46,7 +48,8 @@ export const flags = (port: number) => ({
   maxConnections: Flags.count("max-connections", 16_384, "Connections at once; further ones are refused"),
   maxPending: Flags.count("max-pending", 1024, "Handshakes at once; further ones are refused"),
   handshakeTimeout: Flags.duration("handshake-timeout", "10s", "From accept to ready"),
-  drainTimeout: Flags.duration("drain-timeout", "10s", "How long requests may go on after SIGTERM or SIGINT")
+  drainTimeout: Flags.duration("drain-timeout", "10s", "How long requests may go on after SIGTERM or SIGINT"),
+  writeTimeout: Flags.optionalDuration("write-timeout", "How long a peer may leave what is written to it")
 })
 
 /** Where a server listens, and how many may wait there. */
@@ -57,7 +60,8 @@ export const limits = (options: Options): Server.Limits => ({
   maxConnections: options.maxConnections,
   maxPendingHandshakes: options.maxPending,
   handshakeTimeout: options.handshakeTimeout,
-  drainTimeout: options.drainTimeout
+  drainTimeout: options.drainTimeout,
+  writeTimeout: Option.getOrUndefined(options.writeTimeout)
 })
 
 const whyNot = (error: SocketServer.SocketServerError, at: string): string => {
@@ -93,14 +97,21 @@ export const listening = (address: NetAddress.SocketAddress) =>
 /** A server in this process, until a signal; a second one does not wait for the drain. */
 export const alone = <R>(
   options: Options,
-  server: Layer.Layer<Server.Server, Flags.Exited, SocketServer.SocketServer | R>
+  server: Layer.Layer<Server.Server, Flags.Exited, SocketServer.SocketServer | R>,
+  /** Said when it listens. */
+  note?: string
 ): Effect.Effect<void, Flags.Exited, Exclude<R, SocketServer.SocketServer>> =>
   Effect.flatMap(SecondSignal.watch, (hurry) => {
     hurry.on = Effect.sync(() => process.exit(Flags.onSignal.code))
     return Layer.effectDiscard(
       Effect.flatMap(
         Server.Server,
-        ({ address }) => Effect.andThen(Console.log(listening(address)), warnOfLimits(options.maxConnections))
+        ({ address }) =>
+          Effect.gen(function*() {
+            yield* Console.log(listening(address))
+            if (note !== undefined) yield* Console.log(note)
+            yield* warnOfLimits(options.maxConnections)
+          })
       )
     ).pipe(
       Layer.provide(server),

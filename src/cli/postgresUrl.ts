@@ -119,13 +119,20 @@ export const isDecodable = (text: string): boolean => {
   }
 }
 
-/** The parameters of a query; of one that comes twice the last one counts. A `+` is no space. */
+/**
+ * The parameters of a query; of one that comes twice the last one counts. A `+` is no space, `ssl=true` is what JDBC has for
+ * `sslmode=require`, and of what may be anything an empty value is none, as with libpq.
+ */
 const pairsOf = (search: string): ReadonlyArray<readonly [name: string, value: string]> =>
   search.replace(/^\?/, "").split("&").flatMap((pair) => {
     if (pair === "") return []
     const at = pair.indexOf("=")
     const [name, value] = at === -1 ? [pair, ""] : [pair.slice(0, at), pair.slice(at + 1)]
-    return [[decodeURIComponent(name), decodeURIComponent(value)] as const]
+    const said = decodeURIComponent(name)
+    if (value === "" && isTaken(said) && values[said] === undefined) return []
+    return [
+      said === "ssl" && value === "true" ? ["sslmode", "require"] as const : [said, decodeURIComponent(value)] as const
+    ]
   })
 
 /** What is wrong with a parameter by itself. Its value is not repeated, for it may be a secret that stands in the wrong place. */

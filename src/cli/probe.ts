@@ -5,6 +5,7 @@
  */
 import { Argument, Command, Flag } from "effect/cli"
 import * as Effect from "effect/Effect"
+import * as DialogueFlags from "./dialogueFlags.ts"
 import * as Flags from "./flags.ts"
 import * as TlsFlags from "./tls.ts"
 
@@ -15,10 +16,13 @@ export const probe = Command.make(
     url: Argument.Redacted("url").pipe(
       Argument.withMetavar("url"),
       Argument.withDescription(
-        "line://HOST:PORT, tls://HOST[:443], h2://HOST[:443], h2c://HOST[:80], " +
+        "line://HOST:PORT, tls://HOST[:443], h2://HOST[:443], h2c://HOST[:80], tcp://HOST:PORT with --dialogue, " +
           "postgres://USER[:PASSWORD]@HOST[:5432][/DATABASE][?sslmode=…]"
       )
     ),
+    dialogue: DialogueFlags.dialogue,
+    ...DialogueFlags.given,
+    ask: DialogueFlags.ask,
     ...TlsFlags.clientFlags,
     passwordFile: Flag.Path("password-file", { typeName: "file" }).pipe(
       Flag.withDescription("The password is in this file; else it is that of the URL, or PGPASSWORD"),
@@ -45,6 +49,10 @@ export const probe = Command.make(
       description: "Log in, with PGPASSWORD"
     },
     { command: "effect-handshake probe tls://example.com --alpn h2,http/1.1", description: "Who is there, and what" },
-    { command: "effect-handshake probe line://127.0.0.1:12345 --record session.txt", description: "Keep the session" }
+    { command: "effect-handshake probe line://127.0.0.1:12345 --record session.txt", description: "Keep the session" },
+    {
+      command: "effect-handshake probe tcp://127.0.0.1:4000 --dialogue src/Vault.ts --set Login.user=ann",
+      description: "Play the client of a dialogue"
+    }
   ])
 )

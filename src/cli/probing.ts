@@ -18,6 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { getCACertificates } from "node:tls"
 import * as Codec from "../Codec.ts"
+import type * as Dialogue from "../Dialogue.ts"
 import * as Handshake from "../Handshake.ts"
 import { HandshakeError } from "../HandshakeError.ts"
 import * as Net from "../node/Net.ts"
@@ -30,9 +31,12 @@ import * as ServerName from "../protocols/tls/serverName.ts"
 import * as Transcript from "../Transcript.ts"
 import * as Transport from "../Transport.ts"
 import type { TransportError } from "../TransportError.ts"
+import type { SpeakingFlags } from "./dialogueFlags.ts"
 import { Exited, failing, masked, usage } from "./flags.ts"
 import * as Hints from "./hints.ts"
+import * as Modules from "./modules.ts"
 import * as PostgresUrl from "./postgresUrl.ts"
+import * as Speaking from "./speaking.ts"
 import * as TlsFlags from "./tls.ts"
 import * as Users from "./users.ts"
 
@@ -42,10 +46,15 @@ interface Ready {
   readonly negotiated: Record<string, unknown>
 }
 
-type Client = Effect.Effect<Ready, HandshakeError | TransportError, Socket.Socket | Scope.Scope | Postgres.Crypto>
+type Client = Effect.Effect<
+  Ready,
+  HandshakeError | TransportError | Exited,
+  Socket.Socket | Scope.Scope | Postgres.Crypto
+>
 
 /** What a command line says besides the URL. */
-export interface Flags extends TlsFlags.ClientFlags {
+export interface Flags extends TlsFlags.ClientFlags, SpeakingFlags {
+  readonly dialogue: Option.Option<string>
   readonly passwordFile: Option.Option<string>
   readonly timeout: Duration.Duration
   readonly json: boolean
@@ -73,10 +82,15 @@ const specific = {
   tlsCert: ["--tls-cert", ({ tlsCert }: Flags) => Option.isSome(tlsCert)],
   tlsKey: ["--tls-key", ({ tlsKey }: Flags) => Option.isSome(tlsKey)],
   alpn: ["--alpn", ({ alpn }: Flags) => Option.isSome(alpn)],
-  passwordFile: ["--password-file", ({ passwordFile }: Flags) => Option.isSome(passwordFile)]
+  passwordFile: ["--password-file", ({ passwordFile }: Flags) => Option.isSome(passwordFile)],
+  dialogue: ["--dialogue", ({ dialogue }: Flags) => Option.isSome(dialogue)],
+  set: ["--set", ({ set }: Flags) => set.length > 0],
+  values: ["--values", ({ values }: Flags) => Option.isSome(values)],
+  seed: ["--seed", ({ seed }: Flags) => Option.isSome(seed)],
+  ask: ["--ask", ({ ask }: Flags) => ask]
 } as const
 
-interface Target {
+export interface Target {
   readonly scheme: Scheme
   readonly url: URL
   /** Whom a certificate has to be for. */
@@ -202,6 +216,11 @@ const postgresScheme: Scheme = {
 
 const ofTls = ["tlsCa", "tlsVerify", "tlsName", "tlsCert", "tlsKey"] as const
 
+/** Of no use without a dialogue. */
+const ofSpeaking = ["set", "values", "seed", "ask"] as const
+
+const ofDialogue = ["dialogue", ...ofSpeaking] as const
+
 const schemes: Record<string, Scheme> = {
   "line:": {
     protocol: "line",
@@ -209,7 +228,20 @@ const schemes: Record<string, Scheme> = {
     flags: [],
     client: () => Effect.succeed(Effect.flatMap(Line.client, (transport) => ready(transport)))
   },
-  "tls:": { protocol: "tls", usage: "tls://HOST[:443]", port: 443, flags: [...ofTls, "alpn"], client: tls },
+  // Also what begins in clear may go on inside TLS.
+  "tcp:": {
+    protocol: "tcp",
+    usage: "tcp://HOST:PORT",
+    flags: [...ofTls, ...ofDialogue],
+    client: () => failing("tcp:// needs --dialogue MODULE, which says what is spoken there", usage)
+  },
+  "tls:": {
+    protocol: "tls",
+    usage: "tls://HOST[:443]",
+    port: 443,
+    flags: [...ofTls, ...ofDialogue, "alpn"],
+    client: tls
+  },
   "h2:": { protocol: "h2", usage: "h2://HOST[:443]", port: 443, flags: ofTls, client: h2InsideTls },
   "h2c:": { protocol: "h2c", usage: "h2c://HOST[:80]", port: 80, flags: [], client: () => Effect.succeed(h2) },
   "postgres:": postgresScheme,
@@ -227,7 +259,7 @@ export const splitZone = (text: string): readonly [url: string, zone: string] =>
 }
 
 /** `SCHEME://HOST:PORT`, and nothing else in it that the scheme does not know; or what is wrong. */
-const parseTarget = (written: string): Result.Result<Target, string> => {
+export const parseTarget = (written: string): Result.Result<Target, string> => {
   const [text, zone] = splitZone(written)
   const known = Object.keys(schemes).map((scheme) => `${scheme}//`).join(", ")
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return Result.fail(`it begins with none of ${known}`)
@@ -265,6 +297,10 @@ const targetOf = Effect.fnUntraced(function*(text: string, flags: Flags) {
     if (!isGiven(flags) || scheme.flags.some((useful) => useful === name)) continue
     const instead = name === "tlsVerify" && scheme === postgresScheme ? "; sslmode in the URL is" : ""
     return yield* failing(`${flag} is of no use with ${url.protocol}//${instead}`, usage)
+  }
+  if (Option.isNone(flags.dialogue)) {
+    const lonely = ofSpeaking.map((name) => specific[name]).find(([, isGiven]) => isGiven(flags))
+    if (lonely !== undefined) return yield* failing(`${lonely[0]} needs --dialogue MODULE`, usage)
   }
   return parsed.success
 })
@@ -346,12 +382,12 @@ const tlsReport = ({ alpn, certificate, cipher, resumed, verified, version }: Pe
 
 const run = Effect.fnUntraced(function*(
   target: Target,
+  protocol: string,
   client: Client,
   timeout: Duration.Duration,
   recorder: Transcript.Recorder
 ) {
   const socket = yield* Net.socket({ host: target.address, port: target.port })
-  const { protocol } = target.scheme
   // Also of a peer that is not ready in the end.
   let tls: Peer.Tls | undefined
   const observer: Transport.Observer = (event) => {
@@ -394,6 +430,14 @@ const run = Effect.fnUntraced(function*(
     negotiated
   }
   return { report, error }
+})
+
+/** The client of a dialogue, inside TLS where the URL says so. */
+const spoken = Effect.fnUntraced(function*(dialogue: Dialogue.Any, { host, url }: Target, flags: Flags) {
+  const client = Effect.flatMap(yield* Speaking.client(dialogue, host, flags), (transport) => ready(transport))
+  if (url.protocol === "tcp:") return client
+  const alpn = Option.getOrUndefined(Option.map(flags.alpn, (list) => list.split(",").map((name) => name.trim())))
+  return Tls.client(client, { ...yield* TlsFlags.clientOptions(flags, host), alpn })
 })
 
 /** A value in one line, and one with parts in a line for each. */
@@ -456,11 +500,18 @@ const store = Effect.fnUntraced(function*(file: string, transcript: Transcript.T
 export const probe = Effect.fnUntraced(function*(url: Redacted.Redacted<string>, flags: Flags) {
   const { json, record, timeout } = flags
   const target = yield* targetOf(Redacted.value(url), flags)
-  const client = yield* target.scheme.client(target, flags)
+  const dialogue = Option.isSome(flags.dialogue) ? yield* Modules.load(flags.dialogue.value) : undefined
+  const client: Client = dialogue === undefined
+    ? yield* target.scheme.client(target, flags)
+    : yield* spoken(dialogue, target, flags)
+  const protocol = dialogue?.dialogue.name ?? target.scheme.protocol
   const recorder = yield* Transcript.recorder
   const stored = Effect.suspend(() => Option.isSome(record) ? store(record.value, recorder.entries()) : Effect.void)
   // Who gives up on a server that hangs wants to see what it has said.
-  const { error, report } = yield* Effect.onError(run(target, client, timeout, recorder), () => Effect.ignore(stored))
+  const { error, report } = yield* Effect.onError(
+    run(target, protocol, client, Speaking.timeoutOf(flags, timeout), recorder),
+    () => Effect.ignore(stored)
+  )
   const transcript = recorder.entries()
   recorder.note(verdict(report))
   if (json) {

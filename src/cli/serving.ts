@@ -23,6 +23,7 @@ import * as Listen from "./listen.ts"
 import * as PostgresAnswer from "./postgres.ts"
 import * as TlsFlags from "./tls.ts"
 import type * as Users from "./users.ts"
+import * as Workers from "./workers.ts"
 
 /** Lines over TLS, and HTTP/2. */
 export interface Options extends Listen.Options, TlsFlags.ServerFlags {}
@@ -41,19 +42,18 @@ const started = <R, R2>(
 
 const echo = Pipeline.serve((request: string) => Effect.succeed(request))
 
-export const tlsLine = (options: Options & { readonly maxLength: number }) =>
-  started(
-    options,
-    Effect.map(TlsFlags.required(options), (tls) =>
-      Server.layer({
-        handshake: Line.make({ maxLength: options.maxLength }).server.pipe(
-          Tls.server(tls),
-          Handshake.named("tls-line")
-        ),
-        serve: echo,
-        ...Listen.limits(options)
-      }))
+export const tlsLine = Effect.fnUntraced(function*(
+  options: TlsFlags.ServerFlags & Workers.Options & { readonly maxLength: number }
+) {
+  const readAgain = { on: Effect.void }
+  const tls = yield* TlsFlags.required(options, readAgain)
+  const handshake = Line.make({ maxLength: options.maxLength }).server.pipe(
+    Tls.server(tls),
+    Handshake.named("tls-line")
   )
+  const server = (options: Listen.Options) => Server.layer({ handshake, serve: echo, ...Listen.limits(options) })
+  yield* Workers.serve(options, server, readAgain)
+}, Effect.scoped)
 
 const http2Body = "The handshake is an Effect.\n"
 

@@ -131,7 +131,9 @@ const certificate = Effect.fnUntraced(function*(
   yield* prepared({ cert, key: Redacted.value(key) }, (why) => unusable(`cannot use ${tlsCert.value}: ${why}`))
   const now = new Date(yield* Clock.currentTimeMillis)
   for (const objection of Certificates.objections(shown.success, now)) {
-    yield* Console.error(`${tlsCert.value}: ${objection}`)
+    // With the name of the file, so that it is not told again when the certificate is used.
+    Certificates.isNews(objection)
+    if (!Flags.isWorker) yield* Console.error(`${tlsCert.value}: ${objection}`)
   }
   return Option.some({ cert, key })
 })
@@ -173,9 +175,10 @@ const serverOptions = Effect.fnUntraced(function*(
 })
 
 /**
- * The options of a server's TLS, as they are now: on SIGHUP the files are read again, for the connections from then on.
+ * The options of a server's TLS, as they are now: on SIGHUP the files are read again, for the connections from then on. What
+ * is to happen when that was done is told later.
  */
-export const serving = Effect.fnUntraced(function*(flags: ServerFlags) {
+export const serving = Effect.fnUntraced(function*(flags: ServerFlags, readAgain?: Flags.Later) {
   const first = yield* serverOptions(flags)
   if (Option.isNone(first)) return Option.none<Effect.Effect<Tls.ServerOptions>>()
   let current = first.value
@@ -184,7 +187,8 @@ export const serving = Effect.fnUntraced(function*(flags: ServerFlags) {
     onFailure: () => Console.error("the certificate stays what it was"),
     onSuccess: (options) => {
       if (Option.isSome(options)) current = options.value
-      return Console.log("certificate read again")
+      const told = Flags.isWorker ? Effect.void : Console.log("certificate read again")
+      return Effect.andThen(readAgain?.on ?? Effect.void, told)
     }
   })
   const run = Effect.runForkWith(yield* Effect.context<FileSystem.FileSystem>())
@@ -199,15 +203,15 @@ export const serving = Effect.fnUntraced(function*(flags: ServerFlags) {
 })
 
 /** The same, for a server that is TLS and nothing else. */
-export const required = Effect.fnUntraced(function*(flags: ServerFlags) {
-  const options = yield* serving(flags)
+export const required = Effect.fnUntraced(function*(flags: ServerFlags, readAgain?: Flags.Later) {
+  const options = yield* serving(flags, readAgain)
   if (Option.isSome(options)) return options.value
   return yield* Flags.failing("--tls-cert and --tls-key are needed", Flags.usage)
 })
 
 /** The options of a client's TLS for a server of this host. */
 export const clientOptions = Effect.fnUntraced(function*(
-  flags: ClientFlags,
+  flags: Omit<ClientFlags, "alpn">,
   host: string
 ): Effect.fn.Return<Tls.ClientOptions, Flags.Exited, FileSystem.FileSystem> {
   const servername = Option.getOrElse(flags.tlsName, () => host)

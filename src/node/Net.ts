@@ -22,7 +22,7 @@ import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as NodeNet from "node:net"
 import * as Addresses from "../internal/connection/netSocket.ts"
-import { runDirectly, type Source, SourceSocket, stoppable } from "../internal/connection/source.ts"
+import { type Direct, runDirectly, type Source, SourceSocket, stoppable } from "../internal/connection/source.ts"
 import * as Descriptors from "../internal/node/descriptors.ts"
 import { hearErrors, NetSource } from "../internal/node/netSource.ts"
 
@@ -105,7 +105,8 @@ export type DialOptions = NodeNet.NetConnectOpts
  * the name of the interface or its number: `fe80::1%eth0`. How long dialling may take is the handshake's deadline.
  * Interrupted, it gives up at once.
  *
- * What Node does not take, such as port 70000, fails the dial as a refused connection does, with a `SocketError`.
+ * What Node does not take, such as port 70000, and an address whose zone is no interface of this machine, fails the dial
+ * as a refused connection does, with a `SocketError`.
  *
  * @category constructors
  * @since 0.1.0
@@ -115,13 +116,14 @@ export const socket = (to: DialOptions | NetAddress.SocketAddress): Effect.Effec
   return Effect.sync(() => new DialledSocket(options))
 }
 
-/** Options as Node takes them. */
+/** Options as Node takes them; it throws where a host has a zone that is none. */
 const native = <A extends object>(options: A): A => {
-  const hosts = Object.entries(options).flatMap(([name, value]) =>
-    (name === "host" || name === "localAddress") && typeof value === "string"
-      ? [[name, Addresses.nativeHost(value)]]
-      : []
-  )
+  const hosts = Object.entries(options).flatMap(([name, value]) => {
+    if (name !== "host" && name !== "localAddress" || typeof value !== "string") return []
+    const problem = Addresses.zoneProblem(value)
+    if (problem !== undefined) throw new Error(problem)
+    return [[name, Addresses.nativeHost(value)]]
+  })
   return { ...options, ...Object.fromEntries(hosts) }
 }
 
@@ -322,12 +324,12 @@ export const makeServer = Effect.fnUntraced(function*(
   // The server goes on when there are file descriptors again; until then the system's queue is emptied by closing what comes.
   server.on("error", acceptFailed)
 
-  const acceptWith = (take: (socket: AcceptedSocket) => void): Effect.Effect<never> =>
+  const acceptWith = (take: (conn: NodeNet.Socket) => void): Effect.Effect<never> =>
     Effect.callback<never>(() => {
-      accept = (conn) => take(new AcceptedSocket(conn))
+      accept = take
       for (const conn of parked) {
         parked.delete(conn)
-        accept(conn)
+        take(conn)
       }
       return Effect.sync(() => {
         accept = undefined
@@ -337,10 +339,11 @@ export const makeServer = Effect.fnUntraced(function*(
   const run = Effect.fnUntraced(function*<R, E, _>(handler: (socket: Socket.Socket) => Effect.Effect<_, E, R>) {
     const fork = Effect.runForkWith(Context.omit(Scope.Scope)(yield* Effect.context<R>()) as Context.Context<R>)
     const handling = new Set<Fiber.Fiber<unknown, unknown>>()
-    const accepting = acceptWith((socket) => {
+    const accepting = acceptWith((conn) => {
+      const socket = new AcceptedSocket(conn)
       const handled = Effect.onExit(
         // Of a socket that somebody has decorated, this one tells who is at the other end.
-        Effect.provideService(Effect.suspend(() => handler(socket)), NodeSocket.NetSocket, socket.conn),
+        Effect.provideService(Effect.suspend(() => handler(socket)), NodeSocket.NetSocket, conn),
         (exit) => {
           // A handler that never opens its connection would leave it to the peer.
           socket.giveUp()
@@ -355,7 +358,8 @@ export const makeServer = Effect.fnUntraced(function*(
   })
 
   const address = yield* Effect.try({ try: () => addressOf(server.address()), catch: failed })
-  return stoppable({ address, run: runDirectly(run, { accept: acceptWith }) }, stop)
+  const accepting: Direct["accept"] = (take) => acceptWith((conn) => take(new NetSource(conn)))
+  return stoppable({ address, run: runDirectly(run, { accept: accepting }) }, stop)
 })
 
 /**

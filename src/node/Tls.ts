@@ -10,6 +10,8 @@ import { CurrentEncrypt, type Encrypt } from "../internal/connection/source.ts"
 import { NetSource } from "../internal/node/netSource.ts"
 import * as NodeTls from "../internal/node/nodeTls.ts"
 import { SourceStream } from "../internal/node/sourceStream.ts"
+import type * as Tls from "../protocols/Tls.ts"
+import type { TlsFailure } from "../TransportError.ts"
 
 const encrypt: Encrypt = (source, options, unread) =>
   Effect.contextWith((context: Context.Context<never>) => {
@@ -61,3 +63,43 @@ const encrypt: Encrypt = (source, options, unread) =>
  * @since 0.1.0
  */
 export const layer: Layer.Layer<never> = Layer.succeed(CurrentEncrypt, encrypt)
+
+/**
+ * Looks at what TLS is told before anybody connects, and gives it back.
+ *
+ * **When to use**
+ *
+ * Use where a server starts, so that what is wrong with its files is said then, and not to the first who connects.
+ *
+ * **Details**
+ *
+ * It fails as `TlsFailure` of the kind `bad-configuration` where the first connection would: a key of another certificate, a
+ * passphrase that is missing, an intermediate that stands first, authorities that are none, ciphers and names that there are
+ * none of. What can be used, but peers will object to, is logged as a warning: a certificate that has expired or is not valid
+ * yet, here and in `names`. Where nobody has looked before, the warning comes with the first connection.
+ *
+ * **Example** (A server that does not start with a key that is not its certificate's)
+ *
+ * ```ts
+ * import { Pipeline, Server, type Transport } from "effect-handshake"
+ * import * as NodeTls from "effect-handshake/node/Tls"
+ * import * as Line from "effect-handshake/protocols/Line"
+ * import * as Tls from "effect-handshake/protocols/Tls"
+ * import { Effect, Layer } from "effect"
+ *
+ * const layer = (certificate: Transport.TlsCertificate) =>
+ *   Layer.unwrap(Effect.map(NodeTls.check({ certificate }), (tls) =>
+ *     Server.layer({
+ *       handshake: Line.server.pipe(Tls.server(tls)),
+ *       serve: Pipeline.serve((line: string) => Effect.succeed(line))
+ *     })))
+ * ```
+ *
+ * @category validation
+ * @since 0.1.0
+ */
+export const check = <O extends Tls.ServerOptions | Tls.ClientOptions>(options: O): Effect.Effect<O, TlsFailure> =>
+  Effect.as(
+    NodeTls.check("servername" in options ? { ...options, role: "client" } : { ...options, role: "server" }),
+    options
+  )

@@ -379,8 +379,8 @@ export interface Options {
   readonly maxContinuations?: number | undefined
   /**
    * How many frames may come that cost the peer nothing and ask for work, beyond what goes with the data and the streams that
-   * move: PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, GOAWAY, DATA without data that ends nothing, what is not known,
-   * streams beyond `maxConcurrentStreams`, and streams that this side resets for what the peer did. `burst` at once, and
+   * move: PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, GOAWAY, PUSH_PROMISE, DATA without data that ends nothing, what is
+   * not known, streams beyond `maxConcurrentStreams`, and streams that this side resets for what the peer did. `burst` at once, and
    * `perSecond` more with each second. Default: 1000 and 100.
    *
    * What moves earns more: a PING for each DATA in either direction, a WINDOW_UPDATE for each byte that was sent, an RST_STREAM

@@ -7,14 +7,34 @@
  *
  * @since 0.1.0
  */
+import * as Effect from "effect/Effect"
 import * as Codec from "../Codec.ts"
-import * as Handshake from "../Handshake.ts"
+import * as Dialogue from "../Dialogue.ts"
 import * as Protocol from "../Protocol.ts"
-import * as Transport from "../Transport.ts"
+import type * as Transport from "../Transport.ts"
+import * as Wire from "../Wire.ts"
 
-const question = "You ready?"
-const welcome = "Bring it!"
-const refusal = "No! Go away!"
+const write = (lines: Codec.Codec<string, string>) =>
+  Dialogue.make<Line>()({
+    name: "line",
+    messages: { Question: {}, Welcome: {}, Refusal: {} },
+    wire: Wire.text(lines, { Question: "You ready?", Welcome: "Bring it!", Refusal: "No! Go away!" }),
+    live: lines,
+    start: "question",
+    states: {
+      question: Dialogue.client({ Question: "answer" }),
+      answer: Dialogue.server({ Welcome: Dialogue.ready, Refusal: Dialogue.refused() })
+    },
+    otherwise: { server: "Refusal" }
+  })
+
+/**
+ * What is said, written down once.
+ *
+ * @category dialogues
+ * @since 0.1.0
+ */
+export class Line extends write(Codec.lines()) {}
 
 /**
  * The protocol with lines of another maximum length, in bytes without the ending; the default is 64 KiB.
@@ -22,19 +42,17 @@ const refusal = "No! Go away!"
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options?: { readonly maxLength?: number | undefined }) => {
-  const lines = Transport.framed(Codec.lines(options))
+export const make = (options?: { readonly maxLength?: number | undefined }): Protocol.Protocol<
+  Transport.Transport<string, string>,
+  Transport.Transport<string, string>
+> => {
+  const line = write(Codec.lines(options))
   return Protocol.make({
     name: "line",
-    server: lines.pipe(
-      Handshake.expect(question, { orReply: refusal }),
-      Handshake.send(welcome)
-    ),
-    client: lines.pipe(
-      Handshake.send(question),
-      Handshake.expect(welcome, { rejections: [refusal] })
-    ),
-    refuse: () => Handshake.refuse(lines, refusal)
+    server: line.server((question) => Effect.flatMap(question.receive, ({ then }) => then.say("Welcome"))),
+    client: line.client((question) =>
+      Effect.flatMap(question.say("Question"), (answer) => Effect.map(answer.receive, ({ then }) => then))
+    )
   })
 }
 

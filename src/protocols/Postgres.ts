@@ -619,3 +619,26 @@ export const server = (
 export const make = (options: { readonly client: ClientOptions; readonly server?: ServerOptions | undefined }) => {
   return Protocol.make({ name, server: ServerSide.make(options.server ?? {}), client: ClientSide.make(options.client) })
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is said, written down
+// ---------------------------------------------------------------------------------------------------------------------
+
+export {
+  /**
+   * The start-up as a `Dialogue`: what each side may say, in clear and inside TLS, until the session is ready.
+   *
+   * **When to use**
+   *
+   * Use to look up what comes when, to draw it, or to hold another implementation to it. `client` and `server` are not made of
+   * it, and are held to it by the tests, as is PostgreSQL itself.
+   *
+   * **Details**
+   *
+   * A CancelRequest, which nobody answers, is not part of it.
+   *
+   * @category dialogues
+   * @since 0.1.0
+   */
+  StartUp
+} from "./postgres/startUp.ts"

@@ -125,6 +125,14 @@ export type Alternative<S extends Transport.Transport.Any, C extends Transport.T
 >
 
 /**
+ * A whole handshake that must not get through, and what violations call it; without a name it has a number.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Impostor = Options.Impostor
+
+/**
  * How a side fails when it hears something wrong, as far as that is held: the tag of the reason, whose fault it is, and whether
  * it is worth another try.
  *
@@ -181,8 +189,9 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  * something wrong inside Base64, is one of `wrong`; a secret that is almost right in such a form is one of `impostors`, which
  * {@link almost} makes. Each code with which a server may refuse is one of `wrong.client`, so that `failure` is held for all.
  *
- * Law 5 says each message as it is made at that time, changed at every place: bytes, characters, and each field of a frame,
- * which goes through the peer's own codec. Each change is tried on one of the rungs where time is virtual, every other case on
+ * Law 5 says each message as it is made at that time, changed at every place: bytes, characters, words, and each field of a frame,
+ * which goes through the peer's own codec; where JSON stands in a text, its members and elements, and what does not count in JSON is no
+ * change. Where a change is refused where it comes, the words of `refusal` are due. Each change is tried on one of the rungs where time is virtual, every other case on
  * the first of them and once more on another. `runs` bounds the changes, too: five for each run.
  *
  * Law 7 watches the connection, the fibers that a side starts, and where time is virtual what the platform tells of: whatever
@@ -567,8 +576,8 @@ export const formatDialogueCoverage: (coverage: DialogueCoverage) => string = Di
  * // => client: expect "OK"         ·    ·      ·         ·           ·          41        3        ·                      ·
  * // =>
  * // => changed                 places  flipped  case  next  previous  0  255  shorter  longer
- * // => server: expect "HELLO"       6        6     1     2         ·  ·    5        6       5  never: previous, 0; bytes next, previous, 0, 255
- * // => client: expect "OK"          3        4     2     3         2  3    2        3       6  never: bytes 255
+ * // => server: expect "HELLO"       6        6     2     2         1  1    2        4       7  never: bytes next, previous, 0, 255
+ * // => client: expect "OK"          3        3     3     4         3  3    ·        2       7  never: 255; bytes 255
  * ```
  *
  * @category coverage

@@ -143,7 +143,7 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     server: Vault.server({
       found: (user) => user === "ann" ? Effect.succeed(user) : Effect.die(new Error("no such row"))
     })
-  }, /Welcome or Denied is due from the server in the state verdict/],
+  }, /"WELCOME \{motto\}" or "NO \{why\}" is due from the server in the state verdict/],
   ["remembers who came before", Vault.Vault, {
     ...vault,
     server: Vault.server({
@@ -224,7 +224,7 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     "refuses with what it should say otherwise",
     Login.Login,
     { ...login, server: Login.serverByHand({ no: "NEVER" }) },
-    /Ok or No is due from the server in the state verdict/
+    /"OK" or "NO" is due from the server in the state verdict/
   ],
   [
     "says no, and is ready all the same",
@@ -236,7 +236,7 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     "says something that nobody understands",
     Login.Login,
     { ...login, server: Login.serverByHand({ ok: "OKAY" }) },
-    /Ok or No is due from the server in the state verdict/
+    /"OK" or "NO" is due from the server in the state verdict/
   ],
   [
     "says who is there before it is asked",

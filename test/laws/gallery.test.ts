@@ -4,10 +4,16 @@
  */
 import { afterAll, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { createHmac } from "node:crypto"
+import * as Codec from "../../src/Codec.ts"
+import * as Handshake from "../../src/Handshake.ts"
+import * as HandshakeError from "../../src/HandshakeError.ts"
 import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
+import * as Transport from "../../src/Transport.ts"
 import * as Law from "../support/laws.ts"
-import { broken, cleanUp, healthy } from "./gallery/handshakes.ts"
+import { broken, cleanUp, healthy, password } from "./gallery/handshakes.ts"
 
 const seed = "gallery"
 
@@ -29,6 +35,184 @@ describe("a handshake that", () => {
       expect(violation.law, violation.message).toBe(law)
       expect(violation.message).toMatch(says)
     })
+  }
+})
+
+/** Whatever somebody may give who has no compiler. */
+const suiteOf = (options: object) => Laws.handshake({ ...healthy, name: "told", rungs: [Rung.pure], ...options })
+
+it.each<[what: string, options: object, says: RegExp]>([
+  ["an option", { acepts: () => false }, /the options of Laws.handshake has "acepts", and knows accepts, /],
+  ["a side", { refusal: { sever: "NO\n" } }, /`refusal` of Laws.handshake has "sever", and knows client, server/],
+  ["a key of an alternative", { alternatives: [{ nam: "bob" }] }, /one of `alternatives` of Laws.handshake has "nam"/],
+  [
+    "failure",
+    { failure: () => ({ retriable: false }) },
+    /what `failure` of Laws.handshake gives has "retriable", and knows fault, reason/
+  ]
+])("what is misspelt is told when the suite is made: %s", (_, options, says) => {
+  expect(() => suiteOf(options)).toThrow(says)
+})
+
+it("an option of Laws.codec that is misspelt is told when the suite is made", () => {
+  const options: object = { canonicl: true }
+  expect(() => Laws.codec(Codec.lines(), Schema.Literals(["", "hello"]), options)).toThrow(
+    /the options of Laws.codec has "canonicl", and knows canonical, /
+  )
+})
+
+it("what `failure` gives for a message that comes is looked at when it comes", async () => {
+  const suite = suiteOf({ failure: ({ said }: Laws.WrongTurn) => said.length === 0 ? undefined : { retriable: false } })
+  const exit = await Effect.runPromiseExit(suite.laws[4].check)
+  expect(String(exit)).toMatch(/what `failure` of Laws.handshake gives has "retriable"/)
+})
+
+it("an impostor that has a name is called by it", async () => {
+  const impostors = { client: [{ name: "in another form", handshake: healthy.client }] }
+  const violation = await Effect.runPromise(Effect.flip(suiteOf({ impostors }).laws[4].check))
+  expect(violation.message).toContain(`the impostor "in another form" in the place of the client comes`)
+})
+
+it("a step of a handshake may be called like the opening of its connection", async () => {
+  const lines = Transport.framed(Codec.lines())
+  const suite = Laws.handshake({
+    name: "connecting",
+    server: Effect.gen(function*() {
+      const transport = yield* lines
+      const line = yield* Handshake.step(transport.receive, "connect")
+      if (line !== "CONNECT") {
+        return yield* Handshake.refuse(
+          transport,
+          "NO",
+          new HandshakeError.InvalidGreeting({ expected: "CONNECT", received: "another line" })
+        )
+      }
+      return yield* Handshake.send(transport, "OK", { name: "welcome" })
+    }),
+    client: lines.pipe(Handshake.send("CONNECT"), Handshake.expect("OK", { rejections: ["NO"] })),
+    rungs: [Rung.pure],
+    runs: 20,
+    seed: 1
+  })
+  await Effect.runPromise(Laws.check(suite))
+  expect(Laws.formatCoverage(Effect.runSync(suite.coverage))).toMatch(/server: connect +\d+ +\d+/)
+})
+
+/** What somebody says in three lines, and what is answered, with a tag that it has to be answered with. */
+const tagged = (
+  isRight: { readonly answer: (said: string, due: string) => boolean; readonly proof: typeof isSame }
+) => {
+  const lines = Transport.framed(Codec.lines())
+  const invalid = new HandshakeError.InvalidGreeting({ expected: "what is due", received: "something else" })
+  const says = (step: string, due: string, isRight: (said: string, due: string) => boolean) =>
+    Handshake.verify(step, (said: string) => isRight(said, due) ? Effect.void : Effect.fail(invalid))
+  const proof = "a3 PROVE sha256=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+  return {
+    server: lines.pipe(
+      says("hello", "a1 HELLO client.example version=2", isSame),
+      Handshake.send("a1 OK mail.example greets client.example"),
+      says("user", "a2 USER ann as administrator of client.example", isSame),
+      Handshake.send("a2 OK prove that you are ann of client.example"),
+      says("proof", proof, isRight.proof),
+      Handshake.send("a3 OK welcome, administrator of client.example")
+    ),
+    client: lines.pipe(
+      Handshake.send("a1 HELLO client.example version=2"),
+      says("greeting", "a1 OK mail.example greets client.example", isSame),
+      Handshake.send("a2 USER ann as administrator of client.example"),
+      says("question", "a2 OK prove that you are ann of client.example", isRight.answer),
+      Handshake.send(proof),
+      says("welcome", "a3 OK welcome, administrator of client.example", isSame)
+    )
+  }
+}
+const isSame = (said: string, due: string): boolean => said === due
+
+it.each([
+  [
+    "does not look at the tag of an answer",
+    tagged({ answer: (said, due) => /^[a-z]\d /.test(said) && said.slice(3) === due.slice(3), proof: isSame }),
+    /message 2 comes changed, "a3 OK prove that/
+  ],
+  [
+    "compares the digits of a proof in whatever case they are",
+    tagged({
+      answer: isSame,
+      proof: (said, due) => said.slice(0, 16) === due.slice(0, 16) && said.slice(16).toLowerCase() === due.slice(16)
+    }),
+    /message 3 comes changed, "a3 PROVE sha256=9F86D081/
+  ]
+])("with 30 runs law 5 sees who %s", async (_, sides, says) => {
+  const suite = Laws.handshake({ ...sides, name: "tagged", rungs: [Rung.pure], runs: 30, seed: 1 })
+  expect((await Effect.runPromise(Effect.flip(suite.laws[4].check))).message).toMatch(says)
+})
+
+/** A login in JSON whose signature is of all members, or of all but one; as a frame with a schema, or as a text. */
+const signed = (isTyped: boolean, uncovered?: "guest" | "level" | "permissions") => {
+  const Login = Schema.fromJsonString(Schema.Struct({
+    user: Schema.String,
+    permissions: Schema.Array(Schema.Literals(["read", "write", "admin"])),
+    guest: Schema.Boolean,
+    level: Schema.Int,
+    signature: Schema.String
+  }))
+  type Login = typeof Login.Type
+  const signatureOf = (login: Omit<Login, "signature">) => {
+    const { guest, level, permissions, user } = login
+    const covered = Object.entries({ user, permissions, guest, level }).filter(([name]) => name !== uncovered)
+    return createHmac("sha256", password).update(JSON.stringify(covered)).digest("hex")
+  }
+  const known = { user: "ann", permissions: ["read", "write"], guest: false, level: 3 } as const
+  const login: Login = { ...known, signature: signatureOf(known) }
+  const denied = new HandshakeError.AuthenticationFailed({ method: "signature", detail: "wrong", fault: "peer" })
+  const lines = Transport.framed(Codec.lines())
+  const logins = Transport.framed(Codec.schema(Codec.lines(), Login))
+  const check = (login: Login) => signatureOf(login) === login.signature ? Effect.void : Effect.fail(denied)
+  return isTyped
+    ? { server: logins.pipe(Handshake.verify("login", check)), client: logins.pipe(Handshake.send(login)) }
+    : {
+      server: lines.pipe(
+        Handshake.verify(
+          "login",
+          (line) => Effect.mapError(Effect.flatMap(Schema.decodeEffect(Login)(line), check), () => denied)
+        )
+      ),
+      client: lines.pipe(Handshake.send(JSON.stringify(login)))
+    }
+}
+const lawFiveOf = (sides: Omit<Laws.HandshakeOptions<any, any>, "name">) =>
+  Laws.handshake({ ...sides, name: "signed", rungs: [Rung.pure], runs: 50, seed: 1 }).laws[4].check
+
+it.each([["frames", true], ["texts", false]])(
+  "JSON as %s whose signature is of all of it holds law 5",
+  async (_, isTyped) => {
+    await Effect.runPromise(lawFiveOf(signed(isTyped)))
+  }
+)
+
+it.each(
+  ([["permissions", /element left out/], ["guest", /guest: the opposite/], [
+    "level",
+    /level: one|with another end/
+  ]] as const)
+    .flatMap(([member, says]) => [[member, "frames", true, says], [member, "texts", false, says]] as const)
+)("law 5 sees that a signature is not of %s, in JSON as %s", async (member, _, isTyped, says) => {
+  const violation = await Effect.runPromise(Effect.flip(lawFiveOf(signed(isTyped, member))))
+  expect(violation.message).toMatch(says)
+})
+
+it("law 1 sees with one run who takes for a message whatever has come", async () => {
+  const denied = new HandshakeError.InvalidGreeting({ expected: "HELLO", received: "another line" })
+  const server = Transport.framed(Codec.bytes).pipe(
+    Handshake.verify(
+      "greeting",
+      (said) => new TextDecoder().decode(said) === "HELLO\n" ? Effect.void : Effect.fail(denied)
+    )
+  )
+  const client = Transport.framed(Codec.lines()).pipe(Handshake.send("HELLO"))
+  for (const seed of [1, 2, 3]) {
+    const suite = Laws.handshake({ name: "impatient", server, client, rungs: [Rung.pure], runs: 1, seed })
+    expect(await Effect.runPromise(Effect.flip(suite.laws[0].check))).toMatchObject({ law: 1 })
   }
 })
 

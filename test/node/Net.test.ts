@@ -509,6 +509,8 @@ describe("Net", () => {
   it.live.each(Object.entries({
     "port 70000": { host: "127.0.0.1", port: 70_000 },
     "a host with a NUL": { host: "a\0b", port: 1 },
+    "a zone that is no interface": { host: "fe80::1%nosuch", port: 1 },
+    "a local address whose zone is no interface": { host: "::1", port: 1, localAddress: "fe80::1%nosuch" },
     "a local address that is none": { host: "127.0.0.1", port: 1, localAddress: "nonsense" },
     "a local port that is none": { host: "127.0.0.1", port: 1, localPort: "x" },
     "a path that is too long": { path: long },
@@ -527,6 +529,7 @@ describe("Net", () => {
   it.live.each(Object.entries({
     "port 70000": { host: "127.0.0.1", port: 70_000 },
     "a host with a NUL": { host: "a\0b", port: 0 },
+    "a zone that is no interface": { host: "::1%nosuch", port: 0 },
     "a path that is too long": { path: long },
     "a high-water mark that is none": { port: 0, highWaterMark: "x" },
     "a signal that is aborted": { port: 0, signal: aborted },

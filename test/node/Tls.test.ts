@@ -4,17 +4,20 @@
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
-import { describe, expect, it } from "@effect/vitest"
+import { beforeEach, describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
 import * as Codec from "../../src/Codec.ts"
 import * as Handshake from "../../src/Handshake.ts"
 import { implOf } from "../../src/internal/connection/transport.ts"
+import { told } from "../../src/internal/node/certificates.ts"
 import * as Net from "../../src/node/Net.ts"
 import * as NodeTls from "../../src/node/Tls.ts"
 import * as Line from "../../src/protocols/Line.ts"
@@ -41,6 +44,79 @@ const agree = ([near, far]: Pair) =>
   Effect.all([Peers.ending(client, near), Peers.ending(server, far)], { concurrency: 2 })
 
 const ready = [{ tls: { version: "TLSv1.3", verified: true } }, { tls: { servername: "localhost" } }]
+
+// First, for a process tells of a certificate once.
+describe("what TLS is told", () => {
+  const { other, root, server: certificate, sha512Rsa } = Certificates
+  const asking = (servername: string, more?: Partial<Tls.ClientOptions>) => ({ ...clientTls, servername, ...more })
+
+  it.effect.each(Object.entries<Tls.ServerOptions | Tls.ClientOptions>({
+    "a key of another certificate": { certificate: { cert: certificate.cert, key: other.key } },
+    "a key of another type": { certificate: { cert: certificate.cert, key: sha512Rsa.key } },
+    "a certificate behind another one": { certificate: { cert: `${root}\n${certificate.cert}`, key: certificate.key } },
+    "a key of another certificate, for a name": {
+      certificate,
+      names: { "a.test": { cert: other.cert, key: certificate.key } }
+    },
+    "a name that is none": { certificate, names: { "a/b": certificate } },
+    "clients' authorities that are none": { certificate, ca: certificate.cert, clientCertificate: "require" },
+    "ciphers that there are none of": { certificate, ciphers: "NONSENSE" },
+    "a server's name that is none": asking("a/b"),
+    "a client's key of another certificate": asking("a.test", {
+      certificate: { cert: certificate.cert, key: other.key }
+    }),
+    "a server's authorities that are none": asking("a.test", { ca: "nonsense" }),
+    "more protocols than can be offered": asking("a.test", { alpn: Array.from({ length: 60_000 }, () => "h2") })
+  }))("is a bad-configuration before anybody connects: %s", ([, options]) =>
+    Effect.gen(function*() {
+      const failure = yield* Effect.flip(NodeTls.check(options))
+      expect(failure).toMatchObject({ _tag: "TlsFailure", kind: "bad-configuration", fault: "local" })
+    }))
+
+  // Other tests of this process may have been told of the same certificates.
+  beforeEach(() => told.clear())
+
+  /** What is logged. */
+  const warnings = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
+    const logged: Array<string> = []
+    const logger = Logger.make(({ logLevel, message }) => {
+      logged.push(`${logLevel}: ${String(message)}`)
+    })
+    return Effect.as(Effect.provideService(effect, References.CurrentLoggers, new Set([logger])), logged)
+  }
+
+  it.live("is given back; what peers will object to is a warning, and is none again when it is used", () =>
+    Effect.gen(function*() {
+      const options = { certificate: Certificates.clientExpired, names: { "a.test": Certificates.notYetValid } }
+      let checked: unknown
+      const checking = Effect.tap(NodeTls.check(options), (options) => Effect.sync(() => checked = options))
+      expect(yield* warnings(checking)).toEqual([
+        expect.stringMatching(/^Warn: the certificate for CN=cert_user has expired at 2020-/),
+        expect.stringMatching(/^Warn: the certificate for CN=localhost is not valid before /)
+      ])
+      expect(checked).toBe(options)
+      expect(yield* warnings(NodeTls.check({ certificate, names: { "a.test": other } }))).toEqual([])
+      expect(yield* warnings(NodeTls.check(clientTls))).toEqual([])
+      expect(yield* warnings(shownBy(options))).toEqual([])
+    }))
+
+  /** Two connections to a server with these options. */
+  const shownBy = (options: Tls.ServerOptions) => {
+    const server = Line.server.pipe(Tls.server(options), Effect.provide(NodeTls.layer))
+    const once = Effect.flatMap(
+      memory(),
+      ([near, far]) => Effect.all([Peers.ending(client, near), Peers.ending(server, far)], { concurrency: 2 })
+    )
+    return Effect.andThen(once, once)
+  }
+
+  it.live("is warned of with the first connection where nobody has looked at it", () =>
+    Effect.gen(function*() {
+      expect(yield* warnings(shownBy({ certificate: Certificates.expired }))).toEqual([
+        expect.stringContaining("CN=localhost has expired at")
+      ])
+    }))
+})
 
 describe("a handshake over any socket", () => {
   it.live("agrees in memory", () =>

@@ -7,12 +7,15 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import * as Pg from "pg"
 import type * as HandshakeError from "../../src/HandshakeError.ts"
 import * as Net from "../../src/node/Net.ts"
 import * as Postgres from "../../src/protocols/Postgres.ts"
+import * as Follow from "../../src/testing/internal/dialogue/follow.ts"
 import * as Certificates from "../support/certificates/index.ts"
 import * as Peers from "../support/peers.ts"
 import * as Servers from "../support/postgres.ts"
+import { recording } from "../support/recording.ts"
 
 type User = keyof typeof Servers.users
 
@@ -161,6 +164,85 @@ for (const version of [18, 15] as const) {
         Effect.gen(function*() {
           const server = yield* Servers.PostgresServer
           expect((yield* logsIn(server, { sslmode: "verify-ca", host: "other.test" })).tls).toBe("verified")
+        }))
+    })
+
+    describe("says what is written down, and so does the server", () => {
+      /** Which messages were said in which states, and how it ended. */
+      const followed = (said: Record<"client" | "server", Uint8Array>) => {
+        const { end, taken } = Follow.follow(Postgres.StartUp.dialogue, said)
+        return { end, said: taken.map(({ state, tag }) => `${state.name}: ${tag}`) }
+      }
+      const asked: Record<(typeof methods)[number][1], ReadonlyArray<string>> = {
+        trust: [],
+        password: ["method: AuthenticationCleartextPassword", "password: PasswordMessage"],
+        md5: ["method: AuthenticationMD5Password", "password: PasswordMessage"],
+        "scram-sha-256": [
+          "method: AuthenticationSASL",
+          "mechanism: SASLInitialResponse",
+          "challenge: AuthenticationSASLContinue",
+          "proof: SASLResponse",
+          "final: AuthenticationSASLFinal"
+        ]
+      }
+
+      it.effect.each(methods)("as %s, by %s: this client and `pg`", ([user, method]) =>
+        Effect.gen(function*() {
+          const recorded = yield* recording(yield* Servers.PostgresServer)
+          const server = { ...yield* Servers.PostgresServer, port: recorded.port }
+          const { password } = Servers.users[user]
+          const pg = Effect.promise(async () => {
+            const client = new Pg.Client({
+              host: server.host,
+              port: server.port,
+              database: "handshakes",
+              user,
+              password
+            })
+            await client.connect()
+            await client.end()
+          })
+          const ours = Effect.scoped(connect(server, { user, sslmode: "disable", requireAuth: [method] }))
+          for (const client of [ours, ...(user === "raw_user" || user === "unicode_user" ? [] : [pg])]) {
+            yield* client
+            const { end, said } = followed(recorded.said())
+            expect(end).toMatchObject({ _tag: "Ready", state: { name: "session" } })
+            const [verdict] = method === "trust" ? ["method"] : ["verdict"]
+            expect(said.slice(0, asked[method].length + 2)).toEqual([
+              "clear: StartupMessage",
+              ...asked[method],
+              `${verdict}: AuthenticationOk`
+            ])
+          }
+        }))
+
+      it.effect("with a password that is wrong", () =>
+        Effect.gen(function*() {
+          const recorded = yield* recording(yield* Servers.PostgresServer)
+          const server = { ...yield* Servers.PostgresServer, port: recorded.port }
+          const password = Redacted.make("another one")
+          const states = { password_user: "verdict", md5_user: "verdict", scram_user: "final" } as const
+          for (const user of ["password_user", "md5_user", "scram_user"] as const) {
+            yield* isRefused(server, { user, password, sslmode: "disable", requireAuth: [Servers.users[user].method] })
+            expect(followed(recorded.said()).end).toMatchObject({
+              _tag: "Refused",
+              by: "server",
+              tag: "ErrorResponse",
+              state: { name: states[user] },
+              values: { code: "28P01" }
+            })
+          }
+        }))
+
+      it.effect("up to where TLS begins", () =>
+        Effect.gen(function*() {
+          const recorded = yield* recording(yield* Servers.PostgresServer)
+          const server = { ...yield* Servers.PostgresServer, port: recorded.port }
+          yield* Effect.scoped(connect(server, { host: "localhost" }))
+          expect(followed(recorded.said())).toMatchObject({
+            end: { state: { name: "encrypted" } },
+            said: ["clear: SSLRequest", "tls: Secure"]
+          })
         }))
     })
 

@@ -157,7 +157,8 @@ describe("sslmode", () => {
     }))
 })
 
-describe("TLS from the first byte", () => {
+// A server that refuses waits a second for the end of a client who does not come to it: together they wait once.
+describe.concurrent("TLS from the first byte", () => {
   it.live("is on the protocol postgresql", () =>
     Effect.gen(function*() {
       const { client, serverSession, session } = yield* meet({ tls }, { sslnegotiation: "direct" })
@@ -248,7 +249,7 @@ const clientEnd = Effect.fnUntraced(function*(port: number, alpn?: ReadonlyArray
 
 const sslRequest = Codec.encodeAll(Codecs.startup, [{ _tag: "SSLRequest" }])
 
-describe("what comes in clear before TLS", () => {
+describe.concurrent("what comes in clear before TLS", () => {
   it.live.each([
     ["one byte", "x"],
     ["a start-up message", "\0\0\0\x12\0\x03\0\0user\0ann\0\0"],
@@ -298,7 +299,7 @@ describe("what comes in clear before TLS", () => {
   )
 })
 
-describe("SCRAM over TLS", () => {
+describe.concurrent("SCRAM over TLS", () => {
   it.live("is bound where both sides can, and both know", () =>
     Effect.gen(function*() {
       for (const channelBinding of ["prefer", "require"] as const) {

@@ -15,6 +15,9 @@ import { Heard } from "./tcp.ts"
 // What whoever runs the tests has there is none of theirs.
 const { PGPASSWORD: _, ...withoutPassword } = process.env
 
+/** How long it may take until something is said: several processes load what they need, on a machine that has much to do. */
+const starting = "30 seconds"
+
 const start = (program: string, env: Readonly<Record<string, string>>, args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -50,7 +53,7 @@ const start = (program: string, env: Readonly<Record<string, string>>, args: Rea
         says: (text: string) => stdout.until(JSON.stringify(text), () => stdout.text.includes(text)),
         complains: (text: string) => stderr.until(JSON.stringify(text), () => stderr.text.includes(text)),
         firstLine: Effect.map(
-          stdout.until("a line", () => exit !== undefined || stdout.text.includes("\n")),
+          stdout.until("a line", () => exit !== undefined || stdout.text.includes("\n"), starting),
           () => stdout.text.split("\n")[0]
         )
       }
@@ -86,6 +89,10 @@ export const apart = (...args: ReadonlyArray<string>) => toItsEnd(run(...args))
 
 export const apartIn = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
   toItsEnd(runIn(env, ...args))
+
+/** The same from the sources, which a module that imports the package shares with it. */
+export const fromSharedSources = (...args: ReadonlyArray<string>) =>
+  toItsEnd(start(source("command"), { NODE_OPTIONS: "--conditions=handshake-source" }, args))
 
 /** The same from the sources. */
 export const fromSources = (...args: ReadonlyArray<string>) => toItsEnd(runSources(...args))

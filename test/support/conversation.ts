@@ -39,6 +39,7 @@ export const rawPeer = Effect.fnUntraced(function*(socket: Socket.Socket) {
   )
   return {
     write: (bytes: Uint8Array) => Effect.orDie(writer.write(bytes)),
+    say: (said: string) => Effect.orDie(writer.write(utf8(said))),
     end: Effect.orDie(writer.write(new Socket.CloseEvent(1000))),
     heard: () => text(join(heard)),
     /** Waits until the side under test has closed. */

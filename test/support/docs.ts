@@ -6,7 +6,7 @@
  * has to come to its end. `ts no-run` is compiled only.
  */
 import { spawn } from "node:child_process"
-import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join, normalize, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { format } from "node:util"
@@ -15,7 +15,7 @@ import { parseAst } from "vitest/node"
 export const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /** Inside the project, for the imports of the examples to resolve, and ignored by git. */
-const cacheOf = (folder: string) => join(root, ".cache", folder)
+const cache = join(root, ".cache/docs")
 
 export interface Fence {
   readonly file: string
@@ -69,6 +69,37 @@ export const fencesInJsDoc = (file: string, text: string): ReadonlyArray<Fence> 
   return fences
 }
 
+const read = (file: string) => readFileSync(join(root, file), "utf8")
+const glob = (pattern: string) => globSync(pattern, { cwd: root }).toSorted().map((file) => file.replaceAll("\\", "/"))
+
+/** Those of the whole documentation. */
+export const documented = (): ReadonlyArray<Fence> => [
+  ...["README.md", ...glob("docs/**/*.md")].flatMap((file) => fencesInMarkdown(file, read(file))),
+  ...glob("src/**/*.ts").flatMap((file) => fencesInJsDoc(file, read(file)))
+]
+
+/** What the harness is tried on. */
+export const fixture = (line: number, code: string): Fence => ({ file: "fixture.md", line, title: "", tag: "", code })
+
+/** The fixture that does as it says. */
+export const passing = fixture(
+  10,
+  `import * as Effect from "effect/Effect"
+
+console.log("one") // => one
+console.log({ two: 2 }) // => { two: 2 }
+console.log("three\\n\\nfour")
+// => three
+// =>
+// => four
+Effect.runPromise(Effect.delay(Effect.succeed("five"), "20 millis")).then(
+  console.log // => five
+)
+Effect.succeed("six").pipe(Effect.runPromise).then(console.log) // => six
+const unused = await Effect.runPromise(Effect.succeed(7))
+`
+)
+
 /** What the `// =>` comments of some code expect it to print. */
 export const expectedLines = (code: string): ReadonlyArray<string> =>
   Array.from(code.matchAll(/\/\/ =>(?: (.*))?$/gm), (match) => (match[1] ?? "").trimEnd())
@@ -94,38 +125,36 @@ const awaited = (code: string) => {
   return out + code.slice(end)
 }
 
-const pathOf = (fence: Fence, kind: "check" | "run", folder = "docs") =>
-  join(cacheOf(folder), kind, `${fence.file.replaceAll(/[^\w.-]/g, "_")}.${fence.line}.ts`)
+const pathOf = (fence: Fence, kind: "check" | "run") =>
+  join(cache, kind, `${fence.file.replaceAll(/[^\w.-]/g, "_")}.${fence.line}.ts`)
 
 /**
  * Compiles all fences, in one go and as strictly as the sources, except that a fence may leave a name unused.
- * Returns the errors of each fence that has any. Whoever compiles at the same time needs a folder of its own.
+ * Returns the errors of each fence that has any. One test file compiles, for most of the work is the sources and Effect.
  */
-export const compile = async (
-  fences: ReadonlyArray<Fence>,
-  folder = "docs"
-): Promise<ReadonlyMap<Fence, ReadonlyArray<string>>> => {
+export const compile = async (fences: ReadonlyArray<Fence>): Promise<ReadonlyMap<Fence, ReadonlyArray<string>>> => {
   const errors = new Map<Fence, Array<string>>()
-  const cache = cacheOf(folder)
-  rmSync(cache, { recursive: true, force: true })
-  if (fences.length === 0) return errors
-  mkdirSync(join(cache, "check"), { recursive: true })
-  for (const fence of fences) writeFileSync(pathOf(fence, "check", folder), fence.code)
+  const folder = join(cache, "check")
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  for (const fence of fences) writeFileSync(pathOf(fence, "check"), fence.code)
   const config = {
-    extends: "../../tsconfig.json",
+    extends: "../../../tsconfig.json",
     compilerOptions: { noUnusedLocals: false, noUnusedParameters: false },
-    include: ["check"]
+    include: ["*.ts"]
   }
-  writeFileSync(join(cache, "tsconfig.json"), JSON.stringify(config))
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config))
   const { code, output } = await spawned([
     join(root, "node_modules/typescript/bin/tsc"),
     "--project",
-    join(cache, "tsconfig.json"),
+    folder,
     "--pretty",
-    "false"
+    "false",
+    // Its threads do much of the work several times over, and other tests have the other cores.
+    "--singleThreaded"
   ])
   // Errors elsewhere, in the sources say, are for `npm run check` to tell.
-  const byPath = new Map(fences.map((fence) => [relative(root, pathOf(fence, "check", folder)), fence]))
+  const byPath = new Map(fences.map((fence) => [relative(root, pathOf(fence, "check")), fence]))
   let current: Array<string> | undefined
   let understood = false
   for (const line of output.split("\n")) {

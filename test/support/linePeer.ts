@@ -1,5 +1,5 @@
 /**
- * The other end of a memory socket, as lines, and how many writes they came in.
+ * The other end of a memory socket, as lines, and how many writes they came in; and a transport at this end.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -7,7 +7,7 @@ import * as Socket from "effect/socket/Socket"
 import * as Codec from "../../src/Codec.ts"
 import * as MemorySocket from "../../src/testing/MemorySocket.ts"
 import * as Transport from "../../src/Transport.ts"
-import { text, utf8 } from "./conversation.ts"
+import { rawPeer, text, utf8 } from "./conversation.ts"
 
 export const lines = Transport.framed(Codec.lines())
 
@@ -30,9 +30,19 @@ export const linePeer = Effect.fnUntraced(function*(socket: Socket.Socket) {
   }
 })
 
-/** A transport of lines, and its peer. */
-export const connected = Effect.fnUntraced(function*() {
-  const [here, there] = yield* MemorySocket.pair({ segments: (bytes) => [bytes] })
-  const peer = yield* linePeer(there)
+export type LinePeer = Effect.Success<ReturnType<typeof linePeer>>
+
+const between = Effect.fnUntraced(function*<Peer, R>(
+  peerOf: (socket: Socket.Socket) => Effect.Effect<Peer, Socket.SocketError, R>,
+  options?: MemorySocket.Options
+) {
+  const [here, there] = yield* MemorySocket.pair(options)
+  const peer = yield* peerOf(there)
   return { peer, transport: yield* Effect.provideService(lines, Socket.Socket, here) }
 })
+
+/** A transport of lines, and its peer. */
+export const connected = () => between(linePeer, { segments: (bytes) => [bytes] })
+
+/** The same with a peer that is nothing but bytes. */
+export const connectedRaw = (options?: MemorySocket.Options) => between(rawPeer, options)

@@ -18,7 +18,15 @@ const long = [
   "test/protocols/Postgres.tls.test.ts",
   "test/testing/Laws.test.ts",
   "test/examples.test.ts",
-  "test/peers/infrastructure.test.ts"
+  "test/peers/infrastructure.test.ts",
+  "test/peers/postgres-servers.test.ts",
+  "test/compiler.test.ts",
+  "test/bench.test.ts",
+  "test/linear.test.ts",
+  "test/protocols/postgres/codecs.test.ts",
+  "test/conformance/sockets.test.ts",
+  "test/Codec.gen.test.ts",
+  "test/inside.test.ts"
 ]
 
 /**

@@ -1,13 +1,14 @@
 /**
  * Peers on real sockets that are nothing but bytes.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import { expect } from "vitest"
 
 /** The longest that anything on loopback may take; whoever waits longer waits in vain. */
-const patience = "15 seconds"
+const patience: Duration.Input = "15 seconds"
 
 /** Something that changes, and those who wait for it to become so. */
 export class Watched {
@@ -18,7 +19,7 @@ export class Watched {
   }
 
   /** Waits until it is so; dies where that takes too long. */
-  until(what: string, holds: () => boolean, state: () => unknown): Effect.Effect<void> {
+  until(what: string, holds: () => boolean, state: () => unknown, within = patience): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       const watcher = () => {
         if (!holds()) return
@@ -30,7 +31,7 @@ export class Watched {
       return Effect.sync(() => this.watchers.delete(watcher))
     }).pipe(
       Effect.timeoutOrElse({
-        duration: patience,
+        duration: within,
         orElse: () => Effect.die(new Error(`waited in vain for ${what}; there is ${JSON.stringify(state())}`))
       })
     )
@@ -60,8 +61,8 @@ export class Heard {
     this.watched.changed()
   }
 
-  until(what: string, holds: () => boolean): Effect.Effect<void> {
-    return this.watched.until(what, holds, () => this.text)
+  until(what: string, holds: () => boolean, within?: Duration.Input): Effect.Effect<void> {
+    return this.watched.until(what, holds, () => this.text, within)
   }
 
   /** Waits until that much was heard, and it is this and nothing else. */

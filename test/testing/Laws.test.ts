@@ -66,6 +66,33 @@ describe("registration", () => {
   })
 })
 
+describe("where time is virtual", () => {
+  const counting = () => {
+    let had = 0
+    const server = Effect.suspend(() => {
+      had++
+      return Line.server
+    })
+    const suite = Laws.handshake({ name: "line", server, client: Line.client, rungs })
+    return (law: number) =>
+      Effect.suspend(() => {
+        const before = had
+        return Effect.map(check(suite, law), () => had - before)
+      })
+  }
+
+  it.effect("what several laws look at is one conversation", () =>
+    Effect.gen(function*() {
+      const alone = yield* counting()(9)
+      const costOf = counting()
+      for (const law of [3, 5, 6, 7]) yield* costOf(law)
+      const behindOthers = yield* costOf(9)
+      expect(alone).toBeGreaterThan(50)
+      // Nobody disturbs it, once for each side; each side has one message, which comes twice.
+      expect(behindOthers).toBeLessThanOrEqual(8)
+    }))
+})
+
 describe("what is told", () => {
   const denied = new AuthenticationFailed({ method: "password", detail: "wrong", fault: "peer" })
   const passes: Record<string, string> = { ann: "hunter2", bob: "letmein" }

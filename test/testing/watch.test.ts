@@ -45,7 +45,7 @@ describe("a secret is not found", () => {
 describe("watching", () => {
   const places = (effect: Effect.Effect<unknown>) =>
     Effect.map(watched(effect, (seen) => hidden([seen]) !== undefined), ([, seen]) => {
-      const leak = hidden(seen)
+      const leak = hidden(seen())
       return leak?.where
     })
 

@@ -81,3 +81,18 @@ export class ByteWriter {
     return concat(this.finish().map((part) => typeof part === "string" ? encoder.encode(part) : part))
   }
 }
+
+// What is written is needed from its first frame to its write, and nearly every connection is between two.
+let spare: ByteWriter | undefined
+
+/** A writer that is empty. */
+export const borrow = (): ByteWriter => {
+  const writer = spare ?? new ByteWriter()
+  spare = undefined
+  return writer
+}
+
+/** Nobody uses it any more, and what was written was finished. */
+export const giveBack = (writer: ByteWriter): void => {
+  spare = writer
+}

@@ -30,6 +30,12 @@ const notUtf8 = (line: Uint8Array): MalformedFrame =>
  */
 const shortText = 4096
 
+/**
+ * So many bytes are decoded at once, or one line that is longer: what is taken in turns is not split as a whole, which may be
+ * very many lines.
+ */
+const longestBatch = 65_536
+
 /** Whether a text has more bytes than that in UTF-8. */
 const isLongerThan = (text: string, maxLength: number): boolean =>
   // A UTF-16 unit takes one to three bytes, so most texts need not be measured.
@@ -43,12 +49,12 @@ interface LineRules {
 }
 
 /**
- * The decoder of lines. A chunk is decoded at once and then split, which is several times as fast as line by line, and a
+ * The decoder of lines. A chunk is decoded at once, up to 64 KiB of it, and then split, which is several times as fast as line by line, and a
  * line that came in many pieces is made of their texts, so that none of its bytes is copied.
  *
  * | state | `batch` | `isBroken` | what comes next |
  * |---|---|---|---|
- * | between batches | undefined | false | all lines that are complete are decoded, up to one that is too long |
+ * | between batches | undefined | false | the lines that are complete in the next 64 KiB are decoded, up to one that is too long |
  * | in a batch | its lines, of which `given` were taken | false | the others, whose bytes are unread still |
  * | one by one | undefined | true | one line after the other, up to the one that is not UTF-8 |
  */
@@ -61,7 +67,7 @@ class LinesDecoder implements Decoder<string> {
   private given = 0
   // Whether each character of the batch is one byte.
   private isAscii = true
-  // How many bytes the batch has, if it is all that was complete, and how many were behind it.
+  // How many bytes the batch has, if none of its lines is too long, and how many are known to hold no ending behind it.
   private batched = 0
   private behind = 0
 
@@ -86,12 +92,12 @@ class LinesDecoder implements Decoder<string> {
     return this.isAscii ? line.length > maxLength : isLongerThan(line, maxLength)
   }
 
-  // Decodes all that is complete, once, however many of it are taken at a time.
+  // Decodes what is complete, once, however many lines of it are taken at a time.
   protected gather(input: ByteBuffer): Array<string> | undefined {
     if (this.isBroken) return undefined
     const { delimiter, ending, maxLength } = this.rules
     const { searched } = this.search
-    const end = this.search.last(input)
+    const end = this.search.last(input, longestBatch)
     if (end === -1) return undefined
     // The first line may have come in many pieces, and ends behind what was searched.
     let cut = searched
@@ -106,7 +112,7 @@ class LinesDecoder implements Decoder<string> {
     if (head !== "") lines[0] = head + lines[0]
     this.isAscii = head.length + rest.length === end
     this.batched = end + delimiter.length
-    this.behind = input.length - this.batched
+    this.behind = input.length > searched + longestBatch ? 0 : input.length - this.batched
     const long = end > maxLength ? lines.findIndex((line) => this.isTooLong(line)) : -1
     if (long !== -1) {
       this.batched = 0

@@ -67,16 +67,22 @@ export class DelimiterSearch {
     return at < 0 ? undefined : at
   }
 
-  /** Where the last delimiter begins, or -1. It must be one that does not overlap itself. */
-  last(input: ByteBuffer): number {
+  /**
+   * Where the last delimiter begins of those in the next `within` bytes; where there is none, the first one behind them; or -1.
+   * It must be one that does not overlap itself.
+   */
+  last(input: ByteBuffer, within: number): number {
     const { delimiter } = this
     const more = delimiter.length - 1
-    let to = input.length
+    const end = Math.min(input.length, this.searched + within)
+    let to = end
     for (;;) {
       const at = input.lastIndexOf(delimiter[more], this.searched, to) - more
       if (at < this.searched) {
-        this.passed(input.length)
-        return -1
+        this.passed(end)
+        const next = end === input.length ? -1 : seek(input, delimiter, this.searched)
+        if (next < 0) this.passed(input.length)
+        return Math.max(-1, next)
       }
       let matched = 0
       while (matched < more && input.at(at + matched) === delimiter[matched]) matched++

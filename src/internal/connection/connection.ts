@@ -23,7 +23,15 @@ import {
 } from "../../TransportError.ts"
 import { closedByPeer, closedHere, Inbox } from "./inbox.ts"
 import * as PullSource from "./pullSource.ts"
-import { type Chunks, type Encrypt, type Source, type SourceEvents, SourceSocket, type TlsOptions } from "./source.ts"
+import {
+  type Chunks,
+  type Encrypt,
+  type Incoming,
+  type Source,
+  type SourceEvents,
+  SourceSocket,
+  type TlsOptions
+} from "./source.ts"
 
 /**
  * Says something in the place of a frame, and whether it has: `say` is false for what the codec cannot say, and `due` is the
@@ -189,15 +197,16 @@ export class Connection implements SourceEvents {
    * Calls back once, when bytes or the end have come since. Any number may wait; each looks again when it is called, and
    * takes what it finds then.
    */
-  onReadable(waiter: Waiter): () => void {
+  onReadable(waiter: Waiter): void {
     this.waiters = this.waiters.length === 0 ? [waiter] : [...this.waiters, waiter]
     if (this.missed) this.notify()
     else this.flow()
-    return () => {
-      if (!this.waiters.includes(waiter)) return
-      this.waiters = this.waiters.filter((other) => other !== waiter)
-      this.flow()
-    }
+  }
+
+  private waitsNoMore(waiter: Waiter): void {
+    if (!this.waiters.includes(waiter)) return
+    this.waiters = this.waiters.filter((other) => other !== waiter)
+    this.flow()
   }
 
   /**
@@ -235,8 +244,9 @@ export class Connection implements SourceEvents {
   /** Waits for `onReadable`. Interrupted before or after it was called, it has taken nothing. */
   get readable(): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
-      const cancel = this.onReadable(() => resume(Effect.void))
-      return Effect.sync(cancel)
+      const waiter = () => resume(Effect.void)
+      this.onReadable(waiter)
+      return Effect.sync(() => this.waitsNoMore(waiter))
     })
   }
 
@@ -568,7 +578,7 @@ class OpenSocket implements Socket.Socket {
     this[MadeOfTypeId] = connection
   }
 
-  readonly reader: Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> = Effect.map(Effect.scope, () => ({
+  readonly reader: Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope> = Effect.sync(() => ({
     pull: Effect.suspend(() => this.#connection.pull()),
     upgrade: Socket.SocketUpgradeError.unsupported
   }))
@@ -598,23 +608,28 @@ const make = (source: Source, options: Options | undefined): Connection => {
   return connection
 }
 
-/** The connection of a socket that is connected already. Whoever has it closes it. */
-export const accepted = (socket: Socket.Socket, options?: Options): Connection | undefined => {
-  if (!SourceSocket.is(socket)) return undefined
-  const { source } = socket
+/** The connection of what is connected already. Whoever has it closes it. */
+export const accepted = (incoming: Incoming, options?: Options): Connection | undefined => {
+  if (!Socket.isSocket(incoming)) return make(incoming, options)
+  if (!SourceSocket.is(incoming)) return undefined
+  const { source } = incoming
   return Exit.isExit(source) && Exit.isSuccess(source) ? make(source.value as Source, options) : undefined
 }
 
 const closedBy = (scope: Scope.Scope, connection: Connection): Effect.Effect<Connection> =>
   Effect.as(Scope.addFinalizerExit(scope, (exit) => connection.close(exit) ?? Effect.void), connection)
 
+const openSource = (source: Source, options: Options | undefined): Effect.Effect<Connection, never, Scope.Scope> =>
+  Effect.flatMap(Effect.scope, (scope) => closedBy(scope, make(source, options)))
+
 /**
  * Opens the connection of a socket, or finds the one that it stands for. The scope closes what was opened here.
  */
 export const open = (
-  socket: Socket.Socket,
+  socket: Incoming,
   options?: Options
 ): Effect.Effect<Connection, TransportError, Scope.Scope> => {
+  if (!Socket.isSocket(socket)) return openSource(socket, options)
   const known = connectionOf(socket)
   if (known !== undefined) return Effect.succeed(known)
   const opening = SharedSocket.openingOf(socket)

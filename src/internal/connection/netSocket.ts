@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Excerpt from "../../Excerpt.ts"
 import type * as Peer from "../../Peer.ts"
 
 /** What is read of Node's `net.Socket`. */
@@ -31,16 +32,21 @@ interface Platform {
 
 const platform = (): Platform | undefined => (globalThis as { readonly process?: Platform }).process
 
-/** The numbers of the interfaces. They come and go, so they are asked for each time; few addresses have a zone. */
-const scopeIds = (): ReadonlyMap<string, number> => {
+/** The interfaces that are up. They come and go, so they are asked for each time; few addresses have a zone. */
+const networkInterfaces = (): Interfaces => {
   try {
-    const interfaces = platform()?.getBuiltinModule?.("node:os")?.networkInterfaces()
-    return NetAddress.scopeIdsFromInterfaces(Object.entries(interfaces ?? {}))
+    return platform()?.getBuiltinModule?.("node:os")?.networkInterfaces() ?? {}
   } catch {
     // A system that does not say, or has no descriptors left to say it.
-    return new Map()
+    return {}
   }
 }
+
+const scopeIdsOf = (interfaces: Interfaces): ReadonlyMap<string, number> =>
+  NetAddress.scopeIdsFromInterfaces(Object.entries(interfaces))
+
+/** The numbers of the interfaces. */
+const scopeIds = (): ReadonlyMap<string, number> => scopeIdsOf(networkInterfaces())
 
 /** An address as Node tells it. Where the interface is gone, its zone is too. */
 export const address = (ip: string, port: number): Result.Result<NetAddress.InetAddress, NetAddress.NetAddressError> =>
@@ -59,6 +65,24 @@ export const nativeHost = (host: string): string =>
       onSuccess: (address) => NetAddress.formatNativeHost(address, scopeIds(), platform()?.platform)
     })
     : host
+
+const withZone = /^([0-9a-f:.]*:[0-9a-f:.]*)%(.*)$/i
+
+/**
+ * What is wrong with the zone of a host, by its name or by its number. The system would take one that it does not know for none,
+ * and send what is said to some other network.
+ */
+export const zoneProblem = (host: string): string | undefined => {
+  const zone = withZone.exec(host)?.[2]
+  if (zone === undefined) return undefined
+  const interfaces = networkInterfaces()
+  const names = Object.keys(interfaces)
+  const isKnown = names.length === 0 || names.includes(zone) ||
+    [...scopeIdsOf(interfaces).values()].some((id) => `${id}` === zone)
+  return isKnown
+    ? undefined
+    : `${Excerpt.ofString(host)} names no network interface that is up behind the %: there are ${names.join(", ")}`
+}
 
 const known = (ip: string | undefined, port: number | undefined): NetAddress.SocketAddress | undefined =>
   ip === undefined || port === undefined ? undefined : Option.getOrUndefined(Result.getSuccess(address(ip, port)))

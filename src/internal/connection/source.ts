@@ -106,6 +106,9 @@ export class StandIn extends SourceSocket {
   }
 }
 
+/** A connection that comes in: its source where that is all that is known of it, else a socket. */
+export type Incoming = Source | Socket.Socket
+
 const DirectTypeId = "~effect-handshake/Direct"
 
 /**
@@ -113,7 +116,7 @@ const DirectTypeId = "~effect-handshake/Direct"
  */
 export interface Direct {
   /** Interrupted, it hands over no more. Whoever was given a connection gives it up. */
-  readonly accept: (take: (socket: SourceSocket) => void) => Effect.Effect<never>
+  readonly accept: (take: (incoming: Incoming) => void) => Effect.Effect<never>
 }
 
 const StopTypeId = "~effect-handshake/Stop"

@@ -28,7 +28,10 @@ export interface TlsCertificate {
  * @since 0.1.0
  */
 export interface TlsOptions {
-  /** The application protocols that this side speaks (RFC 7301), the best one first. Default: none is negotiated. */
+  /**
+   * The application protocols that this side speaks (RFC 7301), the best one first. Default: none is negotiated. A client that
+   * would offer more than a ClientHello has room for, 56 KiB, fails as `bad-configuration`.
+   */
   readonly alpn?: ReadonlyArray<string> | undefined
   /** The authorities that the peer's certificate may come from, in PEM. Default: those that Node trusts. */
   readonly ca?: string | Uint8Array | ReadonlyArray<string | Uint8Array> | undefined

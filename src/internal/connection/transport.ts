@@ -17,7 +17,7 @@ import type * as Codec from "../../Codec.ts"
 import * as Excerpt from "../../Excerpt.ts"
 import type * as Peer from "../../Peer.ts"
 import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
-import { ByteWriter } from "../bytes/writer.ts"
+import { borrow, ByteWriter, giveBack } from "../bytes/writer.ts"
 import * as Redaction from "../text/redaction.ts"
 import type { Connection, Rewrite } from "./connection.ts"
 import { errorOf, Frames, redactReason, type Secrecy, type Taken } from "./inbox.ts"
@@ -129,14 +129,6 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
     this.observer({ _tag: "Ended", message: error.message, how: howItEnded(error) })
   }
 
-  // Waits outside and takes inside the same step, so that whoever is interrupted while it waits has taken nothing.
-  private takeWith<A>(next: () => Exit.Exit<A, TransportError> | undefined): Effect.Effect<A, TransportError> {
-    const take: Effect.Effect<A, TransportError> = Effect.suspend(() =>
-      next() ?? Effect.andThen(this.connection.readable, take)
-    )
-    return take
-  }
-
   // Which bytes a frame was made of costs something, and is asked for an observer or a sink only.
   private nextTaken(): Exit.Exit<Taken<In>, TransportError> | undefined {
     const { interceptor } = this
@@ -215,12 +207,18 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
     return frames
   }
 
+  // Waits outside and takes inside the same step, so that whoever is interrupted while it waits has taken nothing.
   get receive(): Effect.Effect<In, TransportError> {
-    return this.takeWith(() => {
-      if (this.observer === undefined && this.interceptor === undefined) return this.frames.next()
-      const exit = this.nextTaken()
-      return exit && Exit.map(exit, (taken) => taken.frame)
-    })
+    const take: Effect.Effect<In, TransportError> = Effect.suspend(() =>
+      this.next() ?? Effect.andThen(this.connection.readable, take)
+    )
+    return take
+  }
+
+  private next(): Exit.Exit<In, TransportError> | undefined {
+    if (this.observer === undefined && this.interceptor === undefined) return this.frames.next()
+    const exit = this.nextTaken()
+    return exit && Exit.map(exit, (taken) => taken.frame)
   }
 
   get incoming(): Stream.Stream<In, TransportError> {
@@ -244,7 +242,9 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
 
   run<A, L extends In, E, R>(sink: Sink.Sink<A, In, L, E, R>): Effect.Effect<A, E | TransportError, R> {
     const recent: Array<Taken<In>> = []
-    const receive = this.takeWith(() => this.nextTaken())
+    const receive: Effect.Effect<Taken<In>, TransportError> = Effect.suspend(() =>
+      this.nextTaken() ?? Effect.andThen(this.connection.readable, receive)
+    )
     const pull: Pull.Pull<NonEmptyReadonlyArray<In>, TransportError> = Effect.matchEffect(receive, {
       onSuccess: (taken) => {
         if (recent.push(taken) > recallable) recent.shift()
@@ -380,10 +380,11 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
   sendNow(frame: Out): Effect.Effect<void, TransportError> | undefined {
     const { outbox } = this
     if (outbox !== undefined) return this.sendInTurn(outbox, [frame])
-    const into = new ByteWriter()
+    const into = borrow()
     const unencodable = this.encode(frame, into)
     if (unencodable !== undefined) return Effect.fail(unencodable)
     const chunks = into.finish()
+    giveBack(into)
     return chunks.length === 0 ? undefined : this.connection.writeNow(chunks)
   }
 

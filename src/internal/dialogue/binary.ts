@@ -64,6 +64,10 @@ const prefixBytes = (length: number, prefix: Width | "varint"): Uint8Array => {
   return uintBytes(length, prefix, "big")
 }
 
+/** How many bytes of the length itself it counts. */
+const ownLength = ({ prefix, withItself }: FormPart & { readonly part: "sized" }): number =>
+  withItself && prefix !== "varint" ? prefix : 0
+
 /** Why a message cannot be put into bytes. */
 class Problem extends Error {}
 
@@ -76,7 +80,7 @@ const encodePart = (part: FormPart, values: Fields.Values): Uint8Array => {
       return Uint8Array.from(part.bytes)
     case "sized": {
       const inside = encode(part.parts, values)
-      return Bytes.concat([prefixBytes(inside.length, part.prefix), inside])
+      return Bytes.concat([prefixBytes(inside.length + ownLength(part), part.prefix), inside])
     }
     case "uint": {
       const value = values[part.name]
@@ -216,7 +220,8 @@ function* readPart(
       }
       return
     case "sized": {
-      const length = yield* cursor.prefix(part.prefix)
+      const length = (yield* cursor.prefix(part.prefix)) - ownLength(part)
+      if (length < 0) return yield* read.fail("a length that is less than its own bytes")
       if (length > cursor.left) return yield* read.fail("a part is longer than what it is in")
       const outside = cursor.left - length
       cursor.left = length
@@ -260,7 +265,7 @@ function* readSized(read: Codec.Reader, cursor: Cursor, size: Size): Codec.Readi
 }
 
 /** What is known of the first bytes of a message. */
-const frontOf = (parts: ReadonlyArray<FormPart>): Array<number | undefined> => {
+export const frontOf = (parts: ReadonlyArray<FormPart>): Array<number | undefined> => {
   const front: Array<number | undefined> = []
   const any = (length: number) => {
     for (let i = 0; i < length; i++) front.push(undefined)

@@ -74,6 +74,10 @@ export const make = (shape: Shape, carried: Carried): Fields => {
     free: having("free"),
     fresh: having("fresh"),
     decode: (value) => {
+      // A Schema of no members takes whatever they are.
+      if (names.length === 0 && typeof value === "object" && value !== null && Object.keys(value).length > 0) {
+        return Result.fail(`there is no ${Excerpt.ofString(Object.keys(value)[0]!)}`)
+      }
       try {
         return Result.mapError(decode(wrapped.length === 0 ? value : wrap(value, wrapped)), problemOf)
       } catch (thrown) {

@@ -38,7 +38,18 @@ import { implOf } from "../connection/transport.ts"
 import * as Progress from "../handshake/progress.ts"
 import type { Values } from "./fields.ts"
 import type { Refused, Role, Target } from "./model.ts"
-import { type Compiled, liveOf, type Said, saidOf, type Spec } from "./spec.ts"
+import {
+  type Compiled,
+  isStuck,
+  isWornOut,
+  liveOf,
+  type Said,
+  saidOf,
+  type Spec,
+  stateOf,
+  type Visits
+} from "./spec.ts"
+import type { Message } from "./wire.ts"
 
 type AnyTransport = Transport.Transport<unknown, unknown>
 
@@ -54,8 +65,10 @@ export interface Heard {
 
 type Failing<A> = Effect.Effect<A, HandshakeError>
 
+const unvisited: Visits = new Map()
+
 /** One conversation, from one side. */
-class Conversation {
+export class Conversation {
   readonly spec: Spec
   readonly role: Role
   transport: AnyTransport
@@ -63,9 +76,12 @@ class Conversation {
   private codec: Codec.Codec<unknown, unknown>
   private readonly show: ((frame: unknown) => string) | undefined
   private readonly outerLimit: number
-  private visits: Map<string, number> | undefined
+  private visits: Visits = unvisited
   /** Whether the other side needs no last words any more. */
   isOver = false
+  /** What was heard last, a refusal too, and the frame that it was, or that was no message. */
+  heard: Message | undefined = undefined
+  frameHeard: unknown = undefined
   at: Compiled
 
   constructor(spec: Spec, role: Role, transport: AnyTransport, codec: Codec.Codec<unknown, unknown>) {
@@ -118,18 +134,7 @@ class Conversation {
   enter(state: Compiled): Failing<Place> {
     this.at = state
     if (state.atMost !== Infinity) {
-      this.visits ??= new Map()
-      const visit = (this.visits.get(state.name) ?? 0) + 1
-      this.visits.set(state.name, visit)
-      if (visit > state.atMost) {
-        return Effect.fail(this.error(
-          state,
-          new InvalidGreeting({
-            expected: `${state.name} at most ${state.atMost} times`,
-            received: "once more"
-          })
-        ))
-      }
+      this.visits = new Map(this.visits).set(state.name, (this.visits.get(state.name) ?? 0) + 1)
     }
     if (state.turn === this.role) return Effect.succeed(new Speaking(this, state))
     const { inbox } = implOf(this.transport).connection
@@ -156,6 +161,11 @@ class Conversation {
     const target = state.targets.get(tag)!
     const frame = this.frame(state, tag, values)
     if (Result.isFailure(frame)) return Effect.fail(frame.failure)
+    const next = stateOf(target)
+    if (next !== undefined && isWornOut(this.spec.states.get(next)!, this.visits)) {
+      const problem = `${tag} cannot be said: it leads to ${next}, which was come to as often as it may be`
+      return Effect.fail(this.error(state, new MalformedFrame({ problem, excerpt: tag, fault: "local" })))
+    }
     // Whoever may begin TLS is told so when it was looked whether he has begun already.
     if (isEncrypted(target) && this.role === "server") return this.go(target, true, frame.success)
     return Effect.flatMap(this.send(state, tag, frame.success), () => this.go(target, true))
@@ -180,9 +190,10 @@ class Conversation {
 
   receive(state: Compiled): Failing<Heard> {
     const decide = (frame: unknown): Effect.Effect<Heard, Reason | HandshakeError> => {
+      this.frameHeard = frame
       const read = state.wire.read(frame, state.due)
       if (Result.isFailure(read)) return Effect.fail(this.unexpected(state, frame, read.failure))
-      const { tag, values } = read.success
+      const { tag, values } = this.heard = read.success
       const target = state.targets.get(tag)
       if (target === undefined) {
         return Effect.fail(
@@ -192,6 +203,11 @@ class Conversation {
         )
       }
       if (isRefused(target)) return Effect.fail(rejectedBy("peer", target, values, state.wire.show(frame)))
+      const tooOften = this.tooOften(target)
+      if (tooOften !== undefined) {
+        const expected = `${tooOften.name} at most ${tooOften.atMost} times`
+        return Effect.fail(new InvalidGreeting({ expected, received: state.wire.show(frame) }))
+      }
       // What comes behind it is no function, so that nobody takes it for a promise.
       // oxlint-disable-next-line unicorn/no-thenable
       return Effect.map(this.go(target, false), (then) => ({ _tag: tag, message: values, then }))
@@ -214,6 +230,15 @@ class Conversation {
     return reason._tag === "FrameTooLarge" && reason.limit === byteLimit && byteLimit < this.outerLimit
       ? this.error(state, new FrameTooLarge({ limit: state.maxBytes!, excerpt: reason.excerpt, fault: reason.fault }))
       : error
+  }
+
+  /** The state to which the other side comes once too often with a message, or leaves this one nothing else to say. */
+  private tooOften(target: Target): Compiled | undefined {
+    const { spec, visits } = this
+    const next = spec.states.get(stateOf(target) ?? "")
+    if (next === undefined || isWornOut(next, visits)) return next
+    if (!isStuck(spec, next, visits)) return undefined
+    return spec.states.get(stateOf(next.targets.values().next().value!)!)
   }
 
   private unexpected(state: Compiled, frame: unknown, problem: string | undefined): InvalidGreeting {
@@ -286,7 +311,7 @@ const rejectedBy = (by: "peer" | "local", target: Refused | undefined, values: V
     ...(Duration.isDuration(after)
       ? { retryAfter: after }
       : typeof after === "number" && { retryAfter: Duration.seconds(after) }),
-    ...(by === "peer" && { fields: values })
+    ...(by === "peer" && Object.keys(values).length > 0 && { fields: values })
   })
 }
 
@@ -295,8 +320,8 @@ const textOf = (values: Values, field: string | undefined): string | undefined =
 
 /** Used once. */
 class Once {
-  protected readonly conversation: Conversation
-  protected readonly state: Compiled
+  readonly conversation: Conversation
+  readonly state: Compiled
   private by: string | undefined = undefined
 
   constructor(conversation: Conversation, state: Compiled) {
@@ -398,26 +423,41 @@ export const talk = <A, E, R>(
   role: Role,
   body: (first: never) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, Socket.Socket | Scope.Scope | R> => {
-  const { start } = spec
+  const { start, states } = spec
+  const describe = describing(spec)
   const codec = start.wire.codec(start.due)
-  const framed = Transport.framed(codec, { describe: describing(spec) })
-  const spoken = Effect.flatMap(framed, (transport) => {
-    const conversation = new Conversation(spec, role, transport, codec)
-    // What a state is typed as, only `Dialogue` knows.
-    const said = Effect.flatMap(conversation.enter(start), (first) => body(first as never))
-    return Effect.mapError(
-      Effect.tapError(said, (error) => conversation.answer(error)),
-      (error) => conversation.failure(error)
-    )
-  })
-  const refusing = role === "client" || spec.otherwise.server === undefined ? spoken : Handshake.withRefusal(
-    spoken,
-    (why) => {
-      const frame = otherwiseFrame(spec, "server", start, why)
-      return frame === undefined ? Effect.fail(silently(spec.name, why)) : Handshake.refuse(framed, frame)
-    }
-  )
-  return Handshake.named(refusing, spec.name)
+  const framed = Transport.framed(codec, { describe })
+  const spokenBy = (begun: (conversation: Conversation) => void) =>
+    Effect.flatMap(framed, (transport) => {
+      const conversation = new Conversation(spec, role, transport, codec)
+      begun(conversation)
+      // What a state is typed as, only `Dialogue` knows.
+      const said = Effect.flatMap(conversation.enter(start), (first) => body(first as never))
+      return Effect.mapError(
+        Effect.tapError(said, (error) => conversation.answer(error)),
+        (error) => conversation.failure(error)
+      )
+    })
+  const refusingIn = (stateOf: () => Compiled): Handshake.Refuse => (why) => {
+    const state = stateOf()
+    const frame = otherwiseFrame(spec, "server", state, why)
+    if (frame === undefined) return Effect.fail(silently(spec.name, why))
+    const codec = state.wire.codec(state.due)
+    return Handshake.refuse(state === start ? framed : Transport.framed(codec, { describe }), frame)
+  }
+  const spoken = role === "client" || spec.otherwise.server === undefined
+    ? spokenBy(() => {})
+    : Array.from(states.values()).every(({ wire }) => wire === spec.wire)
+    ? Handshake.withRefusal(spokenBy(() => {}), refusingIn(() => start))
+    // In which state it is cut off, and so in which frames that is said, depends on the connection.
+    : Effect.suspend(() => {
+      let current: Conversation | undefined
+      const said = spokenBy((conversation) => {
+        current = conversation
+      })
+      return Handshake.withRefusal(said, refusingIn(() => current?.at ?? start))
+    })
+  return Handshake.named(spoken, spec.name)
 }
 
 const silently = (protocol: string, why: Handshake.Refusal): HandshakeError =>

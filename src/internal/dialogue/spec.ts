@@ -6,6 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import type * as Codec from "../../Codec.ts"
+import * as Excerpt from "../../Excerpt.ts"
 import * as Wire from "../../Wire.ts"
 import type { Shape, Values } from "./fields.ts"
 import type { Role, State, States, Target, Turn } from "./model.ts"
@@ -68,6 +69,21 @@ const defaultAtMost = 16
 export const stateOf = (target: Target): string | undefined =>
   typeof target === "string" ? target : target._tag === "Encrypted" ? target.state : undefined
 
+/** How often each state was come to that may be come to so many times only. */
+export type Visits = ReadonlyMap<string, number>
+
+export const isWornOut = ({ atMost, name }: Compiled, visits: Visits): boolean => (visits.get(name) ?? 0) >= atMost
+
+/**
+ * Whether there is nothing left to say in a state: all of it leads to where was come to as often as may be. Whoever leads there has
+ * come round once too often.
+ */
+export const isStuck = ({ states }: Spec, { targets }: Compiled, visits: Visits): boolean =>
+  Array.from(targets.values()).every((target) => {
+    const next = stateOf(target)
+    return next !== undefined && isWornOut(states.get(next)!, visits)
+  })
+
 /** How a side's live codec is told from that of both. */
 export const liveOf = (live: unknown, role: Role): Codec.Codec<unknown, unknown> =>
   (isBySide(live) ? live[role] : live) as Codec.Codec<unknown, unknown>
@@ -80,6 +96,12 @@ export const saidOf = (said: string | Said): readonly [tag: string, values: Valu
   if (typeof said === "string") return [said, {}]
   const { _tag, ...values } = said
   return [_tag, values]
+}
+
+/** What people see of a message that is due: the text itself, where it is one. */
+const nameOf = (tag: string, wire: Bound): string => {
+  const form = wire.form(tag)
+  return form.kind === "text" ? Excerpt.ofString(form.template) : tag
 }
 
 const plural = (names: ReadonlyArray<string>): string => names.join(" or ")
@@ -139,7 +161,7 @@ export const compile = (source: Source): Spec => {
       within: durationOf(state.within ?? source.within),
       maxBytes: state.maxBytes ?? source.maxBytes,
       atMost: state.atMost ?? (isLoop ? defaultAtMost : Infinity),
-      expected: plural(due)
+      expected: plural(due.map((tag) => nameOf(tag, own)))
     })
   }
   const spec: Spec = {

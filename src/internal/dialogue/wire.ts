@@ -32,7 +32,13 @@ export type FormPart =
   | { readonly part: "varint"; readonly name: string }
   | { readonly part: "text" | "bytes"; readonly name: string; readonly size: Size }
   | { readonly part: "uints"; readonly name: string; readonly count: Width | "varint"; readonly size: number }
-  | { readonly part: "sized"; readonly prefix: Width | "varint"; readonly parts: ReadonlyArray<FormPart> }
+  | {
+    readonly part: "sized"
+    readonly prefix: Width | "varint"
+    /** Whether the length counts its own bytes, too. */
+    readonly withItself: boolean
+    readonly parts: ReadonlyArray<FormPart>
+  }
 
 export type Width = 1 | 2 | 3 | 4
 

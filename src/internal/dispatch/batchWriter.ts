@@ -3,20 +3,16 @@
  *
  * @internal
  */
-import type * as Effect from "effect/Effect"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { TransportError } from "../../TransportError.ts"
-import { ByteWriter } from "../bytes/writer.ts"
+import { borrow, type ByteWriter, giveBack } from "../bytes/writer.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 
 /** How many frames go into one write at most, however many are ready at once, behind those that a body has begun with. */
 export const maxBatch = 1024
-
-type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
-
-// What a batch is written to is needed from its first frame to its write, and nearly every connection is between two.
-let spare: ByteWriter | undefined
 
 /** The sending half of a transport. */
 type Sender<Out> = Pick<TransportImpl<unknown, Out>, "connection" | "encode" | "encodeAll" | "outbox" | "writeOutbox">
@@ -27,15 +23,15 @@ export class BatchWriter<Out> {
   /** Why no more can be written. */
   failure: Exit.Exit<never, TransportError> | undefined = undefined
   private readonly impl: Sender<Out>
-  private readonly fork: Fork
+  private readonly context: Context.Context<never>
   /** Called when a write that had to wait is over, one way or the other. */
   private readonly onWritten: () => void
   private begun: ByteWriter | undefined = undefined
   private writing: Fiber.Fiber<void, TransportError> | undefined = undefined
 
-  constructor(impl: Sender<Out>, fork: Fork, onWritten: () => void) {
+  constructor(impl: Sender<Out>, context: Context.Context<never>, onWritten: () => void) {
     this.impl = impl
-    this.fork = fork
+    this.context = context
     this.onWritten = onWritten
   }
 
@@ -45,12 +41,7 @@ export class BatchWriter<Out> {
   }
 
   private get batch(): ByteWriter {
-    if (this.impl.outbox !== undefined) return this.impl.outbox
-    if (this.begun === undefined) {
-      this.begun = spare ?? new ByteWriter()
-      spare = undefined
-    }
-    return this.begun
+    return this.impl.outbox ?? (this.begun ??= borrow())
   }
 
   /** Adds a frame to the batch, or returns why it is none. Throws what its codec throws, and adds nothing then. */
@@ -97,7 +88,7 @@ export class BatchWriter<Out> {
     if (this.failure !== undefined) return
     const left = this.begin()
     if (left === undefined) return
-    const writing = this.fork(left)
+    const writing = Effect.runForkWith(this.context)(left)
     const exit = writing.pollUnsafe()
     if (exit !== undefined) return this.written(exit)
     this.writing = writing
@@ -115,7 +106,7 @@ export class BatchWriter<Out> {
     if (batch === undefined) return undefined
     const chunks = batch.finish()
     this.begun = undefined
-    spare = batch
+    giveBack(batch)
     return chunks.length === 0 ? undefined : connection.writeNow(chunks)
   }
 

@@ -63,9 +63,9 @@ export class MultiplexServing<In, Out, Id, Request, Response, E, R> extends Serv
     else this.place({ id, fiber: undefined, isCancelled: false }, effect)
   }
 
-  protected refuse(id: Id, _hasBody: boolean, error: E): void {
+  protected refuse(id: Id, _hasBody: boolean, error: E | undefined): void {
     const { failure } = this.service.frames
-    if (failure !== undefined) this.say(failure(id, error))
+    if (failure !== undefined && error !== undefined) this.say(failure(id, error))
   }
 
   protected answer(exchange: Exchange<Id, Response, E>, exit: Exit.Exit<Response, E>): void {

@@ -59,7 +59,7 @@ interface MessageExchange<T extends AllTypesById, E, R> extends Exchange<T["id"]
  *
  * | state | its id | its place | its body | goes on with |
  * |---|---|---|---|---|
- * | held: its head came when no place was free | free | none | is not read | a free place: running; no patience left: refused |
+ * | held: its head came when no place was free | free | none | is not read | a free place: running; no patience left, a drain: refused |
  * | running: its handler is | taken | taken | is read | its result; a cancel: cancelled |
  * | answering: the body of its response is sent | taken | taken | is read | the end of that; a cancel: cancelled |
  * | answered | free | free | has ended | |
@@ -156,8 +156,6 @@ export class MultiplexStreamingServing<T extends AllTypesById, E, R> extends Ser
   private acceptKind(part: Part<T>, frame: T["toServer"]): boolean {
     const { id } = part
     if (part._tag === "Head") {
-      // Whoever drains takes no request any more; the bodies of those that were taken still come.
-      if (this.isDraining && !this.isTaken(id)) return this.refuse(id, part.hasBody, undefined)
       return this.acceptHead(id, part.head, part.hasBody, frame) || this.refuseHeld(part, frame)
     }
     if (part._tag === "Cancel") {

@@ -32,6 +32,8 @@ export class PipelineServing<In, Out, E, R> extends ServingByPlace<In, Out, Requ
   }
 
   protected accept(request: In): true {
+    // What was taken together with others, and waited.
+    if (this.isDraining) return true
     const effect = this.handle(this.service.handler, request)
     // Nothing has to be kept of one that is answered at once.
     if (this.slots.size === 0 && isReady(effect)) this.answerWith(request, effect)

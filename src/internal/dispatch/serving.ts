@@ -50,7 +50,6 @@ export interface Running<A, E> {
  */
 export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   protected readonly impl: TransportImpl<In, Out>
-  protected readonly fork: <A, E>(effect: Effect.Effect<A, E, R>) => Fiber.Fiber<A, E>
   protected readonly writer: BatchWriter<Out>
   /** No further request comes. */
   protected ended = false
@@ -68,7 +67,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   private finish: (exit: Exit.Exit<void, E | TransportError>) => void = nobody
   // One for all that wakes it: an idle connection has no more functions than it needs.
   private readonly onNews = () => this.turn()
-  private readonly scheduler: Scheduler.Scheduler
+  private readonly context: Context.Context<R>
   // Made when something takes its time for the first time.
   private dispatcher: Scheduler.SchedulerDispatcher | undefined = undefined
   private turnsSoon = false
@@ -77,9 +76,8 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
 
   constructor(impl: TransportImpl<In, Out>, context: Context.Context<R>) {
     this.impl = impl
-    this.fork = Effect.runForkWith(context)
-    this.scheduler = Context.get(context, Scheduler.Scheduler)
-    this.writer = new BatchWriter(impl, this.fork, this.onNews)
+    this.context = context
+    this.writer = new BatchWriter(impl, context, this.onNews)
   }
 
   // What the kinds of services differ in ----------------------------------------------------------------------------
@@ -204,7 +202,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   protected turnSoon(): void {
     if (this.turnsSoon) return
     this.turnsSoon = true
-    this.dispatcher ??= this.scheduler.makeDispatcher()
+    this.dispatcher ??= Context.get(this.context, Scheduler.Scheduler).makeDispatcher()
     this.dispatcher.scheduleTask(() => {
       this.turnsSoon = false
       this.turn()
@@ -281,6 +279,10 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
     } catch (defect) {
       return Exit.die(defect)
     }
+  }
+
+  protected get fork(): <A, E>(effect: Effect.Effect<A, E, R>) => Fiber.Fiber<A, E> {
+    return Effect.runForkWith(this.context)
   }
 
   /** Runs what a handler has returned, and returns how it ends where it ends at once. Else `completed` hears of it. */

@@ -31,7 +31,7 @@ export interface Rules<Out, Id, Head, E> {
  *
  * | state | its id | its place | goes on with |
  * |---|---|---|---|
- * | held: it came when no place was free | free | none | a free place: running |
+ * | held: it came when no place was free | free | none | a free place: running; a drain: refused |
  * | running | in flight | taken | its result: answered; a cancel: cancelled |
  * | answered: all of it in the batch for the next write | free | free | |
  * | cancelled: its handler is being interrupted | free | taken | the end of its handler |
@@ -69,7 +69,8 @@ export abstract class ServingById<
   /** False where it has to wait. */
   protected abstract acceptPart(part: Part, frame: In): boolean
   protected abstract start(id: Id, head: Head, hasBody: boolean): void
-  protected abstract refuse(id: Id, hasBody: boolean, error: E): unknown
+  /** Says so where the protocol can, and where there is something to be said. */
+  protected abstract refuse(id: Id, hasBody: boolean, error: E | undefined): unknown
   protected abstract answer(exchange: X, exit: Exit.Exit<A, E>): void
 
   protected act(): void {
@@ -101,7 +102,9 @@ export abstract class ServingById<
   protected acceptHead(id: Id, head: Head, hasBody: boolean, frame: In): boolean {
     if (this.isTaken(id)) return this.reject("a request whose id is not in flight", frame)
     const { maxInFlight, refuse } = this.rules
-    if (this.running.size < maxInFlight) this.start(id, head, hasBody)
+    // Whoever drains begins no request any more, nor one that was held; the bodies of those that were begun still come.
+    if (this.isDraining) this.refuse(id, hasBody, refuse?.(head))
+    else if (this.running.size < maxInFlight) this.start(id, head, hasBody)
     else if (refuse === undefined) return false
     else this.refuse(id, hasBody, refuse(head))
     return true

@@ -24,8 +24,6 @@ export type Traced = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<
 
 export interface Progress {
   protocol: string
-  /** Asked for only where something has gone wrong. */
-  step: () => string
   verdict: Refusal | undefined
   words: Words | undefined
   /** Whether what runs now is around another handshake: that one may have words where this one has none. */
@@ -33,20 +31,45 @@ export interface Progress {
   /** Whether its step keeps what it refuses out of its error, for a secret may come too early. */
   isGuarded: boolean
   traced: Traced | undefined
+  /** The name of the step that was begun last. */
+  readonly step: string
+  /** A step is under way. Its name is asked for, with what it is about, only where something has gone wrong. */
+  begin<A>(name: (subject: A) => string, subject: A): void
 }
 
 /** The protocol of a handshake that has no name. */
 export const unnamed = "unnamed"
 
-export const make = (protocol: string = unnamed): Progress => ({
-  protocol,
-  step: () => "connect",
-  verdict: undefined,
-  words: undefined,
-  isOuter: false,
-  isGuarded: false,
-  traced: undefined
-})
+/** What the opening of the connection is called. */
+export const connect = "connect"
+
+const connecting = () => connect
+
+class ProgressImpl implements Progress {
+  protocol: string
+  verdict: Refusal | undefined = undefined
+  words: Words | undefined = undefined
+  isOuter = false
+  isGuarded = false
+  traced: Traced | undefined = undefined
+  private name: (subject: unknown) => string = connecting
+  private subject: unknown = undefined
+
+  constructor(protocol: string) {
+    this.protocol = protocol
+  }
+
+  get step(): string {
+    return this.name(this.subject)
+  }
+
+  begin<A>(name: (subject: A) => string, subject: A): void {
+    this.name = name as (subject: unknown) => string // it gets none but the one beside it
+    this.subject = subject
+  }
+}
+
+export const make = (protocol: string = unnamed): Progress => new ProgressImpl(protocol)
 
 export const CurrentProgress: Context.Reference<Progress | undefined> = Context.Reference<Progress | undefined>(
   "effect-handshake/internal/CurrentProgress",

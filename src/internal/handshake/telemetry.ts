@@ -25,16 +25,47 @@ import * as Progress from "./progress.ts"
 
 type Role = "server" | "client"
 
-const connections = Metric.gauge("handshake_connections", { description: "Open connections" })
-const pending = Metric.gauge("handshake_pending", { description: "Handshakes under way" })
-const outcomes = Metric.counter("handshake_outcomes_total", {
-  description: "Handshakes that have ended, by outcome",
-  incremental: true
-})
-const duration = Metric.histogram("handshake_duration_ms", {
-  description: "Time from the accepted or dialled connection to ready, in milliseconds",
-  boundaries: [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]
-})
+// One for each series: a metric knows its series by its last attributes, and to find another one is dear.
+const connections = () => Metric.gauge("handshake_connections", { description: "Open connections" })
+const pending = () => Metric.gauge("handshake_pending", { description: "Handshakes under way" })
+const outcomes = () =>
+  Metric.counter("handshake_outcomes_total", {
+    description: "Handshakes that have ended, by outcome",
+    incremental: true
+  })
+const duration = () =>
+  Metric.histogram("handshake_duration_ms", {
+    description: "Time from the accepted or dialled connection to ready, in milliseconds",
+    boundaries: [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]
+  })
+
+type Attributes = Readonly<Record<string, string>>
+
+/** One series of a metric, whose attributes are put together once and not for each connection. */
+class Series {
+  private readonly metric: Metric.Metric<number, unknown>
+  private readonly context: Context.Context<never>
+
+  constructor(metric: Metric.Metric<number, unknown>, attributes: Attributes, context: Context.Context<never>) {
+    const all = { ...Context.get(context, Metric.CurrentMetricAttributes), ...attributes }
+    this.metric = metric
+    this.context = Context.add(context, Metric.CurrentMetricAttributes, all)
+  }
+
+  update(value: number): void {
+    this.metric.updateUnsafe(value, this.context)
+  }
+
+  modify(by: number): void {
+    this.metric.modifyUnsafe(by, this.context)
+  }
+}
+
+/** What is counted of one protocol. */
+interface Counted {
+  readonly outcomes: Map<string, Series>
+  readonly duration: Series
+}
 
 /** How a handshake has ended, in one word: `ready`, the reason's tag, `interrupted`, or `error`. */
 export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
@@ -81,32 +112,31 @@ export interface Observed {
 
 /** Updates the metrics of one role, in the registry of the context: without an Effect for each. */
 export const make = (role: Role, context: Context.Context<never>) => {
-  const open = Metric.withAttributes(connections, { role })
-  const underWay = Metric.withAttributes(pending, { role })
-  // Few protocols and few outcomes; to name them anew for each connection would cost more than to count it.
-  const counters = new Map<string, Metric.Counter<number>>()
-  const histograms = new Map<string, Metric.Histogram<number>>()
-  const counter = (protocol: string, outcome: string) => {
-    const key = `${protocol} ${outcome}`
-    let known = counters.get(key)
+  const open = new Series(connections(), { role }, context)
+  const underWay = new Series(pending(), { role }, context)
+  // Few protocols and few outcomes.
+  const protocols = new Map<string, Counted>()
+  const counted = (protocol: string): Counted => {
+    let known = protocols.get(protocol)
     if (known === undefined) {
-      known = Metric.withAttributes(outcomes, { role, protocol, outcome })
-      counters.set(key, known)
+      known = { outcomes: new Map(), duration: new Series(duration(), { role, protocol }, context) }
+      protocols.set(protocol, known)
     }
     return known
   }
-  const histogram = (protocol: string) => {
-    let known = histograms.get(protocol)
-    if (known === undefined) {
-      known = Metric.withAttributes(duration, { role, protocol })
-      histograms.set(protocol, known)
+  const counter = (protocol: string, outcome: string): Series => {
+    const { outcomes: known } = counted(protocol)
+    let series = known.get(outcome)
+    if (series === undefined) {
+      series = new Series(outcomes(), { role, protocol, outcome }, context)
+      known.set(outcome, series)
     }
-    return known
+    return series
   }
 
   const count = (protocol: string, outcome: string, millis: number): void => {
-    counter(protocol, outcome).updateUnsafe(1, context)
-    if (outcome === "ready") histogram(protocol).updateUnsafe(millis, context)
+    counter(protocol, outcome).update(1)
+    if (outcome === "ready") counted(protocol).duration.update(millis)
   }
   const clock = Context.get(context, Clock.Clock)
   // The native one shows its spans to nobody.
@@ -160,13 +190,13 @@ export const make = (role: Role, context: Context.Context<never>) => {
     if (span === undefined) return
     span.attribute("handshake.protocol", protocol)
     span.attribute("handshake.outcome", outcome)
-    if (Exit.isFailure(exit)) span.attribute("handshake.step", progress.step())
+    if (Exit.isFailure(exit)) span.attribute("handshake.step", progress.step)
     span.end(clock.currentTimeNanosUnsafe(), exit)
   }
 
   return {
-    connections: (by: 1 | -1): void => open.modifyUnsafe(by, context),
-    pending: (by: 1 | -1): void => underWay.modifyUnsafe(by, context),
+    connections: (by: 1 | -1): void => open.modify(by),
+    pending: (by: 1 | -1): void => underWay.modify(by),
     spanned,
     met,
     ended,

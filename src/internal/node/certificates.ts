@@ -112,6 +112,15 @@ export const objections = (certificates: ReadonlyArray<X509Certificate>, now: Da
       : []
   })
 
+/** What this process was told of already. */
+export const told = new Set<string>()
+
+/** Whether this is told for the first time. The certificates of this side are few, and its connections are many. */
+export const isNews = (objection: string): boolean => {
+  const known = told.size
+  return told.add(objection).size > known
+}
+
 // Where a chain may end: OpenSSL follows each of them to one that has signed itself.
 const isRoot = ({ issuer, subject }: X509Certificate): boolean => issuer === subject
 

@@ -87,7 +87,12 @@ const letGo = (): void => {
  * peer that is woken for one answer finds more. Few at a time, so that no answer waits for long behind the work for others.
  */
 const hold = (source: NetSource): void => {
-  if (holding.length === 0) setImmediate(letGo)
+  if (holding.length === 0) {
+    setImmediate(letGo)
+    // One is the common case, and an array that grows takes room for many.
+    holding = [source]
+    return
+  }
   holding.push(source)
   if (holding.length >= maxHeld) letGo()
 }

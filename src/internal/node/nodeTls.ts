@@ -14,6 +14,7 @@ import * as NodeTls from "node:tls"
 import * as Excerpt from "../../Excerpt.ts"
 import type * as Peer from "../../Peer.ts"
 import * as Alerts from "../../protocols/tls/alerts.ts"
+import * as ApplicationProtocols from "../../protocols/tls/applicationProtocols.ts"
 import * as ServerName from "../../protocols/tls/serverName.ts"
 import type * as Transport from "../../Transport.ts"
 import { TlsFailure, type TlsFailureKind } from "../../TransportError.ts"
@@ -68,6 +69,8 @@ const verifyErrors: Record<string, TlsFailureKind> = {
 
 // What this side finds before TLS is there.
 const found: Record<string, TlsFailureKind> = {
+  // Nothing else may be as long as a chain of certificates.
+  EXCESSIVE_MESSAGE_SIZE: "bad-certificate",
   WRONG_VERSION_NUMBER: "not-tls",
   HTTP_REQUEST: "not-tls",
   HTTPS_PROXY_REQUEST: "not-tls",
@@ -95,7 +98,6 @@ const found: Record<string, TlsFailureKind> = {
   CA_DN_LENGTH_MISMATCH: "bad-record",
   CERT_LENGTH_MISMATCH: "bad-record",
   DIGEST_CHECK_FAILED: "bad-record",
-  EXCESSIVE_MESSAGE_SIZE: "bad-record",
   INVALID_ALERT: "bad-record",
   LENGTH_MISMATCH: "bad-record",
   LENGTH_TOO_LONG: "bad-record",
@@ -147,7 +149,9 @@ export const failureOf = (
   const alert = alertOf(error, problem)
   if (alert !== undefined) return new TlsFailure(Alerts.failureOf(alert, progress))
   if (progress.secure && brokenRecords.has(problem)) return failure("bad-record")
-  if (unusable.has(problem)) return failure("bad-configuration", "local")
+  // A message that this side cannot make: there is too much to say in it.
+  const isUnsayable = problem === "INTERNAL_ERROR" && error.message.includes(":tls_construct_")
+  if (isUnsayable || unusable.has(problem)) return failure("bad-configuration", "local")
   const kind = found[problem] ?? "protocol"
   // What there is not, the client has asked for.
   return failure(kind, kind.startsWith("no-shared") && progress.role === "client" ? "local" : "peer")
@@ -168,7 +172,14 @@ const orThrow = <A>(result: Result.Result<A, string>): A =>
 // in the options of several servers has one in each: what else they say is in it too.
 const contexts = new WeakMap<Options, WeakMap<object, NodeTls.SecureContext>>()
 
-const contextOf = (options: Options, certificate: Transport.TlsCertificate | undefined): NodeTls.SecureContext => {
+/** Hears what peers will object to of a certificate of this side that is used for the first time. */
+type OnObjection = (objection: string) => void
+
+const contextOf = (
+  options: Options,
+  certificate: Transport.TlsCertificate | undefined,
+  onObjection: OnObjection
+): NodeTls.SecureContext => {
   let prepared = contexts.get(options)
   if (prepared === undefined) contexts.set(options, prepared = new WeakMap())
   const known = prepared.get(certificate ?? options)
@@ -180,7 +191,7 @@ const contextOf = (options: Options, certificate: Transport.TlsCertificate | und
     : options.ca
   const problem = ca && Certificates.authorityProblem(ca)
   if (problem !== undefined) throw new Error(`ca ${problem}`)
-  if (certificate !== undefined) orThrow(Result.mapError(Certificates.shown(certificate), Certificates.describe))
+  const shown = certificate && orThrow(Result.mapError(Certificates.shown(certificate), Certificates.describe))
   const context = NodeTls.createSecureContext({
     minVersion: options.minVersion ?? "TLSv1.2",
     maxVersion: options.maxVersion ?? "TLSv1.3",
@@ -197,6 +208,7 @@ const contextOf = (options: Options, certificate: Transport.TlsCertificate | und
     }
   })
   prepared.set(certificate ?? options, context)
+  if (shown !== undefined) Certificates.objections(shown, new Date()).filter(Certificates.isNews).forEach(onObjection)
   return context
 }
 
@@ -223,15 +235,47 @@ const alert = (description: number) => Uint8Array.of(21, 3, 3, 0, 2, 2, descript
 const internalError = alert(80)
 const unrecognizedName = alert(112)
 
-const begin = (stream: Duplex, options: Options): NodeTls.TLSSocket => {
+/** The name or the address of a server, where a client can ask for it. */
+const serverOf = ({ alpn, servername }: Transport.TlsClientOptions): ServerName.ServerName => {
+  // OpenSSL finds out when it has begun, and tells the server that something is wrong.
+  const problem = alpn && ApplicationProtocols.problemOf(alpn)
+  if (problem !== undefined) throw new Error(problem)
+  // Node would take the name of the host for one that is empty, or `localhost`, and `a` for `a/b`.
+  return orThrow(ServerName.parse(servername))
+}
+
+/**
+ * Makes what is made of options, and of all certificates in them. It fails where they cannot be used, and warns of what peers will
+ * object to.
+ */
+export const check = (options: Options): Effect.Effect<void, TlsFailure> =>
+  Effect.suspend(() => {
+    const objections: Array<string> = []
+    const onObjection = (objection: string) => objections.push(objection)
+    try {
+      void contextOf(options, options.certificate, onObjection)
+      if (options.role === "client") void serverOf(options)
+      else if (options.names !== undefined) {
+        void tableOf(options.names)
+        for (const certificate of Object.values(options.names)) void contextOf(options, certificate, onObjection)
+      }
+    } catch (cause) {
+      return Effect.fail(badConfiguration(cause))
+    }
+    return warnOf(objections)
+  })
+
+const warnOf = (objections: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.forEach(objections, (objection) => Effect.logWarning(objection), { discard: true })
+
+const begin = (stream: Duplex, options: Options, onObjection: OnObjection): NodeTls.TLSSocket => {
   const common = {
-    secureContext: contextOf(options, options.certificate),
+    secureContext: contextOf(options, options.certificate, onObjection),
     ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] }
   }
   if (options.role === "client") {
     const { verify } = options
-    // Node would take the name of the host for one that is empty, or `localhost`, and `a` for `a/b`.
-    const server = orThrow(ServerName.parse(options.servername))
+    const server = serverOf(options)
     return NodeTls.connect({
       ...common,
       socket: stream,
@@ -258,7 +302,7 @@ const begin = (stream: Duplex, options: Options): NodeTls.TLSSocket => {
         }
         let context: NodeTls.SecureContext
         try {
-          context = contextOf(options, certificate)
+          context = contextOf(options, certificate, onObjection)
         } catch (cause) {
           stream.write(internalError)
           return done(new BadCertificate(messageOf(cause)))
@@ -380,9 +424,17 @@ const cut = (cause: Error | undefined) =>
 const hasEnded = (error: Error): boolean => "code" in error && error.code === "ECONNRESET" && !("syscall" in error)
 
 /**
- * Shakes hands over a stream that nobody else reads or writes any more. Interrupted, or failed, it has destroyed it.
+ * Shakes hands over a stream that nobody else reads or writes any more. Interrupted, or failed, it has destroyed it. It warns of
+ * what peers will object to, when a certificate is used for the first time.
  */
 export const secure = (stream: Counting, options: Options): Effect.Effect<Secured, TlsFailure> =>
+  Effect.suspend(() => {
+    const objections: Array<string> = []
+    const shaking = shake(stream, options, (objection) => objections.push(objection))
+    return Effect.onExit(shaking, () => objections.length === 0 ? Effect.void : warnOf(objections))
+  })
+
+const shake = (stream: Counting, options: Options, onObjection: OnObjection): Effect.Effect<Secured, TlsFailure> =>
   Effect.callback((resume) => {
     const { role } = options
     const { bytesRead: before = 0 } = stream
@@ -394,7 +446,7 @@ export const secure = (stream: Counting, options: Options): Effect.Effect<Secure
     }
     stream.on("error", onStreamError)
     try {
-      socket = begin(stream, options)
+      socket = begin(stream, options, onObjection)
     } catch (cause) {
       if (role === "server") stream.write(internalError)
       stream.destroy()

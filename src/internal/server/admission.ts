@@ -16,6 +16,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Socket from "effect/socket/Socket"
+import type { Incoming } from "../connection/source.ts"
 import type { Connections, Taken } from "./connections.ts"
 import type { Events } from "./events.ts"
 import type { Lifecycle } from "./lifecycle.ts"
@@ -56,7 +57,7 @@ export class Admission {
     this.fork = options.fork
   }
 
-  take(socket: Socket.Socket, context: Context.Context<never>): Taken {
+  take(socket: Incoming, context: Context.Context<never>): Taken {
     if (this.isDraining) return this.refusing.refuse(socket, context, "draining")
     const { admitted, pending } = this.connections
     return admitted.size >= this.maxConnections || pending >= this.maxPending

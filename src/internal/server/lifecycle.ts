@@ -16,6 +16,7 @@ import * as Socket from "effect/socket/Socket"
 import { HandshakeError, reasonOf } from "../../HandshakeError.ts"
 import * as Peer from "../../Peer.ts"
 import * as Connection from "../connection/connection.ts"
+import type { Incoming } from "../connection/source.ts"
 import * as Progress from "../handshake/progress.ts"
 import * as Telemetry from "../handshake/telemetry.ts"
 import type { Admitted, Connections, Phase, Taken } from "./connections.ts"
@@ -26,6 +27,8 @@ import { report } from "./report.ts"
 
 /** What is known of the handshake of a connection that is served. */
 const served = Progress.make()
+
+const lingering: Connection.Options = { lingers: true }
 
 type Fork = <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
 
@@ -77,7 +80,7 @@ export class Lifecycle<T, R, R2> {
   }
 
   /** What its handshake and its service need is in the context, which is that of the server. */
-  admit(socket: Socket.Socket, context: Context.Context<never>): Taken {
+  admit(socket: Incoming, context: Context.Context<never>): Taken {
     const { connections, telemetry } = this
     const state: Admitted = {
       id: connections.nextId(),
@@ -143,16 +146,19 @@ export class Lifecycle<T, R, R2> {
   // The handshake, and the service behind it
   // -------------------------------------------------------------------------------------------------------------------
 
-  private converse(state: Admitted, socket: Socket.Socket) {
-    const connection = Connection.accepted(socket, { lingers: true })
-    if (connection !== undefined) return this.meet(state, connection)
+  private converse(state: Admitted, socket: Incoming) {
+    const connection = Connection.accepted(socket, lingering)
+    return connection === undefined ? this.opening(state, socket) : this.meet(state, connection)
+  }
+
+  private opening(state: Admitted, socket: Incoming) {
     state.isScoped = true
     const opened = Effect.mapError(
       open(socket, true),
       (error) =>
         new HandshakeError({
           protocol: state.progress.protocol,
-          step: state.progress.step(),
+          step: state.progress.step,
           reason: reasonOf(error)
         })
     )
@@ -164,27 +170,26 @@ export class Lifecycle<T, R, R2> {
     state.connection = connection
     connection.writeTimeout = this.writeTimeout
     if (events.isHeard) events.emit({ _tag: "Accepted", id: state.id, peer: connection.peer })
-    return Effect.flatMap(this.shake(state, connection), (transport) => {
-      this.enter(state, "service")
-      this.telemetry.ended(state, this.now() - state.accepted, Exit.void)
-      // The last step and all that it knows can go.
-      state.progress = served
-      if (events.isHeard) events.emit({ _tag: "Ready", id: state.id, peer: connection.peer })
-      // The drain has begun while this one was on its way here.
-      if (this.isDraining) connection.closeToRequests()
-      return this.serve(transport)
-    })
+    const shaken = Effect.updateContext(
+      this.telemetry.spanned(state, this.handshake),
+      (context: Context.Context<Exclude<R, Socket.Socket>>) => {
+        const onConnection = Context.add(context, Socket.Socket, connection.socket)
+        return Context.add(onConnection, Progress.CurrentProgress, state.progress) as Context.Context<R>
+      }
+    )
+    return Effect.flatMap(shaken, (transport) => this.ready(state, connection, transport))
   }
 
-  private shake(state: Admitted, connection: Connection.Connection) {
-    return Effect.updateContext(
-      this.telemetry.spanned(state, this.handshake),
-      (context: Context.Context<Exclude<R, Socket.Socket>>) =>
-        context.pipe(
-          Context.add(Socket.Socket, connection.socket),
-          Context.add(Progress.CurrentProgress, state.progress)
-        ) as Context.Context<R>
-    )
+  private ready(state: Admitted, connection: Connection.Connection, transport: T) {
+    const { events } = this
+    this.enter(state, "service")
+    this.telemetry.ended(state, this.now() - state.accepted, Exit.void)
+    // The last step and all that it knows can go.
+    state.progress = served
+    if (events.isHeard) events.emit({ _tag: "Ready", id: state.id, peer: connection.peer })
+    // The drain has begun while this one was on its way here.
+    if (this.isDraining) connection.closeToRequests()
+    return this.serve(transport)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -204,7 +209,7 @@ export class Lifecycle<T, R, R2> {
   private failed(state: Admitted, cause: Cause.Cause<unknown>): Effect.Effect<void> | undefined {
     const { connection, cutFor, id, progress } = state
     const isCut = cutFor !== undefined && Cause.hasInterruptsOnly(cause)
-    const why = isCut ? Cause.fail(rejection(progress.protocol, progress.step(), cutFor, this.deadline)) : cause
+    const why = isCut ? Cause.fail(rejection(progress.protocol, progress.step, cutFor, this.deadline)) : cause
     const exit = Exit.failCause(why)
     const told = () => {
       this.telemetry.ended(state, this.now() - state.accepted, exit)

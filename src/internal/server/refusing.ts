@@ -12,6 +12,7 @@ import * as Socket from "effect/socket/Socket"
 import { HandshakeError, Rejected, Timeout } from "../../HandshakeError.ts"
 import * as Connection from "../connection/connection.ts"
 import * as NetSocket from "../connection/netSocket.ts"
+import type { Incoming } from "../connection/source.ts"
 import * as Progress from "../handshake/progress.ts"
 import * as Telemetry from "../handshake/telemetry.ts"
 import type { Connections, Taken } from "./connections.ts"
@@ -54,7 +55,7 @@ export const turnAway = (
     : Effect.asVoid(Effect.timeoutOption(Effect.exit(words), refusalTime))
 
 /** Opens the connection of a socket that was accepted. Effect's own sockets do not know their peer. */
-export const open = (socket: Socket.Socket, lingers: boolean) =>
+export const open = (socket: Incoming, lingers: boolean) =>
   Effect.flatMap(NetSocket.currentPeer, (peer) => Connection.open(socket, { peer, lingers }))
 
 /** Turns away those whom the server does not take. */
@@ -82,7 +83,7 @@ export class Refusing {
     this.deadline = options.handshakeTimeout
   }
 
-  refuse(socket: Socket.Socket, context: Context.Context<never>, why: Progress.Refusal): Taken {
+  refuse(socket: Incoming, context: Context.Context<never>, why: Progress.Refusal): Taken {
     const { refused } = this.connections
     const id = this.connections.nextId()
     const state: Taken = { fiber: undefined, onGone: undefined, place: -1 }
@@ -104,7 +105,7 @@ export class Refusing {
     const progress = Progress.make(this.name)
     progress.verdict = why
     const failing = Effect.suspend(() => {
-      progress.step = () => "accept"
+      progress.begin(() => "accept", undefined)
       return Effect.fail(rejection(progress.protocol, "accept", why, this.deadline))
     })
     // What else the handshake needs is in the context that it runs in.

@@ -13,6 +13,7 @@
  * | `reset` | RST_STREAM on a stream that is answered | each HEADERS of this side: the peer may not want all of it |
  * | `empty` | DATA without data that ends nothing | each DATA with data that comes, each HEADERS of this side: a body may end so |
  * | `again` | HEADERS on a stream that was begun before | each stream, 16 times: interim responses, trailers |
+ * | `promise` | PUSH_PROMISE | each HEADERS of this side, 16 times, and each DATA with data that comes: what was promised |
  * | `mark` | PRIORITY, types that are not known | each HEADERS of this side, 16 times |
  * | `other` | SETTINGS, GOAWAY, RST_STREAM before there was an answer, streams beyond the limit, those that this side resets for what the peer did | nothing |
  *
@@ -26,7 +27,7 @@ export interface Bounds {
   readonly perSecond: number
 }
 
-export type Kind = "ping" | "pong" | "window" | "reset" | "empty" | "again" | "mark" | "other"
+export type Kind = "ping" | "pong" | "window" | "reset" | "empty" | "again" | "promise" | "mark" | "other"
 
 /** How much has moved on a connection, in numbers of frames unless told otherwise. */
 export interface Movement {
@@ -51,6 +52,7 @@ const earned: Record<Kind, (moved: Movement) => number> = {
   reset: (moved) => moved.headersSaid,
   empty: (moved) => moved.dataHeard + moved.headersSaid,
   again: (moved) => severalTimes * moved.streams,
+  promise: (moved) => severalTimes * moved.headersSaid + moved.dataHeard,
   mark: (moved) => severalTimes * moved.headersSaid,
   other: () => 0
 }
@@ -68,6 +70,7 @@ export class Calm {
     reset: 0,
     empty: 0,
     again: 0,
+    promise: 0,
     mark: 0,
     other: 0
   }

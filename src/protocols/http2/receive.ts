@@ -265,6 +265,9 @@ export class Receiving implements Codec.Decoder<Frame.Frame>, Heard {
         return frame.data.length === 0 && !frame.endStream ? "empty" : undefined
       case "Headers":
         return "again"
+      // A stream that was promised counts nowhere as one that is open (5.1.2).
+      case "PushPromise":
+        return "promise"
       case "Priority":
         return "mark"
       case "Unknown":

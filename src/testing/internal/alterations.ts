@@ -9,6 +9,7 @@
  *
  * @internal
  */
+import * as Equal from "effect/Equal"
 import * as Redacted from "effect/Redacted"
 
 /** The ways in which something is changed, as coverage counts them. */
@@ -33,6 +34,8 @@ export interface Altered {
   readonly at?: number | undefined
   /** Whether it is one of a few that are made of the whole, or of a word: where not all are tried, these are. */
   readonly isFirst?: boolean | undefined
+  /** Whether a healthy side may well overlook it, as a member that it does not know. */
+  readonly isHarmless?: boolean | undefined
 }
 
 /** One change, of whatever has the shape of what it was found in. `undefined` where it would change nothing. */
@@ -119,13 +122,44 @@ const mostWords = 16
 
 const isWord = (unit: number): boolean => isLetter(unit) || (unit >= 0x30 && unit <= 0x39)
 
-/** Where the words end that are letters and digits. */
-const wordEndsOf = (units: ReadonlyArray<number>): ReadonlyArray<number> => {
-  const ends = units.flatMap((unit, at) =>
-    isWord(unit) && (at + 1 === units.length || !isWord(units[at + 1])) ? [at + 1] : []
-  )
-  const step = Math.max(1, ends.length / mostWords)
-  return ends.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step))
+type Word = readonly [from: number, to: number]
+
+/** So long is what looks like a word among bytes that are no text. */
+const shortestAmongBytes = 4
+
+/** The words that are letters and digits. */
+const wordsOf = (units: ReadonlyArray<number>): ReadonlyArray<Word> => {
+  const shortest = units.every(isPrintable) ? 1 : shortestAmongBytes
+  const found: Array<Word> = []
+  for (let from = 0; from < units.length; from++) {
+    if (!isWord(units[from])) continue
+    let to = from + 1
+    while (to < units.length && isWord(units[to])) to++
+    if (to - from >= shortest) found.push([from, to])
+    from = to
+  }
+  const step = Math.max(1, found.length / mostWords)
+  return found.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step))
+}
+
+const inUpperCase = (unit: number): number => isLetter(unit) ? unit & ~0x20 : unit
+const inLowerCase = (unit: number): number => isLetter(unit) ? unit | 0x20 : unit
+
+/** In capitals, where it is not in capitals already. */
+const inOtherCase = (word: ReadonlyArray<number>): ReadonlyArray<number> => {
+  const upper = word.map(inUpperCase)
+  return same(upper, word) ? word.map(inLowerCase) : upper
+}
+
+const isHexDigit = (unit: number): boolean =>
+  classOf(unit) === 1 || inLowerCase(unit) >= 0x61 && inLowerCase(unit) <= 0x66
+
+/** The next digit, or the next letter of the same case, and among hexadecimal digits the next one of these. */
+const nextOfItsKind = (word: ReadonlyArray<number>): number => {
+  const unit = word[word.length - 1]
+  if (!isLetter(unit)) return unit === 0x39 ? 0x30 : unit + 1
+  const [first, count] = [unit & 0x20 | 0x41, word.every(isHexDigit) ? 6 : 26]
+  return first + (unit - first + 1) % count
 }
 
 /** So many ways of changing what is at a place. Each place begins with another one, and passes over those that change nothing. */
@@ -186,8 +220,8 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
   if (length > 0) {
     all("shorter", "nothing", () => [])
     all("longer", "itself twice", (units) => [...units, ...units])
-    all("case", "all letters in upper case", (units) => units.map((unit) => isLetter(unit) ? unit & ~0x20 : unit))
-    all("case", "all letters in lower case", (units) => units.map((unit) => isLetter(unit) ? unit | 0x20 : unit))
+    all("case", "all letters in upper case", (units) => units.map(inUpperCase))
+    all("case", "all letters in lower case", (units) => units.map(inLowerCase))
     all("longer", "a space behind it", (units) => [...units, 0x20])
     all("longer", "a space before it", (units) => [0x20, ...units])
     all(
@@ -196,8 +230,29 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
       (units) => units.lastIndexOf(0x20) === -1 ? units : units.slice(0, units.lastIndexOf(0x20))
     )
   }
+  const words = wordsOf(known)
+  const word = (kind: Kind, from: number, to: number, what: string, change: Parameters<typeof add>[2], at?: number) =>
+    add(kind, `the word at ${name} ${from} to ${to - 1} of ${length} ${what}`, change, at, true)
+  for (const [from, to] of words) {
+    word("next", from, to, "with another end", (units) => {
+      const known = units.slice(from, to)
+      return known.length === to - from && known.every(isWord)
+        ? units.toSpliced(to - 1, 1, nextOfItsKind(known))
+        : units
+    }, to - 1)
+    // One alone is in upper and in lower case above.
+    if (words.length > 1) {
+      word(
+        "case",
+        from,
+        to,
+        "in the other case",
+        (units) => [...units.slice(0, from), ...inOtherCase(units.slice(from, to)), ...units.slice(to)]
+      )
+    }
+  }
   // In a long one few places are looked at, and what it is made of are words.
-  for (const end of length > longest ? wordEndsOf(known) : []) {
+  for (const [, end] of length > longest ? words : []) {
     all(
       "longer",
       `an x behind the word that ends at ${name} ${end} of ${length}`,
@@ -237,7 +292,10 @@ export const almost = (value: string): ReadonlyArray<string> => {
   return [...new Set(found)].filter((text) => text !== value)
 }
 
-export const ofBytes = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => ofSequence(bytes, value, budget)
+export const ofBytes = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => [
+  ...ofSequence(bytes, value, budget),
+  ...ofJsonInBytes(value)
+]
 
 /**
  * The bytes outside `from` to `to`, such as a length, a type or what ends it. None is left out or added: the next message
@@ -293,6 +351,8 @@ const numbers: ReadonlyArray<readonly [what: string, kind: Kind, change: (value:
   ["twice as much", "other", (value) => value * 2]
 ]
 
+const isText = (value: unknown): value is string => typeof value === "string"
+const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null
 
 const withField = (name: string): Path => (change) => (whole) => {
@@ -325,33 +385,165 @@ const withSecret: Path = (change) => (whole) => {
 const deepest = 4
 const mostElements = 8
 
-/** What is almost a frame, whatever it is: its texts and bytes at each place, its numbers, and each of its fields. */
-export const ofFrame = (frame: unknown, most = budget, depth = 0): ReadonlyArray<Alteration<unknown>> => {
+/** What is almost a list: with fewer elements, with more, the other way round. */
+const ofList = (list: ReadonlyArray<unknown>): ReadonlyArray<Alteration<unknown>> => {
+  const change = (
+    kind: Kind,
+    what: string,
+    least: number,
+    change: (list: ReadonlyArray<unknown>) => ReadonlyArray<unknown>
+  ): ReadonlyArray<Alteration<unknown>> =>
+    list.length < least ? [] : [{
+      what,
+      field: whole,
+      kind,
+      isFirst: true,
+      apply: (value) => Array.isArray(value) && value.length >= least ? change(value) : undefined
+    }]
+  return [
+    ...change("shorter", "its last element left out", 1, (list) => list.slice(0, -1)),
+    ...change("shorter", "its first element left out", 1, (list) => list.slice(1)),
+    ...change("longer", "its last element twice", 1, (list) => [...list, list.at(-1)]),
+    ...change("other", "the other way round", 2, (list) => list.toReversed())
+  ]
+}
+
+const isPlain = (value: unknown): value is Record<string, unknown> => {
+  if (!isRecord(value)) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
+/** What kind of frame it is, is a matter of the peer's other messages. */
+const membersOf = (frame: Record<string, unknown>): ReadonlyArray<string> =>
+  Object.keys(frame).filter((name) => name !== "_tag")
+
+/** What is almost an object: without one of its members, and with another one, which many healthy sides overlook. */
+const ofObject = (frame: Record<string, unknown>): ReadonlyArray<Alteration<unknown>> => {
+  const members = membersOf(frame)
+  if (!isPlain(frame) || members.length === 0) return []
+  return [
+    ...members.map((name): Alteration<unknown> => ({
+      what: `without ${name}`,
+      field: whole,
+      kind: "shorter",
+      isFirst: true,
+      apply: (value) =>
+        isPlain(value) && name in value
+          ? Object.fromEntries(Object.entries(value).filter(([other]) => other !== name))
+          : undefined
+    })),
+    {
+      what: "with a member x besides",
+      field: whole,
+      kind: "longer",
+      isHarmless: true,
+      apply: (value) =>
+        isPlain(value) && !("x" in value) && members.every((name) => name in value) ? { ...value, x: "x" } : undefined
+    }
+  ]
+}
+
+/** JSON, and the text around it. */
+interface Json {
+  readonly before: string
+  readonly value: object
+  readonly after: string
+}
+
+/** The JSON in a text, where there is an object or an array in it. */
+const jsonIn = (text: string): Json | undefined => {
+  const from = text.search(/[[{]/)
+  const to = Math.max(text.lastIndexOf("]"), text.lastIndexOf("}")) + 1
+  if (from === -1 || to <= from) return undefined
+  try {
+    const value: unknown = JSON.parse(text.slice(from, to))
+    return isRecord(value) ? { before: text.slice(0, from), value, after: text.slice(to) } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether two texts differ in what does not count in JSON, such as spaces and the order of members. */
+export const isSameJson = (a: Uint8Array, b: Uint8Array): boolean => {
+  const decoder = new TextDecoder()
+  const [one, other] = [jsonIn(decoder.decode(a)), jsonIn(decoder.decode(b))]
+  return one !== undefined && other !== undefined && one.before.trim() === other.before.trim() &&
+    one.after.trim() === other.after.trim() && Equal.equals(one.value, other.value)
+}
+
+const inJson = (change: (value: unknown) => unknown) => (text: string): string | undefined => {
+  const json = jsonIn(text)
+  if (json === undefined) return undefined
+  const changed = change(json.value)
+  // A list may be the same the other way round.
+  if (changed === undefined || Equal.equals(changed, json.value)) return undefined
+  return json.before + JSON.stringify(changed) + json.after
+}
+
+/** The members and elements of JSON that stands in a text. */
+const ofJson = (text: string): ReadonlyArray<Alteration<string>> => {
+  const json = jsonIn(text)
+  return json === undefined
+    ? []
+    : ofFrame(json.value, budget, 0, true).map(({ apply, ...rest }) => ({ ...rest, apply: inJson(apply) }))
+}
+
+/** The same of bytes that are a text. */
+const ofJsonInBytes = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => {
+  const [decoder, encoder] = [new TextDecoder(), new TextEncoder()]
+  return ofJson(decoder.decode(value)).map(({ apply, ...rest }) => ({
+    ...rest,
+    apply: (value) => {
+      const changed = apply(decoder.decode(value))
+      return changed === undefined ? undefined : encoder.encode(changed)
+    }
+  }))
+}
+
+/** What is almost a text in JSON, where each character was changed with the text around it. */
+const ofTextInJson = (text: string): ReadonlyArray<Alteration<string>> => [
+  { what: "nothing", field: whole, kind: "shorter", apply: () => text === "" ? undefined : "" },
+  { what: "an x behind it", field: whole, kind: "longer", apply: (text) => `${text}x` }
+]
+
+/**
+ * What is almost a frame, whatever it is: its texts and bytes at each place, its numbers, and each of its fields, those of JSON
+ * in a text too.
+ */
+export const ofFrame = (
+  frame: unknown,
+  most = budget,
+  depth = 0,
+  isInJson = false
+): ReadonlyArray<Alteration<unknown>> => {
   // Of what has this type, since it was found in something of this type.
   const typed = <A>(is: (value: unknown) => value is A, found: ReadonlyArray<Alteration<A>>) =>
     found.map(({ apply, ...rest }): Alteration<unknown> => ({
       ...rest,
       apply: (value) => is(value) ? apply(value) : undefined
     }))
-  if (typeof frame === "string") {
-    return typed((value) => typeof value === "string", ofSequence(text, frame, most))
+  if (isText(frame)) {
+    return typed(isText, isInJson ? ofTextInJson(frame) : [...ofSequence(text, frame, most), ...ofJson(frame)])
   }
-  if (frame instanceof Uint8Array) {
-    return typed((value): value is Uint8Array => value instanceof Uint8Array, ofSequence(bytes, frame, most))
+  if (isBytes(frame)) {
+    return typed(isBytes, [...ofSequence(bytes, frame, most), ...ofJsonInBytes(frame)])
   }
   if (typeof frame === "number") {
-    return numbers.filter(([, , change]) => change(frame) !== frame).map(([what, kind, change]) => ({
+    return numbers.filter(([, , change]) => change(frame) !== frame).map(([what, kind, change], i) => ({
       what,
       field: whole,
       kind,
+      isFirst: i === 0,
       apply: (value) => typeof value === "number" && change(value) !== value ? change(value) : undefined
     }))
   }
   if (typeof frame === "bigint") {
-    return ([["one more", "next", 1n], ["one less", "previous", -1n]] as const).map(([what, kind, by]) => ({
+    return ([["one more", "next", 1n], ["one less", "previous", -1n]] as const).map(([what, kind, by], i) => ({
       what,
       field: whole,
       kind,
+      isFirst: i === 0,
       apply: (value) => typeof value === "bigint" ? value + by : undefined
     }))
   }
@@ -360,30 +552,17 @@ export const ofFrame = (frame: unknown, most = budget, depth = 0): ReadonlyArray
       what: "the opposite",
       field: whole,
       kind: "other",
+      isFirst: true,
       apply: (value) => typeof value === "boolean" ? !value : undefined
     }]
   }
   if (depth === deepest || !isRecord(frame)) return []
-  const inner = (name: string, path: Path, value: unknown) => within(name, path, ofFrame(value, fieldBudget, depth + 1))
+  const inner = (name: string, path: Path, value: unknown) =>
+    within(name, path, ofFrame(value, fieldBudget, depth + 1, isInJson))
   if (Redacted.isRedacted(frame)) return inner("its secret", withSecret, Redacted.value(frame))
   if (Array.isArray(frame)) {
-    const change = (
-      kind: Kind,
-      what: string,
-      least: number,
-      change: (list: ReadonlyArray<unknown>) => ReadonlyArray<unknown>
-    ): ReadonlyArray<Alteration<unknown>> =>
-      frame.length < least ? [] : [{
-        what,
-        field: whole,
-        kind,
-        apply: (value) => Array.isArray(value) && value.length >= least ? change(value) : undefined
-      }]
     return [
-      ...change("shorter", "its last element left out", 1, (list) => list.slice(0, -1)),
-      ...change("shorter", "its first element left out", 1, (list) => list.slice(1)),
-      ...change("longer", "its last element twice", 1, (list) => [...list, list.at(-1)]),
-      ...change("other", "the other way round", 2, (list) => list.toReversed()),
+      ...ofList(frame),
       ...frame.slice(0, mostElements).flatMap((value, at) => inner(`element ${at}`, withElement(at), value))
     ]
   }
@@ -403,10 +582,7 @@ export const ofFrame = (frame: unknown, most = budget, depth = 0): ReadonlyArray
       ...inner(String(key), withEntry(key), value)
     ])
   }
-  // What kind of frame it is, is a matter of the peer's other messages.
-  return Object.keys(frame).filter((name) => name !== "_tag").flatMap((name) =>
-    inner(name, withField(name), frame[name])
-  )
+  return [...ofObject(frame), ...membersOf(frame).flatMap((name) => inner(name, withField(name), frame[name]))]
 }
 
 /** A value that is as long as one likes. */
@@ -438,9 +614,6 @@ const growSequence = <A>(sequence: Sequence<A>, value: A, isA: (value: unknown) 
   }))
 }
 
-const isText = (value: unknown): value is string => typeof value === "string"
-const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array
-
 /** How a frame is made longer: a run of one character of it, in each of its fields. */
 export const growthsOf = (frame: unknown, depth = 0): ReadonlyArray<Growth> => {
   if (isText(frame)) return growSequence(text, frame, isText)
@@ -458,7 +631,5 @@ export const growthsOf = (frame: unknown, depth = 0): ReadonlyArray<Growth> => {
   if (frame instanceof Map) {
     return [...frame].slice(0, mostElements).flatMap(([key, value]) => inner(String(key), withEntry(key), value))
   }
-  return Object.keys(frame).filter((name) => name !== "_tag").flatMap((name) =>
-    inner(name, withField(name), frame[name])
-  )
+  return membersOf(frame).flatMap((name) => inner(name, withField(name), frame[name]))
 }

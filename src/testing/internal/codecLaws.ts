@@ -98,6 +98,25 @@ export interface CodecOptions<In, Out extends In = In> extends Suite.CheckOption
   readonly selfDelimiting?: boolean | undefined
 }
 
+const known: Readonly<Record<keyof CodecOptions<unknown>, true>> = {
+  canonical: true,
+  equals: true,
+  garbage: true,
+  growing: true,
+  it: true,
+  looksPerByte: true,
+  lossy: true,
+  maxBuffered: true,
+  maxLength: true,
+  name: true,
+  ofLength: true,
+  replay: true,
+  runs: true,
+  seed: true,
+  selfDelimiting: true,
+  withMaxLength: true
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Law 1, chunking
 // ---------------------------------------------------------------------------------------------------------------------
@@ -763,6 +782,8 @@ export const codec = <In, Out extends In>(
   frames: Arbitrary.Arbitrary<Out> | Schema.Schema<Out>,
   options: CodecOptions<In, Out> = {}
 ): Suite.Suite => {
+  const mistake = Suite.mistakeIn("the options of Laws.codec", options, known)
+  if (mistake !== undefined) throw mistake
   const name = options.name ?? "codec"
   const subject = subjectOf(codec, options)
   const { drawn, filled, longer, resized, variants } = Cases.framesOf(codec, frames)

@@ -10,6 +10,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -26,9 +27,9 @@ import * as Pipeline from "../../Pipeline.ts"
 import type * as Server from "../../Server.ts"
 import * as Transcript from "../../Transcript.ts"
 import * as Transport from "../../Transport.ts"
-import * as MemorySocket from "../MemorySocket.ts"
 import type * as Rung from "../Rung.ts"
 import { cutInto } from "./countingBuffer.ts"
+import * as Direct from "./direct.ts"
 import * as Fast from "./fast.ts"
 import { Tap } from "./tap.ts"
 
@@ -111,7 +112,7 @@ export interface Talk {
   /** Whether the side under test was done with its connection in the end, and when. */
   readonly isOver: boolean
   readonly overAt: number
-  /** The steps that it came to, and the last of them. */
+  /** The opening of the connection and the steps that it came to behind that, and the last of them. */
   readonly steps: ReadonlyArray<string>
   readonly step: string
   /** Whether the last of them keeps what it refuses to itself, for it may be a secret that comes too early. */
@@ -168,13 +169,13 @@ const quietTime = (rung: Rung.Rung, { delay = 0, pace, pause = 0 }: Plan): numbe
   rung.time === "virtual" ? patience(rung) : 160 + delay + (pace?.millis ?? 0) + pause
 
 /** In how many parts it is waited for: a process that was held up gets to its sockets between them. */
-const quietParts = 8
+const quietParts = ({ time }: Rung.Rung): number => time === "virtual" ? 1 : 8
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The side under test
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Notes each step that a handshake comes to. */
+/** Notes each step that a handshake comes to, behind the opening of its connection. */
 class Steps implements Progress.Progress {
   readonly seen: Array<string> = ["connect"]
   /** What a runtime that runs the handshake keeps of it. */
@@ -188,13 +189,13 @@ class Steps implements Progress.Progress {
     this.kept.protocol = protocol
   }
 
-  get step(): () => string {
+  get step(): string {
     return this.kept.step
   }
 
-  set step(step: () => string) {
-    this.kept.step = step
-    this.seen.push(step())
+  begin<A>(name: (subject: A) => string, subject: A): void {
+    this.kept.begin(name, subject)
+    this.seen.push(this.step)
   }
 
   get verdict(): Progress.Refusal | undefined {
@@ -295,20 +296,21 @@ class Subject {
   play(socket: Effect.Effect<Socket.Socket>, observer: Transport.Observer): Effect.Effect<void, unknown> {
     const played = Effect.flatMap(socket, (socket) =>
       !this.isFast
-        ? Effect.provideService(this.converse(this.tapped(socket)), Transport.CurrentObserver, observer)
+        ? this.converse(this.tapped(socket))
         : this.side.role === "client"
         ? this.converse(this.tapped(Fast.dialled(socket)))
         : Effect.flatMap(Fast.accepted(socket), (socket) => this.serve(this.tapped(socket))))
+    const counted = Context.make(Metric.FiberRuntimeMetrics, {
+      recordFiberStart: () => {
+        this.fibers++
+      },
+      recordFiberEnd: () => {
+        this.fibers--
+      }
+    })
     return played.pipe(
       Effect.scoped,
-      Effect.provideService(Metric.FiberRuntimeMetrics, {
-        recordFiberStart: () => {
-          this.fibers++
-        },
-        recordFiberEnd: () => {
-          this.fibers--
-        }
-      }),
+      Effect.provideContext(this.isFast ? counted : Context.add(counted, Transport.CurrentObserver, observer)),
       Effect.onExit(() =>
         Effect.sync(() => {
           this.overAt = this.now()
@@ -421,21 +423,24 @@ class Opposite {
         })
       }),
       Effect.scoped,
-      Effect.provideService(Socket.Socket, socket),
-      Effect.provideService(Transport.CurrentObserver, (event) => {
-        if (event._tag !== "Sent") return
-        this.lengths.push(event.length)
-        this.hidden.push(event.bytes === undefined)
-      }),
-      Effect.provideService(CurrentRewrite, (frame, say, due) => {
-        const index = this.frames.push(frame) - 1
-        const instead = alters?.index === index ? alters.apply(frame) : undefined
-        if (instead === undefined) return false
-        const altered = due()
-        const isSaid = say(instead)
-        if (isSaid) this.altered = altered
-        return isSaid
-      })
+      Effect.provideContext(
+        Context.make(Socket.Socket, socket).pipe(
+          Context.add(Transport.CurrentObserver, (event) => {
+            if (event._tag !== "Sent") return
+            this.lengths.push(event.length)
+            this.hidden.push(event.bytes === undefined)
+          }),
+          Context.add(CurrentRewrite, (frame, say, due) => {
+            const index = this.frames.push(frame) - 1
+            const instead = alters?.index === index ? alters.apply(frame) : undefined
+            if (instead === undefined) return false
+            const altered = due()
+            const isSaid = say(instead)
+            if (isSaid) this.altered = altered
+            return isSaid
+          })
+        )
+      )
     )
   }
 
@@ -500,7 +505,7 @@ export const converse = (
     const observer: Transport.Observer = (event) => {
       if (subject.exit === undefined || plan.behind !== undefined) recorder.observer(event)
       if (subject.exit === undefined && event._tag === "Received") {
-        receivedIn.push({ step: subject.steps.step(), end: (receivedIn.at(-1)?.end ?? 0) + event.length })
+        receivedIn.push({ step: subject.steps.step, end: (receivedIn.at(-1)?.end ?? 0) + event.length })
       }
     }
     const begin = (socket: Effect.Effect<Socket.Socket>) =>
@@ -511,7 +516,7 @@ export const converse = (
 
     const stopped = (): void => {
       stoppedAt = now()
-      stoppedIn = subject.steps.step()
+      stoppedIn = subject.steps.step
     }
 
     const interrupt = Effect.fnUntraced(function*(fiber: Fiber.Fiber<unknown>) {
@@ -530,13 +535,14 @@ export const converse = (
     const speak = Effect.gen(function*() {
       const link = yield* rung.connect(plan.seed ?? 0)
       // A server is there only when its client has dialled.
-      const near = yield* Effect.forkScoped(link[otherRole(role)], { startImmediately: true })
+      const dialled = link[otherRole(role)]
+      const near = Exit.isExit(dialled)
+        ? dialled
+        : Fiber.join(yield* Effect.forkScoped(dialled, { startImmediately: true }))
       const fiber = yield* begin(link[role])
-      const socket = yield* Fiber.join(near)
-      const scope = yield* Effect.scope
-      const reading = yield* Scope.fork(scope)
-      const writing = yield* Scope.fork(reading)
-      const pull = yield* Scope.provide(Socket.readerBytes(socket), reading)
+      const socket = yield* near
+      const pull = yield* Socket.readerBytes(socket)
+      const writing = yield* Scope.fork(yield* Effect.scope)
       const writer = yield* Scope.provide(socket.writer, writing)
       // What is done to a connection before it is accepted is done to nobody.
       yield* link.server
@@ -544,7 +550,7 @@ export const converse = (
       // It goes on to its first step.
       yield* Effect.yieldNow
 
-      const [far, there] = yield* MemorySocket.pair({ segments: (bytes) => [bytes], capacity: Infinity })
+      const [far, there] = Direct.pair()
       const farPull = yield* Socket.readerBytes(far)
       const farWriter = yield* far.writer
       if (plan.script === undefined) {
@@ -621,7 +627,7 @@ export const converse = (
               // What the peer says behind the stop is said to nobody.
               if (isStopped) continue
               writesBefore.push(subject.tap?.written.length ?? 0)
-              toldIn.push(subject.steps.step())
+              toldIn.push(subject.steps.step)
               const wait = plan.wait?.(index) ?? 0
               if (wait > 0) yield* Effect.sleep(wait)
               const instead = plan.say === undefined ? message : plan.say(index, message)
@@ -650,11 +656,12 @@ export const converse = (
           Effect.forkScoped({ startImmediately: true })
         )
       }
-      const part = quietTime(rung, plan) / quietParts
+      const most = quietParts(rung)
+      const part = quietTime(rung, plan) / most
       yield* Effect.forkScoped(
         Effect.gen(function*() {
           let before = -1
-          for (let parts = 0; parts < quietParts; parts++) {
+          for (let parts = 0; parts < most; parts++) {
             yield* Effect.sleep(part)
             if (told + heard.length !== before) parts = 0
             before = told + heard.length
@@ -697,14 +704,15 @@ export const converse = (
 
     const fiber = yield* plan.dial === undefined ? speak : dialInVain
     const talk: Talk = {
-      exit: subject.exit,
+      // Who keeps what was seen keeps no connection.
+      exit: subject.exit && Exit.asVoid(subject.exit),
       endedAt: subject.endedAt,
       stoppedAt,
       stoppedIn,
       isOver: fiber.pollUnsafe() !== undefined,
       overAt: subject.overAt,
       steps: subject.steps.seen,
-      step: subject.steps.step(),
+      step: subject.steps.step,
       isGuarded: subject.steps.isGuarded,
       toldIn,
       receivedIn,
@@ -727,7 +735,7 @@ export const converse = (
       isAllTold: told === opposite.messages.reduce((said, message) => said + message.length, 0),
       heard: concat(heard),
       isEndHeard,
-      peerExit: opposite.exit,
+      peerExit: opposite.exit && Exit.asVoid(opposite.exit),
       peerBehind: opposite.behind,
       transcript: recorder.entries()
     }

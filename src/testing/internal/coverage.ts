@@ -79,6 +79,7 @@ export type Hole =
 
 /** What an undisturbed conversation tells of a side. */
 export interface Heard {
+  /** The opening of the connection, and then the steps of the handshake. */
   readonly steps: ReadonlyArray<string>
   /** The steps that wait for the peer. */
   readonly waiting: ReadonlyArray<string>
@@ -118,8 +119,9 @@ const dialling: ReadonlyArray<Fault> = ["cut", "silence", "interruption"]
 /** So few bytes are all said before a deadline, however slowly. */
 export const mayDribble = (message: Uint8Array): boolean => message.length > 5
 
-const possible = (side: string, { heardIn, messages, waiting }: Heard, step: string): ReadonlyArray<Fault> => {
-  if (step === "connect") return side === "client" ? dialling : []
+const possible = (side: string, { heardIn, messages, steps, waiting }: Heard, step: string): ReadonlyArray<Fault> => {
+  // A handshake may have a step of its own that is called like the opening of the connection, which comes first.
+  if (step === steps[0] && !steps.includes(step, 1)) return side === "client" ? dialling : []
   if (!waiting.includes(step)) return []
   return [
     ...received,

@@ -17,7 +17,7 @@ import { bounded, defaultDeadline } from "./laws/deadline.ts"
 import { interruption } from "./laws/interruption.ts"
 import { isolation, strangers } from "./laws/isolation.ts"
 import { linearCost, shortTurns } from "./laws/linearCost.ts"
-import { type Any, type Options, secretsOf } from "./laws/options.ts"
+import { type Any, lookedFor, mistakeOf, type Options, secretsOf } from "./laws/options.ts"
 import { oversize } from "./laws/oversize.ts"
 import { refusalIsHeard } from "./laws/refusalIsHeard.ts"
 import { secrets } from "./laws/secrets.ts"
@@ -76,6 +76,8 @@ const keyOf = (law: Suite.LawNumber, { rung, side }: Trial.Trial): string => `${
 
 /** The laws of a handshake, for each side that is given, on each rung. */
 export const handshake = <S extends Any = Any, C extends Any = Any>(options: Options<S, C>): HandshakeSuite => {
+  const mistake = mistakeOf(options)
+  if (mistake !== undefined) throw mistake
   const rungs = options.rungs ??
     (options.breathe === undefined ? [Rung.pure, Rung.memory, Rung.simulated()] : [Rung.memory, Rung.simulated()])
   const coverage = new Coverage.Tally()
@@ -93,15 +95,25 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
   if (sides.length === 0) {
     throw new TypeError("Laws.handshake: give a server and a client, or one of them and a peer that plays the other")
   }
+  const hidden = Watch.hiding(lookedFor(options))
+  const told = {
+    breathe: options.breathe,
+    reset: options.reset,
+    isLeak: (seen: Watch.Seen) => hidden([seen]) !== undefined
+  }
   const trials = rungs.flatMap((rung) =>
-    sides.map(({ peer, side }) => Trial.make(rung, bounded(side, rung, options, defaultDeadline), peer, options))
+    sides.map(({ peer, side }) => Trial.make(rung, bounded(side, rung, options, defaultDeadline), peer, told))
   )
   const virtual = rungs.filter(({ time }) => time === "virtual")
   // All cases on the first rung, and each once more on one of the others: what differs between rungs is not what differs
   // between cases.
-  const shared = <A>(cases: ReadonlyArray<A>, rung: Rung.Rung): ReadonlyArray<A> => {
+  const shared = <A>(
+    cases: ReadonlyArray<A>,
+    rung: Rung.Rung,
+    placeOf?: (value: A) => number
+  ): ReadonlyArray<A> => {
     const [place, others] = [virtual.indexOf(rung), virtual.length - 1]
-    return place === 0 ? cases : cases.filter((_, i) => i % others === place - 1)
+    return place === 0 ? cases : cases.filter((value, i) => (placeOf?.(value) ?? i) % others === place - 1)
   }
   // Real sockets let everybody wait, so they wait at the same time.
   const inTurns = <E>(check: (trial: Trial.Trial) => Effect.Effect<void, E>) => {
@@ -160,8 +172,8 @@ export const handshake = <S extends Any = Any, C extends Any = Any>(options: Opt
               replay: replay?.slice(own.length)
             })
           },
-          each: (cases, check, most = runs) =>
-            tried(trial.isVirtual ? shared(cases, rung) : spread(cases, most), check),
+          each: (cases, check, { most = runs, placeOf } = {}) =>
+            tried(trial.isVirtual ? shared(cases, rung, placeOf) : spread(cases, most), check),
           first: (cases, check) => tried(first.includes(trial) ? cases : [], check),
           once: (cases, check) =>
             tried(

@@ -111,6 +111,14 @@ export interface Register {
   readonly skip?: ((name: string, run: () => Promise<void>) => unknown) | undefined
 }
 
+/** What is wrong with options that have a key which nobody knows: whoever is not told by a compiler has misspelt one. */
+export const mistakeIn = (what: string, given: object, known: object): TypeError | undefined => {
+  const key = Object.keys(given).find((key) => !(key in known))
+  return key === undefined
+    ? undefined
+    : new TypeError(`${what} has ${JSON.stringify(key)}, and knows ${Object.keys(known).join(", ")}`)
+}
+
 /** Registers one test for each law. */
 export const register = (suite: Suite, it: Register): void => {
   for (const law of suite.laws) {

@@ -20,6 +20,7 @@ import * as Rung from "../Rung.ts"
 import * as Conversation from "./conversation.ts"
 import { Simulation } from "./simulation.ts"
 import type { Problem } from "./suite.ts"
+import * as Watch from "./watch.ts"
 
 /** What an undisturbed conversation is like. */
 export interface Reference {
@@ -37,12 +38,23 @@ export interface Reference {
   readonly waiting: ReadonlyArray<string>
 }
 
+/** A conversation, with what can be seen of it besides. */
+export interface Witnessed {
+  readonly talk: Conversation.Talk
+  readonly seen: () => ReadonlyArray<Watch.Seen>
+}
+
 export interface Trial {
   readonly rung: Rung.Rung
   readonly side: Conversation.Side
   readonly peer: Conversation.Peer
   /** Has a conversation. */
   readonly talk: (plan: Conversation.Plan) => Effect.Effect<Conversation.Talk>
+  /**
+   * Has a conversation that several laws look at, each for what is its own. Where time is virtual it would go the same way for
+   * each of them, so that it is had once: for the first of them that asks for one of this name.
+   */
+  readonly witnessed: (name: string, plan: Conversation.Plan) => Effect.Effect<Witnessed>
   /** Has several at once. */
   readonly talks: (plans: ReadonlyArray<Conversation.Plan>) => Effect.Effect<ReadonlyArray<Conversation.Talk>>
   readonly reference: Effect.Effect<Reference, Problem>
@@ -61,13 +73,26 @@ const isPure = ({ connect }: Rung.Rung): boolean => connect === Rung.pure.connec
 /** All that a handshake on plain function calls may wait for. */
 const microtasks = Effect.promise(() => Promise.resolve())
 
+/** One turn of the event loop, for which a scheduler would take three times as long as the platform does. */
+const turn: Effect.Effect<void> = typeof setImmediate === "undefined"
+  ? Effect.yieldNow
+  : Effect.callback((resume) => {
+    const immediate = setImmediate(() => resume(Effect.void))
+    return Effect.sync(() => clearImmediate(immediate))
+  })
+
 export const make = (
   rung: Rung.Rung,
   side: Conversation.Side,
   peer: Conversation.Peer,
-  options: { readonly breathe?: Effect.Effect<void> | undefined; readonly reset?: Effect.Effect<void> | undefined }
+  options: {
+    readonly breathe?: Effect.Effect<void> | undefined
+    readonly reset?: Effect.Effect<void> | undefined
+    /** What must not be printed. */
+    readonly isLeak?: ((seen: Watch.Seen) => boolean) | undefined
+  }
 ): Trial => {
-  const breathe = isPure(rung) ? microtasks : options.breathe ?? Effect.yieldNow
+  const breathe = isPure(rung) ? microtasks : options.breathe ?? turn
   const inItsTime = <A>(effect: Effect.Effect<A>): Effect.Effect<A> =>
     rung.time === "real"
       ? Effect.provideContext(effect, realTime)
@@ -77,12 +102,13 @@ export const make = (
       )
   const conversation = (plan: Conversation.Plan) =>
     Conversation.converse(rung, side, peer, plan).pipe(
-      Random.withSeed(plan.random ?? 0),
+      Effect.provideService(Random.Random, seeded(plan.random ?? 0)),
       Effect.orDie
     )
   const afresh = <A>(effect: Effect.Effect<A>) =>
     options.reset === undefined ? effect : Effect.andThen(options.reset, effect)
   const talk = (plan: Conversation.Plan) => afresh(inItsTime(conversation(plan)))
+  const witnesses = new Map<string, Witnessed>()
   let known: Effect.Effect<Reference, Problem> | undefined
   let strangers: Effect.Effect<ReadonlyArray<boolean>> | undefined
   return {
@@ -90,6 +116,16 @@ export const make = (
     side,
     peer,
     talk,
+    witnessed: (name, plan) =>
+      Effect.suspend(() => {
+        const known = witnesses.get(name)
+        if (known !== undefined) return Effect.succeed(known)
+        return Effect.map(Watch.watched(talk(plan), options.isLeak ?? (() => false)), ([talk, seen]) => {
+          const witnessed = { talk, seen }
+          if (rung.time === "virtual") witnesses.set(name, witnessed)
+          return witnessed
+        })
+      }),
     talks: (plans) => afresh(inItsTime(Effect.forEach(plans, conversation, { concurrency: "unbounded" }))),
     reference: Effect.suspend(() =>
       known ?? Effect.onExit(
@@ -113,6 +149,16 @@ export const make = (
       })
     ),
     isVirtual: rung.time === "virtual"
+  }
+}
+
+/** Effect's seeded numbers, which are made when the first one is drawn: most conversations draw none. */
+const seeded = (seed: number): typeof Random.Random.Service => {
+  let made: typeof Random.Random.Service | undefined
+  const numbers = () => made ??= Effect.runSync(Random.withSeed(Random.Random, seed))
+  return {
+    nextIntUnsafe: () => numbers().nextIntUnsafe(),
+    nextDoubleUnsafe: () => numbers().nextDoubleUnsafe()
   }
 }
 
@@ -231,8 +277,8 @@ export const flawOf = (talk: Conversation.Talk): string | undefined => {
       : `it failed with something that has no tag: ${Excerpt.ofText(String(error))}`
   }
   if (error.step.trim() === "") return `${outcome(talk)}; the step has no name`
-  // A step may have that name, too.
-  return error.step === "connect" && talk.pulled > 0 && talk.steps.lastIndexOf("connect") === 0
+  // A step of its own may be called like the opening.
+  return talk.steps.length === 1 && error.step === talk.steps[0] && talk.pulled > 0
     ? `${outcome(talk)}; it had read ${talk.pulled} bytes by then, and that step was over (name the steps of a ` +
       "handshake by hand with Handshake.step)"
     : undefined

@@ -4,6 +4,7 @@
  * @internal
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
@@ -35,17 +36,20 @@ const json = (value: unknown): string => {
 const entries = (state: object): unknown =>
   "occurrences" in state && state.occurrences instanceof Map ? [...state.occurrences] : state
 
-const metrics = Effect.map(
-  Metric.snapshot,
-  (snapshot) =>
-    snapshot.map(({ state, ...metric }): Seen => ({ where: "a metric", text: json(metric) + json(entries(state)) }))
-)
+const metricsOf = (registry: Context.Service.Shape<typeof Metric.MetricRegistry>): ReadonlyArray<Seen> =>
+  Metric.snapshotUnsafe(Context.make(Metric.MetricRegistry, registry)).map(({ state, ...metric }) => ({
+    where: "a metric",
+    text: json(metric) + json(entries(state))
+  }))
 
-/** Runs an Effect and collects the spans, the logs and the metrics that it makes, and what it prints. */
+/**
+ * Runs an Effect and collects the spans, the logs and the metrics that it makes, and what it prints. They become texts only
+ * where somebody looks.
+ */
 export const watched = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   isLeak: (seen: Seen) => boolean
-): Effect.Effect<readonly [A, Array<Seen>], E, R> =>
+): Effect.Effect<readonly [A, () => ReadonlyArray<Seen>], E, R> =>
   Effect.gen(function*() {
     const printed: Array<Seen> = []
     const listening = Effect.acquireRelease(
@@ -71,15 +75,19 @@ export const watched = <A, E, R>(
     const logger = Logger.make((entry) => {
       logs.push({ where: "a log", text: Logger.formatLogFmt.log(entry) })
     })
-    const [result, counted] = yield* Effect.all([Effect.andThen(listening, effect), metrics]).pipe(
+    // Of its own: what was counted before is counted again.
+    const registry = new Map()
+    const result = yield* Effect.andThen(listening, effect).pipe(
       Effect.scoped,
-      Effect.provideService(Tracer.Tracer, tracer),
-      Effect.provideService(References.CurrentLoggers, new Set([logger])),
-      Effect.provideService(References.MinimumLogLevel, "All"),
-      // Of its own: what was counted before is counted again.
-      Effect.provideService(Metric.MetricRegistry, new Map())
+      Effect.provideContext(
+        Context.make(Tracer.Tracer, tracer).pipe(
+          Context.add(References.CurrentLoggers, new Set([logger])),
+          Context.add(References.MinimumLogLevel, "All"),
+          Context.add(Metric.MetricRegistry, registry)
+        )
+      )
     )
-    const seen = [
+    const seen = () => [
       ...printed,
       ...logs,
       ...spans.map((span) => ({
@@ -91,7 +99,7 @@ export const watched = <A, E, R>(
           span.status._tag === "Ended" && Exit.isFailure(span.status.exit) ? Cause.pretty(span.status.exit.cause) : ""
         ].join("\n")
       })),
-      ...counted
+      ...metricsOf(registry)
     ]
     return [result, seen] as const
   })
@@ -165,28 +173,32 @@ const spellings = (secret: Uint8Array): ReadonlyArray<string> => [
  */
 const tellTale = (length: number): number => Math.max(Math.min(length, 6), Math.ceil((length * 3) / 4))
 
-const needlesOf = (secrets: ReadonlyArray<Uint8Array>) =>
-  secrets.flatMap((secret) =>
-    [...new Set(spellings(secret))].filter((text) => text.length > 0).flatMap((text) => {
-      const length = tellTale(text.length)
-      return Array.from({ length: text.length - length + 1 }, (_, from) => ({
-        part: text.slice(from, from + length),
-        from,
-        of: text.length
-      }))
-    })
-  )
+/** The parts of one spelling that give it away, each from its place on, and what all of them have in common. */
+const spelt = (text: string) => {
+  const length = tellTale(text.length)
+  return {
+    core: text.slice(text.length - length, length),
+    of: text.length,
+    parts: Array.from({ length: text.length - length + 1 }, (_, from) => text.slice(from, from + length))
+  }
+}
+
+const speltOf = (secrets: ReadonlyArray<Uint8Array>) =>
+  secrets.flatMap((secret) => [...new Set(spellings(secret))].filter((text) => text.length > 0).map(spelt))
 
 /** Puts `***` in the place of secrets, and of a good part of one. */
 export const concealing = (secrets: ReadonlyArray<Uint8Array>) => {
-  const needles = needlesOf(secrets)
+  const all = speltOf(secrets)
   return (text: string): string => {
     let shown = text
-    for (const { from, of, part } of needles) {
-      for (let at = shown.indexOf(part); at !== -1; at = shown.indexOf(part, at)) {
-        const begins = Math.max(0, at - from)
-        shown = `${shown.slice(0, begins)}***${shown.slice(begins + of)}`
-        at = begins + 3
+    for (const { core, of, parts } of all) {
+      if (!shown.includes(core)) continue
+      for (const [from, part] of parts.entries()) {
+        for (let at = shown.indexOf(part); at !== -1; at = shown.indexOf(part, at)) {
+          const begins = Math.max(0, at - from)
+          shown = `${shown.slice(0, begins)}***${shown.slice(begins + of)}`
+          at = begins + 3
+        }
       }
     }
     return shown
@@ -195,16 +207,20 @@ export const concealing = (secrets: ReadonlyArray<Uint8Array>) => {
 
 /** Looks for secrets, or for a good part of one, in what can be seen. */
 export const hiding = (secrets: ReadonlyArray<Uint8Array>) => {
-  const needles = needlesOf(secrets)
+  const all = speltOf(secrets)
   return (seen: ReadonlyArray<Seen>): Leak | undefined => {
     for (const { text, where } of seen) {
-      for (const { from, of, part } of needles) {
-        const at = text.indexOf(part)
-        if (at === -1) continue
-        // The proof of a leak must not be another one: all of the secret is left out, wherever a part of it was found.
-        const before = text.slice(Math.max(0, at - from - 24), Math.max(0, at - from))
-        const behind = text.slice(at - from + of, at - from + of + 24)
-        return { where, at, length: part.length, of, context: Excerpt.ofString(`${before}***${behind}`) }
+      for (const { core, of, parts } of all) {
+        // Where that is missing all of them are.
+        if (!text.includes(core)) continue
+        for (const [from, part] of parts.entries()) {
+          const at = text.indexOf(part)
+          if (at === -1) continue
+          // The proof of a leak must not be another one: all of the secret is left out, wherever a part of it was found.
+          const before = text.slice(Math.max(0, at - from - 24), Math.max(0, at - from))
+          const behind = text.slice(at - from + of, at - from + of + 24)
+          return { where, at, length: part.length, of, context: Excerpt.ofString(`${before}***${behind}`) }
+        }
       }
     }
     return undefined

@@ -38,6 +38,16 @@ it("a host has its zone by the name of the interface, where there is one", () =>
   )).toEqual(["fe80::1%eth7", "fe80::1%eth7", "fe80::1%eth7", "fe80::1%8", "::1", "127.0.0.1", "example.com", "a%7"])
 })
 
+it("a zone is that of an interface, by its name or by its number, and what is wrong with it names those there are", () => {
+  const hosts = ["fe80::1%eth7", "fe80::1%7", "fe80::1%lo", "::1", "127.0.0.1", "example.com", "a%8"]
+  for (const host of hosts) expect(NetSocket.zoneProblem(host)).toBeUndefined()
+  for (const host of ["fe80::1%eth8", "fe80::1%8", "fe80::1%25eth7", "FE80::1%", "::1%nosuch", "fe80::1%a b"]) {
+    expect(NetSocket.zoneProblem(host)).toBe(
+      `"${host}" names no network interface that is up behind the %: there are lo, eth7`
+    )
+  }
+})
+
 it("what is no address is none", () => {
   expect(Result.isFailure(NetSocket.address("nonsense%eth7", 80))).toBe(true)
   expect(Effect.runSync(NetSocket.currentPeer)).toBeUndefined()

@@ -25,6 +25,19 @@ const means = (code: string, role: "client" | "server", progress: Progress = bef
   return failure === undefined ? undefined : `${failure.kind}, ${failure.fault}`
 }
 
+it("a message that this side cannot make is its own fault, where OpenSSL only finds an internal error", () => {
+  const of = (where: string) =>
+    NodeTls.failureOf(
+      Object.assign(new Error(`error:0A0C0103:SSL routines:${where}:internal error:extensions.c:878:`), {
+        code: "ERR_SSL_INTERNAL_ERROR",
+        reason: "internal error"
+      }),
+      { ...before, role: "server" }
+    )
+  expect(of("tls_construct_certificate_authorities")).toMatchObject({ kind: "bad-configuration", fault: "local" })
+  expect(of("tls_process_client_hello")).toMatchObject({ kind: "protocol", fault: "peer" })
+})
+
 describe("an error", () => {
   const cases: ReadonlyArray<readonly [code: string, role: "client" | "server", progress: Progress, means: string]> = [
     // A certificate that was looked at here.
@@ -69,6 +82,7 @@ describe("an error", () => {
     ["ERR_SSL_SOMETHING_NEW", "server", before, "protocol, peer"],
     ["ERR_OSSL_ASN1_WRONG_TAG", "client", before, "protocol, peer"],
     ["ERR_SSL_LENGTH_MISMATCH", "client", before, "bad-record, peer"],
+    ["ERR_SSL_EXCESSIVE_MESSAGE_SIZE", "client", before, "bad-certificate, peer"],
     ["ERR_SSL_DIGEST_CHECK_FAILED", "server", before, "bad-record, peer"],
     // Found here, and not told by the peer.
     ["ERR_SSL_UNSUPPORTED_EXTENSION", "client", before, "protocol, peer"],

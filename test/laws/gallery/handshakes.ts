@@ -189,6 +189,9 @@ const leaving = (run: () => unknown): Broken["options"] => ({
 
 const longLines = Transport.framed(Codec.lines())
 
+/** The same where only the server is tried: a client that is in order would have to wait for it as often. */
+const servedOnly = ({ client, ...others }: Broken["options"]): Broken["options"] => ({ ...others, peer: client })
+
 /** One that looks at a greeting in some way of its own. */
 const looking = (isRight: (greeting: string) => boolean): Broken["options"] => ({
   server: longLines.pipe(
@@ -556,6 +559,8 @@ export const broken: ReadonlyArray<Broken> = [
     says: /the last byte of message 2 is said over and over/,
     options: {
       client,
+      // It has lines of 256 bytes.
+      maxBytes: 8192,
       server: serverWith((transport) => {
         const next: Effect.Effect<void, unknown> = Effect.flatMap(
           transport.receive,
@@ -1256,13 +1261,13 @@ export const broken: ReadonlyArray<Broken> = [
     law: 8,
     amongAll: true,
     says: /nobody disturbs the conversation.*a turn has taken \d+ ms of CPU time/s,
-    options: looking((line) => {
+    options: servedOnly(looking((line) => {
       if (line !== "HELLO") return false
       // Twice what a turn may last: at its very edge the law would see it on some days only, and all the others would
       // have to live with it.
       pbkdf2Sync(line, "salt", 900_000, 64, "sha512")
       return true
-    })
+    }))
   },
   {
     name: "counts passwords, but only those that are right",
@@ -1357,6 +1362,30 @@ export const broken: ReadonlyArray<Broken> = [
     law: 11,
     says: /the peer hears nothing/,
     options: { ...refusingByTurn(true) }
+  },
+  {
+    name: "has no words for a greeting in another case",
+    law: 11,
+    amongAll: true,
+    says: /message 1 comes changed.*"hello 2\\n".*the peer hears "NO\\n", as `refusal` says.*it heard nothing/s,
+    options: {
+      client,
+      refusal: { server: ({ index }) => index === 0 ? "NO\n" : undefined },
+      server: lines.pipe(
+        Effect.tap((transport) =>
+          Handshake.receive(transport, "greeting", (line) =>
+            line === "HELLO 2"
+              ? Effect.void
+              : line.toUpperCase() === "HELLO 2"
+              ? Effect.fail(invalid("HELLO 2", line))
+              : Handshake.refuse(transport, "NO", invalid("HELLO 2", line)))
+        ),
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
   },
   {
     name: "closes too soon behind the words that only an impostor hears",

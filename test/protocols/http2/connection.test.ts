@@ -312,6 +312,23 @@ const earnings: ReadonlyArray<Earning> = [
     frame: (i) => headers(nth(i % 5))
   },
   {
+    name: "several PUSH_PROMISEs for each request",
+    role: "client",
+    moves: asked(5),
+    earned: 80,
+    frame: (i) => promise(1, 2 + 2 * i)
+  },
+  {
+    name: "a PUSH_PROMISE for each DATA, as those that were promised before have brought it",
+    role: "client",
+    moves: ({ say, hear }) => {
+      say(headers(1))
+      hear(headers(1), ...several(50, () => data(1, 105)))
+    },
+    earned: 66,
+    frame: (i) => promise(1, 2 + 2 * i)
+  },
+  {
     name: "several PRIORITY and PRIORITY_UPDATE for each request that is answered",
     role: "server",
     moves: served(5),

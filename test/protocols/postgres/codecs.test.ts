@@ -10,6 +10,7 @@ import type * as Postgres from "../../../src/protocols/Postgres.ts"
 import * as Codecs from "../../../src/protocols/postgres/codecs.ts"
 import { describe as describeMessage } from "../../../src/protocols/postgres/messages.ts"
 import * as Laws from "../../../src/testing/Laws.ts"
+import { seed } from "../../support/codecs.ts"
 import { utf8 } from "../../support/conversation.ts"
 import * as Messages from "./messages.ts"
 
@@ -17,6 +18,7 @@ const limit = 300
 
 Laws.codec(Codecs.startup, Messages.startup, {
   it,
+  seed,
   name: "start-up packets",
   // Not canonical either: as with PostgreSQL, names may be no UTF-8, and of a parameter that comes twice the last one counts.
   lossy: true,
@@ -31,6 +33,7 @@ Laws.codec(Codecs.startup, Messages.startup, {
 
 Laws.codec(Codecs.requests({ maxLength: limit }), Messages.requests, {
   it,
+  seed,
   name: "messages of clients",
   canonical: true,
   maxLength: limit,
@@ -40,6 +43,7 @@ Laws.codec(Codecs.requests({ maxLength: limit }), Messages.requests, {
 
 Laws.codec(Codecs.backend({ maxLength: limit }), Messages.backend, {
   it,
+  seed,
   name: "messages of servers",
   // Of these, the fields may come in any order, and those that nobody knows are dropped.
   canonical: ({ _tag }) => _tag !== "ErrorResponse" && _tag !== "NoticeResponse",
@@ -51,6 +55,7 @@ Laws.codec(Codecs.backend({ maxLength: limit }), Messages.backend, {
 for (const awaited of ["PasswordMessage", "SASLInitialResponse", "SASLResponse"] as const) {
   Laws.codec(Codecs.responses(awaited, limit), Messages.answers[awaited], {
     it,
+    seed,
     name: awaited,
     // What is out of place can only be received.
     canonical: ({ _tag }) => _tag !== "Misplaced"

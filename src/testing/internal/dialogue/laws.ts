@@ -468,7 +468,7 @@ export const secrets = (attempt: Attempt): Effect.Effect<void, Problem> =>
             })
             const [played, seen] = yield* Watch.watched(playing, (seen) =>
               hidden([seen]) !== undefined)
-            const leak = hidden([...Watch.ofTalk(played.talk), ...seen])
+            const leak = hidden([...Watch.ofTalk(played.talk), ...seen()])
             if (leak === undefined) {
               return
             }

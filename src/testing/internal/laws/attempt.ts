@@ -32,12 +32,13 @@ export interface Attempt {
   ) => Effect.Effect<void, Suite.LawViolation | Suite.Problem>
   /**
    * Tries the cases of a list. Where time is virtual, all of them are tried on the first rung, and each once more on one of
-   * the others; real sockets have at most so many, evenly spread, some of them at once.
+   * the others; real sockets have at most `most`, evenly spread, some of them at once. Which of the others is told by the place
+   * of a case, so that laws that look at the same conversation do so on the same rung. Default: its place in the list.
    */
   readonly each: <A>(
     cases: ReadonlyArray<A>,
     check: (value: A) => Effect.Effect<void, Suite.Problem>,
-    most?: number
+    how?: { readonly most?: number; readonly placeOf?: (value: A) => number }
   ) => Effect.Effect<void, Suite.Problem>
   /** The same for cases that are worth to be tried on the first of those rungs only. */
   readonly first: <A>(

@@ -4,9 +4,10 @@
  * @internal
  */
 import * as Arbitrary from "effect/Arbitrary"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import { otherRole, type Peer, type Plan, type Talk } from "../conversation.ts"
+import { otherRole, type Peer, type Plan, type Stop, type Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
 import { type AnyOptions, bytesOf, refusalsOf, type WrongTurn } from "./options.ts"
 
@@ -44,6 +45,8 @@ export interface Candidate {
   readonly index: number
   readonly said: Uint8Array
   readonly what: string
+  /** Its number among all of them. */
+  readonly number: number
 }
 
 /**
@@ -93,7 +96,7 @@ export const candidatesOf = (trial: Trial.Trial, reference: Trial.Reference, opt
       if (seen.some((other) => Trial.firstDifference(other, said) === -1)) continue
       seen.push(said)
       if (options.accepts?.({ side: trial.side.role, index, said, due, messages }) === true) continue
-      found.push({ index, said, what })
+      found.push({ index, said, what, number: found.length })
     }
   })
   return found
@@ -108,12 +111,19 @@ export const isLetIn = ({ accepts }: AnyOptions, talk: Talk, turn: WrongTurn): b
 }
 
 /** Who comes in the place of the peer and must not get through. */
-export const impostorsOf = (
-  { side }: Trial.Trial,
-  { impostors }: AnyOptions
-): ReadonlyArray<{ readonly peer: Peer; readonly what: string }> => {
+export interface Impostor {
+  readonly peer: Peer
+  readonly what: string
+  readonly number: number
+}
+
+export const impostorsOf = ({ side }: Trial.Trial, { impostors }: AnyOptions): ReadonlyArray<Impostor> => {
   const role = otherRole(side.role)
-  return (impostors?.[role] ?? []).map((peer, i) => ({ peer, what: `impostor ${i + 1} in the place of the ${role}` }))
+  return (impostors?.[role] ?? []).map((impostor, number) => {
+    const [peer, name] = Effect.isEffect(impostor) ? [impostor, undefined] : [impostor.handshake, impostor.name]
+    const called = name === undefined ? `impostor ${number + 1}` : `the impostor ${JSON.stringify(name)}`
+    return { peer, number, what: `${called} in the place of the ${role}` }
+  })
 }
 
 /** Further valid conversations, as what differs from the first one. Both sides have to be there. */
@@ -143,6 +153,30 @@ export const stopsOf = (reference: Trial.Reference, upTo: number, most: number):
   }
   return [...stops].filter((at) => at >= 0 && at <= upTo).sort((a, b) => a - b)
 }
+
+/** That a candidate comes, as the laws 5, 9 and 11 look at it. Whether a reset overtakes words is left to chance. */
+export const candidateComes = (
+  trial: Trial.Trial,
+  { index, number, said }: Candidate
+): Effect.Effect<Trial.Witnessed> =>
+  trial.witnessed(`candidate ${number}`, { ...replaced(index, said), seed: seedOf(trial, number) })
+
+/** What a client has said last may be no refusal, so that its words are not put at risk. */
+export const seedOf = ({ side }: Trial.Trial, number: number): number => side.role === "server" ? number : 0
+
+/** That an impostor comes, as the laws 5, 9 and 11 look at it. */
+export const impostorComes = (trial: Trial.Trial, { number, peer }: Impostor): Effect.Effect<Trial.Witnessed> =>
+  trial.witnessed(`impostor ${number}`, { peer })
+
+/** That the conversation stops there, as the laws 3, 6, 7 and 9 look at it. */
+export const stopComes = (trial: Trial.Trial, stop: Stop): Effect.Effect<Trial.Witnessed> =>
+  trial.witnessed(`${stop.how} after ${stop.after}`, { stop })
+
+/** At how many places a connection ends at most: where there is room, behind every byte. */
+export const mostEnds = 160
+
+/** By what stops are shared out among rungs: neighbours come to all of them, and those at the same distances too. */
+export const placeOfStop = (after: number): number => Math.imul(after, 0x9e37_79b1) >>> 16
 
 /** A message is replaced, and the connection goes on. */
 export const replaced = (index: number, said: Uint8Array): Plan => ({

@@ -44,7 +44,7 @@ export const chunking: Check = (attempt) =>
       scripts.push({ said: concat([before, said, tail]), what: `${what} in the place of ${nth(index)}` })
     }
     const plan = (said: Uint8Array | undefined): Plan => said === undefined ? {} : { script: said }
-    const inOnePiece = new Map<number, Record<string, unknown>>()
+    const inOnePiece = new Map([[0, fingerprint(reference.talk)]])
     const expected = Effect.fnUntraced(function*(index: number) {
       const known = inOnePiece.get(index) ?? fingerprint(yield* trial.talk(plan(scripts[index].said)))
       inOnePiece.set(index, known)
@@ -82,6 +82,13 @@ export const chunking: Check = (attempt) =>
         ),
       0.5
     )
+    // Whatever was drawn: who takes for a message whatever has come shows here.
+    const whole = yield* expected(0)
+    for (const length of [1, 2]) {
+      yield* compare({}, whole, scripts[0].what, { lengths: [length], seed: 0, slow: false })
+    }
+    const said = yield* expected(1)
+    yield* compare(plan(scripts[1].said), said, scripts[1].what, { lengths: [1], seed: 0, slow: false })
     yield* attempt.property(
       Arbitrary.all({ cutting: cuttings, garbage: bytes(40), after: ints(0, messages.length) }),
       ({ after, cutting, garbage }) => {

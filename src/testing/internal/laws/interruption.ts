@@ -16,7 +16,7 @@ import type { Plan, Talk } from "../conversation.ts"
 import * as Resources from "../resources.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
-import { stopsOf } from "./cases.ts"
+import { placeOfStop, stopComes, stopsOf } from "./cases.ts"
 
 /** How often conversations are had to see what each one leaves behind. */
 const often = 5
@@ -45,7 +45,7 @@ export const interruption: Check = (attempt) =>
     }
     const before = yield* held
     yield* attempt.each(stopsOf(reference, needed, 64), (after) =>
-      Effect.flatMap(trial.talk({ stop: { after, how: "interrupt" } }), (talk) => {
+      Effect.flatMap(stopComes(trial, { after, how: "interrupt" }), ({ talk }) => {
         if (talk.stoppedIn === undefined) {
           return Effect.void
         }
@@ -61,7 +61,7 @@ export const interruption: Check = (attempt) =>
             actual: `it has ended after ${late} ms`
           }))
           : released(talk, scenario)
-      }))
+      }), { placeOf: placeOfStop })
     yield* released(reference.talk, "it becomes ready, and its scope is closed")
     if (trial.side.role === "client") {
       const talk = yield* trial.talk({ dial: "interrupt" })
@@ -71,8 +71,8 @@ export const interruption: Check = (attempt) =>
       }
     }
     yield* attempt.each(stopsOf(reference, Math.max(0, needed - 1), 12), (after) =>
-      Effect.flatMap(trial.talk({ stop: { after, how: "end" } }), (talk) =>
-        released(talk, `the connection ends when ${after} of ${needed} bytes have come`)))
+      Effect.flatMap(stopComes(trial, { after, how: "end" }), ({ talk }) =>
+        released(talk, `the connection ends when ${after} of ${needed} bytes have come`)), { placeOf: placeOfStop })
     if (trial.isVirtual) {
       const half = Math.floor(needed / 2)
       const conversations: ReadonlyArray<Plan> = [

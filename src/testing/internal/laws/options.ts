@@ -12,7 +12,7 @@ import type * as Transport from "../../../Transport.ts"
 import type * as Rung from "../../Rung.ts"
 import type * as ScriptedPeer from "../../ScriptedPeer.ts"
 import type { Peer, Role } from "../conversation.ts"
-import type * as Suite from "../suite.ts"
+import * as Suite from "../suite.ts"
 
 export type Any = Transport.Transport.Any
 
@@ -58,6 +58,13 @@ export interface Failure {
   readonly reason?: string | undefined
   readonly fault?: "peer" | "local" | "network" | undefined
   readonly retryable?: boolean | undefined
+}
+
+/** A whole handshake that must not get through, and what it is called in violations. */
+export interface Impostor {
+  /** Default: its number. */
+  readonly name?: string | undefined
+  readonly handshake: Peer
 }
 
 export interface Options<S extends Any, C extends Any> extends Suite.CheckOptions {
@@ -118,11 +125,11 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
     | undefined
   /**
    * Whole handshakes of one side that the other must not let through: with a wrong key, a wrong version, without a proof.
-   * Those of `client` are tried on the server.
+   * Those of `client` are tried on the server. With a name, violations call it by that.
    */
   readonly impostors?: {
-    readonly client?: ReadonlyArray<Peer> | undefined
-    readonly server?: ReadonlyArray<Peer> | undefined
+    readonly client?: ReadonlyArray<Peer | Impostor> | undefined
+    readonly server?: ReadonlyArray<Peer | Impostor> | undefined
   } | undefined
   /**
    * Further conversations that are valid: another user, another version, other options. A side that is left out is the one
@@ -154,6 +161,75 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
 
 export type AnyOptions = Options<any, any>
 
+/** What is only heard if it is spelled right, of whoever is not told by a compiler. */
+const known: Readonly<Record<keyof AnyOptions, true>> = {
+  accepts: true,
+  alternatives: true,
+  breathe: true,
+  calls: true,
+  client: true,
+  deadline: true,
+  failure: true,
+  fresh: true,
+  held: true,
+  impostors: true,
+  it: true,
+  lateRefusal: true,
+  maxBytes: true,
+  name: true,
+  negotiated: true,
+  peer: true,
+  refusal: true,
+  replay: true,
+  reset: true,
+  rungs: true,
+  runs: true,
+  secrets: true,
+  seed: true,
+  server: true,
+  trailing: true,
+  wrong: true
+}
+const sides = { client: true, server: true }
+const failures: Readonly<Record<keyof Failure, true>> = { fault: true, reason: true, retryable: true }
+const alternatives: Readonly<Record<keyof Alternative, true>> = { client: true, name: true, server: true, value: true }
+
+const mistakeInFailure = (due: Failure | undefined): TypeError | undefined =>
+  due === undefined ? undefined : Suite.mistakeIn("what `failure` of Laws.handshake gives", due, failures)
+
+/** How it has to fail, where that can be said. A mistake in it is a defect. */
+export const failureOf = ({ failure }: AnyOptions, turn: WrongTurn): Failure | undefined => {
+  const due = failure?.(turn)
+  const mistake = mistakeInFailure(due)
+  if (mistake !== undefined) throw mistake
+  return due
+}
+
+/** The same for an empty message, to which it may have nothing to say. */
+const failureToNothing = ({ failure }: AnyOptions, side: Role): Failure | undefined => {
+  const nothing = new Uint8Array(0)
+  try {
+    return failure?.({ side, index: 0, said: nothing, due: nothing, messages: [nothing] })
+  } catch {
+    return undefined
+  }
+}
+
+/** What is wrong with the options themselves. */
+export const mistakeOf = (options: AnyOptions): TypeError | undefined => {
+  const found = Suite.mistakeIn("the options of Laws.handshake", options, known)
+  if (found !== undefined) return found
+  for (const name of ["refusal", "wrong", "impostors", "fresh", "trailing"] as const) {
+    const mistake = Suite.mistakeIn(`\`${name}\` of Laws.handshake`, options[name] ?? {}, sides)
+    if (mistake !== undefined) return mistake
+  }
+  for (const alternative of options.alternatives ?? []) {
+    const mistake = Suite.mistakeIn("one of `alternatives` of Laws.handshake", alternative, alternatives)
+    if (mistake !== undefined) return mistake
+  }
+  return mistakeInFailure(failureToNothing(options, "server")) ?? mistakeInFailure(failureToNothing(options, "client"))
+}
+
 const encoder = new TextEncoder()
 
 export const bytesOf = (text: Text): Uint8Array => typeof text === "string" ? encoder.encode(text) : text
@@ -161,6 +237,16 @@ export const bytesOf = (text: Text): Uint8Array => typeof text === "string" ? en
 /** What must never show, as bytes. */
 export const secretsOf = ({ secrets }: AnyOptions): ReadonlyArray<Uint8Array> =>
   (secrets ?? []).map((secret) => bytesOf(Redacted.isRedacted(secret) ? Redacted.value(secret) : secret))
+
+/** Another secret that is as long. */
+export const decoyOf = (secret: Uint8Array): Uint8Array =>
+  Uint8Array.from(secret, (_, i) => "qjzkxwv7".charCodeAt(i % 8))
+
+/** What must never show, and what must not where it comes in its place. */
+export const lookedFor = (options: AnyOptions): ReadonlyArray<Uint8Array> => {
+  const known = secretsOf(options)
+  return [...known, ...known.map(decoyOf)]
+}
 
 const list = (words: Text | ReadonlyArray<Text> | undefined): ReadonlyArray<Uint8Array> =>
   words === undefined

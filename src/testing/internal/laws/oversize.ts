@@ -30,7 +30,8 @@ export const oversize: Check = (attempt) =>
     const { messages } = reference
     const maxBytes = options.maxBytes ?? defaultMaxBytes
     const flood = 2 * maxBytes
-    const repeat = (unit: Uint8Array): Uint8Array => {
+    // Made when it is said: all of them at once would be more than everything else that a law has in memory.
+    const repeat = (unit: Uint8Array) => (): Uint8Array => {
       const said = new Uint8Array(flood)
       said.set(unit.subarray(0, flood))
       for (let done = unit.length; done > 0 && done < flood; done *= 2) {
@@ -38,6 +39,7 @@ export const oversize: Check = (attempt) =>
       }
       return said
     }
+    const xs = repeat(bytesOf("x"))
     const chunk = Math.max(1, Math.min(4096, Math.floor(maxBytes / 4)))
     // A million, as a length field of four bytes.
     const lengths = [
@@ -54,7 +56,7 @@ export const oversize: Check = (attempt) =>
         { index, said: repeat(unit), what: `${name}, without end, comes in the place of ${nth(index)}` },
         {
           index,
-          said: concat([message.subarray(0, Math.ceil(message.length / 2)), repeat(unit)]),
+          said: () => concat([message.subarray(0, Math.ceil(message.length / 2)), repeat(unit)()]),
           what: `${nth(index)} goes on in its middle with ${name}, without end`
         }
       ]),
@@ -68,13 +70,13 @@ export const oversize: Check = (attempt) =>
       // A million, wherever a number stands that may be a length.
       ...numbersIn(message).map(({ from, to }) => ({
         index,
-        said: concat([message.subarray(0, from), bytesOf("1000000"), message.subarray(to), repeat(bytesOf("x"))]),
+        said: () => concat([message.subarray(0, from), bytesOf("1000000"), message.subarray(to), xs()]),
         what: `${nth(index)} comes with 1000000 in the place of the number at its byte ${from}, and that much behind it`
       })),
       ...lengths.flatMap(({ field, name }) =>
         [0, 1].map((kept) => ({
           index,
-          said: concat([message.subarray(0, kept), field, repeat(bytesOf("x"))]),
+          said: () => concat([message.subarray(0, kept), field, xs()]),
           what: `a length of a million, ${name}, behind ${kept} bytes, and that much comes in the place of ${
             nth(index)
           }`
@@ -82,7 +84,7 @@ export const oversize: Check = (attempt) =>
       )
     ])
     yield* attempt.each(cases, ({ index, said, what }) =>
-      Effect.flatMap(trial.talk({ ...replaced(index, said), lengths: [chunk], hushes: true }), (talk) => {
+      Effect.flatMap(trial.talk({ ...replaced(index, said()), lengths: [chunk], hushes: true }), (talk) => {
         coverage.heard(index, talk.step, "oversize")
         const before = reference.borders[index]
         const flaw = Trial.flawOf(talk)

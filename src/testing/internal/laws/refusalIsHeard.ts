@@ -3,27 +3,27 @@
  *
  * @internal
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Handshake from "../../../Handshake.ts"
-import { isHandshakeError } from "../../../HandshakeError.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import { otherRole, type Talk } from "../conversation.ts"
+import type { Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
-import { type Candidate, candidatesOf, impostorsOf, nth, replaced } from "./cases.ts"
-import { refusalsOf, refusalTo } from "./options.ts"
+import {
+  type Candidate,
+  candidateComes,
+  candidatesOf,
+  impostorComes,
+  impostorsOf,
+  nth,
+  replaced,
+  seedOf
+} from "./cases.ts"
+import { deservesRefusal, saysRefusal } from "./refusing.ts"
 
 /** How often an impostor comes that talks on. */
 const networks = 4
-
-/** Who is silent, or gone, has said nothing wrong. */
-const deservesRefusal = ({ exit }: Talk): boolean => {
-  if (exit === undefined || Exit.isSuccess(exit)) return false
-  const error = Cause.squash(exit.cause)
-  return !isHandshakeError(error) || !["Timeout", "UnexpectedEnd", "ConnectionFailed"].includes(error.reason._tag)
-}
 
 export const refusalIsHeard: Check = (attempt) =>
   Effect.gen(function*() {
@@ -33,9 +33,15 @@ export const refusalIsHeard: Check = (attempt) =>
     // More than a system takes in without being asked.
     const more = new Uint8Array(trial.isVirtual ? 40_000 : 2_000_000).fill(0x7a)
     const garbage = Uint8Array.of(0xff, 0xfe, 0x0a, 0xff, 0x0a)
+    const candidates = candidatesOf(trial, reference, options)
     const cases = [
-      ...candidatesOf(trial, reference, options),
-      ...messages.map((_, index): Candidate => ({ index, said: garbage, what: Trial.show(garbage) }))
+      ...candidates,
+      ...messages.map((_, index): Candidate => ({
+        index,
+        said: garbage,
+        what: Trial.show(garbage),
+        number: candidates.length + index
+      }))
     ]
     const overtakes = role === "server" && trial.isVirtual && trial.rung.lag > 1
     const hears = (talk: Talk, from: number, scenario: string) => {
@@ -52,36 +58,13 @@ export const refusalIsHeard: Check = (attempt) =>
       }
       return Effect.void
     }
-    const isSaid = (talk: Talk, index: number, said: Uint8Array, scenario: string) => {
-      const turn = { side: trial.side.role, index, said, due: messages[index], messages }
-      const words = refusalTo(options, turn)
-      if (words === undefined || !deservesRefusal(talk)) return Effect.void
-      // Where it has gone on, and its peer has said no to that, nothing is left to say.
-      const last = talk.said.length - 1
-      const noes = refusalsOf(options, otherRole(trial.side.role), talk.written)
-      if (last > index && noes.some((no) => Trial.firstDifference(talk.said[last], no) === -1)) return Effect.void
-      const own = concat(talk.written.slice(talk.writesBefore[index] ?? talk.written.length))
-      const isLast = (words: Uint8Array) =>
-        Trial.firstDifference(talk.heard.subarray(Math.max(0, talk.heard.length - words.length)), words) === -1
-      // Who is told the next thing before it has answered the last one answers that still.
-      const isBehind = index > 0 && talk.writesBefore[index] === talk.writesBefore[index - 1]
-      const answers = () =>
-        isBehind && talk.written.length <= reference.talk.written.length &&
-        !refusalsOf(options, trial.side.role, messages).some(isLast)
-      return (words.length === 0 ? own.length === 0 || answers() : words.some(isLast)) ?
-        Effect.void :
-        Effect.fail(problem(attempt, talk, {
-          scenario,
-          expected: `the peer hears ${
-            words.length === 0 ? "nothing" : words.map(Trial.show).join(" or ")
-          }, as \`refusal\` says`,
-          actual: `it heard ${Trial.show(talk.heard)}, and ${Trial.outcome(talk)}`
-        }))
-    }
+    const isSaid = (talk: Talk, index: number, said: Uint8Array, scenario: string) =>
+      saysRefusal(attempt, talk, { side: role, index, said, due: messages[index], messages }, scenario)
     const late = trial.isVirtual ? 300 : 30
     // How it comes and who listens: as it is on every rung, and of the other ways each rung takes the next one.
-    yield* attempt.each([...cases.entries()], ([i, { index, said, what }]) =>
+    yield* attempt.each(cases, (candidate) =>
       Effect.gen(function*() {
+        const { index, number, said, what } = candidate
         const place = `${what} comes in the place of ${nth(index)}`
         const behind = `with ${more.length} bytes behind it that nobody reads`
         const otherWays: ReadonlyArray<readonly [said: Uint8Array, deaf: number | undefined, scenario: string]> = [
@@ -92,10 +75,11 @@ export const refusalIsHeard: Check = (attempt) =>
         // What begins with what is due is taken for that, and the rest of it is refused at another place.
         const due = messages[index]
         let isWhole = Trial.firstDifference(said.subarray(0, due.length), due) !== -1
-        for (const [words, deaf, scenario] of [[said, undefined, place] as const, otherWays[(i + attempt.turn) % 3]]) {
-          // Whether a reset overtakes the words before it is left to chance. What a client has said last may be no refusal.
-          const seed = trial.side.role === "server" ? i : 0
-          const talk = yield* trial.talk({ ...replaced(index, words), deaf, seed })
+        const other = otherWays[(number + attempt.turn) % 3]
+        const otherComes = trial.talk({ ...replaced(index, other[0]), deaf: other[1], seed: seedOf(trial, number) })
+        const asItIs = Effect.map(candidateComes(trial, candidate), ({ talk }) => talk)
+        for (const [comes, scenario] of [[asItIs, place] as const, [otherComes, other[2]] as const]) {
+          const talk = yield* comes
           // What is let in is refused nowhere, whatever comes behind it.
           if (Trial.isReady(talk)) return
           // Where it has waited for the rest of what was said, that would be what comes behind it.
@@ -103,12 +87,16 @@ export const refusalIsHeard: Check = (attempt) =>
           yield* hears(talk, talk.writesBefore[index] ?? talk.written.length, scenario)
           if (isWhole) yield* isSaid(talk, index, said, scenario)
         }
-      }))
-    yield* attempt.each(impostorsOf(trial, options), ({ peer, what }) =>
-      Effect.flatMap(trial.talk({ peer }), (talk) => {
+      }), { placeOf: ({ number }) => number })
+    yield* attempt.each(impostorsOf(trial, options), (impostor) =>
+      Effect.flatMap(impostorComes(trial, impostor), ({ talk }) => {
+        const { peer, what } = impostor
         const last = talk.said.length - 1
-        if (Trial.isReady(talk) || last === -1 || last >= messages.length) return Effect.void
-        const said = (index: number) => isSaid(talk, index, talk.said[index], `${what} comes`)
+        if (Trial.isReady(talk) || last === -1 || last >= messages.length) {
+          return Effect.void
+        }
+        const said = (index: number) =>
+          isSaid(talk, index, talk.said[index], `${what} comes`)
         // It may have talked on behind what is wrong.
         const isSaidEarlier = talk.said.slice(0, last).map((_, index) => said(index))
         return Effect.andThen(
@@ -129,8 +117,13 @@ export const refusalIsHeard: Check = (attempt) =>
               ))
           }, { discard: true })
         ))
-      }))
-    if (trial.side.role !== "server" || options.client === undefined) return
+      }), {
+      placeOf: ({ number }) =>
+        number
+    })
+    if (trial.side.role !== "server" || options.client === undefined) {
+      return
+    }
     const turnedAway = Trial.make(
       trial.rung,
       { role: "server", handshake: Handshake.turnAway(trial.side.handshake, "capacity") },
@@ -138,7 +131,8 @@ export const refusalIsHeard: Check = (attempt) =>
       options
     )
     const scenario = "the server is at capacity and turns a client away, which talks on"
-    const talksOn = (index: number, message: Uint8Array) => index === 0 ? concat([message, more]) : message
+    const talksOn = (index: number, message: Uint8Array) =>
+      index === 0 ? concat([message, more]) : message
     yield* Effect.forEach([undefined, trial.isVirtual ? 300 : 30], (deaf) =>
       Effect.flatMap(turnedAway.talk({ deaf, say: talksOn }), (talk) =>
         Effect.andThen(

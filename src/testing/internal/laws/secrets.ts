@@ -6,12 +6,31 @@
 import * as Effect from "effect/Effect"
 import * as Excerpt from "../../../Excerpt.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import type { Plan, Talk } from "../conversation.ts"
+import type { Plan, Stop, Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
 import * as Watch from "../watch.ts"
 import type { Check } from "./attempt.ts"
-import { candidatesOf, impostorsOf, nth, replaced, stopsOf } from "./cases.ts"
-import { secretsOf } from "./options.ts"
+import {
+  candidateComes,
+  candidatesOf,
+  impostorComes,
+  impostorsOf,
+  mostEnds,
+  nth,
+  placeOfStop,
+  replaced,
+  stopComes,
+  stopsOf
+} from "./cases.ts"
+import { decoyOf, lookedFor, secretsOf } from "./options.ts"
+
+interface Case {
+  readonly what: string
+  readonly comes: Effect.Effect<Trial.Witnessed>
+  /** By what it is shared out among rungs. */
+  readonly place: number
+  readonly isEarly?: boolean
+}
 
 /** What ends a text is no secret, and not shown with it. */
 const withoutEnding = (message: Uint8Array): Uint8Array => {
@@ -25,8 +44,7 @@ export const secrets: Check = (attempt) =>
     const { options, reference, trial } = attempt
     const { borders, messages, needed } = reference
     const known = secretsOf(options)
-    const decoy = (secret: Uint8Array) => Uint8Array.from(secret, (_, i) => "qjzkxwv7".charCodeAt(i % 8))
-    const looksFor = [...known, ...known.map(decoy)]
+    const looksFor = lookedFor(options)
     const hidden = Watch.hiding(looksFor)
     // What a client hides from those who watch it, such as a proof, is a secret of its server, too, where it comes as it is.
     // A server's secret step may begin with a question that is none.
@@ -39,18 +57,19 @@ export const secrets: Check = (attempt) =>
       messages.some((message, index) => reference.talk.hidden[index] && Trial.firstDifference(message, said) === -1)
     const holdsSecret = (said: Uint8Array) =>
       isProof(said) || known.some((secret) => Watch.indexOf(said, secret) !== -1)
-    const plans: Array<readonly [what: string, plan: Plan, isEarly?: boolean]> = [[
-      "nobody disturbs the conversation",
-      {}
-    ]]
+    const cases: Array<Case> = []
+    const add = (what: string, plan: Plan) => {
+      const number = cases.length
+      cases.push({ what, place: number, comes: trial.witnessed(`secret ${number}`, plan) })
+    }
+    add("nobody disturbs the conversation", {})
     messages.forEach((message, index) => {
       for (const secret of known) {
         const at = Watch.indexOf(message, secret)
         if (at === -1) continue
-        const change = (what: string, said: Uint8Array) =>
-          plans.push([`${what} in ${nth(index)}`, replaced(index, said)])
+        const change = (what: string, said: Uint8Array) => add(`${what} in ${nth(index)}`, replaced(index, said))
         const [head, tail] = [message.subarray(0, at), message.subarray(at + secret.length)]
-        change("another secret comes", concat([head, decoy(secret), tail]))
+        change("another secret comes", concat([head, decoyOf(secret), tail]))
         change("the secret comes with a byte that is no text", concat([head, secret, Uint8Array.of(0xff), tail]))
         change("the secret comes twice", concat([head, secret, secret, tail]))
         change("the secret goes on without end", concat([head, ...Array.from({ length: 64 }, () => secret)]))
@@ -60,28 +79,44 @@ export const secrets: Check = (attempt) =>
         )
         change("the secret stands alone", secret)
       }
-      if (!holdsSecret(message)) plans.push([`${nth(index)} comes twice`, replaced(index, concat([message, message]))])
+      if (!holdsSecret(message)) add(`${nth(index)} comes twice`, replaced(index, concat([message, message])))
     })
-    for (const { index, said, what } of candidatesOf(trial, reference, options)) {
-      const isEarly = holdsSecret(said) && !holdsSecret(messages[index])
-      plans.push([`${what} comes in the place of ${nth(index)}`, replaced(index, said), isEarly])
+    for (const candidate of candidatesOf(trial, reference, options)) {
+      const { index, number, said, what } = candidate
+      cases.push({
+        what: `${what} comes in the place of ${nth(index)}`,
+        comes: candidateComes(trial, candidate),
+        place: number,
+        isEarly: holdsSecret(said) && !holdsSecret(messages[index])
+      })
     }
-    for (const { peer, what } of impostorsOf(trial, options)) plans.push([`${what} comes`, { peer }])
-    for (const after of stopsOf(reference, Math.max(0, needed - 1), 100)) {
-      plans.push([`the connection ends after byte ${after} of ${needed}`, { stop: { after, how: "end" } }])
+    for (const impostor of impostorsOf(trial, options)) {
+      cases.push({
+        what: `${impostor.what} comes`,
+        comes: impostorComes(trial, impostor),
+        place: impostor.number
+      })
     }
-    for (const after of borders) {
-      // On real sockets that would have to be waited for.
-      if (trial.isVirtual) plans.push([`the peer falls silent after byte ${after}`, { stop: { after, how: "stall" } }])
-      plans.push([`it is interrupted after byte ${after}`, { stop: { after, how: "interrupt" } }])
+    const stops = (what: string, how: Stop["how"], places: ReadonlyArray<number>) => {
+      for (const after of places) {
+        cases.push({
+          what: `${what} after byte ${after}`,
+          comes: stopComes(trial, { after, how }),
+          place: placeOfStop(after)
+        })
+      }
     }
-    yield* attempt.each(plans, ([what, plan, isEarly]) =>
-      Effect.flatMap(Watch.watched(trial.talk(plan), (seen) => hidden([seen]) !== undefined), ([talk, seen]) => {
+    stops("the connection ends", "end", stopsOf(reference, Math.max(0, needed - 1), mostEnds))
+    // On real sockets that would have to be waited for.
+    if (trial.isVirtual) stops("the peer falls silent", "stall", borders)
+    stops("it is interrupted", "interrupt", borders)
+    yield* attempt.each(cases, ({ comes, isEarly, what }) =>
+      Effect.flatMap(comes, ({ seen, talk }) => {
         // Only a pipe knows that a secret is to come when one comes early. What was said is in the transcript all the same.
         if (isEarly === true && !talk.isGuarded) return Effect.void
         const proofs = proofsOf(talk)
         const looks = proofs.length === 0 ? hidden : Watch.hiding([...looksFor, ...proofs])
-        const leak = looks([...(isEarly === true ? Watch.ofFailure(talk) : Watch.ofTalk(talk)), ...seen])
+        const leak = looks([...(isEarly === true ? Watch.ofFailure(talk) : Watch.ofTalk(talk)), ...seen()])
         return leak === undefined ? Effect.void : Effect.fail({
           scenario: what,
           expected: isEarly === true
@@ -92,5 +127,5 @@ export const secrets: Check = (attempt) =>
             Excerpt.ofText(talk.step)
           }: ${leak.context}`
         })
-      }))
+      }), { placeOf: ({ place }) => place })
   })

@@ -10,7 +10,7 @@ import type { Talk } from "../conversation.ts"
 import { mayDribble } from "../coverage.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
-import { nth, stopsOf } from "./cases.ts"
+import { nth, placeOfStop, stopComes, stopsOf } from "./cases.ts"
 import { bounded, deadlineOf } from "./deadline.ts"
 import { bytesOf } from "./options.ts"
 
@@ -19,7 +19,10 @@ export const silence: Check = (attempt) =>
     const { coverage, options, reference } = attempt
     const { peer, rung, side } = attempt.trial
     const given = { role: side.role, handshake: attempt.handshake }
-    const trial = Trial.make(rung, bounded(given, rung, options, deadlineOf(options, given.role, rung)), peer, options)
+    // Where time is virtual, every trial has this deadline.
+    const trial = attempt.trial.isVirtual
+      ? attempt.trial
+      : Trial.make(rung, bounded(given, rung, options, deadlineOf(options, given.role, rung)), peer, options)
     const { needed } = reference
     const deadline = Duration.toMillis(deadlineOf(options, trial.side.role, trial.rung))
     // That is too long to wait for on real sockets; the other rungs have all the time there is.
@@ -37,7 +40,7 @@ export const silence: Check = (attempt) =>
     }
     if (needed > 0) {
       yield* attempt.each(stopsOf(reference, needed - 1, 40), (after) =>
-        Effect.flatMap(trial.talk({ stop: { after, how: "stall" } }), (talk) => {
+        Effect.flatMap(stopComes(trial, { after, how: "stall" }), ({ talk }) => {
           if (talk.stoppedIn === undefined || Trial.isComplete(reference, talk)) {
             return Effect.void
           }
@@ -48,7 +51,7 @@ export const silence: Check = (attempt) =>
               Trial.showUpTo(concat(reference.messages), after)
             }`
           )
-        }), 3)
+        }), { most: 3, placeOf: placeOfStop })
     }
     // Nothing of the rung is in it, so that nobody has to wait for it on real sockets.
     if (trial.side.role === "client" && trial.isVirtual) {
@@ -65,7 +68,7 @@ export const silence: Check = (attempt) =>
         coverage.heard(index, talk.step, "dribble")
         return atDeadline(talk, `the peer says ${nth(index)} one byte at a time, every ${pace.millis} ms`)
       })
-    }, 2)
+    }, { most: 2 })
     if (reference.messages.length > 1) {
       const pause = deadline * 0.6
       const talk = yield* trial.talk({ pause })

@@ -11,7 +11,7 @@ import { isTransportError } from "../../../TransportError.ts"
 import type { Stop } from "../conversation.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
-import { stopsOf } from "./cases.ts"
+import { mostEnds, placeOfStop, stopComes, stopsOf } from "./cases.ts"
 
 export const truncation: Check = (attempt) =>
   Effect.gen(function*() {
@@ -20,11 +20,11 @@ export const truncation: Check = (attempt) =>
     const said = concat(reference.messages)
     if (needed > 0) {
       // It ends after every byte; for a reset it is enough to come at every border and within every message.
-      const cases = ([["end", 160], ["reset", 24]] as const).flatMap(([how, most]) =>
+      const cases = ([["end", mostEnds], ["reset", 24]] as const).flatMap(([how, most]) =>
         stopsOf(reference, needed - 1, most).map((after): Stop => ({ after, how }))
       )
       yield* attempt.each(cases, (stop) =>
-        Effect.flatMap(trial.talk({ stop }), (talk) => {
+        Effect.flatMap(stopComes(trial, stop), ({ talk }) => {
           // Where a message is shorter this time, it was cut behind the last one.
           if (talk.stoppedIn === undefined || Trial.isComplete(reference, talk)) return Effect.void
           coverage.crossed([talk.stoppedIn], stop.how === "end" ? "cut" : "reset")
@@ -38,7 +38,7 @@ export const truncation: Check = (attempt) =>
             expected: "it fails at once with a typed error that names the step",
             actual: flaw ?? `${Trial.outcome(talk)}, but only ${late} ms after the end`
           }))
-        }))
+        }), { placeOf: ({ after }) => placeOfStop(after) })
     }
     if (trial.side.role === "client") {
       const talk = yield* trial.talk({ dial: "refuse" })

@@ -23,8 +23,10 @@ import { type Attempt, type Check, problem } from "./attempt.ts"
 import {
   alternativesOf,
   bytes,
+  candidateComes,
   candidatesOf,
   evenly,
+  impostorComes,
   impostorsOf,
   ints,
   isLetIn,
@@ -32,12 +34,15 @@ import {
   nth,
   replaced
 } from "./cases.ts"
-import type { WrongTurn } from "./options.ts"
+import { failureOf, type WrongTurn } from "./options.ts"
+import { saysRefusal } from "./refusing.ts"
 
 /** A change of what is said now, in the bytes of a message or in the frame that they are made of. */
 interface Change {
   readonly index: number
   readonly what: string
+  /** Whether it is a whole frame still. */
+  readonly isFrame: boolean
   readonly plan: Plan
   /** As coverage counts it. */
   readonly alteration: Alterations.Altered
@@ -56,6 +61,28 @@ const isDue = (
   { due, said }: { readonly said: Uint8Array; readonly due: Uint8Array }
 ): boolean => index === reference.messages.length - 1 && Trial.firstDifference(said.subarray(0, due.length), due) === -1
 
+/**
+ * Whether it was refused where it came, and all of it was there: the side has taken it and nothing behind it, or a codec has
+ * refused a whole frame behind which nothing was said. What TLS takes is not what is said, so that this is not known there.
+ */
+const isRefusedThere = (
+  { needed, talk: known }: Trial.Reference,
+  talk: Talk,
+  index: number,
+  isFrame: boolean
+): boolean => {
+  const takenBy = ({ receivedIn }: Talk) => receivedIn.at(-1)?.end ?? 0
+  if (known.receivedIn.length > 0 && takenBy(known) !== needed) return false
+  const upTo = talk.said.slice(0, index + 1).reduce((length, message) => length + message.length, 0)
+  return takenBy(talk) === upTo || isFrame && talk.said.length - 1 === index
+}
+
+/** Whether all that was changed is space, which who tells the words of a refusal may have trimmed. */
+const isSpace = ({ due, said }: Pick<WrongTurn, "due" | "said">): boolean => {
+  const rest = (bytes: Uint8Array) => bytes.filter((byte) => ![0x09, 0x0a, 0x0d, 0x20].includes(byte))
+  return Trial.firstDifference(rest(said), rest(due)) === -1
+}
+
 /** How many changes are tried for each of the runs that a law has, so that a slow handshake can be tried less. */
 const changesPerRun = 5
 
@@ -69,6 +96,7 @@ const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Cha
       return {
         index,
         what: alteration.what,
+        isFrame: false,
         alteration,
         plan: { say: (i, due) => i === index ? instead(due) : due },
         of: ({ messages, said }) =>
@@ -82,6 +110,7 @@ const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Cha
     const inFrame = Alterations.ofFrame(frame).map((alteration): Change => ({
       index,
       what: alteration.what,
+      isFrame: true,
       alteration,
       plan: { alters: { index, apply: alteration.apply } },
       // What is due is what was to be said now, and a codec may say the same of what is not the same.
@@ -113,7 +142,7 @@ const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Cha
   const most = changesPerRun * (options.runs ?? 200)
   const isFirst = ({ alteration }: Change) => alteration.isFirst === true
   const [first, others] = [changes.filter(isFirst), changes.filter((change) => !isFirst(change))]
-  const whole = evenly(first, changes.length <= most ? most : Math.ceil(most / 2))
+  const whole = evenly(first, changes.length <= most ? most : Math.ceil((2 * most) / 3))
   return [...whole, ...evenly(others, most - whole.length)]
 }
 
@@ -134,7 +163,7 @@ export const wrongTurn: Check = (attempt) =>
     }
     // How it fails, where that can be said.
     const failed = (talk: Talk, turn: WrongTurn, scenario: string): Effect.Effect<void, Suite.Problem> => {
-      const due = options.failure?.(turn)
+      const due = failureOf(options, turn)
       const error = talk.exit !== undefined && Exit.isFailure(talk.exit) ? Cause.squash(talk.exit.cause) : undefined
       if (due === undefined || !isHandshakeError(error)) return Effect.void
       // Half a message is waited for, which says nothing of it.
@@ -161,8 +190,9 @@ export const wrongTurn: Check = (attempt) =>
     const isValid = (index: number, said: Uint8Array): boolean =>
       valid.some((messages) => index < messages.length && Trial.firstDifference(messages[index], said) === -1)
     const candidates = candidatesOf(trial, reference, options).filter(({ index, said }) => !isValid(index, said))
-    yield* attempt.each(candidates, ({ index, said, what }) =>
-      Effect.flatMap(trial.talk(replaced(index, said)), (talk) => {
+    yield* attempt.each(candidates, (candidate) =>
+      Effect.flatMap(candidateComes(trial, candidate), ({ talk }) => {
+        const { index, said, what } = candidate
         // What was wrong for what was recorded may be what is due this time.
         if (index < talk.messages.length && Trial.firstDifference(talk.messages[index], said) === -1) return Effect.void
         coverage.heard(index, talk.step, "wrong turn")
@@ -171,8 +201,8 @@ export const wrongTurn: Check = (attempt) =>
         }`
         const turn = { side: side.role, index, said, due: messages[index], messages }
         return Effect.andThen(refused(talk, scenario, isLetIn(options, talk, turn)), failed(talk, turn, scenario))
-      }))
-    yield* attempt.once(changesOf(attempt), ({ alteration, index, of, plan, what }) =>
+      }), { placeOf: ({ number }) => number })
+    yield* attempt.once(changesOf(attempt), ({ alteration, index, isFrame, of, plan, what }) =>
       Effect.flatMap(trial.talk(plan), (talk) => {
         const changed = of(talk)
         const isWrong = changed !== undefined && !isDue(attempt, index, changed)
@@ -181,17 +211,26 @@ export const wrongTurn: Check = (attempt) =>
           return Effect.void
         }
         coverage.heard(index, talk.step, "wrong turn")
-        const turn = { side: side.role, index, messages, ...changed }
-        const mayBeReady = isValid(index, changed.said) || isLetIn(options, talk, turn)
+        // What is due is what was to be said this time, before it and there.
+        const due = [...talk.messages.slice(0, index), changed.due, ...messages.slice(index + 1)]
+        const turn = { side: side.role, index, messages: due, ...changed }
+        const mayBeReady = alteration.isHarmless === true || isValid(index, changed.said) ||
+          isLetIn(options, talk, turn) ||
+          Trial.isReady(talk) && Alterations.isSameJson(changed.said, changed.due)
         // A proof that is almost right is no text for a violation.
         const shown = reference.talk.hidden[index] === true
           ? ""
           : `, ${Trial.show(changed.said)} for ${Trial.show(changed.due)}`
         const scenario = `${nth(index)} comes changed${shown}: ${what}`
-        return Effect.andThen(refused(talk, scenario, mayBeReady), failed(talk, turn, scenario))
+        const isOver = !mayBeReady && isRefusedThere(reference, talk, index, isFrame) && !isSpace(changed)
+        return refused(talk, scenario, mayBeReady).pipe(
+          Effect.andThen(failed(talk, turn, scenario)),
+          Effect.andThen(isOver ? saysRefusal(attempt, talk, turn, scenario) : Effect.void)
+        )
       }))
-    yield* attempt.each(impostorsOf(trial, options), ({ peer, what }) =>
-      Effect.flatMap(trial.talk({ peer }), (talk) => {
+    yield* attempt.each(impostorsOf(trial, options), (impostor) =>
+      Effect.flatMap(impostorComes(trial, impostor), ({ talk }) => {
+        const { what } = impostor
         if (!Trial.isReady(talk)) {
           coverage.crossed([talk.step], "wrong turn")
         }
@@ -206,7 +245,10 @@ export const wrongTurn: Check = (attempt) =>
             actual: `the impostor became ready, and ${Trial.outcome(talk)}`
           }))
         )
-      }))
+      }), {
+      placeOf: ({ number }) =>
+        number
+    })
     // Without regard to what is answered: messages are left out, said twice, or change places.
     const orders: Array<{ readonly index: number; readonly script: ReadonlyArray<Uint8Array>; readonly what: string }> =
       []

@@ -1,15 +1,18 @@
 /**
- * What the compiler says to somebody who has made a mistake: one message, which stands at the mistake, names it, and is
- * short.
+ * What the compiler says: nothing to the examples of the documentation, and to somebody who has made a mistake one message,
+ * which stands at the mistake, names it, and is short.
  */
 import { assert, beforeAll, describe, it } from "vitest"
-import { compile, type Fence } from "./support/docs.ts"
+import { compile, documented, type Fence, fixture, nameOf, passing } from "./support/docs.ts"
 
-const imports = `import { Client, Codec, Handshake, HandshakeError, Middleware } from "effect-handshake"
+const illTyped = fixture(80, `const one: number = 1\nexport const two: string = one\n`)
+const fences = documented()
+
+const imports = `import { Client, Codec, Dialogue, Handshake, HandshakeError, Middleware } from "effect-handshake"
 import { type Body, Multiplex, Pipeline, Protocol, Server, Transport } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"
 import * as Line from "effect-handshake/protocols/Line"
-import { Context, Effect, Stream } from "effect"
+import { Context, Effect, Schema, Stream } from "effect"
 
 type Types = { frame: string; id: number; request: string; response: string; chunk: string }
 declare const message:
@@ -21,6 +24,18 @@ declare const ofNumbers: Pipeline.StreamingFrames<Omit<Types, "frame"> & { frame
 declare const plainById: Multiplex.StreamingFrames<Types>
 declare const failingById: Multiplex.StreamingFrames<Types & { failure: "busy" }>
 declare const failingAnswers: Multiplex.Frames<Types & { failure: "busy" }>
+
+class Vault extends Dialogue.make<Vault>()({
+  name: "vault",
+  live: Codec.lines(),
+  messages: { Hello: { version: Schema.Int }, StartTls: {}, Nonce: { nonce: Schema.String }, Again: {}, Denied: { why: Schema.String } },
+  start: "greeting",
+  states: {
+    greeting: Dialogue.client({ Hello: "challenge", StartTls: Dialogue.encrypted("greeting") }),
+    challenge: Dialogue.server({ Nonce: Dialogue.ready, Again: "greeting", Denied: Dialogue.refused() })
+  }
+}) {}
+const written = { name: "x", live: Codec.lines(), messages: { A: {}, No: { why: Schema.String } } } as const
 
 `
 
@@ -39,6 +54,77 @@ const chunk = 720 // of which 230 are the compiler's about exactOptionalProperty
 const noKnownProperty = "'host' does not exist in type 'Effect<Socket, never, never>'"
 
 const mistakes: Record<string, Mistake> = {
+  "a dialogue in which is said what may not be said there": {
+    code: `Vault.client((greeting) => Effect.andThen(greeting.say("Nonce", { nonce: "" }), Effect.never))`,
+    at: `"Nonce"`,
+    says: [`'"Nonce"' is not assignable to parameter of type '"Hello" | "StartTls"'`]
+  },
+  "a dialogue in which a side receives in its own turn": {
+    code: "Vault.client((greeting) => greeting.receive)",
+    at: "receive",
+    says: [`Property 'receive' does not exist on type 'Speaking<"greeting", Vault, "client">'`]
+  },
+  "a dialogue in which a side speaks in the other's turn": {
+    code: `Vault.server((greeting) => greeting.say("Hello", { version: 2 }))`,
+    at: "say",
+    says: [`Property 'say' does not exist on type 'Listening<"greeting", Vault, "server">'`]
+  },
+  "a dialogue in which a message has a field of another type": {
+    code: `Vault.client((greeting) => Effect.asVoid(greeting.say("Hello", { version: "2" })) as never)`,
+    at: "version:",
+    says: ["Type 'string' is not assignable to type 'number'"]
+  },
+  "a dialogue in which a message lacks its fields": {
+    code: `Vault.client((greeting) => Effect.asVoid(greeting.say("Hello")) as never)`,
+    at: "say",
+    says: ["Expected 2 arguments, but got 1"]
+  },
+  "a dialogue that ends elsewhere": {
+    code: `Vault.client((greeting) => greeting.say("Hello", { version: 2 }))`,
+    at: "greeting.say",
+    says: [`Property '[EndedTypeId]' is missing in type 'Listening<"challenge", Vault, "client">'`],
+    within: 450 // of which 115 are the compiler's about exactOptionalPropertyTypes
+  },
+  "a dialogue that does not look at all that it may hear": {
+    code: `Vault.server((greeting) =>
+  Effect.andThen(Effect.flatMap(greeting.receive, (hello) => hello.then.say("Nonce", { nonce: "" })), Effect.never))`,
+    at: "say",
+    says: [`Property 'say' does not exist on type 'Securing<"greeting", Vault, "server">'`]
+  },
+  "a dialogue in which is refused with what is no refusal": {
+    code: `Vault.server((greeting) =>
+  Effect.flatMap(greeting.receive, (hello) =>
+    hello._tag === "Hello" ? hello.then.refuse("Nonce", { nonce: "" }) : Effect.never))`,
+    at: `"Nonce"`,
+    says: [`'"Nonce"' is not assignable to parameter of type '"Denied"'`]
+  },
+  "a dialogue with a state that is not there": {
+    code: `Dialogue.make()({ ...written, start: "a", states: { a: Dialogue.client({ A: "b", No: Dialogue.ready }) } })`,
+    at: "a:",
+    says: ["there is no state b"],
+    within: 440 // of which 115 are the compiler's about exactOptionalPropertyTypes
+  },
+  "a dialogue with a message that is not there": {
+    code: `Dialogue.make()({ ...written, start: "a", states: { a: Dialogue.client({ B: Dialogue.ready }) } })`,
+    at: "a:",
+    says: ["there is no message B"],
+    within: 440 // of which 115 are the compiler's about exactOptionalPropertyTypes
+  },
+  "a dialogue that starts in a state that is not there": {
+    code: `Dialogue.make()({ ...written, start: "z", states: { a: Dialogue.client({ A: Dialogue.ready }) } })`,
+    at: "start:",
+    says: [`Type '"z"' is not assignable to type '"a"'`]
+  },
+  "a dialogue that says otherwise what needs fields": {
+    code: `Dialogue.make()({
+  ...written,
+  start: "a",
+  states: { a: Dialogue.client({ A: Dialogue.ready }) },
+  otherwise: { server: "No" }
+})`,
+    at: "server:",
+    says: [`Type '"No"' is not assignable to type`]
+  },
   "a client that is run without a scope and a socket": {
     code: "await Effect.runPromise(Client.connect({ protocol: Line.protocol }))",
     at: "Client.connect",
@@ -276,8 +362,21 @@ const rightFences = Object.values(right).map((code, index) => fenceOf("right", c
 
 let errors: Awaited<ReturnType<typeof compile>>
 beforeAll(async () => {
-  errors = await compile([...wrongFences, ...rightFences], "mistakes")
+  errors = await compile([passing, illTyped, ...fences, ...wrongFences, ...rightFences])
 }, 60_000)
+
+describe("an example", () => {
+  it("may leave a name unused", () => assert.isUndefined(errors.get(passing)))
+
+  it("that has type errors is told of them, with their place", () =>
+    assert.deepStrictEqual(errors.get(illTyped), [
+      "fixture.md:82:14 error TS2322: Type 'number' is not assignable to type 'string'."
+    ]))
+
+  for (const fence of fences) {
+    it(`${nameOf(fence)} compiles`, () => assert.isUndefined(errors.get(fence)?.join("\n")))
+  }
+})
 
 describe("the compiler names", () => {
   for (const [index, [name, { at, says, within = 400 }]] of Object.entries(mistakes).entries()) {
