@@ -13,7 +13,10 @@ type Feature = typeof Feature.Type
 // Without a wire its messages are lines of JSON.
 class Hello extends Dialogue.make<Hello>()({
   name: "hello",
-  messages: { Hello: { name: Dialogue.free(Schema.String), features: Schema.Array(Feature) }, Leaving: {} },
+  messages: {
+    Hello: { name: Dialogue.free(Schema.String), features: Dialogue.free(Schema.Array(Feature)) },
+    Leaving: {}
+  },
   live: Codec.lines(),
   start: "hello",
   states: { hello: Dialogue.both({ Hello: Dialogue.ready, Leaving: Dialogue.refused() }, { within: "5 seconds" }) }

@@ -12,7 +12,12 @@ const packets = Codec.lengthPrefixed()
 
 class Versions extends Dialogue.make<Versions>()({
   name: "versions",
-  messages: { Offer: { versions: Schema.String }, Old: {}, New: {}, None: { known: Dialogue.free(Schema.String) } },
+  messages: {
+    Offer: { versions: Dialogue.free(Schema.String) },
+    Old: {},
+    New: {},
+    None: { known: Dialogue.free(Schema.String) }
+  },
   wire: Wire.text(lines, { Offer: "VERSIONS {versions}", Old: "USE 1", New: "USE 2", None: "NONE OF {known}" }),
   live: lines,
   start: "offer",

@@ -307,6 +307,82 @@ export type DialogueSuite = Dialogue.DialogueSuite
 /**
  * The laws of a dialogue: those of any handshake, with nothing to tell, and what only a specification can know.
  *
+ * **When to use**
+ *
+ * Use to hold a side of a protocol that is written down as a `Dialogue` to it, whether it is made by that dialogue or by hand. Give
+ * both sides, or one of them: then the specification itself plays the other one, and says what its Schemas allow.
+ *
+ * **Details**
+ *
+ * Everything that is said is followed by the specification, message by message, and a violation names the state, the message and
+ * the field. Beside what {@link handshake} does, which is told the secrets, what is fresh and what may stand in the place of what:
+ *
+ * | law | what is tried |
+ * |---|---|
+ * | 4, oversize | a message of `maxBytes`, and of a byte more; a text as long as its codec allows, and a byte more; a loop as often as `atMost`, and once more |
+ * | 5, wrong turn | each field within its type: what is near it, where the type begins and ends, what was said elsewhere; and outside of it; each other message, due or not, and each refusal; other spellings |
+ * | 6, silence | a message just before the time of its state is over, and just after |
+ * | 9, secrets | a `Redacted` field with another value, right or not |
+ * | 10, isolation | what is `Dialogue.fresh` on three connections; one who is not let in beside one who is |
+ * | 11, refusal is heard | what is said otherwise; a refusal of the state, where it is this side's turn and it fails; who is turned away |
+ * | 12, agreement | what nobody disturbs, and walks that are drawn |
+ *
+ * A field that is bound must be looked at: with another value nobody is ready. One that is `Dialogue.free` may have any, and one that is
+ * `Dialogue.fresh` is another one each time. Where several values are right, such as two users, `alternatives` are conversations
+ * with the others, and take other ways through the dialogue.
+ *
+ * Where it is this side's turn and the peer has broken no rule, it says no with a refusal of that state: what is said `otherwise` is
+ * for whoever breaks the rules. Where steps have the names of the states, as those of a dialogue have, errors have to name them.
+ *
+ * TLS begins in clear, and takes no certificate: what it does is not the dialogue's business, but where it begins is.
+ *
+ * `coverage` of the suite counts each message in each state, each field and each message where it is not due;
+ * {@link dialogueHoles} says what was never tried, and with `coverage: "whole"` that fails.
+ *
+ * **Gotchas**
+ *
+ * With one side alone, what is right can only be found by chance: a password that the Schemas do not give is not found, and what
+ * needs somebody who is let in is not tried. A field that is free and is looked at all the same is not seen.
+ *
+ * **Example** (A server that does not look at the version)
+ *
+ * ```ts
+ * import { Codec, Dialogue, Wire } from "effect-handshake"
+ * import { Laws, Rung } from "effect-handshake/testing"
+ * import { Effect, Schema } from "effect"
+ *
+ * class Knock extends Dialogue.make<Knock>()({
+ *   name: "knock",
+ *   messages: { Hello: { version: Schema.Int, agent: Dialogue.free(Schema.String) }, Welcome: {}, Denied: {} },
+ *   wire: Wire.text(Codec.lines(), { Hello: "HELLO {version} {agent}", Welcome: "WELCOME", Denied: "NO" }),
+ *   live: Codec.lines(),
+ *   start: "greeting",
+ *   states: {
+ *     greeting: Dialogue.client({ Hello: "verdict" }, { within: "5 seconds", maxBytes: 64 }),
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused() })
+ *   },
+ *   otherwise: { server: "Denied" }
+ * }) {}
+ *
+ * const server = Knock.server((greeting) => Effect.gen(function*() {
+ *   const { then: verdict } = yield* greeting.receive
+ *   return yield* verdict.say("Welcome")
+ * }))
+ *
+ * const client = Knock.client((greeting) => Effect.gen(function*() {
+ *   const verdict = yield* greeting.say("Hello", { version: 2, agent: "me" })
+ *   return (yield* verdict.receive).then
+ * }))
+ *
+ * const suite = Laws.dialogue(Knock, { server, client, rungs: [Rung.pure], seed: 1 })
+ *
+ * const program = Laws.check(suite).pipe(
+ *   Effect.match({ onSuccess: () => "all laws hold", onFailure: ({ expected }) => expected.split(";")[0] })
+ * )
+ *
+ * console.log(await Effect.runPromise(program)) // => it is not ready with another version in Hello in the state greeting
+ * ```
+ *
  * @category laws
  * @since 0.1.0
  */

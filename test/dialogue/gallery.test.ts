@@ -2,7 +2,7 @@
  * The laws of dialogues can fail: with nothing told but the dialogue and its sides, each broken side is caught, by a message that
  * names the state. And those that are right are clean.
  */
-import { describe, expect } from "@effect/vitest"
+import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Dialogue from "../../src/Dialogue.ts"
@@ -24,25 +24,57 @@ const login = { server: Login.server, client: Login.client }
 const room = { server: Room.server(), client: Room.client() }
 const door = { server: Door.server(), client: Door.client() }
 
-describe("all laws hold for", () => {
+const boundless = { server: Door.serverByHand(), client: Door.client(Door.Boundless as never) }
+
+/** What only a specification knows: all of it comes before the laws of handshakes, of which one healthy dialogue is enough. */
+const specified = (dialogue: Dialogue.Any, sides: Sides) => {
+  const { laws } = Laws.dialogue(dialogue, { ...sides, rungs: [Rung.pure], runs: 20, seed: 7 })
+  return Effect.forEach(laws.flatMap(({ parts = [] }) => parts.filter(({ rank }) => rank < 0)), ({ check }) => check, {
+    discard: true
+  })
+}
+
+describe("what is specified holds for", () => {
+  const byHand = { server: Login.serverByHand(), client: Login.clientByHand((line) => line === "OK") }
   const healthy: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, sides: Sides]> = [
     ["a vault in lines, with a nonce and a loop", Vault.Vault, vault],
-    ["a login whose sides are written by hand", Login.Login, {
-      server: Login.serverByHand(),
-      client: Login.clientByHand((line) => line === "OK")
-    }],
+    ["a login whose sides are written by hand", Login.Login, byHand],
     ["a room in JSON", Room.Room, room],
-    ["a door in bytes", Door.Door, door]
+    ["a door whose server is written by hand", Door.Boundless, boundless],
+    ["a server with nobody but the specification beside it", Vault.Vault, { server: vault.server }],
+    ["a client with nobody but the specification beside it", Vault.Vault, { client: vault.client }]
   ]
-  for (const [name, dialogue, sides] of healthy) Law.it(name, () => Effect.runPromise(check(dialogue, sides, 5)))
+  for (const [name, dialogue, sides] of healthy) Law.it(name, () => Effect.runPromise(specified(dialogue, sides)))
+})
+
+describe("Laws.dialogue", () => {
   Law.it(
-    "a server with nobody but the specification beside it",
-    () => Effect.runPromise(check(Vault.Vault, { server: vault.server }, 5))
+    "holds for a door in bytes, with nothing left out",
+    () => Effect.runPromise(check(Door.Door, { ...door, coverage: "whole" }, 5))
   )
-  Law.it(
-    "a client with nobody but the specification beside it",
-    () => Effect.runPromise(check(Vault.Vault, { client: vault.client }, 5))
-  )
+
+  Law.it("says what was never tried, and fails where that has to be whole", async () => {
+    const suite = Laws.dialogue(Room.Room, { ...room, rungs: [Rung.pure], seed: 7, runs: 1, coverage: "whole" })
+    const before = await Effect.runPromise(suite.coverage)
+    expect(Laws.dialogueHoles(before)).toContain("Full of the server in the state answer was never said")
+    expect(Laws.dialogueHoles(before)).toContain("the server never heard Join with another room in the state door")
+    expect(Laws.dialogueHoles(before)).toContain("the server never heard Full, which is not due, in the state door")
+    expect(Laws.formatDialogueCoverage(before)).toMatch(/^said +times\ndoor: client Join +·$/m)
+    const part = suite.laws[11].parts!.find(({ rank }) => rank === Infinity)!
+    const violation = await Effect.runPromise(Effect.flip(part.check))
+    expect(violation.message).toMatch(/law 12.*[^]*Full of the server in the state answer was never said/)
+  })
+
+  it("registers a test for each law", () => {
+    const names: Array<string> = []
+    Laws.dialogue(Room.Room, { ...room, it: (name) => names.push(name) })
+    expect(names).toHaveLength(12)
+    expect(names[4]).toMatch(/^room, law 5, wrong turn/)
+  })
+
+  it("wants a side", () => {
+    expect(() => Laws.dialogue(Room.Room, {})).toThrow("give a server, a client, or both")
+  })
 })
 
 let known: string | undefined
@@ -284,9 +316,9 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
   }, /pin in Open in the state open/],
   [
     "does not look at what is reserved",
-    Door.Door,
-    { ...door, server: Door.serverByHand({ looksAtFlags: false }) },
-    /Open in the state open[^]*flags/
+    Door.Boundless,
+    { ...boundless, server: Door.serverByHand({ looksAtFlags: false }) },
+    /law 5.*[^]*Open in the state open/
   ],
   ["takes a message that is too long in bytes", Door.Door, {
     ...door,

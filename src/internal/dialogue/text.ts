@@ -22,6 +22,8 @@ interface Kind {
   /** What is carried in a text of this message; undefined where it is none. */
   readonly taken: (text: string) => unknown
   readonly put: (carried: Fields.Values) => string
+  /** Whether a text that was made of some fields is read as those: one that has the words behind it in itself is not. */
+  readonly isFaithful: (text: string, carried: Fields.Values) => boolean
 }
 
 const textsOf = (
@@ -80,11 +82,14 @@ const textsOf = (
     read: (frame, due) => typeof frame === "string" ? read(frame, due) : Result.fail("it is no text"),
     write: (tag, values, due) => {
       const kind = kinds.get(tag)!
-      const text = write(kind, values)
-      if (Result.isFailure(text) || kind.constant !== undefined) return text
-      const again = read(text.success, due)
+      if (kind.constant !== undefined) return Result.succeed(kind.constant)
+      const carried = kind.fields.encode(values)
+      if (Result.isFailure(carried)) return Result.fail(carried.failure)
+      const text = kind.put(carried.success)
+      if (!kind.isFaithful(text, carried.success)) return Result.fail("its fields would be read as others")
+      const again = read(text, due)
       return Result.isSuccess(again) && again.success.tag === tag
-        ? text
+        ? Result.succeed(text)
         : Result.fail(`it would be read as ${Result.isSuccess(again) ? again.success.tag : "another one"}`)
     },
     show: (frame) => {
@@ -125,7 +130,12 @@ export const byTemplates = (
       form: { kind: "text", template: source, ignoreCase },
       constant: template.names.length === 0 && !ignoreCase ? template.words[0]! : undefined,
       taken: (text) => Template.read(template, text, ignoreCase),
-      put: (carried) => Template.write(template, carried)
+      put: (carried) => Template.write(template, carried),
+      isFaithful: (text, carried) => {
+        if (template.names.length < 2) return true
+        const heard = Template.read(template, text, ignoreCase)
+        return heard !== undefined && template.names.every((name) => heard[name] === carried[name])
+      }
     })
   }
   const isSame = ignoreCase
@@ -184,7 +194,8 @@ export const json = (texts: Texts): Bind => (messages) => {
         const { _tag, ...carried } = value
         return carried
       },
-      put: (carried) => JSON.stringify({ _tag: tag, ...carried })
+      put: (carried) => JSON.stringify({ _tag: tag, ...carried }),
+      isFaithful: () => true
     })
   }
   // Spaces, and which member comes first, mean nothing in JSON (RFC 8259, 2 and 4).

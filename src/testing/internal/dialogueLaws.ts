@@ -57,20 +57,20 @@ export interface DialogueSuite extends Suite.Suite {
 /** How many walks are drawn to find one that a side lets in, where nobody plays the other side. */
 const searched = 60
 
-/** What is done about a side, and about each of its conversations that are known. */
+/** What is done about a side, and about each of its conversations that are known: what costs least comes first. */
 const ownLaws: ReadonlyArray<
   readonly [law: Suite.LawNumber, rank: number, check: (attempt: Laws.Attempt) => Effect.Effect<void, Laws.Problem>]
 > = [
-  [12, -8, Laws.undisturbed],
-  [5, -7, Laws.fields],
-  [5, -6, Laws.messages],
-  [4, -5, Laws.lengths],
-  [4, -4, Laws.loops],
-  [6, -3, Laws.deadlines],
-  [9, -2, Laws.secrets],
-  [10, -1, Laws.fresh],
-  [11, -0.5, Laws.turnedAway],
-  [12, -0.4, Laws.walks]
+  [12, -10, Laws.undisturbed],
+  [11, -9, Laws.turnedAway],
+  [6, -8, Laws.deadlines],
+  [4, -7, Laws.loops],
+  [4, -6, Laws.lengths],
+  [10, -5, Laws.fresh],
+  [9, -4, Laws.secrets],
+  [5, -3, Laws.messages],
+  [5, -2, Laws.fields],
+  [12, -1, Laws.walks]
 ]
 
 export const dialogue = <S extends Any = Any, C extends Any = Any>(

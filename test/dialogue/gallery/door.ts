@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Bytes from "../../../src/Bytes.ts"
 import * as Codec from "../../../src/Codec.ts"
 import * as Dialogue from "../../../src/Dialogue.ts"
 import * as Handshake from "../../../src/Handshake.ts"
@@ -9,7 +10,8 @@ import * as HandshakeError from "../../../src/HandshakeError.ts"
 import * as Transport from "../../../src/Transport.ts"
 import * as Wire from "../../../src/Wire.ts"
 
-export const specified = (maxBytes = 24) => {
+/** With bounds, or without any. */
+export const specified = (maxBytes: number | undefined) => {
   class Door extends Dialogue.make<Door>()({
     name: "door",
     messages: {
@@ -36,7 +38,7 @@ export const specified = (maxBytes = 24) => {
     live: Codec.bytes,
     start: "open",
     states: {
-      open: Dialogue.client({ Open: "answer" }, { maxBytes, within: "2 seconds" }),
+      open: Dialogue.client({ Open: "answer" }, { maxBytes, within: maxBytes === undefined ? undefined : "2 seconds" }),
       answer: Dialogue.server({ Opened: Dialogue.ready, Shut: Dialogue.refused({ codeField: "code" }) })
     },
     otherwise: { server: { _tag: "Shut", code: 3 } }
@@ -44,7 +46,9 @@ export const specified = (maxBytes = 24) => {
   return Door
 }
 
-export const Door = specified()
+export const Door = specified(24)
+
+export const Boundless = specified(undefined)
 
 const pin = Uint8Array.of(0x31, 0x34, 0x31, 0x35, 0x39, 0x32)
 
@@ -75,16 +79,16 @@ export const client = (dialogue = Door) =>
     })
   )
 
-/** The first bytes that are no message are waited for to the end, or the flags are nobody's business. */
+/** Written by hand, without bounds. */
 export const serverByHand = (slips: { readonly looksAtFlags?: boolean; readonly throwsAtNotes?: boolean } = {}) => {
-  const opens = Codec.gen<{ readonly bytes: Uint8Array; readonly note: string }, Uint8Array>({
+  const opens = Codec.gen<Uint8Array>({
     *decode(read) {
       const head = yield* read.take(11)
       const rest = yield* read.take(head[10]!)
-      return {
-        bytes: Uint8Array.of(...head, ...rest),
-        note: slips.throwsAtNotes === true ? decodeURIComponent(new TextDecoder().decode(rest)) : ""
-      }
+      const note = Bytes.decodeUtf8(rest)
+      if (note === undefined) return yield* read.fail("the note is no text")
+      if (slips.throwsAtNotes === true) decodeURIComponent(note)
+      return Uint8Array.of(...head, ...rest)
     },
     encode: (bytes, into) => into.bytes(bytes)
   })
@@ -92,7 +96,7 @@ export const serverByHand = (slips: { readonly looksAtFlags?: boolean; readonly 
   return Transport.framed(opens, { describe: () => "<redacted>" }).pipe(
     Handshake.verify(
       "open",
-      ({ bytes }) =>
+      (bytes) =>
         bytes[0] === 0x4f && bytes[1] === 0 && bytes[2] === 3 && (slips.looksAtFlags === false || bytes[3] === 0) &&
           isSame(bytes.subarray(4, 10), pin)
           ? Effect.void
@@ -103,6 +107,7 @@ export const serverByHand = (slips: { readonly looksAtFlags?: boolean; readonly 
       }
     ),
     Handshake.send(Uint8Array.of(0x59, 5), { name: "answer" }),
+    Handshake.withRefusal(() => Handshake.refuse(Transport.framed(opens), shut)),
     Handshake.named("door")
   )
 }

@@ -375,7 +375,8 @@ export const ofMessages = (
     const bytes = values === undefined ? undefined : Draw.bytesOf(state, other, values)
     if (values === undefined || bytes === undefined) continue
     const drawn: Taken = { state, by, tag: other, values, bytes, nth: 0, from: 0, target: state.targets.get(other)! }
-    for (const change of evenly(ofFields(spec, drawn, [], seed), otherFields * Object.keys(values).length)) {
+    const changes = ofFields(spec, drawn, [], seed).filter(({ apply }) => apply(bytes) !== undefined)
+    for (const change of evenly(changes, otherFields * Object.keys(values).length)) {
       found.push({
         isFirst: true,
         what: `${other}, which is due as well, is said, and ${change.what}`,

@@ -240,6 +240,10 @@ export const judge = (
       if (isTooLong && error !== undefined && error.reason._tag !== "FrameTooLarge") {
         return flaw(4, `it fails as FrameTooLarge at the state ${state.name}`)
       }
+      // In bytes, who looks only when all of a message should be there waits for more where less has come.
+      if (error?.reason._tag === "UnexpectedEnd" && !isTooLong && state.wire.form(state.due[0]!).kind === "bytes") {
+        return heard(12, false)
+      }
       if (error !== undefined && (error.fault !== "peer" || isNoAnswer(error) || error.reason._tag === "Rejected")) {
         return flaw(isTooLong ? 4 : 5, `it fails at the state ${state.name} for what came, by the fault of its peer`)
       }

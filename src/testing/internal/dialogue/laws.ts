@@ -332,22 +332,25 @@ const distanceTo = ({ states }: Spec, goal: string): ReadonlyMap<string, number>
 }
 
 /** A loop is gone round as often as it may be, and once more. */
-export const loops = (attempt: Attempt): Effect.Effect<void, Problem> =>
-  Effect.forEach(
-    attempt.stage.spec.states.values(),
+export const loops = (attempt: Attempt): Effect.Effect<void, Problem> => {
+  const bounded = Array.from(attempt.stage.spec.states.values()).filter(({ atMost }) => atMost <= mostRounds)
+  if (bounded.length === 0) return Effect.void
+  const spec = unbounded(attempt.stage.spec)
+  return Effect.forEach(
+    bounded,
     (state) =>
-      Number.isFinite(state.atMost) && state.atMost <= mostRounds
-        ? Effect.forEach([state.atMost, state.atMost + 1], (visits) => round(attempt, state, visits), { discard: true })
-        : Effect.void,
+      Effect.forEach([state.atMost, state.atMost + 1], (visits) => round(attempt, spec, state, visits), {
+        discard: true
+      }),
     { discard: true }
   )
+}
 
 const mostRounds = 1000
 
-const round = (attempt: Attempt, state: Compiled, wanted: number): Effect.Effect<void, Problem> =>
+const round = (attempt: Attempt, spec: Spec, state: Compiled, wanted: number): Effect.Effect<void, Problem> =>
   Effect.gen(function*() {
     const { known, seed, stage, subject } = attempt
-    const spec = unbounded(stage.spec)
     const distances = distanceTo(spec, state.name)
     const choose: Stage.Choose = (here, turn, visits) => {
       const values = (tag: string) =>
