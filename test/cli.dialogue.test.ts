@@ -307,6 +307,9 @@ describe.concurrent("probe --dialogue", () => {
       expect(yield* says("tcp://127.0.0.1:1")).toBe("tcp:// needs --dialogue MODULE, which says what is spoken there\n")
       expect(yield* says("line://127.0.0.1:1", "--dialogue", gate)).toBe("--dialogue is of no use with line://\n")
       expect(yield* says("tls://127.0.0.1:1", "--ask")).toBe("--ask needs --dialogue MODULE\n")
+      expect(yield* says("tcp://127.0.0.1:1", "--dialogue", gate, "--ask", "--json")).toBe(
+        "--ask and --json do not go together\n"
+      )
     }))
 })
 

@@ -302,6 +302,8 @@ const targetOf = Effect.fnUntraced(function*(text: string, flags: Flags) {
     const lonely = ofSpeaking.map((name) => specific[name]).find(([, isGiven]) => isGiven(flags))
     if (lonely !== undefined) return yield* failing(`${lonely[0]} needs --dialogue MODULE`, usage)
   }
+  // Who is asked is asked on standard output.
+  if (flags.ask && flags.json) return yield* failing("--ask and --json do not go together", usage)
   return parsed.success
 })
 
