@@ -68,8 +68,8 @@ const ownLaws: ReadonlyArray<
   [4, -6, Laws.lengths],
   [10, -5, Laws.fresh],
   [9, -4, Laws.secrets],
-  [5, -3, Laws.messages],
-  [5, -2, Laws.fields],
+  [5, -3, Laws.fields],
+  [5, -2, Laws.messages],
   [12, -1, Laws.walks]
 ]
 

@@ -166,9 +166,9 @@ const places = (value: unknown): ReadonlyArray<unknown> =>
 const near = (value: unknown, kind: Form["kind"]): ReadonlyArray<unknown> => {
   const own = typeof value === "string"
     ? [
+      ...(isDigits(value) ? numbersAround(Number(value)).map(String) : []),
       ...Alterations.almost(value),
       ...longOf(value),
-      ...(isDigits(value) ? numbersAround(Number(value)).map(String) : []),
       ...(isDigits(value) ? [`0${value}`, `+${value}`, `${value}.0`, `${value}e0`, "0x1", "NaN", "Infinity"] : []),
       "x",
       "0",
@@ -236,9 +236,9 @@ export const ofFields = (
           })
       })
     }
-    for (const value of given) add(value, () => value)
     // What is near is near to what is said now: a proof is made afresh each time.
     for (const [i, value] of near(carried[name], kind).entries()) add(value, (now) => near(now, kind)[i])
+    for (const value of given) add(value, () => value)
     const isTaken = (value: unknown) => {
       const bytes = looseBytes(spec, state, tag, { ...carried, [name]: value })
       return bytes !== undefined && readOne(state, bytes).read._tag === "Message"
