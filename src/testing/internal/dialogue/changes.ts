@@ -13,6 +13,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../../Codec.ts"
 import * as Excerpt from "../../../Excerpt.ts"
+import { concat } from "../../../internal/bytes/primitives.ts"
 import * as Draw from "../../../internal/dialogue/draw.ts"
 import type { Shape, Values } from "../../../internal/dialogue/fields.ts"
 import { type Compiled, saidOf, type Spec } from "../../../internal/dialogue/spec.ts"
@@ -500,7 +501,7 @@ const padded = (value: Paddable, more: number): Paddable =>
     ? more < 0 ? value.slice(0, more) : value + (/^\d+$/.test(value) ? "1" : "x").repeat(more)
     : more < 0
     ? value.subarray(0, more)
-    : Uint8Array.of(...value, ...new Uint8Array(more).fill(0x78))
+    : concat([value, new Uint8Array(more).fill(0x78)])
 
 /** What a field hides, as bytes. */
 export const secretOf = (value: unknown): Uint8Array | undefined => {
