@@ -130,7 +130,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
     const ready = attempts.filter(({ references }) => references[0]?.isReady === true)
     if (ready.length === 0) return undefined
     return handshake({
-      ...derive(spec, ready),
+      ...derive(ready),
       name,
       rungs,
       runs: options.runs,
