@@ -22,6 +22,7 @@ import type * as CompareModel from "./internal/dialogue/compareModel.ts"
 import * as Diagram from "./internal/dialogue/diagram.ts"
 import * as Document from "./internal/dialogue/document.ts"
 import { roleKey, type Shape } from "./internal/dialogue/fields.ts"
+import * as Follow from "./internal/dialogue/follow.ts"
 import type * as Model from "./internal/dialogue/model.ts"
 import * as Run from "./internal/dialogue/run.ts"
 import * as Snapshots from "./internal/dialogue/snapshot.ts"
@@ -796,3 +797,80 @@ export const compare: {
  * @since 0.1.0
  */
 export const formatComparison = (comparison: CompareModel.Comparison): string => Comparing.format(comparison)
+
+/**
+ * What was said in a conversation, as a dialogue sees it.
+ *
+ * **Details**
+ *
+ * `said` are the messages that were due, in order. `end` is how it goes on: `Ready`, `Refused`, `Waiting` for whoever is to speak,
+ * `Wrong` where something came that is not due or too long, or `TooOften` where a state was come to more often than it may be. `rest`
+ * is what each side has said behind that.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Followed {
+  readonly said: ReadonlyArray<{
+    readonly state: string
+    readonly by: Model.Role
+    readonly message: string
+    readonly fields: Readonly<Record<string, unknown>>
+  }>
+  readonly end: {
+    readonly _tag: "Ready" | "Refused" | "Waiting" | "Wrong" | "TooOften"
+    readonly state: string
+    /** Whoever has refused, said something wrong, or is waited for. */
+    readonly by: Model.Role | undefined
+    /** The message that it is, where it is one. */
+    readonly message: string | undefined
+    readonly fields: Readonly<Record<string, unknown>>
+    /** What is wrong. */
+    readonly problem: string | undefined
+  }
+  readonly rest: Readonly<Record<Model.Role, Uint8Array>>
+}
+
+/**
+ * Follows a conversation that was had, message by message: whether both sides have said what they may, whoever they were.
+ *
+ * **When to use**
+ *
+ * Use to hold implementations that exist to a dialogue, such as a server and a client that nobody here wrote, by what they say.
+ *
+ * **Details**
+ *
+ * It is given all bytes of both sides. Behind a message that leads to TLS nothing can be read any more, and what comes is `Wrong`.
+ *
+ * **Example** (A server that says something else)
+ *
+ * ```ts
+ * import { Dialogue } from "effect-handshake"
+ * import { Line } from "effect-handshake/protocols/Line"
+ *
+ * const bytes = (text: string) => new TextEncoder().encode(text)
+ *
+ * const { end, said } = Dialogue.follow(Line, { client: bytes("You ready?\nHello\n"), server: bytes("Bring me!\n") })
+ *
+ * console.log(said.map(({ by, message }) => `${by}: ${message}`)) // => [ 'client: Question' ]
+ * console.log(end._tag, end.by, end.state, end.problem) // => Wrong server answer it is no message
+ * ```
+ *
+ * @category derived
+ * @since 0.1.0
+ */
+export const follow = (dialogue: Any, said: Readonly<Record<Model.Role, Uint8Array>>): Followed => {
+  const { end, rest, taken } = Follow.follow(dialogue.dialogue, said)
+  return {
+    said: taken.map(({ by, state, tag, values }) => ({ state: state.name, by, message: tag, fields: values })),
+    end: {
+      _tag: end._tag,
+      state: end.state.name,
+      by: "by" in end ? end.by : "on" in end ? end.on : undefined,
+      message: "tag" in end ? end.tag : undefined,
+      fields: "values" in end ? end.values : {},
+      problem: "problem" in end ? end.problem : undefined
+    },
+    rest
+  }
+}

@@ -8,15 +8,11 @@ import * as Result from "effect/Result"
 import type * as Dialogue from "../../src/Dialogue.ts"
 import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
-import * as Certificates from "../support/certificates/index.ts"
 import * as Law from "../support/laws.ts"
 import * as Door from "./gallery/door.ts"
 import * as Login from "./gallery/login.ts"
 import * as Room from "./gallery/room.ts"
 import * as Vault from "./gallery/vault.ts"
-import * as Mqtt from "./shapes/mqtt.ts"
-import * as Smtp from "./shapes/smtp.ts"
-import * as Socks from "./shapes/socks5.ts"
 
 type Sides = Laws.DialogueOptions<any, any>
 
@@ -45,16 +41,6 @@ describe("what is specified holds for", () => {
     ["a login whose sides are written by hand", Login.Login, byHand],
     ["a room in JSON", Room.Room, room],
     ["a door whose server is written by hand", Door.Boundless, boundless],
-    ["MQTT's CONNECT", Mqtt.Mqtt, { server: Mqtt.server("ann", "hunter22"), client: Mqtt.client("ann", "hunter22") }],
-    ["SOCKS5 with a login", Socks.Socks, {
-      server: Socks.server("ann", "hunter22"),
-      client: Socks.client("ann", "hunter22", { host: Uint8Array.of(127, 0, 0, 1), port: 80 })
-    }],
-    ["SMTP with STARTTLS and without", Smtp.Mail, {
-      server: Smtp.server("ann", "hunter22", { role: "server", certificate: Certificates.server }),
-      client: Smtp.client("ann", "hunter22", { role: "client", servername: "localhost" }),
-      alternatives: [{ name: "in clear", client: Smtp.client("ann", "hunter22", undefined) }]
-    }],
     ["a server with nobody but the specification beside it", Vault.Vault, { server: vault.server }],
     ["a client with nobody but the specification beside it", Vault.Vault, { client: vault.client }]
   ]

@@ -267,6 +267,31 @@ describe("a player that says what is wrong", () => {
       expect(ending).toMatchObject({ _tag: "Broken", came: "nothing within 5s" })
     }))
 
+  it.effect("lets the other side have said its own before, where both sides speak", () =>
+    Effect.gen(function*() {
+      const early = (hello: string) =>
+        Effect.gen(function*() {
+          const transport = yield* Transport.framed(Codec.lines())
+          yield* transport.send(hello)
+          yield* transport.receive
+          return yield* transport.send(hello)
+        })
+      const own = early("{\"_tag\":\"Hello\",\"id\":1}")
+      // What comes behind it is one too many.
+      expect((yield* against(own, saying(wrong("no\n")), Peers)).ending).toMatchObject({ _tag: "Broken" })
+      const refusing = early("{\"_tag\":\"Busy\"}")
+      expect((yield* against(refusing, saying(wrong("no\n")), Peers)).ending).toMatchObject({
+        _tag: "Refused",
+        message: "Busy"
+      })
+      const ending = Effect.flatMap(Transport.framed(Codec.lines()), (transport) =>
+        Effect.andThen(transport.send("{\"_tag\":\"Hello\",\"id\":1}"), transport.receive))
+      expect((yield* against(ending, saying(wrong("no\n")), Peers)).ending).toMatchObject({
+        _tag: "Refused",
+        message: undefined
+      })
+    }))
+
   it.effect("is not content with words that are no message, where the connection stays", () =>
     Effect.gen(function*() {
       const played = yield* Effect.forkChild(against(answering("eh?"), saying(wrong("OPEN\n")), Peers))

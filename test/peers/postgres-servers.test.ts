@@ -8,10 +8,10 @@ import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Pg from "pg"
+import * as Dialogue from "../../src/Dialogue.ts"
 import type * as HandshakeError from "../../src/HandshakeError.ts"
 import * as Net from "../../src/node/Net.ts"
 import * as Postgres from "../../src/protocols/Postgres.ts"
-import * as Follow from "../../src/testing/internal/dialogue/follow.ts"
 import * as Certificates from "../support/certificates/index.ts"
 import * as Peers from "../support/peers.ts"
 import * as Servers from "../support/postgres.ts"
@@ -170,8 +170,8 @@ for (const version of [18, 15] as const) {
     describe("says what is written down, and so does the server", () => {
       /** Which messages were said in which states, and how it ended. */
       const followed = (said: Record<"client" | "server", Uint8Array>) => {
-        const { end, taken } = Follow.follow(Postgres.StartUp.dialogue, said)
-        return { end, said: taken.map(({ state, tag }) => `${state.name}: ${tag}`) }
+        const followed = Dialogue.follow(Postgres.StartUp, said)
+        return { end: followed.end, said: followed.said.map(({ message, state }) => `${state}: ${message}`) }
       }
       const asked: Record<(typeof methods)[number][1], ReadonlyArray<string>> = {
         trust: [],
@@ -206,7 +206,7 @@ for (const version of [18, 15] as const) {
           for (const client of [ours, ...(user === "raw_user" || user === "unicode_user" ? [] : [pg])]) {
             yield* client
             const { end, said } = followed(recorded.said())
-            expect(end).toMatchObject({ _tag: "Ready", state: { name: "session" } })
+            expect(end).toMatchObject({ _tag: "Ready", state: "session" })
             const [verdict] = method === "trust" ? ["method"] : ["verdict"]
             expect(said.slice(0, asked[method].length + 2)).toEqual([
               "clear: StartupMessage",
@@ -227,9 +227,9 @@ for (const version of [18, 15] as const) {
             expect(followed(recorded.said()).end).toMatchObject({
               _tag: "Refused",
               by: "server",
-              tag: "ErrorResponse",
-              state: { name: states[user] },
-              values: { code: "28P01" }
+              message: "ErrorResponse",
+              state: states[user],
+              fields: { code: "28P01" }
             })
           }
         }))
@@ -240,7 +240,7 @@ for (const version of [18, 15] as const) {
           const server = { ...yield* Servers.PostgresServer, port: recorded.port }
           yield* Effect.scoped(connect(server, { host: "localhost" }))
           expect(followed(recorded.said())).toMatchObject({
-            end: { state: { name: "encrypted" } },
+            end: { state: "encrypted" },
             said: ["clear: SSLRequest", "tls: Secure"]
           })
         }))

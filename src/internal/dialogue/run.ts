@@ -65,6 +65,11 @@ export interface Heard {
 
 type Failing<A> = Effect.Effect<A, HandshakeError>
 
+/** A place that was come to at once, or on the way to which another codec is needed. */
+type Way = Place | Failing<Place>
+
+const arrived = (way: Way): Failing<Place> => Effect.isEffect(way) ? way : Effect.succeed(way)
+
 const unvisited: Visits = new Map()
 
 /** One conversation, from one side. */
@@ -103,17 +108,17 @@ export class Conversation {
   }
 
   /** Goes where a message leads. */
-  go(target: Target, asked: boolean, goAhead?: unknown): Failing<Place> {
+  go(target: Target, asked: boolean, goAhead?: unknown): Way {
     if (typeof target === "string") return this.enter(this.spec.states.get(target)!)
     if (target._tag === "Encrypted") {
-      return Effect.succeed(new Securing(this, this.spec.states.get(target.state)!, asked, goAhead))
+      return new Securing(this, this.spec.states.get(target.state)!, asked, goAhead)
     }
     if (target._tag === "Refused") return Effect.die(new Error("a refusal leads nowhere"))
     this.isOver = true
     implOf(this.transport).connection.inbox.byteLimit = this.outerLimit
     const live = (target.live as Codec.Codec<unknown, unknown> | undefined) ?? this.spec.source.live
     const codec = liveOf(live, this.role)
-    if (codec === this.codec && this.show === undefined) return Effect.succeed(this.transport)
+    if (codec === this.codec && this.show === undefined) return this.transport
     return this.switching(codec, this.at)
   }
 
@@ -131,19 +136,19 @@ export class Conversation {
     )
   }
 
-  enter(state: Compiled): Failing<Place> {
+  enter(state: Compiled): Way {
     this.at = state
     if (state.atMost !== Infinity) {
       this.visits = new Map(this.visits).set(state.name, (this.visits.get(state.name) ?? 0) + 1)
     }
-    if (state.turn === this.role) return Effect.succeed(new Speaking(this, state))
+    if (state.turn === this.role) return new Speaking(this, state)
     const { inbox } = implOf(this.transport).connection
     if (state.maxBytes !== undefined) {
       inbox.byteLimit = Math.min(this.outerLimit, inbox.unread.consumed + state.maxBytes)
     } else if (inbox.byteLimit !== this.outerLimit) inbox.byteLimit = this.outerLimit
     const place = state.turn === "both" ? new Exchanging(this, state) : new Listening(this, state)
     const codec = state.wire.codec(state.due)
-    return codec === this.codec ? Effect.succeed(place) : Effect.as(this.switching(codec, state, this.show), place)
+    return codec === this.codec ? place : Effect.as(this.switching(codec, state, this.show), place)
   }
 
   frame(state: Compiled, tag: string, values: Values): Result.Result<unknown, HandshakeError> {
@@ -167,8 +172,8 @@ export class Conversation {
       return Effect.fail(this.error(state, new MalformedFrame({ problem, excerpt: tag, fault: "local" })))
     }
     // Whoever may begin TLS is told so when it was looked whether he has begun already.
-    if (isEncrypted(target) && this.role === "server") return this.go(target, true, frame.success)
-    return Effect.flatMap(this.send(state, tag, frame.success), () => this.go(target, true))
+    if (isEncrypted(target) && this.role === "server") return arrived(this.go(target, true, frame.success))
+    return Effect.flatMap(this.send(state, tag, frame.success), () => arrived(this.go(target, true)))
   }
 
   send(state: Compiled, tag: string, frame: unknown): Failing<AnyTransport> {
@@ -210,7 +215,9 @@ export class Conversation {
       }
       // What comes behind it is no function, so that nobody takes it for a promise.
       // oxlint-disable-next-line unicorn/no-thenable
-      return Effect.map(this.go(target, false), (then) => ({ _tag: tag, message: values, then }))
+      const heard = (then: Place): Heard => ({ _tag: tag, message: values, then })
+      const way = this.go(target, false)
+      return Effect.isEffect(way) ? Effect.map(way, heard) : Effect.succeed(heard(way))
     }
     const received = Handshake.receive(this.transport, state.name, decide)
     const guarded = this.hasSecretsAhead ? Effect.provideService(received, Progress.SecretAhead, true) : received
@@ -408,7 +415,7 @@ export class Securing extends Once {
     return Effect.flatMap(this.once("startTls", () => Effect.void), () =>
       Effect.flatMap(secured, (transport) => {
         conversation.transport = transport
-        return conversation.enter(state)
+        return arrived(conversation.enter(state))
       })) as Effect.Effect<Place, HandshakeError | E, R> // a `TransportError` of it is a `HandshakeError` already
   }
 }
@@ -432,10 +439,11 @@ export const talk = <A, E, R>(
       const conversation = new Conversation(spec, role, transport, codec)
       begun(conversation)
       // What a state is typed as, only `Dialogue` knows.
-      const said = Effect.flatMap(conversation.enter(start), (first) => body(first as never))
-      return Effect.mapError(
-        Effect.tapError(said, (error) => conversation.answer(error)),
-        (error) => conversation.failure(error)
+      const talking = (first: Place) => body(first as never)
+      const first = conversation.enter(start)
+      return Effect.catch(
+        Effect.isEffect(first) ? Effect.flatMap(first, talking) : talking(first),
+        (error) => Effect.andThen(conversation.answer(error), Effect.fail(conversation.failure(error)))
       )
     })
   const refusingIn = (stateOf: () => Compiled): Handshake.Refuse => (why) => {

@@ -7,10 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as SocketServer from "effect/socket/SocketServer"
+import * as Dialogue from "../../../src/Dialogue.ts"
 import * as Net from "../../../src/node/Net.ts"
 import * as Postgres from "../../../src/protocols/Postgres.ts"
 import * as Server from "../../../src/Server.ts"
-import * as Follow from "../../../src/testing/internal/dialogue/follow.ts"
 import * as Certificates from "../../support/certificates/index.ts"
 import { recording } from "../../support/recording.ts"
 
@@ -44,8 +44,8 @@ const said = Effect.fnUntraced(
     const exit = yield* Effect.exit(
       Effect.scoped(Effect.provide(client, Net.layerSocket({ host: "127.0.0.1", port: recorded.port })))
     )
-    const { end, taken } = Follow.follow(Postgres.StartUp.dialogue, recorded.said())
-    return { isReady: Exit.isSuccess(exit), end, said: taken.map(({ state, tag }) => `${state.name}: ${tag}`) }
+    const { end, said } = Dialogue.follow(Postgres.StartUp, recorded.said())
+    return { isReady: Exit.isSuccess(exit), end, said: said.map(({ message, state }) => `${state}: ${message}`) }
   },
   Effect.provide(NodeCrypto.layer)
 )
@@ -68,7 +68,12 @@ describe("our server and our client", () => {
       Effect.gen(function*() {
         const { end, isReady } = yield* said(method, "battery staple")
         expect(isReady).toBe(false)
-        expect(end).toMatchObject({ _tag: "Refused", by: "server", tag: "ErrorResponse", values: { code: "28P01" } })
+        expect(end).toMatchObject({
+          _tag: "Refused",
+          by: "server",
+          message: "ErrorResponse",
+          fields: { code: "28P01" }
+        })
       })
   )
 
@@ -77,6 +82,6 @@ describe("our server and our client", () => {
       const { end, isReady, said: all } = yield* said("scram-sha-256", "correct horse", { tls: true })
       expect(isReady).toBe(true)
       expect(all).toEqual(["clear: SSLRequest", "tls: Secure"])
-      expect(end).toMatchObject({ state: { name: "encrypted" } })
+      expect(end).toMatchObject({ state: "encrypted" })
     }))
 })

@@ -16,12 +16,12 @@ import * as Excerpt from "../../../Excerpt.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
 import * as Draw from "../../../internal/dialogue/draw.ts"
 import type { Shape, Values } from "../../../internal/dialogue/fields.ts"
+import { isRefused, readOne, type Taken } from "../../../internal/dialogue/follow.ts"
 import { type Compiled, saidOf, type Spec } from "../../../internal/dialogue/spec.ts"
 import type { Bound, Form } from "../../../internal/dialogue/wire.ts"
 import * as Wire from "../../../Wire.ts"
 import * as Alterations from "../alterations.ts"
 import { evenly } from "../laws/cases.ts"
-import { isRefused, readOne, type Taken } from "./follow.ts"
 
 /** Something that is said in the place of a message. */
 export interface Change {

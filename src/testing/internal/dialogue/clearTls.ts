@@ -90,7 +90,7 @@ const clear = (source: Source): Source => {
     abort: (error) => source.abort?.(error),
     destroy: () => source.destroy?.(),
     ...(source.view !== undefined && { view: (unread) => source.view!(unread) }),
-    startTls: (_, unread) =>
+    startTls: ({ role }, unread) =>
       Effect.gen(function*() {
         const begun = Deferred.makeUnsafe<void, TlsFailure>()
         let seen: Array<number> = []
@@ -108,13 +108,18 @@ const clear = (source: Source): Source => {
         }
         beginning = take
         onEnd = () => Deferred.doneUnsafe(begun, Exit.fail(failed("protocol", "the peer ended the connection")))
-        // Where messages end is known by what is told of them.
-        const observer = yield* Transport.CurrentObserver
-        observer?.({ _tag: "Sent", frame: "the beginning of TLS", bytes: hello, length: hello.length })
-        yield* Effect.ignore(source.write([hello]))
+        const begin = Effect.gen(function*() {
+          // Where messages end is known by what is told of them.
+          const observer = yield* Transport.CurrentObserver
+          observer?.({ _tag: "Sent", frame: "the beginning of TLS", bytes: hello, length: hello.length })
+          yield* Effect.ignore(source.write([hello]))
+        })
+        // The client speaks first in TLS: what a server said before it could be there before the client has begun.
+        if (role === "client") yield* begin
         if (unread.length > 0) take(unread)
         if (!Deferred.isDoneUnsafe(begun)) source.resume()
         yield* Deferred.await(begun)
+        if (role === "server") yield* begin
         onEnd = undefined
         return tls
       })

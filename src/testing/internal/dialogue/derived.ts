@@ -3,10 +3,10 @@
  *
  * @internal
  */
+import { readOne, type Taken } from "../../../internal/dialogue/follow.ts"
 import type { Any, Options, WrongTurn } from "../laws/options.ts"
 import { differing } from "./changes.ts"
 import { isHello } from "./clearTls.ts"
-import { readOne, type Taken } from "./follow.ts"
 import type { Attempt } from "./laws.ts"
 
 /** Whether what came is what was due but for fields of which any value will do, or is another message that may be said there. */

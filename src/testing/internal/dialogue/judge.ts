@@ -17,13 +17,13 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Excerpt from "../../../Excerpt.ts"
 import { type HandshakeError, isHandshakeError } from "../../../HandshakeError.ts"
+import { isRefused, type Taken, type Walk } from "../../../internal/dialogue/follow.ts"
 import type { Role } from "../../../internal/dialogue/model.ts"
 import { type Compiled, saidOf, type Spec } from "../../../internal/dialogue/spec.ts"
 import { otherRole, type Talk } from "../conversation.ts"
 import type * as Suite from "../suite.ts"
 import * as Trial from "../trial.ts"
 import { wordsIn } from "./changes.ts"
-import { isRefused, type Taken, type Walk } from "./follow.ts"
 
 /** Whom it is about. */
 export interface Subject {

@@ -7,13 +7,13 @@ import * as Effect from "effect/Effect"
 import { concat } from "../../../internal/bytes/primitives.ts"
 import * as Draw from "../../../internal/dialogue/draw.ts"
 import type { Values } from "../../../internal/dialogue/fields.ts"
+import { follow, isRefused, type Walk } from "../../../internal/dialogue/follow.ts"
 import type { Role, Target } from "../../../internal/dialogue/model.ts"
 import * as Run from "../../../internal/dialogue/run.ts"
 import { type Compiled, type Spec, stateOf } from "../../../internal/dialogue/spec.ts"
 import type { Handshake, Peer, Plan, Talk } from "../conversation.ts"
 import type * as Trial from "../trial.ts"
 import { isHello } from "./clearTls.ts"
-import { follow, isRefused, type Walk } from "./follow.ts"
 
 /** A message is replaced: which one of the peer's, and where it is due. */
 export interface Instead {

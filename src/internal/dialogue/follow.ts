@@ -13,11 +13,11 @@
  * @internal
  */
 import * as Result from "effect/Result"
-import type * as Codec from "../../../Codec.ts"
-import { ByteBuffer } from "../../../internal/bytes/buffer.ts"
-import type { Values } from "../../../internal/dialogue/fields.ts"
-import type { Role, Target } from "../../../internal/dialogue/model.ts"
-import { type Compiled, saidOf, type Spec, stateOf } from "../../../internal/dialogue/spec.ts"
+import type * as Codec from "../../Codec.ts"
+import { ByteBuffer } from "../bytes/buffer.ts"
+import type { Values } from "./fields.ts"
+import type { Role, Target } from "./model.ts"
+import { type Compiled, saidOf, type Spec, stateOf } from "./spec.ts"
 
 /** A message that was said where it was due. */
 export interface Taken {
