@@ -68,8 +68,8 @@ const ownLaws: ReadonlyArray<
   [4, -6, Laws.lengths],
   [10, -5, Laws.fresh],
   [9, -4, Laws.secrets],
-  [5, -3, Laws.messages],
-  [5, -2, Laws.fields],
+  [5, -3, Laws.fields],
+  [5, -2, Laws.messages],
   [12, -1, Laws.walks]
 ]
 
@@ -130,7 +130,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
     const ready = attempts.filter(({ references }) => references[0]?.isReady === true)
     if (ready.length === 0) return undefined
     return handshake({
-      ...derive(spec, ready),
+      ...derive(ready),
       name,
       rungs,
       runs: options.runs,

@@ -13,6 +13,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../../Codec.ts"
 import * as Excerpt from "../../../Excerpt.ts"
+import { concat } from "../../../internal/bytes/primitives.ts"
 import * as Draw from "../../../internal/dialogue/draw.ts"
 import type { Shape, Values } from "../../../internal/dialogue/fields.ts"
 import { isRefused, readOne, type Taken } from "../../../internal/dialogue/follow.ts"
@@ -166,9 +167,9 @@ const places = (value: unknown): ReadonlyArray<unknown> =>
 const near = (value: unknown, kind: Form["kind"]): ReadonlyArray<unknown> => {
   const own = typeof value === "string"
     ? [
+      ...(isDigits(value) ? numbersAround(Number(value)).map(String) : []),
       ...Alterations.almost(value),
       ...longOf(value),
-      ...(isDigits(value) ? numbersAround(Number(value)).map(String) : []),
       ...(isDigits(value) ? [`0${value}`, `+${value}`, `${value}.0`, `${value}e0`, "0x1", "NaN", "Infinity"] : []),
       "x",
       "0",
@@ -236,9 +237,9 @@ export const ofFields = (
           })
       })
     }
-    for (const value of given) add(value, () => value)
     // What is near is near to what is said now: a proof is made afresh each time.
     for (const [i, value] of near(carried[name], kind).entries()) add(value, (now) => near(now, kind)[i])
+    for (const value of given) add(value, () => value)
     const isTaken = (value: unknown) => {
       const bytes = looseBytes(spec, state, tag, { ...carried, [name]: value })
       return bytes !== undefined && readOne(state, bytes).read._tag === "Message"
@@ -500,7 +501,7 @@ const padded = (value: Paddable, more: number): Paddable =>
     ? more < 0 ? value.slice(0, more) : value + (/^\d+$/.test(value) ? "1" : "x").repeat(more)
     : more < 0
     ? value.subarray(0, more)
-    : Uint8Array.of(...value, ...new Uint8Array(more).fill(0x78))
+    : concat([value, new Uint8Array(more).fill(0x78)])
 
 /** What a field hides, as bytes. */
 export const secretOf = (value: unknown): Uint8Array | undefined => {

@@ -4,7 +4,6 @@
  * @internal
  */
 import { readOne, type Taken } from "../../../internal/dialogue/follow.ts"
-import type { Spec } from "../../../internal/dialogue/spec.ts"
 import type { Any, Options, WrongTurn } from "../laws/options.ts"
 import { differing } from "./changes.ts"
 import { isHello } from "./clearTls.ts"
@@ -20,7 +19,6 @@ const isLegal = ({ state, tag, values }: Taken, said: Uint8Array, isLast: boolea
 }
 
 export const derive = (
-  _spec: Spec,
   attempts: ReadonlyArray<Attempt>
 ): Pick<Options<Any, Any>, "accepts" | "secrets" | "fresh"> => {
   const heard = new Map(attempts.map(({ references, stage }) => [

@@ -295,12 +295,15 @@ export const lengths = (attempt: Attempt): Effect.Effect<void, Problem> =>
   eachChange(attempt, (taken) => {
     const { maxBytes } = taken.state
     return [
-      ...(maxBytes === undefined ? [] : [maxBytes, maxBytes + 1]).flatMap((length) =>
+      ...(maxBytes === undefined || maxBytes > mostBytes ? [] : [maxBytes, maxBytes + 1]).flatMap((length) =>
         Changes.ofLength(attempt.stage.spec, taken, length)
       ),
       ...Changes.ofLongest(attempt.stage.spec, taken)
     ]
   })
+
+/** What is longer takes its time to be made. */
+const mostBytes = 1024 * 1024
 
 /** A dialogue whose bounds nobody keeps, for whoever tries those of the other side. */
 const unbounded = ({ source }: Spec): Spec =>
