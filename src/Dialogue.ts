@@ -367,7 +367,10 @@ export interface Securing<Name extends string, D, Me extends Model.Role> {
   ) => Effect.Effect<At<D, Name, Me>, Failure<E>, R>
 }
 
-type TlsOptions<Me> = Me extends "server" ? Transport.TlsServerOptions : Transport.TlsClientOptions
+/** Which role it has, the side knows. */
+type TlsOptions<Me> = Me extends "server" ? Roleless<Transport.TlsServerOptions> : Roleless<Transport.TlsClientOptions>
+
+type Roleless<T extends { readonly role: unknown }> = Omit<T, "role"> & { readonly role?: T["role"] | undefined }
 
 declare const EndedTypeId: unique symbol
 
@@ -419,7 +422,7 @@ type Said<M extends Messages> = {
 /** The messages that have no fields, or none that must be given. */
 type Bare<M extends Messages> = { [K in keyof M]: {} extends Schema.Struct.Type<M[K]> ? K : never }[keyof M] & string
 
-type Otherwise<M extends Messages> = Bare<M> | Said<M> | ((why: Why) => Bare<M> | Said<M> | undefined)
+type Otherwise<M extends Messages> = Bare<M> | Said<M> | ((why: Why, state: string) => Bare<M> | Said<M> | undefined)
 
 interface Options<M extends Messages, S extends States, Start, L extends Live> {
   /** Its name, as errors, logs, spans and metrics carry it. */
@@ -433,7 +436,10 @@ interface Options<M extends Messages, S extends States, Start, L extends Live> {
   /** The state in which it begins. */
   readonly start: Start
   readonly states: S & NoInfer<Checked<M, S>>
-  /** What a side says to whoever breaks the rules, and a server to whom it turns away. Default: nothing. */
+  /**
+   * What a side says to whoever breaks the rules, and a server to whom it turns away: always the same message, or a function of why,
+   * and of the state in which that is. Default: nothing.
+   */
   readonly otherwise?: {
     readonly server?: Otherwise<NoInfer<M>> | undefined
     readonly client?: Otherwise<NoInfer<M>> | undefined

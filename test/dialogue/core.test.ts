@@ -485,7 +485,7 @@ describe("TLS in the middle", () => {
       verdict: Dialogue.server({ Ok: Dialogue.ready })
     }
   }) {}
-  const tls = { role: "server", certificate: Certificates.server } as const
+  const tls = { certificate: Certificates.server }
   const server = Mail.server((clear) =>
     Effect.gen(function*() {
       const { then: offered } = yield* clear.receive
@@ -498,7 +498,7 @@ describe("TLS in the middle", () => {
     Effect.gen(function*() {
       const offered = yield* clear.say("StartTls")
       const { then: securing } = yield* offered.receive
-      const login = yield* securing.startTls({ role: "client", servername: "localhost", ca: Certificates.root })
+      const login = yield* securing.startTls({ servername: "localhost", ca: Certificates.root })
       const verdict = yield* login.say("Login", { user: "ann" })
       return (yield* verdict.receive).then
     })
@@ -541,7 +541,7 @@ describe("TLS in the middle", () => {
         Direct.client((clear) =>
           Effect.gen(function*() {
             const securing = yield* clear.say("Secure")
-            const inside = yield* securing.startTls({ role: "client", servername: "localhost", ca: Certificates.root })
+            const inside = yield* securing.startTls({ servername: "localhost", ca: Certificates.root })
             return (yield* inside.receive).then
           })
         ).pipe(Effect.provide(NodeTls.layer))
@@ -595,6 +595,31 @@ describe("a server that turns everybody away", () => {
       yield* peer.end
       yield* peer.closed
       expect(peer.heard()).toBe(`?\n{"_tag":"No"}\n`)
+    }))
+
+  it.effect("may say something else in each state", () =>
+    Effect.gen(function*() {
+      class Stepwise extends Dialogue.make<Stepwise>()({
+        name: "stepwise",
+        messages: { A: {}, B: {}, Ok: {}, No: { where: Schema.String } },
+        wire: Wire.text(Codec.lines(), { A: "A", B: "B", Ok: "OK", No: "NO {where}" }),
+        live: Codec.lines(),
+        start: "first",
+        states: {
+          first: Dialogue.client({ A: "second" }),
+          second: Dialogue.client({ B: "last" }),
+          last: Dialogue.server({ Ok: Dialogue.ready })
+        },
+        otherwise: { server: (_, state) => ({ _tag: "No", where: state }) }
+      }) {}
+      const stepwise = Stepwise.server((first) =>
+        Effect.gen(function*() {
+          const second = (yield* first.receive).then
+          return yield* (yield* second.receive).then.say("Ok")
+        })
+      )
+      expect((yield* outcomeOf(stepwise, utf8("B\n"))).heard).toBe("NO first\n")
+      expect((yield* outcomeOf(stepwise, utf8("A\nA\n"))).heard).toBe("NO second\n")
     }))
 
   it.effect("may say something else for each reason", () =>
@@ -719,6 +744,15 @@ describe("a specification that is wrong", () => {
         otherwise: { server: { _tag: "B", x: "y" } }
       },
       "dialogue x: B, which is said to whoever breaks the rules: "
+    ],
+    "a refusal has no such field": [
+      {
+        states: {
+          ...good.states,
+          b: Dialogue.server({ B: Dialogue.ready, A: Dialogue.refused({ codeField: "kode" }) })
+        }
+      },
+      "dialogue x: A in the state b has no field kode"
     ],
     "a state may never be come to": [
       { states: { ...good.states, a: Dialogue.client({ A: "b" }, { atMost: 0 }) } },

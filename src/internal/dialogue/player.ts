@@ -446,14 +446,16 @@ const wordsOf = (spec: Spec, by: Role, wire: Bound): Words => {
       else others.add(tag)
     }
   }
-  const otherwise = otherwiseOf(spec, by)
-  if (otherwise !== undefined && wire.fields.has(otherwise) && !refusals.has(otherwise)) refusals.set(otherwise, true)
+  for (const state of spec.states.keys()) {
+    const otherwise = otherwiseOf(spec, by, state)
+    if (otherwise !== undefined && wire.fields.has(otherwise) && !refusals.has(otherwise)) refusals.set(otherwise, true)
+  }
   return { refusals, words: [...refusals.keys(), ...Array.from(others).filter((tag) => !refusals.has(tag))] }
 }
 
-/** The message that a side says to whoever breaks the rules. */
-const otherwiseOf = ({ otherwise }: Spec, by: Role): string | undefined => {
+/** The message that a side says to whoever breaks the rules in a state. */
+const otherwiseOf = ({ otherwise }: Spec, by: Role, state: string): string | undefined => {
   const told = otherwise[by]
-  const said = typeof told === "function" ? told(new InvalidGreeting({ expected: "", received: "" })) : told
+  const said = typeof told === "function" ? told(new InvalidGreeting({ expected: "", received: "" }), state) : told
   return said === undefined ? undefined : saidOf(said)[0]
 }

@@ -293,7 +293,7 @@ const isRefused = (target: Target): target is Refused => typeof target === "obje
 /** The frame of what is said otherwise; undefined where there is none. */
 export const otherwiseFrame = (spec: Spec, role: Role, state: Compiled, why: unknown): unknown => {
   const told = spec.otherwise[role]
-  const said = typeof told === "function" ? told(why) : told
+  const said = typeof told === "function" ? told(why, state.name) : told
   if (said === undefined) return undefined
   const [tag, values] = saidOf(said as string | Said)
   const written = state.wire.write(tag, values, [tag])
@@ -386,7 +386,7 @@ export class Exchanging extends Once {
   }
 }
 
-type TlsOptions = Transport.TlsServerOptions | Transport.TlsClientOptions
+type TlsOptions = Omit<Transport.TlsServerOptions, "role"> | Omit<Transport.TlsClientOptions, "role">
 
 export class Securing extends Once {
   /** Whether this side has said that TLS begins. */
@@ -401,13 +401,16 @@ export class Securing extends Once {
 
   startTls<E, R>(options: TlsOptions | Effect.Effect<TlsOptions, E, R>): Effect.Effect<Place, HandshakeError | E, R> {
     const { conversation, state } = this
-    const told = (options: TlsOptions): Transport.StartTlsOptions<AnyTransport> =>
-      options.role === "client"
-        ? options
+    const told = (options: TlsOptions): Transport.StartTlsOptions<AnyTransport> => {
+      // Which of the two they are is known by the side.
+      const own = { ...options, role: conversation.role } as Transport.TlsServerOptions | Transport.TlsClientOptions
+      return own.role === "client"
+        ? own
         : this.isAsked
-        ? { ...options, goAhead: this.goAhead }
+        ? { ...own, goAhead: this.goAhead }
         // A client that said that TLS begins may have begun.
-        : { ...options, unread: options.unread ?? "feed" }
+        : { ...own, unread: own.unread ?? "feed" }
+    }
     const secured = Handshake.startTls(
       conversation.transport,
       Effect.isEffect(options) ? Effect.map(options, told) : told(options)

@@ -153,7 +153,7 @@ const alone = ({ start }: Spec, wire: Bound, tag: string): Compiled => ({
 const otherwiseOf = (spec: Spec, role: Role): Otherwise | undefined => {
   const told = spec.otherwise[role]
   if (told === undefined) return undefined
-  const said = typeof told === "function" ? sample(told) : told
+  const said = typeof told === "function" ? sample(told, spec.start.name) : told
   const varies = typeof told === "function" ? { varies: true as const } : {}
   if (said === undefined) return varies
   const [message, values] = saidOf(said)
@@ -162,9 +162,12 @@ const otherwiseOf = (spec: Spec, role: Role): Otherwise | undefined => {
 }
 
 /** What is said to somebody who says what is not due. */
-const sample = (told: (why: unknown) => string | Said | undefined): string | Said | undefined => {
+const sample = (
+  told: (why: unknown, state: string) => string | Said | undefined,
+  state: string
+): string | Said | undefined => {
   try {
-    return told(new InvalidGreeting({ expected: "what is due", received: "something else" }))
+    return told(new InvalidGreeting({ expected: "what is due", received: "something else" }), state)
   } catch {
     return undefined
   }

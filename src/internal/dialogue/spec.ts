@@ -17,7 +17,7 @@ export type Live = Codec.Codec<unknown, unknown> | { readonly server: AnyCodec; 
 type AnyCodec = Codec.Codec<any, any>
 
 /** What is said to whoever breaks the rules: a message without fields by its name, one with fields, or a function of why. */
-export type Otherwise = string | Said | ((why: unknown) => string | Said | undefined)
+export type Otherwise = string | Said | ((why: unknown, state: string) => string | Said | undefined)
 
 export interface Said {
   readonly _tag: string
@@ -217,6 +217,13 @@ const checkState = (
     if (next !== undefined && states[next] === undefined) {
       fail(`${tag} in the state ${name} leads to ${next}, and there is no such state`)
     }
+  }
+  for (const [tag, target] of entries) {
+    if (typeof target !== "object" || target._tag !== "Refused") continue
+    const lost = [target.codeField, target.retryAfterField].find((field) =>
+      field !== undefined && !(field in messages[tag]!)
+    )
+    if (lost !== undefined) fail(`${tag} in the state ${name} has no field ${lost}`)
   }
   if (entries.every(([, target]) => isRefused(target))) fail(`in the state ${name} there is nothing to say but no`)
   if (turn === "both") {

@@ -130,7 +130,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
     const ready = attempts.filter(({ references }) => references[0]?.isReady === true)
     if (ready.length === 0) return undefined
     return handshake({
-      ...derive(ready),
+      ...derive(spec, ready),
       name,
       rungs,
       runs: options.runs,
@@ -186,7 +186,10 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
         // Bytes that come before TLS has begun are refused by whoever sees them first, which is a matter of how they are cut.
         ...(law.law === 1 && Stage.isEncrypted(spec) ? [] : law.parts!).map(({ rank }, part) => ({
           rank,
-          check: Effect.flatMap(base, (base) => base?.laws[i]!.parts![part]!.check ?? Effect.void)
+          check: Effect.mapError(
+            Effect.flatMap(base, (base) => base?.laws[i]!.parts![part]!.check ?? Effect.void),
+            advised
+          )
         })),
         ...(law.law === 12 && options.coverage === "whole" ? [{ rank: Infinity, check: whole(name, tally) }] : [])
       ]
@@ -196,6 +199,22 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
   }
   if (options.it !== undefined) Suite.register(suite, options.it)
   return suite
+}
+
+/** What a dialogue lets in is said by the dialogue, and not by options. */
+const advised = (violation: Suite.LawViolation): Suite.LawViolation => {
+  if (!violation.expected.includes("`accepts`")) return violation
+  const { actual, diagram, law, replay, scenario, suite, where } = violation
+  return Suite.violation({
+    law,
+    suite,
+    where,
+    scenario,
+    expected: violation.expected.replace("`accepts` says", "`Dialogue.free`, or one of `alternatives`, says"),
+    actual,
+    ...(replay !== undefined && { replay }),
+    ...(diagram !== undefined && { diagram })
+  })
 }
 
 const whole = (name: string, tally: Coverage.Tally): Effect.Effect<void, Suite.LawViolation> =>

@@ -123,14 +123,32 @@ const secretsIn = (spec: Spec, said: ReadonlyArray<Taken>): ReadonlyArray<Uint8A
   const seen = new Set<string>()
   return said.flatMap(({ state, tag, values }) =>
     state.wire.fields.get(tag)!.secrets.flatMap((name) => {
-      const secret = Changes.secretOf(Changes.carriedOf(state, tag, values)?.[name])
-      if (secret === undefined || secret.length < leastSecret) return []
-      const text = new TextDecoder().decode(secret).toLowerCase()
-      if (words.includes(text) || seen.has(text)) return []
-      seen.add(text)
-      return [secret]
+      // As it is said, as the program has it, and what of that is a secret by itself, such as the password behind a name.
+      const known = Changes.secretOf(values[name])
+      return [Changes.secretOf(Changes.carriedOf(state, tag, values)?.[name]), known, ...partsOf(known)].flatMap(
+        (secret) => {
+          if (secret === undefined || secret.length < leastSecret) return []
+          const text = new TextDecoder().decode(secret).toLowerCase()
+          if (words.includes(text) || seen.has(text)) return []
+          seen.add(text)
+          return [secret]
+        }
+      )
     })
   )
+}
+
+/** The parts of a secret between zero bytes. */
+const partsOf = (secret: Uint8Array | undefined): ReadonlyArray<Uint8Array> => {
+  if (secret === undefined || !secret.includes(0)) return []
+  const parts: Array<Uint8Array> = []
+  for (let from = 0; from <= secret.length;) {
+    const end = secret.indexOf(0, from)
+    parts.push(secret.subarray(from, end < 0 ? secret.length : end))
+    if (end < 0) break
+    from = end + 1
+  }
+  return parts
 }
 
 /** What is shorter stands in many texts. */
