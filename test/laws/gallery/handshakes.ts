@@ -256,6 +256,9 @@ const refusingByTurn = (saysTooMuch: boolean): Broken["options"] => ({
   refusal: { server: ({ said }) => text.decode(said).startsWith("PASS ") ? "NO\n" : undefined }
 })
 
+/** Frames with their lengths in front, which those of two bytes bound. */
+const varints = Transport.framed(Codec.lengthPrefixed({ bytes: "varint", maxBytes: 2, maxLength: 16_000 }))
+
 /** Reads the socket itself, as bytes. */
 const raw = Transport.framed(Codec.bytes)
 
@@ -577,6 +580,27 @@ export const broken: ReadonlyArray<Broken> = [
     options: {
       client: counted.pipe(Handshake.send("HELLO"), Handshake.expect("OK"), Handshake.named("broken")),
       server: counted.pipe(Handshake.expect("HELLO"), Handshake.send("OK"), Handshake.named("broken"))
+    }
+  },
+  {
+    name: "takes a frame that is longer than it should be, as long as its length has two bytes",
+    law: 4,
+    says:
+      /message 1 comes complete, with 6\d\d bytes, which a length of a varint behind 0 bytes says.*had taken 6\d\d/s,
+    options: {
+      client: varints.pipe(
+        Handshake.send(utf8("HELLO")),
+        Handshake.expect(utf8("OK")),
+        Handshake.switchCodec(Codec.lines()),
+        Handshake.named("broken")
+      ),
+      server: varints.pipe(
+        Handshake.expect(utf8("HELLO")),
+        Handshake.send(utf8("OK")),
+        Handshake.switchCodec(Codec.lines()),
+        Handshake.named("broken")
+      ),
+      maxBytes: 600
     }
   },
   // ----------------------------------------------------------------------------------------------------- 5, wrong turn

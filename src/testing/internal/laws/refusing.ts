@@ -40,7 +40,8 @@ const writesBeforeAnswer = (
   if (answered === -1 || lengthOf(written.slice(writesBefore[answered])) <= words) return Effect.undefined
   const before = lengthOf(said.slice(0, answered))
   const frames = receivedIn.filter(({ end }) => end > before)
-  const isKnown = trial.isVirtual && reference.talk.receivedIn.length > 0 && frames.length <= 1 &&
+  const isOneFrame = frames.length === 0 || frames.length === 1 && frames[0].end === before + said[answered].length
+  const isKnown = trial.isVirtual && reference.talk.receivedIn.length > 0 && isOneFrame &&
     Trial.firstDifference(concat(written), heard) === -1
   if (!isKnown) return Effect.undefined
   return Effect.map(
