@@ -97,9 +97,10 @@ export const saysRefusal = (
   const spoken = words.filter(isLast)
   if (spoken.length === 0) return fails("")
   const longest = Math.max(...spoken.map(({ length }) => length))
+  // The words may be the end of what is written in one go, where the rest of it is not told.
   return Effect.flatMap(
     writesBeforeAnswer(attempt, plan, talk, index, longest),
     (count) =>
-      count === undefined || lengthOf(talk.written.slice(count)) <= longest ? Effect.void : fails("nothing but ")
+      count === undefined || lengthOf(talk.written.slice(count + 1)) < longest ? Effect.void : fails("nothing but ")
   )
 }
