@@ -84,6 +84,29 @@ describe("a text", () => {
     expect(isSame("A\n", "A\n")).toBe(false)
   })
 
+  it("has its numbers spelled otherwise first, and not those that are a part of something else", () => {
+    const spelledOf = (text: string) =>
+      Alterations.ofFrame(text).filter(({ isFirst, what }) =>
+        isFirst && /with (a [0+] before|\.0 behind) it$/.test(what)
+      )
+        .map(({ apply }) => apply(text))
+    expect(spelledOf("SIZE=900 ann")).toEqual(["SIZE=0900 ann", "SIZE=+900 ann", "SIZE=900.0 ann"])
+    for (const text of ["sha256=12ab", "v1.2.3", "2024-01-02", "a+12/3==", "{\"a\": 900}", "a9"]) {
+      expect(spelledOf(text)).toEqual([])
+    }
+    expect(spelledOf("1 2 3 4 5 6 7 8")).toHaveLength(12)
+  })
+
+  it("has the values of JSON in it in another type, first", () => {
+    const text = "{\"a\":1,\"b\":\"c\",\"d\":true}"
+    const first = Alterations.ofFrame(text).filter(({ isFirst }) => isFirst).map(({ apply }) => apply(text))
+    expect(first).toEqual(expect.arrayContaining([
+      "{\"a\":\"1\",\"b\":\"c\",\"d\":true}",
+      "{\"a\":1,\"b\":[\"c\"],\"d\":true}",
+      "{\"a\":1,\"b\":\"c\",\"d\":\"true\"}"
+    ]))
+  })
+
   it("is said in the other case as a whole", () => {
     expect(changed("Pass Me")).toContain("PASS ME")
     expect(changed("Pass Me")).toContain("pass me")
@@ -102,6 +125,15 @@ describe("bytes", () => {
       (changed(Uint8Array.from([0xc2, ...new Uint8Array(200)])) as Array<Uint8Array>).map(([first]) => first)
     )
     for (let bit = 0; bit < 8; bit++) expect(found).toContain(0xc2 ^ (1 << bit))
+  })
+
+  it("that end in CRLF end in a bare LF first, and no others do", () => {
+    const endingsOf = (said: string) => {
+      const bytes = new TextEncoder().encode(said)
+      return Alterations.ofEnding(bytes).map(({ apply, isFirst }) => [isFirst, new TextDecoder().decode(apply(bytes))])
+    }
+    expect(endingsOf("a\r\nb\r\n")).toEqual([[true, "a\r\nb\n"]])
+    for (const said of ["a\n", "a\r", "\n", ""]) expect(endingsOf(said)).toEqual([])
   })
 
   it("around a part are changed, and that part is not", () => {

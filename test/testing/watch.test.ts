@@ -5,7 +5,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
-import { concealing, hiding, watched } from "../../src/testing/internal/watch.ts"
+import { concealing, hiding, partsOf, watched } from "../../src/testing/internal/watch.ts"
 
 const utf8 = (text: string) => new TextEncoder().encode(text)
 
@@ -30,6 +30,21 @@ describe("a secret is found", () => {
     { before: Schema.String, behind: Schema.String },
     ({ before, behind }) => expect(finds(base64(before + secret + behind))).toBe(true)
   )
+})
+
+describe("the parts of a message that may be secrets", () => {
+  const parts = (message: string) => partsOf(utf8(message)).map((part) => new TextDecoder().decode(part))
+
+  it("are what looks like a digest or a token", () => {
+    expect(parts("DIGEST user=ann response=9f86d081884c7d65\r\n")).toEqual(["9f86d081884c7d65"])
+    expect(parts("{\"op\":\"auth\",\"sig\":\"q83vEjRWeJCrze8SNFZ-_w\"}\n")).toEqual(["q83vEjRWeJCrze8SNFZ-_w"])
+  })
+
+  it("are no names, no short words, not all of it, and nothing where it is no text", () => {
+    expect(parts("AUTHENTICATE SCRAM-SHA-256 depot/1.2.3 correct-horse 1800003600 a1b2c3d\n")).toEqual([])
+    expect(parts("9f86d081884c7d65")).toEqual([])
+    expect(parts("\0\0 9f86d081884c7d65")).toEqual([])
+  })
 })
 
 describe("a secret is not found", () => {

@@ -43,6 +43,9 @@ export interface Alteration<A> extends Altered {
   readonly apply: (value: A) => A | undefined
 }
 
+/** Of what has no places. */
+const whole: Field = { name: "", places: [] }
+
 /** How many changes of one place a message has in all, as long as each place has one. */
 const budget = 96
 /** The same for a field among others. */
@@ -141,6 +144,21 @@ const wordsOf = (units: ReadonlyArray<number>): ReadonlyArray<Word> => {
   const step = Math.max(1, found.length / mostWords)
   return found.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step))
 }
+
+/** What may stand beside a number that is a value for itself, and no part of a version, an address, a date or Base64. */
+const beforeNumber = [0x20, 0x3a, 0x3d, 0x2c] // " :=,"
+const behindNumber = [0x20, 0x3b, 0x2c, 0x0d, 0x0a] // " ;,\r\n"
+const mostNumbers = 4
+
+/** The numbers of a text, which may be spelled in other ways. In JSON they may not. */
+const numbersOf = (units: ReadonlyArray<number>, words: ReadonlyArray<Word>): ReadonlyArray<Word> =>
+  !units.every(isPrintable) || jsonIn(String.fromCharCode(...units)) !== undefined ?
+    [] :
+    words.filter(([from, to]) =>
+      units.slice(from, to).every((unit) => classOf(unit) === 1) &&
+      (from === 0 || beforeNumber.includes(units[from - 1])) &&
+      (to === units.length || behindNumber.includes(units[to]))
+    ).slice(0, mostNumbers)
 
 const inUpperCase = (unit: number): number => isLetter(unit) ? unit & ~0x20 : unit
 const inLowerCase = (unit: number): number => isLetter(unit) ? unit | 0x20 : unit
@@ -251,6 +269,20 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
       )
     }
   }
+  for (const [from, to] of numbersOf(known, words)) {
+    const spelled = (what: string, change: Parameters<typeof add>[2]) =>
+      word(
+        "longer",
+        from,
+        to,
+        what,
+        (units) =>
+          units.length >= to && units.slice(from, to).every((unit) => classOf(unit) === 1) ? change(units) : units
+      )
+    spelled("with a 0 before it", (units) => units.toSpliced(from, 0, 0x30))
+    spelled("with a + before it", (units) => units.toSpliced(from, 0, 0x2b))
+    spelled("with .0 behind it", (units) => units.toSpliced(to, 0, 0x2e, 0x30))
+  }
   // In a long one few places are looked at, and what it is made of are words.
   for (const [, end] of length > longest ? words : []) {
     all(
@@ -292,8 +324,23 @@ export const almost = (value: string): ReadonlyArray<string> => {
   return [...new Set(found)].filter((text) => text !== value)
 }
 
+const [lf, cr] = [0x0a, 0x0d]
+
+/** What ends in CRLF with a bare LF instead, which is an end of a line to many, though not to all of them. */
+export const ofEnding = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => {
+  const endsInCrlf = (bytes: Uint8Array) => bytes.at(-2) === cr && bytes.at(-1) === lf
+  return !endsInCrlf(value) ? [] : [{
+    what: "LF at its end in the place of CRLF",
+    field: whole,
+    kind: "shorter",
+    isFirst: true,
+    apply: (value) => endsInCrlf(value) ? Uint8Array.from([...value.subarray(0, -2), lf]) : undefined
+  }]
+}
+
 export const ofBytes = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => [
   ...ofSequence(bytes, value, budget),
+  ...ofEnding(value),
   ...ofJsonInBytes(value)
 ]
 
@@ -337,9 +384,6 @@ const within = (name: string, path: Path, inner: ReadonlyArray<Alteration<unknow
     apply: path(apply)
   }))
 }
-
-/** Of what has no places. */
-const whole: Field = { name: "", places: [] }
 
 const numbers: ReadonlyArray<readonly [what: string, kind: Kind, change: (value: number) => number]> = [
   ["one more", "next", (value) => value + 1],
@@ -406,6 +450,18 @@ const ofList = (list: ReadonlyArray<unknown>): ReadonlyArray<Alteration<unknown>
     ...change("longer", "its last element twice", 1, (list) => [...list, list.at(-1)]),
     ...change("other", "the other way round", 2, (list) => list.toReversed())
   ]
+}
+
+/** What means the same to who converts it: a value of JSON in another type. */
+const ofType = (value: string | number | boolean): Alteration<unknown> => {
+  const type = typeof value
+  return {
+    what: type === "string" ? "as a list of it" : `as a text of that ${type}`,
+    field: whole,
+    kind: "other",
+    isFirst: true,
+    apply: (value) => typeof value !== type ? undefined : type === "string" ? [value] : String(value)
+  }
 }
 
 const isPlain = (value: unknown): value is Record<string, unknown> => {
@@ -582,7 +638,18 @@ export const ofFrame = (
       ...inner(String(key), withEntry(key), value)
     ])
   }
-  return [...ofObject(frame), ...membersOf(frame).flatMap((name) => inner(name, withField(name), frame[name]))]
+  // A frame of a class is not JSON, and what its codec makes of another type says nothing of a peer.
+  const asJson = (name: string, value: unknown) =>
+    (isText(value) || typeof value === "number" || typeof value === "boolean") && isPlain(frame)
+      ? within(name, withField(name), [ofType(value)])
+      : []
+  return [
+    ...ofObject(frame),
+    ...membersOf(frame).flatMap((name) => [
+      ...inner(name, withField(name), frame[name]),
+      ...asJson(name, frame[name])
+    ])
+  ]
 }
 
 /** A value that is as long as one likes. */

@@ -134,6 +134,29 @@ export const indexOf = (bytes: Uint8Array, part: Uint8Array): number => {
   return -1
 }
 
+/** So long is what gives away something of a message, and so many of its parts are looked for. */
+const shortestPart = 8
+const mostParts = 8
+
+/**
+ * What looks like a digest or a token: hexadecimal with digits and letters, or letters of both cases and digits. Other words
+ * may be names that are no secrets, such as `AUTHENTICATE`, `SCRAM-SHA-256` and `depot/1.2.3`.
+ */
+const isToken = (word: string): boolean =>
+  /^(?=.*\d)(?=.*[a-f])[\da-f]+$/i.test(word) || /\d/.test(word) && /[a-z]/.test(word) && /[A-Z]/.test(word)
+
+/**
+ * The words of a message that may be secrets for themselves, such as a digest or a token, in JSON too; none of what is no
+ * text, and not the message itself. `.`, `+`, `/`, `_`, `-` and `=` behind it are parts of a word, as in Base64.
+ */
+export const partsOf = (message: Uint8Array): ReadonlyArray<Uint8Array> => {
+  const text = binary(message)
+  if (/[^\t\n\r -~]/.test(text)) return []
+  const words = text.match(/[A-Za-z0-9][\w.+/-]*=*/g) ?? []
+  const parts = words.filter((word) => word.length >= shortestPart && word.length < text.length && isToken(word))
+  return [...new Set(parts)].slice(0, mostParts).map((word) => new TextEncoder().encode(word))
+}
+
 interface Leak {
   readonly where: string
   readonly at: number

@@ -256,6 +256,9 @@ const refusingByTurn = (saysTooMuch: boolean): Broken["options"] => ({
   refusal: { server: ({ said }) => text.decode(said).startsWith("PASS ") ? "NO\n" : undefined }
 })
 
+/** Frames with their lengths in front, which those of two bytes bound. */
+const varints = Transport.framed(Codec.lengthPrefixed({ bytes: "varint", maxBytes: 2, maxLength: 16_000 }))
+
 /** Reads the socket itself, as bytes. */
 const raw = Transport.framed(Codec.bytes)
 
@@ -577,6 +580,27 @@ export const broken: ReadonlyArray<Broken> = [
     options: {
       client: counted.pipe(Handshake.send("HELLO"), Handshake.expect("OK"), Handshake.named("broken")),
       server: counted.pipe(Handshake.expect("HELLO"), Handshake.send("OK"), Handshake.named("broken"))
+    }
+  },
+  {
+    name: "takes a frame that is longer than it should be, as long as its length has two bytes",
+    law: 4,
+    says:
+      /message 1 comes complete, with 6\d\d bytes, which a length of a varint behind 0 bytes says.*had taken 6\d\d/s,
+    options: {
+      client: varints.pipe(
+        Handshake.send(utf8("HELLO")),
+        Handshake.expect(utf8("OK")),
+        Handshake.switchCodec(Codec.lines()),
+        Handshake.named("broken")
+      ),
+      server: varints.pipe(
+        Handshake.expect(utf8("HELLO")),
+        Handshake.send(utf8("OK")),
+        Handshake.switchCodec(Codec.lines()),
+        Handshake.named("broken")
+      ),
+      maxBytes: 600
     }
   },
   // ----------------------------------------------------------------------------------------------------- 5, wrong turn
@@ -1111,6 +1135,54 @@ export const broken: ReadonlyArray<Broken> = [
     }
   },
   {
+    name: "welcomes its client, and looks at the password then",
+    law: 11,
+    says: /the peer hears nothing but "NO\\n", as `refusal` says.*but: +behind that it heard "OK\\nNO\\n"/s,
+    options: {
+      client,
+      refusal: { server: "NO\n" },
+      server: lines.pipe(
+        hello,
+        Handshake.send("WHO"),
+        Effect.tap((transport) =>
+          Handshake.receive(transport, "password", (line) =>
+            Effect.andThen(
+              line.startsWith("PASS ") ? transport.send("OK") : Effect.void,
+              isRight(line) ? Effect.void : Handshake.refuse(transport, "NO", denied)
+            ), { orReply: "NO", secret: true })
+        ),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "says the words of its refusal twice",
+    law: 11,
+    amongAll: true,
+    says: /message 1 comes changed.*the peer hears nothing but "NO\\n".*it heard "NO\\nNO\\n"/s,
+    options: {
+      client,
+      refusal: { server: "NO\n" },
+      server: lines.pipe(
+        Effect.tap((transport) =>
+          Handshake.verify(
+            transport,
+            "greeting",
+            (line) =>
+              line === "HELLO 2"
+                ? Effect.void
+                : Effect.andThen(Effect.ignore(transport.send("NO")), Effect.fail(invalid("HELLO 2", line))),
+            { orReply: "NO" }
+          )
+        ),
+        Handshake.send("WHO"),
+        pass,
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
     name: "lets a client believe that it was let in when there is no room",
     law: 11,
     amongAll: true,
@@ -1122,6 +1194,41 @@ export const broken: ReadonlyArray<Broken> = [
     }
   },
   // ------------------------------------------------------------------------------------------------ what is let in
+  {
+    name: "takes a line that ends in LF where CRLF is due",
+    law: 5,
+    amongAll: true,
+    says: /comes changed, "HELLO\\n" for "HELLO\\r\\n": LF at its end.*it became ready/s,
+    options: {
+      server: lines.pipe(
+        Handshake.verify("greeting", (line) => /^HELLO\r?$/.test(line) ? Effect.void : Effect.fail(denied)),
+        Handshake.switchCodec(Codec.lines({ ending: "\r\n", maxLength })),
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      ),
+      client: Transport.framed(Codec.lines({ ending: "\r\n", maxLength })).pipe(
+        Handshake.send("HELLO"),
+        Handshake.expect("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "reads a number however it is spelled",
+    law: 5,
+    says: /"SIZE 0900\\n" for "SIZE 900\\n".*it became ready/s,
+    options: {
+      server: lines.pipe(
+        Handshake.verify(
+          "size",
+          (line) => /^SIZE \d+$/.test(line) && Number(line.slice(5)) === 900 ? Effect.void : Effect.fail(denied)
+        ),
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      ),
+      client: lines.pipe(Handshake.send("SIZE 900"), Handshake.expect("OK"), Handshake.named("broken"))
+    }
+  },
   {
     name: "takes the server's refusal for its welcome",
     law: 5,
@@ -1302,6 +1409,25 @@ export const broken: ReadonlyArray<Broken> = [
         return isRight(line) ? Effect.void : Effect.fail(denied)
       }),
       client
+    }
+  },
+  {
+    name: "logs a part of a proof that its peer hides, and that nobody has listed",
+    law: 9,
+    says: /show in a log/,
+    options: {
+      server: serverHiding((line) =>
+        line === "USER ann token=9f86d081884c7d65"
+          ? Effect.logInfo("let in", line.slice(15))
+          : Effect.fail(denied)
+      ),
+      client: lines.pipe(
+        Handshake.send("HELLO 2"),
+        Handshake.expect("WHO"),
+        Handshake.send("USER ann token=9f86d081884c7d65", { name: "password", secret: true }),
+        Handshake.expect("OK", { rejections: ["NO"] }),
+        Handshake.named("broken")
+      )
     }
   },
   {

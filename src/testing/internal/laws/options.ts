@@ -98,8 +98,8 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
   readonly accepts?: ((turn: WrongTurn) => boolean) | undefined
   /**
    * The last word of a side to whoever says something wrong, as bytes; one of these, where it has several. Where it depends on
-   * what was said, a function of that: `undefined` is silence. The other side is held to it, too: it must not take it for
-   * anything else.
+   * what was said, a function of that: `undefined` is silence. Nothing else is said with it.
+   * The other side is held to it, too: it must not take it for anything else.
    */
   readonly refusal?: { readonly server?: Refusal | undefined; readonly client?: Refusal | undefined } | undefined
   /**

@@ -22,6 +22,63 @@ const numbersIn = (message: Uint8Array): ReadonlyArray<{ readonly from: number; 
 
 const mostNumbers = 4
 
+/** So many lengths are looked for in front of a message, with so many bytes before them. */
+const mostKept = 4
+
+/** How a length is written, as far as it can say that much. */
+const lengthFields: ReadonlyArray<readonly [name: string, write: (length: number) => Uint8Array | undefined]> = [
+  ...[2, 4].flatMap((width) =>
+    (["big-endian", "little-endian"] as const).map((order): typeof lengthFields[number] => [
+      `of ${width} bytes, ${order}`,
+      (length) => {
+        if (length >= 256 ** width) return undefined
+        const field = Uint8Array.from({ length: width }, (_, i) => Math.floor(length / 256 ** i) & 0xff)
+        return order === "little-endian" ? field : field.reverse()
+      }
+    ])
+  ),
+  ["of a varint", (length) => {
+    const field: Array<number> = []
+    for (let left = length;; left = Math.floor(left / 128)) {
+      field.push(left < 128 ? left : (left % 128) | 0x80)
+      if (left < 128) return Uint8Array.from(field)
+    }
+  }]
+]
+
+/**
+ * A message that has a length in front, with its body made longer, until all of it has so many bytes, and the length told.
+ * One for each way in which its own first bytes may be read as its length.
+ */
+export const lengthened = (
+  message: Uint8Array,
+  total: number
+): ReadonlyArray<{ readonly said: Uint8Array; readonly what: string }> => {
+  const found: Array<{ readonly said: Uint8Array; readonly what: string }> = []
+  for (let kept = 0; kept < mostKept; kept++) {
+    for (const [what, write] of lengthFields) {
+      // The width of a varint depends on the length: it is one that fits.
+      const fits = (size: number): Uint8Array | undefined => {
+        const narrowest = write(0)!.length
+        for (let width = narrowest; width <= narrowest + 4; width++) {
+          const field = write(Math.max(0, size - kept - width))
+          if (field?.length === width && size >= kept + width) return field
+        }
+        return undefined
+      }
+      const [own, instead] = [fits(message.length), fits(total)]
+      if (own === undefined || instead === undefined) continue
+      if (Trial.firstDifference(message.subarray(kept, kept + own.length), own) !== -1) continue
+      const said = new Uint8Array(total).fill(0x78)
+      said.set(message.subarray(0, kept))
+      said.set(instead, kept)
+      said.set(message.subarray(kept + own.length), kept + instead.length)
+      found.push({ said, what: `a length ${what} behind ${kept} bytes` })
+    }
+  }
+  return found
+}
+
 const defaultMaxBytes = 2 * Codec.defaultMaxLength
 
 export const oversize: Check = (attempt) =>
@@ -40,6 +97,8 @@ export const oversize: Check = (attempt) =>
       return said
     }
     const xs = repeat(bytesOf("x"))
+    // So little above the limit, in pieces that are smaller than that, so that who waits for all of it is seen to wait.
+    const little = Math.max(1, Math.ceil(maxBytes / 64))
     const chunk = Math.max(1, Math.min(4096, Math.floor(maxBytes / 4)))
     // A million, as a length field of four bytes.
     const lengths = [
@@ -83,8 +142,19 @@ export const oversize: Check = (attempt) =>
         }))
       )
     ])
-    yield* attempt.each(cases, ({ index, said, what }) =>
-      Effect.flatMap(trial.talk({ ...replaced(index, said()), lengths: [chunk], hushes: true }), (talk) => {
+    const complete = options.maxBytes === undefined ?
+      [] :
+      messages.flatMap((message, index) =>
+        message.length > maxBytes ? [] : lengthened(message, maxBytes + 2 * little).map(({ said, what }) => ({
+          index,
+          said: () => said,
+          what: `${nth(index)} comes complete, with ${said.length} bytes, which ${what} says`,
+          pieces: little
+        }))
+      )
+    const all = [...complete, ...cases.map((it) => ({ ...it, pieces: chunk }))]
+    yield* attempt.each(all, ({ index, pieces, said, what }) =>
+      Effect.flatMap(trial.talk({ ...replaced(index, said()), lengths: [pieces], hushes: true }), (talk) => {
         coverage.heard(index, talk.step, "oversize")
         const before = reference.borders[index]
         const flaw = Trial.flawOf(talk)

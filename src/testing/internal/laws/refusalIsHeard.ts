@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Handshake from "../../../Handshake.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import type { Talk } from "../conversation.ts"
+import type { Plan, Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
 import {
@@ -58,8 +58,8 @@ export const refusalIsHeard: Check = (attempt) =>
       }
       return Effect.void
     }
-    const isSaid = (talk: Talk, index: number, said: Uint8Array, scenario: string) =>
-      saysRefusal(attempt, talk, { side: role, index, said, due: messages[index], messages }, scenario)
+    const isSaid = (plan: Plan, talk: Talk, index: number, said: Uint8Array, scenario: string) =>
+      saysRefusal(attempt, plan, talk, { side: role, index, said, due: messages[index], messages }, scenario)
     const late = trial.isVirtual ? 300 : 30
     // How it comes and who listens: as it is on every rung, and of the other ways each rung takes the next one.
     yield* attempt.each(cases, (candidate) =>
@@ -76,16 +76,18 @@ export const refusalIsHeard: Check = (attempt) =>
         const due = messages[index]
         let isWhole = Trial.firstDifference(said.subarray(0, due.length), due) !== -1
         const other = otherWays[(number + attempt.turn) % 3]
-        const otherComes = trial.talk({ ...replaced(index, other[0]), deaf: other[1], seed: seedOf(trial, number) })
+        const otherPlan = { ...replaced(index, other[0]), deaf: other[1], seed: seedOf(trial, number) }
         const asItIs = Effect.map(candidateComes(trial, candidate), ({ talk }) => talk)
-        for (const [comes, scenario] of [[asItIs, place] as const, [otherComes, other[2]] as const]) {
+        const plan = { ...replaced(index, said), seed: seedOf(trial, number) }
+        const ways = [[asItIs, plan, place], [trial.talk(otherPlan), otherPlan, other[2]]] as const
+        for (const [comes, plan, scenario] of ways) {
           const talk = yield* comes
           // What is let in is refused nowhere, whatever comes behind it.
           if (Trial.isReady(talk)) return
           // Where it has waited for the rest of what was said, that would be what comes behind it.
           isWhole &&= deservesRefusal(talk)
           yield* hears(talk, talk.writesBefore[index] ?? talk.written.length, scenario)
-          if (isWhole) yield* isSaid(talk, index, said, scenario)
+          if (isWhole) yield* isSaid(plan, talk, index, said, scenario)
         }
       }), { placeOf: ({ number }) => number })
     yield* attempt.each(impostorsOf(trial, options), (impostor) =>
@@ -96,7 +98,7 @@ export const refusalIsHeard: Check = (attempt) =>
           return Effect.void
         }
         const said = (index: number) =>
-          isSaid(talk, index, talk.said[index], `${what} comes`)
+          isSaid({ peer }, talk, index, talk.said[index], `${what} comes`)
         // It may have talked on behind what is wrong.
         const isSaidEarlier = talk.said.slice(0, last).map((_, index) => said(index))
         return Effect.andThen(

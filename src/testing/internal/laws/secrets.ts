@@ -53,6 +53,11 @@ export const secrets: Check = (attempt) =>
         ? talk.messages.filter((message, index) => talk.hidden[index] && talk.said[index] === message)
           .map(withoutEnding).filter(({ length }) => length >= 6)
         : []
+    // And the parts of it that are said nowhere else.
+    const partsOf = (talk: Talk, proofs: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> => {
+      const open = [...talk.written, ...talk.messages.filter((_, index) => !talk.hidden[index])]
+      return proofs.flatMap(Watch.partsOf).filter((part) => open.every((said) => Watch.indexOf(said, part) === -1))
+    }
     const isProof = (said: Uint8Array) =>
       messages.some((message, index) => reference.talk.hidden[index] && Trial.firstDifference(message, said) === -1)
     const holdsSecret = (said: Uint8Array) =>
@@ -115,7 +120,7 @@ export const secrets: Check = (attempt) =>
         // Only a pipe knows that a secret is to come when one comes early. What was said is in the transcript all the same.
         if (isEarly === true && !talk.isGuarded) return Effect.void
         const proofs = proofsOf(talk)
-        const looks = proofs.length === 0 ? hidden : Watch.hiding([...looksFor, ...proofs])
+        const looks = proofs.length === 0 ? hidden : Watch.hiding([...looksFor, ...proofs, ...partsOf(talk, proofs)])
         const leak = looks([...(isEarly === true ? Watch.ofFailure(talk) : Watch.ofTalk(talk)), ...seen()])
         return leak === undefined ? Effect.void : Effect.fail({
           scenario: what,

@@ -130,7 +130,8 @@ const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Cha
       // A change of the frame says nothing of the bytes around it; those of a frame with fields are many things.
       ...(at === -1
         ? Alterations.ofBytesAround(message, message.length, message.length)
-        : Alterations.ofBytesAround(message, at, at + content!.length)).map(inBytes) // it is there: it was found
+        : Alterations.ofBytesAround(message, at, at + content!.length)).map(inBytes), // it is there: it was found
+      ...Alterations.ofEnding(message).map(inBytes)
     ]
   })
   for (const index of messages.keys()) {
@@ -225,7 +226,7 @@ export const wrongTurn: Check = (attempt) =>
         const isOver = !mayBeReady && isRefusedThere(reference, talk, index, isFrame) && !isSpace(changed)
         return refused(talk, scenario, mayBeReady).pipe(
           Effect.andThen(failed(talk, turn, scenario)),
-          Effect.andThen(isOver ? saysRefusal(attempt, talk, turn, scenario) : Effect.void)
+          Effect.andThen(isOver ? saysRefusal(attempt, plan, talk, turn, scenario) : Effect.void)
         )
       }))
     yield* attempt.each(impostorsOf(trial, options), (impostor) =>
