@@ -26,7 +26,7 @@ const said = Effect.fnUntraced(
     const { address } = yield* Effect.provideServiceEffect(
       Server.make({
         handshake: Postgres.server({ tls: { certificate: Certificates.server } }),
-        serve: () => Effect.never
+        serve: (transport) => Effect.ignore(transport.receive)
       }),
       SocketServer.SocketServer,
       Net.makeServer({ host: "127.0.0.1", port: 0 })
