@@ -33,6 +33,7 @@ import * as Connection from "./internal/connection/connection.ts"
 import type { Secrecy } from "./internal/connection/inbox.ts"
 import { CurrentByteLimit, implOf, secretly } from "./internal/connection/transport.ts"
 import * as Progress from "./internal/handshake/progress.ts"
+import { unlessAnswered } from "./internal/handshake/unlessAnswered.ts"
 import * as Transport from "./Transport.ts"
 import { isTransportError, type TransportError } from "./TransportError.ts"
 
@@ -463,33 +464,10 @@ const received = <T extends Receiving, D extends Decision>(
     )
   )
 
-/** How long a connection that cannot be written to is searched for the peer's last words. */
-const lastWordsTime = Duration.seconds(1)
-
 /** Says it at once, and returns what is left to do. */
 const say = <T extends Any>(transport: T, frame: Out<T>): Effect.Effect<T, TransportError> => {
   const left = implOf(transport).sendNow(frame)
   return left === undefined ? Effect.succeed(transport) : Effect.as(unlessAnswered(transport, left), transport)
-}
-
-/**
- * A peer may say no and leave before this side has said anything. What it said is the answer then, and not that nobody
- * listens any more: the next step shall read it.
- */
-const unlessAnswered = (
-  transport: Any,
-  said: Effect.Effect<void, TransportError>
-): Effect.Effect<void, TransportError> => {
-  const impl = implOf(transport)
-  return Effect.catchIf(
-    said,
-    (error) => error.reason._tag === "ConnectionFailed",
-    (error) =>
-      Effect.flatMap(
-        Effect.timeoutOption(impl.hasFrame, lastWordsTime),
-        (found) => Option.getOrElse(found, () => false) ? Effect.void : Effect.fail(impl.connection.tlsFailure ?? error)
-      )
-  )
 }
 
 /**

@@ -319,7 +319,7 @@ export const play = <E = never, R = never, E2 = never, R2 = never>(
             now = yield* now.say(message, values)
             yield* took(state, role, message, values)
           } else {
-            yield* conversation.send(state, message, frame)
+            yield* conversation.send(state, message, frame) ?? Effect.void
             yield* took(state, role, message, values)
             const heard = yield* conversation.receive(state)
             yield* took(state, other, heard._tag, heard.message)

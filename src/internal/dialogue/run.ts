@@ -13,6 +13,7 @@
  *
  * @internal
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -36,6 +37,7 @@ import * as Transport from "../../Transport.ts"
 import { isTransportError, type TransportError } from "../../TransportError.ts"
 import { implOf } from "../connection/transport.ts"
 import * as Progress from "../handshake/progress.ts"
+import { unlessAnswered } from "../handshake/unlessAnswered.ts"
 import type { Values } from "./fields.ts"
 import type { Refused, Role, Target } from "./model.ts"
 import {
@@ -70,6 +72,8 @@ type Way = Place | Failing<Place>
 
 const arrived = (way: Way): Failing<Place> => Effect.isEffect(way) ? way : Effect.succeed(way)
 
+const nameOf = ({ name }: Compiled): string => name
+
 const unvisited: Visits = new Map()
 
 /** One conversation, from one side. */
@@ -81,6 +85,7 @@ export class Conversation {
   private codec: Codec.Codec<unknown, unknown>
   private readonly show: ((frame: unknown) => string) | undefined
   private readonly outerLimit: number
+  private readonly progress: Progress.Progress | undefined
   private visits: Visits = unvisited
   /** Whether the other side needs no last words any more. */
   isOver = false
@@ -89,7 +94,14 @@ export class Conversation {
   frameHeard: unknown = undefined
   at: Compiled
 
-  constructor(spec: Spec, role: Role, transport: AnyTransport, codec: Codec.Codec<unknown, unknown>) {
+  constructor(
+    spec: Spec,
+    role: Role,
+    transport: AnyTransport,
+    codec: Codec.Codec<unknown, unknown>,
+    progress: Progress.Progress | undefined
+  ) {
+    this.progress = progress
     this.spec = spec
     this.role = role
     this.transport = transport
@@ -138,6 +150,7 @@ export class Conversation {
 
   enter(state: Compiled): Way {
     this.at = state
+    this.progress?.begin(nameOf, state)
     if (state.atMost !== Infinity) {
       this.visits = new Map(this.visits).set(state.name, (this.visits.get(state.name) ?? 0) + 1)
     }
@@ -173,14 +186,18 @@ export class Conversation {
     }
     // Whoever may begin TLS is told so when it was looked whether he has begun already.
     if (isEncrypted(target) && this.role === "server") return arrived(this.go(target, true, frame.success))
-    return Effect.flatMap(this.send(state, tag, frame.success), () => arrived(this.go(target, true)))
+    const sending = this.send(state, tag, frame.success)
+    const onward = () => arrived(this.go(target, true))
+    return sending === undefined ? onward() : Effect.flatMap(sending, onward)
   }
 
-  send(state: Compiled, tag: string, frame: unknown): Failing<AnyTransport> {
-    return Handshake.send(this.transport, frame, {
-      name: state.name,
-      secret: state.wire.fields.get(tag)!.secrets.length > 0
-    })
+  /** Says it at once, and returns what is left to do. */
+  send(state: Compiled, tag: string, frame: unknown): Failing<unknown> | undefined {
+    if (state.wire.fields.get(tag)!.secrets.length > 0) {
+      return Handshake.send(this.transport, frame, { name: state.name, secret: true })
+    }
+    const left = implOf(this.transport).sendNow(frame)
+    return left && Effect.mapError(unlessAnswered(this.transport, left), (error) => this.error(state, reasonOf(error)))
   }
 
   refuse(state: Compiled, tag: string, values: Values, reason: Reason | undefined): Failing<never> {
@@ -219,11 +236,11 @@ export class Conversation {
       const way = this.go(target, false)
       return Effect.isEffect(way) ? Effect.map(way, heard) : Effect.succeed(heard(way))
     }
-    const received = Handshake.receive(this.transport, state.name, decide)
-    const guarded = this.hasSecretsAhead ? Effect.provideService(received, Progress.SecretAhead, true) : received
-    const limited = state.maxBytes === undefined
-      ? guarded
-      : Effect.mapError(guarded, (error) => this.limited(state, error))
+    // What is no message may be a secret that came too early, and no error shows it then.
+    const received = this.hasSecretsAhead
+      ? Effect.provideService(Handshake.receive(this.transport, state.name, decide), Progress.SecretAhead, true)
+      : Effect.flatMap(this.transport.receive, decide)
+    const limited = Effect.mapError(received, (error) => this.limited(state, this.failure(error)))
     return state.within === undefined ? limited : Effect.timeoutOrElse(limited, {
       duration: state.within,
       orElse: () => Effect.fail(this.error(state, new Timeout({ deadline: state.within! })))
@@ -234,8 +251,9 @@ export class Conversation {
   private limited(state: Compiled, error: HandshakeError): HandshakeError {
     const { reason } = error
     const { byteLimit } = implOf(this.transport).connection.inbox
-    return reason._tag === "FrameTooLarge" && reason.limit === byteLimit && byteLimit < this.outerLimit
-      ? this.error(state, new FrameTooLarge({ limit: state.maxBytes!, excerpt: reason.excerpt, fault: reason.fault }))
+    return state.maxBytes !== undefined && reason._tag === "FrameTooLarge" && reason.limit === byteLimit &&
+        byteLimit < this.outerLimit
+      ? this.error(state, new FrameTooLarge({ limit: state.maxBytes, excerpt: reason.excerpt, fault: reason.fault }))
       : error
   }
 
@@ -372,12 +390,10 @@ export class Exchanging extends Once {
   exchange(tag: string, values: Values = {}): Failing<Heard> {
     return this.once(`exchange ${tag}`, () => {
       const frame = this.conversation.frame(this.state, tag, values)
-      return Result.isFailure(frame)
-        ? Effect.fail(frame.failure)
-        : Effect.andThen(
-          this.conversation.send(this.state, tag, frame.success),
-          this.conversation.receive(this.state)
-        )
+      if (Result.isFailure(frame)) return Effect.fail(frame.failure)
+      const sending = this.conversation.send(this.state, tag, frame.success)
+      const receiving = this.conversation.receive(this.state)
+      return sending === undefined ? receiving : Effect.andThen(sending, receiving)
     })
   }
 
@@ -437,9 +453,9 @@ export const talk = <A, E, R>(
   const describe = describing(spec)
   const codec = start.wire.codec(start.due)
   const framed = Transport.framed(codec, { describe })
-  const spokenBy = (begun: (conversation: Conversation) => void) =>
-    Effect.flatMap(framed, (transport) => {
-      const conversation = new Conversation(spec, role, transport, codec)
+  const spokenBy = (begun: (conversation: Conversation) => void) => {
+    const speak = (transport: AnyTransport, progress: Progress.Progress | undefined) => {
+      const conversation = new Conversation(spec, role, transport, codec, progress)
       begun(conversation)
       // What a state is typed as, only `Dialogue` knows.
       const talking = (first: Place) => body(first as never)
@@ -448,7 +464,12 @@ export const talk = <A, E, R>(
         Effect.isEffect(first) ? Effect.flatMap(first, talking) : talking(first),
         (error) => Effect.andThen(conversation.answer(error), Effect.fail(conversation.failure(error)))
       )
+    }
+    return Effect.contextWith((context: Context.Context<Socket.Socket | Scope.Scope>) => {
+      const progress = Context.get(context, Progress.CurrentProgress)
+      return Effect.flatMap(framed, (transport) => speak(transport, progress))
     })
+  }
   const refusingIn = (stateOf: () => Compiled): Handshake.Refuse => (why) => {
     const state = stateOf()
     const frame = otherwiseFrame(spec, "server", state, why)
