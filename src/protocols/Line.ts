@@ -10,7 +10,7 @@
 import * as Effect from "effect/Effect"
 import * as Codec from "../Codec.ts"
 import * as Dialogue from "../Dialogue.ts"
-import * as Protocol from "../Protocol.ts"
+import type * as Protocol from "../Protocol.ts"
 import type * as Transport from "../Transport.ts"
 import * as Wire from "../Wire.ts"
 
@@ -47,13 +47,13 @@ export const make = (options?: { readonly maxLength?: number | undefined }): Pro
   Transport.Transport<string, string>
 > => {
   const line = write(Codec.lines(options))
-  return Protocol.make({
+  return {
     name: "line",
     server: line.server((question) => Effect.flatMap(question.receive, ({ then }) => then.say("Welcome"))),
     client: line.client((question) =>
       Effect.flatMap(question.say("Question"), (answer) => Effect.map(answer.receive, ({ then }) => then))
     )
-  })
+  }
 }
 
 /**
