@@ -56,7 +56,7 @@ const laws = <A>(
   codec: Codec.Codec<A, A>,
   frames: Arbitrary.Arbitrary<A> | Schema.Schema<A>,
   options: Laws.CodecOptions<A>
-) => Laws.codec(codec, frames, { looksPerByte: 6, canonical: true, seed, ...options, name, it })
+) => Laws.codec(codec, frames, { looksPerByte: 6, canonical: true, seed, runs: 66, ...options, name, it })
 
 interface Subject<A> {
   /** The codec with a maximum frame length. */

@@ -22,6 +22,7 @@ const suite = Laws.handshake({
   ...line,
   name: "line",
   rungs,
+  runs: 66,
   it: Law.it,
   refusal: { server: "No! Go away!\n" },
   calls: {

@@ -15,6 +15,7 @@ const suite = Laws.handshake({
   ...vault,
   name: "vault",
   rungs,
+  runs: 66,
   it: Law.it,
   secrets: [password],
   calls: {

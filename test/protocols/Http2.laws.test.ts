@@ -74,11 +74,22 @@ describe("the handshake", () => {
     server: { settings: { maxConcurrentStreams: 100, initialWindowSize: 70_000, maxFrameSize: 20_000 } },
     client: { settings: { headerTableSize: 0 } }
   })
-  Laws.handshake({ it: Law.it, name: "h2", client, server, negotiated, accepts, rungs, trailing, lateRefusal: true })
+  Laws.handshake({
+    it: Law.it,
+    name: "h2",
+    client,
+    server,
+    negotiated,
+    accepts,
+    rungs,
+    trailing,
+    lateRefusal: true,
+    runs: 66
+  })
 })
 
 describe("the handshake of a client that waits to be acknowledged", () => {
   // It hears a refusal too, which comes in the place of the acknowledgement. What is its own is no matter of sockets.
   const protocol = Http2.make({ client: { awaitAcknowledgement: true } })
-  Laws.handshake({ ...protocol, it: Law.it, name: "h2", negotiated, accepts, trailing })
+  Laws.handshake({ ...protocol, it: Law.it, name: "h2", negotiated, accepts, trailing, runs: 66 })
 })

@@ -91,10 +91,20 @@ interface Sequence<A> {
   readonly from: (units: ReadonlyArray<number>, like: A) => A
 }
 
+// Loops, for a message of TLS is some kilobytes, and thousands of changes are made of it: `from` with a function takes
+// several times as long. What is stored in bytes is cut to them.
 const bytes: Sequence<Uint8Array> = {
   name: "byte",
-  units: (value) => Array.from(value),
-  from: (units) => Uint8Array.from(units, (unit) => unit & 0xff)
+  units: (value) => {
+    const units = new Array<number>(value.length)
+    for (let i = 0; i < value.length; i++) units[i] = value[i]
+    return units
+  },
+  from: (units) => {
+    const bytes = new Uint8Array(units.length)
+    for (let i = 0; i < units.length; i++) bytes[i] = units[i]
+    return bytes
+  }
 }
 
 const text: Sequence<string> = {
