@@ -157,6 +157,28 @@ export const partsOf = (message: Uint8Array): ReadonlyArray<Uint8Array> => {
   return [...new Set(parts)].slice(0, mostParts).map((word) => new TextEncoder().encode(word))
 }
 
+/** So many bytes as hexadecimal digits, so many of them different, are no number and no constant. */
+const shortestDigits = /(?:[\da-f]{2}){12,}/gi
+const leastDifferent = 8
+
+/**
+ * What stands in hexadecimal digits somewhere, and is a part of one of these messages: a proof among bytes, of which nobody but
+ * the protocol knows where it begins. None of what is said in the open as well.
+ */
+export const digitsOf = (
+  seen: ReadonlyArray<Seen>,
+  hidden: ReadonlyArray<Uint8Array>,
+  open: ReadonlyArray<Uint8Array>
+): ReadonlyArray<Uint8Array> =>
+  hidden.length === 0 ?
+    [] :
+    seen.flatMap(({ text }) => text.match(shortestDigits) ?? []).map((digits) =>
+      Uint8Array.from({ length: digits.length / 2 }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16))
+    ).filter((bytes) =>
+      new Set(bytes).size >= leastDifferent && hidden.some((said) => indexOf(said, bytes) !== -1) &&
+      open.every((said) => indexOf(said, bytes) === -1)
+    )
+
 interface Leak {
   readonly where: string
   readonly at: number

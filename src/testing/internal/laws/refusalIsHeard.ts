@@ -85,8 +85,12 @@ export const refusalIsHeard: Check = (attempt) =>
           // What is let in is refused nowhere, whatever comes behind it.
           if (Trial.isReady(talk)) return
           // Where it has waited for the rest of what was said, that would be what comes behind it.
-          isWhole &&= deservesRefusal(talk)
-          yield* hears(talk, talk.writesBefore[index] ?? talk.written.length, scenario)
+          const isRefused = deservesRefusal(talk)
+          isWhole &&= isRefused
+          const before = talk.writesBefore[index] ?? talk.written.length
+          yield* hears(talk, before, scenario)
+          // What was answered, and what its peer did not like, was no refusal; what comes behind it is another matter.
+          if (!isRefused && talk.written.length > before) return
           if (isWhole) yield* isSaid(plan, talk, index, said, scenario)
         }
       }), { placeOf: ({ number }) => number })
@@ -108,16 +112,21 @@ export const refusalIsHeard: Check = (attempt) =>
             (problem) => Effect.mapError(Effect.firstSuccessOf([...isSaidEarlier, Effect.fail(problem)]), () => problem)
           )
         ).pipe(Effect.andThen(
-          // Whether a reset overtakes the words is left to chance, so that it is tried on some networks.
-          Effect.forEach(Array.from({ length: overtakes ? networks : 0 }, (_, seed) => seed), (seed) => {
-            const say = (i: number, message: Uint8Array) => i === last ? concat([message, more]) : message
-            return Effect.flatMap(trial.talk({ peer, seed, say, deaf: seed % 2 === 0 ? undefined : late }), (talk) =>
-              hears(
-                talk,
-                talk.writesBefore[last] ?? talk.written.length,
-                `${what} comes, with ${more.length} bytes behind its last message that nobody reads`
-              ))
-          }, { discard: true })
+          // Whether a reset overtakes the words is left to chance, so that it is tried on some networks. Who has only left has
+          // not been refused, and what he says behind that is another matter.
+          Effect.forEach(
+            Array.from({ length: overtakes && deservesRefusal(talk) ? networks : 0 }, (_, seed) => seed),
+            (seed) => {
+              const say = (i: number, message: Uint8Array) => i === last ? concat([message, more]) : message
+              return Effect.flatMap(trial.talk({ peer, seed, say, deaf: seed % 2 === 0 ? undefined : late }), (talk) =>
+                hears(
+                  talk,
+                  talk.writesBefore[last] ?? talk.written.length,
+                  `${what} comes, with ${more.length} bytes behind its last message that nobody reads`
+                ))
+            },
+            { discard: true }
+          )
         ))
       }), {
       placeOf: ({ number }) =>

@@ -16,6 +16,7 @@ import {
   impostorComes,
   impostorsOf,
   mostEnds,
+  nothing,
   nth,
   placeOfStop,
   replaced,
@@ -29,7 +30,8 @@ interface Case {
   readonly comes: Effect.Effect<Trial.Witnessed>
   /** By what it is shared out among rungs. */
   readonly place: number
-  readonly isEarly?: boolean
+  /** Whether a secret comes too early; of an impostor that is told by what it has said. */
+  readonly isEarly?: boolean | ((talk: Talk) => boolean)
 }
 
 /** What ends a text is no secret, and not shown with it. */
@@ -57,6 +59,14 @@ export const secrets: Check = (attempt) =>
     const partsOf = (talk: Talk, proofs: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> => {
       const open = [...talk.written, ...talk.messages.filter((_, index) => !talk.hidden[index])]
       return proofs.flatMap(Watch.partsOf).filter((part) => open.every((said) => Watch.indexOf(said, part) === -1))
+    }
+    // What it should have been, too, where something else was said.
+    const digitsOf = (talk: Talk, seen: ReadonlyArray<Watch.Seen>): ReadonlyArray<Uint8Array> => {
+      if (trial.side.role !== "server" || talk.hidden.length !== talk.messages.length) return []
+      const [hidden, open] = [true, false].map((isHidden) =>
+        talk.messages.filter((_, index) => talk.hidden[index] === isHidden)
+      )
+      return Watch.digitsOf(seen, hidden, [...talk.written, ...open])
     }
     const isProof = (said: Uint8Array) =>
       messages.some((message, index) => reference.talk.hidden[index] && Trial.firstDifference(message, said) === -1)
@@ -99,7 +109,8 @@ export const secrets: Check = (attempt) =>
       cases.push({
         what: `${impostor.what} comes`,
         comes: impostorComes(trial, impostor),
-        place: impostor.number
+        place: impostor.number,
+        isEarly: ({ said }) => said.some((said, index) => holdsSecret(said) && !holdsSecret(messages[index] ?? nothing))
       })
     }
     const stops = (what: string, how: Stop["how"], places: ReadonlyArray<number>) => {
@@ -118,17 +129,24 @@ export const secrets: Check = (attempt) =>
     yield* attempt.each(cases, ({ comes, isEarly, what }) =>
       Effect.flatMap(comes, ({ seen, talk }) => {
         // Only a pipe knows that a secret is to come when one comes early. What was said is in the transcript all the same.
-        if (isEarly === true && !talk.isGuarded) return Effect.void
+        const comesEarly = typeof isEarly === "function" ? isEarly(talk) : isEarly === true
+        if (comesEarly && !talk.isGuarded) return Effect.void
         const proofs = proofsOf(talk)
-        const looks = proofs.length === 0 ? hidden : Watch.hiding([...looksFor, ...proofs, ...partsOf(talk, proofs)])
-        const leak = looks([...(isEarly === true ? Watch.ofFailure(talk) : Watch.ofTalk(talk)), ...seen()])
+        const own = comesEarly ? Watch.ofFailure(talk) : Watch.ofTalk(talk)
+        const others = seen()
+        const parts = [...proofs, ...partsOf(talk, proofs), ...digitsOf(talk, [...own, ...others])]
+        const looks = parts.length === 0 ? hidden : Watch.hiding([...looksFor, ...parts])
+        const ownLeak = looks(own)
+        const leak = ownLeak ?? looks(others)
+        // What is logged and counted is not told apart by who does it.
+        const whose = ownLeak === undefined ? ", of this side or of its peer" : ""
         return leak === undefined ? Effect.void : Effect.fail({
           scenario: what,
-          expected: isEarly === true
+          expected: comesEarly
             ? "no secret shows, also one that comes too early: what is refused is shown with Transport.show"
             : "no secret shows",
           // The proof of a leak must not be another one.
-          actual: `${leak.length} characters of a secret of ${leak.of} show in ${leak.where}, at step ${
+          actual: `${leak.length} characters of a secret of ${leak.of} show in ${leak.where}${whose}, at step ${
             Excerpt.ofText(talk.step)
           }: ${leak.context}`
         })
