@@ -449,6 +449,23 @@ export const ofEnding = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array
   }]
 }
 
+const mostLossy = 4
+
+/** A byte that is no text in words of a text: who replaces it takes a name that nobody has said. */
+export const ofNoText = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => {
+  const known = Array.from(value)
+  if (!known.every(isPrintable)) return []
+  const words = wordsOf(known)
+  const step = Math.max(1, words.length / mostLossy)
+  return words.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step)).map(([, to]) => ({
+    what: `byte ${to - 1} of ${value.length} as 255, which is no text`,
+    field: whole,
+    kind: "255",
+    isFirst: true,
+    apply: (value) => to <= value.length && isWord(value[to - 1]) ? value.with(to - 1, 0xff) : undefined
+  }))
+}
+
 export const ofBytes = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => [
   ...ofSequence(bytes, value, budget),
   ...ofEnding(value),

@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import * as Excerpt from "../../Excerpt.ts"
 import { HandshakeError } from "../../HandshakeError.ts"
+import { concat } from "../../internal/bytes/primitives.ts"
 import * as Transcript from "../../Transcript.ts"
 import type { Talk } from "./conversation.ts"
 import * as StandardStreams from "./standardStreams.ts"
@@ -191,7 +192,8 @@ interface Leak {
 
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
 
-const binary = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
+/** Each byte as a character. */
+const binary = (bytes: Uint8Array): string => bytes.reduce((text, byte) => text + String.fromCharCode(byte), "")
 
 /** Base64 of a secret that stands behind other bytes: what it looks like depends on how many, modulo three. */
 const base64 = (secret: Uint8Array, before: number): string => {
@@ -217,6 +219,10 @@ const spellings = (secret: Uint8Array): ReadonlyArray<string> => [
  * How much of a secret gives it away: three quarters of it. Less of it may be a word that stands there for itself.
  */
 const tellTale = (length: number): number => Math.max(Math.min(length, 6), Math.ceil((length * 3) / 4))
+
+/** What is said, for who hears it. */
+export const ofBytes = (said: ReadonlyArray<Uint8Array>): ReadonlyArray<Seen> =>
+  said.length === 0 ? [] : [{ where: "what it says, which undisturbed never says it", text: binary(concat(said)) }]
 
 /** The parts of one spelling that give it away, each from its place on, and what all of them have in common. */
 const spelt = (text: string) => {

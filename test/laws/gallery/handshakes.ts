@@ -204,6 +204,12 @@ const looking = (isRight: (greeting: string) => boolean): Broken["options"] => (
 
 const sumOf = (text: string): number => [...text].reduce((sum, char) => sum + char.charCodeAt(0), 0)
 
+/** Lines in which whatever is no text is replaced. */
+const lossyLines = Codec.map(Codec.delimited(Uint8Array.of(10)), {
+  decode: (line) => text.decode(line),
+  encode: (line: string) => utf8(line)
+})
+
 /** Says a name in JSON, of 32 characters at most, which may be any other; the server has a bound of its own. */
 const introducing = (bound: number): Broken["options"] => {
   const isName = (line: string, bound: number): boolean => {
@@ -1209,6 +1215,25 @@ export const broken: ReadonlyArray<Broken> = [
     }
   },
   {
+    name: "has words for want of room that fail before they are said",
+    law: 11,
+    says: /the words that `Handshake.withRefusal` gives/,
+    options: {
+      ...healthy,
+      server: Handshake.withRefusal(
+        server,
+        () =>
+          Effect.fail(
+            new HandshakeError.HandshakeError({
+              protocol: "broken",
+              step: "refuse",
+              reason: new HandshakeError.Rejected({ by: "local", said: "NO", retryable: true })
+            })
+          )
+      )
+    }
+  },
+  {
     name: "says the words of its refusal twice",
     law: 11,
     amongAll: true,
@@ -1352,6 +1377,23 @@ export const broken: ReadonlyArray<Broken> = [
     amongAll: false,
     says: /the text at byte 2 to 6 of 8 with an x behind it, and its length with it.*it became ready/s,
     options: counting(({ version }) => version.startsWith("3.0.0"))
+  },
+  {
+    name: "takes a name of bytes that are no text",
+    law: 5,
+    amongAll: false,
+    says: /as 255, which is no text.*it became ready/s,
+    options: {
+      ...introducing(32),
+      server: Transport.framed(lossyLines).pipe(
+        Handshake.verify(
+          "name",
+          (line) => /^\{"name":"[a-z\ufffd]{1,32}"\}$/.test(line) ? Effect.void : Effect.fail(denied)
+        ),
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
   },
   {
     name: "trims a text that ends in a zero",
@@ -1516,6 +1558,24 @@ export const broken: ReadonlyArray<Broken> = [
         Handshake.expect("OK", { rejections: ["NO"] }),
         Handshake.named("broken")
       )
+    }
+  },
+  {
+    name: "says its password to a server that asks for it in clear",
+    law: 9,
+    says: /a wrong message, "CLEAR\\n".* show in what it says, which undisturbed never says it/s,
+    options: {
+      ...provingBy((proof, due) => proof === due),
+      client: Effect.gen(function*() {
+        const transport = yield* lines.pipe(Handshake.send("HELLO 2"))
+        const asked = yield* Handshake.step(transport.receive, "question")
+        const answer = asked === "CLEAR" ? password : createHmac("sha256", password).update(asked).digest("hex")
+        return yield* Handshake.send(transport, answer, { name: "proof", secret: true }).pipe(
+          Handshake.expect("OK", { rejections: ["NO"] })
+        )
+      }).pipe(Handshake.named("broken")),
+      secrets: [password],
+      wrong: { client: ["CLEAR\n"] }
     }
   },
   {

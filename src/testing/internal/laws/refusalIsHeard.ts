@@ -3,9 +3,11 @@
  *
  * @internal
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Handshake from "../../../Handshake.ts"
+import { isHandshakeError } from "../../../HandshakeError.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
 import type { Plan, Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
@@ -24,6 +26,13 @@ import { deservesRefusal, saysRefusal } from "./refusing.ts"
 
 /** How often an impostor comes that talks on. */
 const networks = 4
+
+/** Whether it has turned its peer away by words that say nothing. Who has no words at all does not fail so. */
+const isSilent = ({ exit, written }: Talk): boolean => {
+  const error = exit !== undefined && Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+  return written.length === 0 && isHandshakeError(error) && error.reason._tag === "Rejected" &&
+    error.reason.by === "local"
+}
 
 export const refusalIsHeard: Check = (attempt) =>
   Effect.gen(function*() {
@@ -147,7 +156,13 @@ export const refusalIsHeard: Check = (attempt) =>
     yield* Effect.forEach([undefined, trial.isVirtual ? 300 : 30], (deaf) =>
       Effect.flatMap(turnedAway.talk({ deaf, say: talksOn }), (talk) =>
         Effect.andThen(
-          hears(talk, 0, scenario),
+          isSilent(talk)
+            ? Effect.fail(problem(attempt, talk, {
+              scenario,
+              expected: "the peer hears the words that `Handshake.withRefusal` gives",
+              actual: "it heard nothing: they fail before they have said anything"
+            }))
+            : hears(talk, 0, scenario),
           talk.peerExit !== undefined && Exit.isSuccess(talk.peerExit) && options.lateRefusal !== true
             ? Effect.fail(problem(attempt, talk, {
               scenario,

@@ -23,7 +23,7 @@ import {
   stopComes,
   stopsOf
 } from "./cases.ts"
-import { decoyOf, lookedFor, secretsOf } from "./options.ts"
+import { bytesOf, decoyOf, lookedFor, secretsOf } from "./options.ts"
 
 interface Case {
   readonly what: string
@@ -40,6 +40,10 @@ const withoutEnding = (message: Uint8Array): Uint8Array => {
   while (length > 0 && [0, 0x0a, 0x0d].includes(message[length - 1])) length--
   return message.subarray(0, length)
 }
+
+/** Whether a secret is said, in any of the ways in which it may be written down. */
+const isShown = (secret: Uint8Array, said: ReadonlyArray<Uint8Array>): boolean =>
+  Watch.hiding([secret])(Watch.ofBytes(said)) !== undefined
 
 export const secrets: Check = (attempt) =>
   Effect.gen(function*() {
@@ -68,10 +72,14 @@ export const secrets: Check = (attempt) =>
       )
       return Watch.digitsOf(seen, hidden, [...talk.written, ...open])
     }
+    // Who proves a secret without saying it says it to nobody, whatever is asked for; who is told one says no other.
+    const unsaid = known.filter((secret) => !isShown(secret, reference.talk.written))
     const isProof = (said: Uint8Array) =>
       messages.some((message, index) => reference.talk.hidden[index] && Trial.firstDifference(message, said) === -1)
     const holdsSecret = (said: Uint8Array) =>
       isProof(said) || known.some((secret) => Watch.indexOf(said, secret) !== -1)
+    const isToldWrong = (said: Uint8Array) =>
+      options.wrong?.[trial.side.role]?.some((text) => Trial.firstDifference(bytesOf(text), said) === -1) === true
     const cases: Array<Case> = []
     const add = (what: string, plan: Plan) => {
       const number = cases.length
@@ -98,8 +106,10 @@ export const secrets: Check = (attempt) =>
     })
     for (const candidate of candidatesOf(trial, reference, options)) {
       const { index, number, said, what } = candidate
+      // What is almost a proof is nothing to be shown; what the user has told is, and there may be many of it.
+      const shown = isToldWrong(said) && !holdsSecret(said) ? `, ${Trial.show(said)},` : ""
       cases.push({
-        what: `${what} comes in the place of ${nth(index)}`,
+        what: `${what}${shown} comes in the place of ${nth(index)}`,
         comes: candidateComes(trial, candidate),
         place: number,
         isEarly: holdsSecret(said) && !holdsSecret(messages[index])
@@ -137,9 +147,12 @@ export const secrets: Check = (attempt) =>
         const parts = [...proofs, ...partsOf(talk, proofs), ...digitsOf(talk, [...own, ...others])]
         const looks = parts.length === 0 ? hidden : Watch.hiding([...looksFor, ...parts])
         const ownLeak = looks(own)
-        const leak = ownLeak ?? looks(others)
+        const told = Watch.hiding(unsaid)(Watch.ofBytes(talk.written)) === undefined
+          ? undefined
+          : Watch.hiding(unsaid.filter((secret) => !isShown(secret, talk.said)))(Watch.ofBytes(talk.written))
+        const leak = ownLeak ?? told ?? looks(others)
         // What is logged and counted is not told apart by who does it.
-        const whose = ownLeak === undefined ? ", of this side or of its peer" : ""
+        const whose = leak !== ownLeak && leak !== told ? ", of this side or of its peer" : ""
         return leak === undefined ? Effect.void : Effect.fail({
           scenario: what,
           expected: comesEarly

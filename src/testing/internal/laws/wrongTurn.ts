@@ -132,6 +132,7 @@ const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Cha
       ...(at === -1
         ? Alterations.ofBytesAround(message, message.length, message.length)
         : Alterations.ofBytesAround(message, at, at + content!.length)).map(inBytes), // it is there: it was found
+      ...(typeof frame === "string" ? Alterations.ofNoText(message).map(inBytes) : []),
       ...Alterations.ofEnding(message).map(inBytes)
     ]
   })
