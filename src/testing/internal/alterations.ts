@@ -449,7 +449,7 @@ export const ofEnding = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array
   }]
 }
 
-const mostLossy = 4
+const mostLossy = 2
 
 /** A byte that is no text in words of a text: who replaces it takes a name that nobody has said. */
 export const ofNoText = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => {

@@ -74,6 +74,7 @@ export const secrets: Check = (attempt) =>
     }
     // Who proves a secret without saying it says it to nobody, whatever is asked for; who is told one says no other.
     const unsaid = known.filter((secret) => !isShown(secret, reference.talk.written))
+    const hidesUnsaid = Watch.hiding(unsaid)
     const isProof = (said: Uint8Array) =>
       messages.some((message, index) => reference.talk.hidden[index] && Trial.firstDifference(message, said) === -1)
     const holdsSecret = (said: Uint8Array) =>
@@ -144,10 +145,10 @@ export const secrets: Check = (attempt) =>
         const proofs = proofsOf(talk)
         const own = comesEarly ? Watch.ofFailure(talk) : Watch.ofTalk(talk)
         const others = seen()
-        const parts = [...proofs, ...partsOf(talk, proofs), ...digitsOf(talk, [...own, ...others])]
+        const parts = [...proofs, ...partsOf(talk, proofs), ...digitsOf(talk, others)]
         const looks = parts.length === 0 ? hidden : Watch.hiding([...looksFor, ...parts])
         const ownLeak = looks(own)
-        const told = Watch.hiding(unsaid)(Watch.ofBytes(talk.written)) === undefined
+        const told = unsaid.length === 0 || hidesUnsaid(Watch.ofBytes(talk.written)) === undefined
           ? undefined
           : Watch.hiding(unsaid.filter((secret) => !isShown(secret, talk.said)))(Watch.ofBytes(talk.written))
         const leak = ownLeak ?? told ?? looks(others)
