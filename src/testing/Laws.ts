@@ -651,9 +651,9 @@ export const formatDialogueCoverage: (coverage: DialogueCoverage) => string = Di
  * // => client: connect                  ·                                                          ·                      ·
  * // => client: expect "OK"         ·    ·      ·         ·           ·          41        3        ·                      ·
  * // =>
- * // => changed                 places  flipped  case  next  previous  0  255  shorter  longer
- * // => server: expect "HELLO"       6        6     2     2         1  1    2        4       7  never: bytes next, previous, 0, 255
- * // => client: expect "OK"          3        3     3     4         3  3    ·        2       7  never: 255; bytes 255
+ * // => changed                 places  flipped  case  next  previous  0  255  shorter  longer  other
+ * // => server: expect "HELLO"       6        4     3     2         2  2    1        4       7      ·  never: other; bytes next, previous, 0, 255
+ * // => client: expect "OK"          3        5     3     1         3  ·    3        1       7      2  never: 0; bytes next, 0, 255
  * ```
  *
  * @category coverage

@@ -216,6 +216,154 @@ it("law 1 sees with one run who takes for a message whatever has come", async ()
   }
 })
 
+/** Messages of bytes with their lengths in front: a number with a mark, which is answered with the number, and a word. */
+const numbered = (options: {
+  readonly lookUp?: Effect.Effect<void>
+}) => {
+  const packets = Transport.framed(Codec.lengthPrefixed({ bytes: 2, maxLength: 64 }))
+  const invalid = new HandshakeError.InvalidGreeting({ expected: "what is due", received: "something else" })
+  const isNumber = (packet: Uint8Array) => packet.length === 3 && packet[0] === 1
+  const isWord = (packet: Uint8Array) => packet.length === 5 && Buffer.from(packet).toString() === "apple"
+  const decide = <A>(isRight: boolean, value: A) => isRight ? Effect.succeed(value) : Effect.fail(invalid)
+  const server = Effect.gen(function*() {
+    const transport = yield* packets
+    const number = yield* Handshake.receive(transport, "number", (said) => decide(isNumber(said), said))
+    yield* Handshake.send(transport, number.subarray(0, 2), { name: "answer" })
+    if (options.lookUp !== undefined) yield* options.lookUp
+    yield* Handshake.receive(transport, "word", (said) => decide(isWord(said), said))
+    return yield* Handshake.send(transport, Buffer.from("OK"), { name: "welcome" })
+  }).pipe(Handshake.named("numbered"))
+  const clientWith = (word: string | undefined) => {
+    const first = packets.pipe(
+      Handshake.send(Uint8Array.of(1, 7, 9), { name: "number" }),
+      Handshake.expect(Uint8Array.of(1, 7), { name: "answer" })
+    )
+    return (word === undefined ? first : first.pipe(Handshake.send(Buffer.from(word), { name: "word" }))).pipe(
+      Handshake.expect(Buffer.from("OK"), { name: "welcome" }),
+      Handshake.named("numbered")
+    )
+  }
+  return { server, client: clientWith("apple"), clientWith }
+}
+
+it("what an impostor says too early is held of a server only where its steps know of it", async () => {
+  const lines = Transport.framed(Codec.lines())
+  const denied = new HandshakeError.AuthenticationFailed({ method: "password", detail: "wrong", fault: "peer" })
+  const server = Effect.gen(function*() {
+    const transport = yield* lines
+    yield* Handshake.expect(transport, "HELLO")
+    const decide = (line: string) => line === password ? Effect.void : Effect.fail(denied)
+    yield* Handshake.receive(transport, "password", decide, { secret: true })
+    return yield* Handshake.send(transport, "OK")
+  }).pipe(Handshake.named("early"))
+  const hasty = lines.pipe(Handshake.send(password, { name: "password", secret: true }), Handshake.expect("OK"))
+  const client = lines.pipe(
+    Handshake.send("HELLO"),
+    Handshake.send(password, { name: "password", secret: true }),
+    Handshake.expect("OK")
+  )
+  const suite = Laws.handshake({
+    name: "early",
+    server,
+    client,
+    secrets: [password],
+    impostors: { client: [hasty] },
+    rungs: [Rung.pure],
+    runs: 5,
+    seed: 1
+  })
+  await Effect.runPromise(suite.laws[8].check)
+})
+
+/** What may be said to the server in the place of its number. */
+const isAnyNumber = ({ index, said, side }: Laws.WrongTurn): boolean =>
+  side === "server" && index === 0 && said.length === 5 && said[0] === 0 && said[1] === 3 && said[2] === 1
+
+it("a side that takes some time of its own sees the end of the connection when it listens again", async () => {
+  const { client, server } = numbered({ lookUp: Effect.sleep("20 millis") })
+  const suite = Laws.handshake({ name: "slow", server, client, rungs: [Rung.pure], runs: 5, seed: 1 })
+  await Effect.runPromise(suite.laws[2].check)
+})
+
+it("how a side fails with what `accepts` allows is nobody's business: its peer may not want it", async () => {
+  const { client, server } = numbered({})
+  const suite = Laws.handshake({
+    name: "numbered",
+    server,
+    client,
+    // Any number will do for the server, and its client wants its own back.
+    accepts: isAnyNumber,
+    failure: ({ said }) =>
+      said[0] === 0 && said[1] === said.length - 2 ? { reason: "InvalidGreeting", fault: "peer" } : undefined,
+    rungs: [Rung.pure],
+    runs: 20,
+    seed: 1
+  })
+  await Effect.runPromise(suite.laws[4].check)
+})
+
+it("who is silent to an impostor that has only left need not see to it that all it has said before is heard", async () => {
+  const { client, clientWith, server } = numbered({})
+  const suite = Laws.handshake({
+    name: "numbered",
+    server,
+    client,
+    refusal: { server: () => undefined },
+    impostors: { client: [clientWith(undefined)] },
+    rungs: [Rung.simulated()],
+    runs: 5,
+    seed: 1
+  })
+  await Effect.runPromise(suite.laws[10].check)
+})
+
+it("what stands behind a message that nothing ends is another one, and is no change of the first", async () => {
+  const { client, server } = numbered({})
+  const suite = Laws.handshake({
+    name: "numbered",
+    server,
+    client,
+    accepts: isAnyNumber,
+    refusal: { server: () => undefined },
+    rungs: [Rung.pure],
+    runs: 5,
+    seed: 1
+  })
+  await Effect.runPromise(suite.laws[10].check)
+})
+
+it("who takes what was said on another connection by chance is told so, and not that bytes were cut", async () => {
+  const prove = (nonce: string) => createHmac("sha256", password).update(nonce).digest("hex")
+  const lines = Transport.framed(Codec.lines())
+  const denied = new HandshakeError.AuthenticationFailed({ method: "proof", detail: "wrong", fault: "peer" })
+  let drawn = 0
+  const server = Effect.suspend(() => {
+    // One of sixteen, as chance has it.
+    const nonce = String(createHmac("sha256", "chance1").update(String(drawn++)).digest()[0] % 16)
+    return lines.pipe(
+      Handshake.send(nonce),
+      Handshake.verify("proof", (proof) => proof === prove(nonce) ? Effect.void : Effect.fail(denied)),
+      Handshake.send("OK")
+    )
+  }).pipe(Handshake.named("die"))
+  const client = Effect.gen(function*() {
+    const transport = yield* lines
+    const nonce = yield* transport.receive
+    return yield* Handshake.send(transport, prove(nonce), { name: "proof" }).pipe(Handshake.expect("OK"))
+  }).pipe(Handshake.named("die"))
+  const suite = Laws.handshake({
+    name: "die",
+    server,
+    client,
+    fresh: { server: true },
+    rungs: [Rung.pure],
+    runs: 200,
+    seed: 1
+  })
+  const violation = await Effect.runPromise(Effect.flip(suite.laws[0].check))
+  expect(violation).toMatchObject({ law: 10, expected: "it fails: what was fresh for the one is not for the other" })
+})
+
 it("each law has a broken handshake that only it has to catch", () => {
   const caught = new Set(broken.map(({ law }) => law))
   expect([...caught].sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])

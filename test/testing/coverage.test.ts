@@ -91,7 +91,7 @@ describe("a change", () => {
   it("of digits is not one of their case", () => {
     expect(tried("123", () => true).holes).toEqual([])
     expect(tried("123", () => undefined).holes.map((hole) => hole._tag === "Change" ? hole.change : "places"))
-      .toEqual(["places", "flipped", "next", "previous", "0", "255", "shorter", "longer"])
+      .toEqual(["places", "flipped", "next", "previous", "0", "255", "shorter", "longer", "other"])
   })
 })
 

@@ -81,7 +81,13 @@ const shapes: ReadonlyArray<
 > = [
   ["is left out", "shorter", (units, at) => [...units.slice(0, at), ...units.slice(at + 1)]],
   ["comes twice", "longer", (units, at) => [...units.slice(0, at + 1), ...units.slice(at)]],
-  ["is the last one", "shorter", (units, at) => units.slice(0, at + 1)]
+  ["is the last one", "shorter", (units, at) => units.slice(0, at + 1)],
+  // Who adds up what differs, or sorts it, sees no difference.
+  [
+    "and the next one change places",
+    "other",
+    (units, at) => at + 1 < units.length ? units.with(at, units[at + 1]).with(at + 1, units[at]) : units
+  ]
 ]
 
 /** Bytes and texts, as what they have in common. */
@@ -137,23 +143,88 @@ const isWord = (unit: number): boolean => isLetter(unit) || (unit >= 0x30 && uni
 
 type Word = readonly [from: number, to: number]
 
-/** So long is what looks like a word among bytes that are no text. */
+/** So long is what looks like a word among bytes that are no text, and so long where a zero ends it. */
 const shortestAmongBytes = 4
+const shortestBeforeZero = 2
 
 /** The words that are letters and digits. */
 const wordsOf = (units: ReadonlyArray<number>): ReadonlyArray<Word> => {
-  const shortest = units.every(isPrintable) ? 1 : shortestAmongBytes
+  const isText = units.every(isPrintable)
   const found: Array<Word> = []
   for (let from = 0; from < units.length; from++) {
     if (!isWord(units[from])) continue
     let to = from + 1
     while (to < units.length && isWord(units[to])) to++
+    const shortest = isText ? 1 : units[to] === 0 ? shortestBeforeZero : shortestAmongBytes
     if (to - from >= shortest) found.push([from, to])
     from = to
   }
   const step = Math.max(1, found.length / mostWords)
   return found.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step))
 }
+
+/** A text with its length before it: so many bytes, the highest first. */
+interface Lengthed {
+  readonly from: number
+  readonly to: number
+  readonly width: number
+}
+
+const lengthAt = (units: ReadonlyArray<number>, at: number, width: number): number => {
+  let length = 0
+  for (let i = 0; i < width; i++) length = length * 256 + units[at + i]
+  return length
+}
+
+/** Below that a byte of length is as likely something else. */
+const shortestBehindByte = 3
+
+/** Texts among bytes that have their lengths before them, as far as they can be told from what is none by chance. */
+const lengthedOf = (units: ReadonlyArray<number>): ReadonlyArray<Lengthed> => {
+  if (units.every(isPrintable)) return []
+  const found: Array<Lengthed> = []
+  for (let at = 0; at < units.length; at++) {
+    const width = [4, 2, 1].find((width) => {
+      const from = at + width
+      const length = from <= units.length ? lengthAt(units, at, width) : 0
+      const least = width === 1 ? shortestBehindByte : 1
+      return length >= least && from + length <= units.length && units.slice(from, from + length).every(isPrintable)
+    })
+    if (width === undefined) continue
+    const from = at + width
+    const to = from + lengthAt(units, at, width)
+    found.push({ from, to, width })
+    at = to - 1
+  }
+  const step = Math.max(1, found.length / mostWords)
+  return found.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step))
+}
+
+/** Another text in its place, with the length of that before it, and in a length of all that is left, where there is one. */
+const relengthed = (
+  units: ReadonlyArray<number>,
+  { from, to, width }: Lengthed,
+  change: (text: ReadonlyArray<number>) => ReadonlyArray<number>
+): ReadonlyArray<number> => {
+  // It may be another one this time.
+  if (to > units.length || lengthAt(units, from - width, width) !== to - from) return units
+  const text = change(units.slice(from, to))
+  const changed = units.toSpliced(from, to - from, ...text)
+  const write = (at: number, width: number, length: number) => {
+    for (let i = 0; i < width; i++) changed[at + i] = Math.floor(length / 256 ** (width - 1 - i)) & 0xff
+  }
+  for (const width of [4, 2]) {
+    for (let at = 0; at + width < from; at++) {
+      if (lengthAt(units, at, width) === units.length - at - width) write(at, width, changed.length - at - width)
+    }
+  }
+  write(from - width, width, text.length)
+  return changed
+}
+
+/** A name that every object knows: who looks users up in one finds something there. */
+const ownName = "constructor"
+const ownUnits = Array.from(ownName, (char) => char.charCodeAt(0))
 
 /** What may stand beside a number that is a value for itself, and no part of a version, an address, a date or Base64. */
 const beforeNumber = [0x20, 0x3a, 0x3d, 0x2c] // " :=,"
@@ -258,10 +329,49 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
       (units) => units.lastIndexOf(0x20) === -1 ? units : units.slice(0, units.lastIndexOf(0x20))
     )
   }
+  for (const text of lengthedOf(known)) {
+    const { from, to } = text
+    const fitting = (kind: Kind, what: string, change: (text: ReadonlyArray<number>) => ReadonlyArray<number>) =>
+      all(
+        kind,
+        `the text at ${name} ${from} to ${to - 1} of ${length} ${what}, and its length with it`,
+        (units) => relengthed(units, text, change)
+      )
+    fitting("longer", "with an x behind it", (text) => [...text, x])
+    fitting("shorter", "without its last one", (text) => text.slice(0, -1))
+    fitting("longer", "with a space behind it", (text) => [...text, 0x20])
+    fitting("shorter", "as nothing", () => [])
+    fitting("other", `as ${ownName}`, () => ownUnits)
+  }
   const words = wordsOf(known)
+  const isText = known.every(isPrintable)
+  for (const [from, to] of words) {
+    if (isText) continue
+    // Who reads what is there may not miss what is not there any more.
+    all("shorter", `what stands before ${name} ${from} of ${length}, and no more`, (units) => units.slice(0, from))
+    if (known[to] === 0) {
+      all(
+        "other",
+        `${ownName} in the place of the word at ${name} ${from} to ${to - 1} of ${length}`,
+        (units) => units[to] === 0 ? units.toSpliced(from, to - from, ...ownUnits) : units
+      )
+      all(
+        "longer",
+        `a space behind the word that ends at ${name} ${to} of ${length}`,
+        (units) => units[to] === 0 ? units.toSpliced(to, 0, 0x20) : units
+      )
+    }
+  }
   const word = (kind: Kind, from: number, to: number, what: string, change: Parameters<typeof add>[2], at?: number) =>
     add(kind, `the word at ${name} ${from} to ${to - 1} of ${length} ${what}`, change, at, true)
   for (const [from, to] of words) {
+    if (isText) {
+      add(
+        "other",
+        `${ownName} in the place of the word at ${name} ${from} to ${to - 1} of ${length}`,
+        (units) => units.length === length ? units.toSpliced(from, to - from, ...ownUnits) : units
+      )
+    }
     word("next", from, to, "with another end", (units) => {
       const known = units.slice(from, to)
       return known.length === to - from && known.every(isWord)
@@ -327,9 +437,10 @@ export const almost = (value: string): ReadonlyArray<string> => {
     `x${value}`,
     `${value} `,
     ` ${value}`,
-    value + value,
     value.toUpperCase(),
-    value.toLowerCase()
+    value.toLowerCase(),
+    // For who takes it for a pattern.
+    `${value.slice(0, -1)}.`
   ]
   return [...new Set(found)].filter((text) => text !== value)
 }
@@ -346,6 +457,23 @@ export const ofEnding = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array
     isFirst: true,
     apply: (value) => endsInCrlf(value) ? Uint8Array.from([...value.subarray(0, -2), lf]) : undefined
   }]
+}
+
+const mostLossy = 2
+
+/** A byte that is no text in words of a text: who replaces it takes a name that nobody has said. */
+export const ofNoText = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => {
+  const known = Array.from(value)
+  if (!known.every(isPrintable)) return []
+  const words = wordsOf(known)
+  const step = Math.max(1, words.length / mostLossy)
+  return words.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step)).map(([, to]) => ({
+    what: `byte ${to - 1} of ${value.length} as 255, which is no text`,
+    field: whole,
+    kind: "255",
+    isFirst: true,
+    apply: (value) => to <= value.length && isWord(value[to - 1]) ? value.with(to - 1, 0xff) : undefined
+  }))
 }
 
 export const ofBytes = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => [
@@ -403,6 +531,15 @@ const numbers: ReadonlyArray<readonly [what: string, kind: Kind, change: (value:
   ["65535", "other", () => 65_535],
   ["with its lowest bit flipped", "flipped", (value) => value % 2 === 0 ? value + 1 : value - 1],
   ["twice as much", "other", (value) => value * 2]
+]
+
+/** Beside the places where limits stand. In a frame the bytes of a number are changed as well; in JSON it is one of any size. */
+const numbersInJson: typeof numbers = [
+  ...numbers,
+  ["-1", "other", () => -1],
+  ["256", "other", () => 256],
+  ["1025", "other", () => 1025],
+  ["65537", "other", () => 65_537]
 ]
 
 const isText = (value: unknown): value is string => typeof value === "string"
@@ -570,7 +707,20 @@ const ofJsonInBytes = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>>
 /** What is almost a text in JSON, where each character was changed with the text around it. */
 const ofTextInJson = (text: string): ReadonlyArray<Alteration<string>> => [
   { what: "nothing", field: whole, kind: "shorter", apply: () => text === "" ? undefined : "" },
-  { what: "an x behind it", field: whole, kind: "longer", apply: (text) => `${text}x` }
+  { what: "an x behind it", field: whole, kind: "longer", apply: (text) => `${text}x` },
+  // One more than the lengths that limits have.
+  ...[17, 33, 65, 129, 256, 257].map((length): Alteration<string> => ({
+    what: `as ${length} characters`,
+    field: whole,
+    kind: "longer",
+    apply: (text) => text.length < length ? text.padEnd(length, "x") : undefined
+  })),
+  {
+    what: `as ${ownName}`,
+    field: whole,
+    kind: "other",
+    apply: (text) => text === ownName ? undefined : ownName
+  }
 ]
 
 /**
@@ -596,7 +746,10 @@ export const ofFrame = (
     return typed(isBytes, [...ofSequence(bytes, frame, most), ...ofJsonInBytes(frame)])
   }
   if (typeof frame === "number") {
-    return numbers.filter(([, , change]) => change(frame) !== frame).map(([what, kind, change], i) => ({
+    return (isInJson ? numbersInJson : numbers).filter(([, , change]) => change(frame) !== frame).map((
+      [what, kind, change],
+      i
+    ) => ({
       what,
       field: whole,
       kind,

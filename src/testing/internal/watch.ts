@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import * as Excerpt from "../../Excerpt.ts"
 import { HandshakeError } from "../../HandshakeError.ts"
+import { concat } from "../../internal/bytes/primitives.ts"
 import * as Transcript from "../../Transcript.ts"
 import type { Talk } from "./conversation.ts"
 import * as StandardStreams from "./standardStreams.ts"
@@ -157,6 +158,28 @@ export const partsOf = (message: Uint8Array): ReadonlyArray<Uint8Array> => {
   return [...new Set(parts)].slice(0, mostParts).map((word) => new TextEncoder().encode(word))
 }
 
+/** So many bytes as hexadecimal digits, so many of them different, are no number and no constant. */
+const shortestDigits = /(?:[\da-f]{2}){12,}/gi
+const leastDifferent = 8
+
+/**
+ * What stands in hexadecimal digits somewhere, and is a part of one of these messages: a proof among bytes, of which nobody but
+ * the protocol knows where it begins. None of what is said in the open as well.
+ */
+export const digitsOf = (
+  seen: ReadonlyArray<Seen>,
+  hidden: ReadonlyArray<Uint8Array>,
+  open: ReadonlyArray<Uint8Array>
+): ReadonlyArray<Uint8Array> =>
+  hidden.length === 0 ?
+    [] :
+    seen.flatMap(({ text }) => text.match(shortestDigits) ?? []).map((digits) =>
+      Uint8Array.from({ length: digits.length / 2 }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16))
+    ).filter((bytes) =>
+      new Set(bytes).size >= leastDifferent && hidden.some((said) => indexOf(said, bytes) !== -1) &&
+      open.every((said) => indexOf(said, bytes) === -1)
+    )
+
 interface Leak {
   readonly where: string
   readonly at: number
@@ -169,7 +192,8 @@ interface Leak {
 
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
 
-const binary = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
+/** Each byte as a character. */
+const binary = (bytes: Uint8Array): string => bytes.reduce((text, byte) => text + String.fromCharCode(byte), "")
 
 /** Base64 of a secret that stands behind other bytes: what it looks like depends on how many, modulo three. */
 const base64 = (secret: Uint8Array, before: number): string => {
@@ -195,6 +219,10 @@ const spellings = (secret: Uint8Array): ReadonlyArray<string> => [
  * How much of a secret gives it away: three quarters of it. Less of it may be a word that stands there for itself.
  */
 const tellTale = (length: number): number => Math.max(Math.min(length, 6), Math.ceil((length * 3) / 4))
+
+/** What is said, for who hears it. */
+export const ofBytes = (said: ReadonlyArray<Uint8Array>): ReadonlyArray<Seen> =>
+  said.length === 0 ? [] : [{ where: "what it says, which undisturbed never says it", text: binary(concat(said)) }]
 
 /** The parts of one spelling that give it away, each from its place on, and what all of them have in common. */
 const spelt = (text: string) => {

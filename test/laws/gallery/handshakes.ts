@@ -202,6 +202,65 @@ const looking = (isRight: (greeting: string) => boolean): Broken["options"] => (
   client: longLines.pipe(Handshake.send("HELLO"), Handshake.expect("OK"), Handshake.named("broken"))
 })
 
+const sumOf = (text: string): number => [...text].reduce((sum, char) => sum + char.charCodeAt(0), 0)
+
+/** Lines in which whatever is no text is replaced. */
+const lossyLines = Codec.map(Codec.delimited(Uint8Array.of(10)), {
+  decode: (line) => text.decode(line),
+  encode: (line: string) => utf8(line)
+})
+
+/** Says a name in JSON, of 32 characters at most, which may be any other; the server has a bound of its own. */
+const introducing = (bound: number): Broken["options"] => {
+  const isName = (line: string, bound: number): boolean => {
+    const name = /^\{"name":"([a-z]+)"\}$/.exec(line)?.[1]
+    return name !== undefined && name.length <= bound
+  }
+  return {
+    ...looking((line) => isName(line, bound)),
+    client: longLines.pipe(Handshake.send(`{"name":"app"}`), Handshake.expect("OK"), Handshake.named("broken")),
+    accepts: ({ said, side }) => side === "server" && isName(text.decode(said).replace(/\n$/, ""), 32)
+  }
+}
+
+const binaryPackets = Transport.framed(Codec.lengthPrefixed({ bytes: 2, maxLength }))
+
+/** What one side says among bytes, and how the other one looks at it; lines behind that. */
+const packed = (said: Uint8Array, isRight: (packet: Uint8Array) => boolean): Broken["options"] => ({
+  server: binaryPackets.pipe(
+    Handshake.verify("packet", (packet) => isRight(packet) ? Effect.void : Effect.fail(denied)),
+    Handshake.switchCodec(Codec.lines()),
+    Handshake.send("OK"),
+    Handshake.named("broken")
+  ),
+  client: binaryPackets.pipe(
+    Handshake.send(said),
+    Handshake.switchCodec(Codec.lines()),
+    Handshake.expect("OK"),
+    Handshake.named("broken")
+  )
+})
+
+/** A version behind its length, and a number. */
+const counting = (isRight: (said: { readonly version: string }) => boolean): Broken["options"] =>
+  packed(Uint8Array.of(0, 5, ...utf8("3.0.0"), 7), (packet) => {
+    const length = packet.length < 2 ? 0 : packet[0] * 256 + packet[1]
+    return packet.length === length + 3 && packet[length + 2] === 7 &&
+      isRight({ version: text.decode(packet.subarray(2, length + 2)) })
+  })
+
+/** A number, a name with a zero behind it, and another number. */
+const ended = (isRight: (name: string) => boolean): Broken["options"] =>
+  packed(
+    Uint8Array.of(1, ...utf8("ann"), 0, 7),
+    (packet) =>
+      packet[0] === 1 && packet.at(-2) === 0 && packet.at(-1) === 7 && packet.indexOf(0) === packet.length - 2 &&
+      isRight(text.decode(packet.subarray(1, -2)))
+  )
+
+/** A name, and a proof of 20 bytes. */
+const loginPacket = Uint8Array.of(...utf8("ann"), 0, 20, ...createHash("sha1").update(password).digest())
+
 const passwords = Metric.frequency("passwords")
 
 /** The name that one connection has said is read when another one is done. */
@@ -641,7 +700,7 @@ export const broken: ReadonlyArray<Broken> = [
   {
     name: "looks only as far as a proof goes",
     law: 5,
-    says: /nothing of it but its last byte|the first half of it/,
+    says: /nothing of it but its end|the first half of it/,
     options: {
       client,
       server: serverWith((transport) =>
@@ -657,7 +716,7 @@ export const broken: ReadonlyArray<Broken> = [
   {
     name: "does not miss a proof that is not there",
     law: 5,
-    says: /the same without its last word.*it became ready/s,
+    says: /without its last word.*it became ready/s,
     options: {
       client,
       server: serverWith((transport) =>
@@ -1156,6 +1215,25 @@ export const broken: ReadonlyArray<Broken> = [
     }
   },
   {
+    name: "has words for want of room that fail before they are said",
+    law: 11,
+    says: /the words that `Handshake.withRefusal` gives/,
+    options: {
+      ...healthy,
+      server: Handshake.withRefusal(
+        server,
+        () =>
+          Effect.fail(
+            new HandshakeError.HandshakeError({
+              protocol: "broken",
+              step: "refuse",
+              reason: new HandshakeError.Rejected({ by: "local", said: "NO", retryable: true })
+            })
+          )
+      )
+    }
+  },
+  {
     name: "says the words of its refusal twice",
     law: 11,
     amongAll: true,
@@ -1280,9 +1358,61 @@ export const broken: ReadonlyArray<Broken> = [
     options: binary((greeting) => [0, 2, 3, 4, 5, 6, 7].every((at) => greeting[at] === at + 1))
   },
   {
+    name: "adds up the characters of a greeting",
+    law: 5,
+    amongAll: false,
+    says: /character \d of 5 and the next one change places.*it became ready/s,
+    options: looking((line) => line.length === 5 && sumOf(line) === sumOf("HELLO"))
+  },
+  {
+    name: "lets a name be a character too long",
+    law: 5,
+    amongAll: false,
+    says: /name: as 33 characters.*it became ready/s,
+    options: introducing(33)
+  },
+  {
+    name: "looks only at how a text begins that has its length before it",
+    law: 5,
+    amongAll: false,
+    says: /the text at byte 2 to 6 of 8 with an x behind it, and its length with it.*it became ready/s,
+    options: counting(({ version }) => version.startsWith("3.0.0"))
+  },
+  {
+    name: "takes a name of bytes that are no text",
+    law: 5,
+    amongAll: false,
+    says: /as 255, which is no text.*it became ready/s,
+    options: {
+      ...introducing(32),
+      server: Transport.framed(lossyLines).pipe(
+        Handshake.verify(
+          "name",
+          (line) => /^\{"name":"[a-z\ufffd]{1,32}"\}$/.test(line) ? Effect.void : Effect.fail(denied)
+        ),
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "trims a text that ends in a zero",
+    law: 5,
+    amongAll: false,
+    says: /a space behind the word that ends at byte 4 of 6.*it became ready/s,
+    options: ended((name) => name.trim() === "ann")
+  },
+  {
+    name: "looks its users up in an object, which knows more names than theirs",
+    law: 5,
+    amongAll: false,
+    says: /constructor in the place of the word.*it became ready/s,
+    options: ended((name) => name in { ann: true })
+  },
+  {
     name: "takes a version that is higher for its own",
     law: 5,
-    says: /in the place of message 1, .*it became ready/s,
+    says: /byte 7 of 8 .*it became ready/s,
     options: binary((greeting) => greeting.slice(0, 7).every((byte, at) => byte === at + 1) && greeting[7] >= 8)
   },
   {
@@ -1426,6 +1556,47 @@ export const broken: ReadonlyArray<Broken> = [
         Handshake.expect("WHO"),
         Handshake.send("USER ann token=9f86d081884c7d65", { name: "password", secret: true }),
         Handshake.expect("OK", { rejections: ["NO"] }),
+        Handshake.named("broken")
+      )
+    }
+  },
+  {
+    name: "says its password to a server that asks for it in clear",
+    law: 9,
+    says: /a wrong message, "CLEAR\\n".* show in what it says, which undisturbed never says it/s,
+    options: {
+      ...provingBy((proof, due) => proof === due),
+      client: Effect.gen(function*() {
+        const transport = yield* lines.pipe(Handshake.send("HELLO 2"))
+        const asked = yield* Handshake.step(transport.receive, "question")
+        const answer = asked === "CLEAR" ? password : createHmac("sha256", password).update(asked).digest("hex")
+        return yield* Handshake.send(transport, answer, { name: "proof", secret: true }).pipe(
+          Handshake.expect("OK", { rejections: ["NO"] })
+        )
+      }).pipe(Handshake.named("broken")),
+      secrets: [password],
+      wrong: { client: ["CLEAR\n"] }
+    }
+  },
+  {
+    name: "logs the digits of a proof among bytes that its peer hides, and that nobody has listed",
+    law: 9,
+    says: /show in a log, of this side or of its peer/,
+    options: {
+      server: binaryPackets.pipe(
+        Handshake.verify("login", (packet) =>
+          Effect.andThen(
+            Effect.logDebug("proof", Buffer.from(packet.subarray(5, 25)).toString("hex")),
+            Buffer.compare(packet, loginPacket) === 0 ? Effect.void : Effect.fail(denied)
+          ), { secret: true }),
+        Handshake.switchCodec(Codec.lines()),
+        Handshake.send("OK"),
+        Handshake.named("broken")
+      ),
+      client: binaryPackets.pipe(
+        Handshake.send(loginPacket, { name: "login", secret: true }),
+        Handshake.switchCodec(Codec.lines()),
+        Handshake.expect("OK"),
         Handshake.named("broken")
       )
     }

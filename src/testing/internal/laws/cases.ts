@@ -8,7 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { concat } from "../../../internal/bytes/primitives.ts"
 import { otherRole, type Peer, type Plan, type Stop, type Talk } from "../conversation.ts"
+import type * as Suite from "../suite.ts"
 import * as Trial from "../trial.ts"
+import { type Attempt, problem } from "./attempt.ts"
 import { type AnyOptions, bytesOf, refusalsOf, type WrongTurn } from "./options.ts"
 
 export const nothing = new Uint8Array(0)
@@ -49,11 +51,24 @@ export interface Candidate {
   readonly number: number
 }
 
-/**
- * Almost a message. Its last byte is kept where that may end it: what is cut or longer is to be a message, too.
- */
-const nearMissesOf = (message: Uint8Array): ReadonlyArray<{ readonly said: Uint8Array; readonly what: string }> => {
-  const end = message.length - 1
+const [lf, cr] = [0x0a, 0x0d]
+
+/** Where a message ends that has a delimiter behind it: a line end, or whatever stands behind the frame that it is made of. */
+const endOf = (message: Uint8Array, frame: unknown): number => {
+  if (message.at(-1) === lf) return message.length - (message.at(-2) === cr ? 2 : 1)
+  const content = typeof frame === "string" ? bytesOf(frame) : frame instanceof Uint8Array ? frame : message
+  return content.length < message.length && Trial.firstDifference(message.subarray(0, content.length), content) === -1
+    ? content.length
+    : message.length
+}
+
+/** Almost a message. What ends it is kept, or else its last byte: what is cut or longer is to be a message, too. */
+const nearMissesOf = (
+  message: Uint8Array,
+  frame: unknown
+): ReadonlyArray<{ readonly said: Uint8Array; readonly what: string }> => {
+  const delimited = endOf(message, frame)
+  const end = Math.min(delimited, message.length - 1)
   if (end < 1) return []
   const [body, last] = [message.subarray(0, end), message.subarray(end)]
   const changed = [...new Set([0, Math.floor(end / 2), end - 1])].map((at) => {
@@ -63,14 +78,17 @@ const nearMissesOf = (message: Uint8Array): ReadonlyArray<{ readonly said: Uint8
   })
   return [
     ...changed,
-    { said: concat([body, bytesOf("x"), last]), what: "the same with an x behind it" },
+    // Where nothing ends it, that is another message behind it.
+    ...(delimited === message.length
+      ? []
+      : [{ said: concat([body, bytesOf("x"), last]), what: "the same with an x behind it" }]),
     { said: concat([bytesOf("x"), message]), what: "the same with an x before it" },
     { said: concat([body.subarray(0, Math.floor(end / 2)), last]), what: "the first half of it" },
     {
       said: concat([body.subarray(0, Math.max(0, body.lastIndexOf(0x20))), last]),
-      what: "the same without its last word"
+      what: "what is left of it without its last word"
     },
-    { said: last, what: "nothing of it but its last byte" }
+    { said: last, what: "nothing of it but its end" }
   ]
 }
 
@@ -89,10 +107,12 @@ export const candidatesOf = (trial: Trial.Trial, reference: Trial.Reference, opt
     })),
     ...(options.wrong?.[trial.side.role] ?? []).map((text) => ({ said: bytesOf(text), what: "a wrong message" }))
   ]
+  // One message is one frame, unless somebody writes bytes of his own, or TLS stands between.
+  const frames = talk.frames.length === talk.messages.length ? talk.frames : []
   const found: Array<Candidate> = []
   messages.forEach((due, index) => {
     const seen: Array<Uint8Array> = [due]
-    for (const { said, what } of [...others, ...nearMissesOf(due)]) {
+    for (const { said, what } of [...others, ...nearMissesOf(due, frames[index])]) {
       if (seen.some((other) => Trial.firstDifference(other, said) === -1)) continue
       seen.push(said)
       if (options.accepts?.({ side: trial.side.role, index, said, due, messages }) === true) continue
@@ -181,6 +201,16 @@ export const placeOfStop = (after: number): number => Math.imul(after, 0x9e37_79
 /** A message is replaced, and the connection goes on. */
 export const replaced = (index: number, said: Uint8Array): Plan => ({
   say: (i, message) => i === index ? said : message
+})
+
+/** That a side lets in what was fresh for another connection. */
+export const saidAgain = (attempt: Attempt, talk: Talk): Suite.Problem => ({
+  ...problem(attempt, talk, {
+    scenario: "all that was said on one connection is said again on another",
+    expected: "it fails: what was fresh for the one is not for the other",
+    actual: "it became ready"
+  }),
+  law: 10
 })
 
 export const nth = (index: number): string => `message ${index + 1}`

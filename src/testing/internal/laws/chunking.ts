@@ -13,7 +13,7 @@ import { concat } from "../../../internal/bytes/primitives.ts"
 import type { Plan, Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
-import { bytes, candidatesOf, type Cutting, cuttings, inPieces, ints, nth, pacing } from "./cases.ts"
+import { bytes, candidatesOf, type Cutting, cuttings, inPieces, ints, nth, pacing, saidAgain } from "./cases.ts"
 import { bytesOf } from "./options.ts"
 
 /** What somebody can tell of a conversation who looks at the side under test. */
@@ -65,8 +65,15 @@ export const chunking: Check = (attempt) =>
       if (differing.length === 0) return
       // What differs between conversations that were alike, such as a nonce, a date or whose turn it is, is not of the cut.
       const again = [fingerprint(yield* trial.talk(plan)), fingerprint(yield* trial.talk(plan))]
-      const different = differing.find((key) => again.every((other) => Equal.equals(whole[key], other[key])))
-      if (different === undefined) return
+      const alike = differing.filter((key) => again.every((other) => Equal.equals(whole[key], other[key])))
+      if (alike.length === 0) return
+      const cutAgain = fingerprint(yield* trial.talk({ ...plan, lengths, seed, pace }))
+      const different = alike.find((key) => Equal.equals(cutUp[key], cutAgain[key]))
+      if (different === undefined) {
+        // By chance it was what is due this time.
+        if (!Trial.isReady(talk) || plan.script === undefined || options.fresh?.[trial.side.role] !== true) return
+        return yield* Effect.fail(saidAgain(attempt, talk))
+      }
       return yield* Effect.fail(problem(attempt, talk, {
         scenario: `${what} comes ${inPieces(cutting)}`,
         expected: `the same as in one piece; ${different}: ${whole[different]}`,

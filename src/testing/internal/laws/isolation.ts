@@ -11,7 +11,7 @@ import { concat } from "../../../internal/bytes/primitives.ts"
 import { type Behind, otherRole, type Plan, type Role } from "../conversation.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
-import { alternativesOf, candidatesOf, isLetIn, nothing, nth, replaced, stopsOf } from "./cases.ts"
+import { alternativesOf, candidatesOf, isLetIn, nothing, nth, replaced, saidAgain, stopsOf } from "./cases.ts"
 import { bytesOf, negotiatedBy } from "./options.ts"
 
 /** Who was not let in when nobody was there yet is not let in when somebody was. */
@@ -29,6 +29,9 @@ export const strangers: Check = (attempt) =>
           }))
           : Effect.void))
   })
+
+/** On how many other connections something is said again that was to be fresh. */
+const mostReplays = 8
 
 export const isolation: Check = (attempt) =>
   Effect.gen(function*() {
@@ -65,14 +68,10 @@ export const isolation: Check = (attempt) =>
     if (options.fresh?.[trial.side.role] === true && messages.length > 0) {
       // More than one: what is made in turns, or for a moment, is fresh for one other connection only.
       const recorded = concat((yield* trial.talk({})).messages)
-      for (let again = 1; again <= 3; again++) {
+      for (let again = 1; again <= mostReplays; again++) {
         const replayed = yield* trial.talk({ script: recorded, random: again })
         if (!Trial.isReady(replayed)) continue
-        return yield* Effect.fail(problem(attempt, replayed, {
-          scenario: "all that was said on one connection is said again on another",
-          expected: "it fails: what was fresh for the one is not for the other",
-          actual: "it became ready"
-        }))
+        return yield* Effect.fail(saidAgain(attempt, replayed))
       }
     }
     // Those that are refused come when another one is ready, all at once, and start when that is done, while it is still open.

@@ -3,9 +3,11 @@
  *
  * @internal
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Handshake from "../../../Handshake.ts"
+import { isHandshakeError } from "../../../HandshakeError.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
 import type { Plan, Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
@@ -24,6 +26,13 @@ import { deservesRefusal, saysRefusal } from "./refusing.ts"
 
 /** How often an impostor comes that talks on. */
 const networks = 4
+
+/** Whether it has turned its peer away by words that say nothing. Who has no words at all does not fail so. */
+const isSilent = ({ exit, written }: Talk): boolean => {
+  const error = exit !== undefined && Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+  return written.length === 0 && isHandshakeError(error) && error.reason._tag === "Rejected" &&
+    error.reason.by === "local"
+}
 
 export const refusalIsHeard: Check = (attempt) =>
   Effect.gen(function*() {
@@ -85,8 +94,12 @@ export const refusalIsHeard: Check = (attempt) =>
           // What is let in is refused nowhere, whatever comes behind it.
           if (Trial.isReady(talk)) return
           // Where it has waited for the rest of what was said, that would be what comes behind it.
-          isWhole &&= deservesRefusal(talk)
-          yield* hears(talk, talk.writesBefore[index] ?? talk.written.length, scenario)
+          const isRefused = deservesRefusal(talk)
+          isWhole &&= isRefused
+          const before = talk.writesBefore[index] ?? talk.written.length
+          yield* hears(talk, before, scenario)
+          // What was answered, and what its peer did not like, was no refusal; what comes behind it is another matter.
+          if (!isRefused && talk.written.length > before) return
           if (isWhole) yield* isSaid(plan, talk, index, said, scenario)
         }
       }), { placeOf: ({ number }) => number })
@@ -108,16 +121,21 @@ export const refusalIsHeard: Check = (attempt) =>
             (problem) => Effect.mapError(Effect.firstSuccessOf([...isSaidEarlier, Effect.fail(problem)]), () => problem)
           )
         ).pipe(Effect.andThen(
-          // Whether a reset overtakes the words is left to chance, so that it is tried on some networks.
-          Effect.forEach(Array.from({ length: overtakes ? networks : 0 }, (_, seed) => seed), (seed) => {
-            const say = (i: number, message: Uint8Array) => i === last ? concat([message, more]) : message
-            return Effect.flatMap(trial.talk({ peer, seed, say, deaf: seed % 2 === 0 ? undefined : late }), (talk) =>
-              hears(
-                talk,
-                talk.writesBefore[last] ?? talk.written.length,
-                `${what} comes, with ${more.length} bytes behind its last message that nobody reads`
-              ))
-          }, { discard: true })
+          // Whether a reset overtakes the words is left to chance, so that it is tried on some networks. Who has only left has
+          // not been refused, and what he says behind that is another matter.
+          Effect.forEach(
+            Array.from({ length: overtakes && deservesRefusal(talk) ? networks : 0 }, (_, seed) => seed),
+            (seed) => {
+              const say = (i: number, message: Uint8Array) => i === last ? concat([message, more]) : message
+              return Effect.flatMap(trial.talk({ peer, seed, say, deaf: seed % 2 === 0 ? undefined : late }), (talk) =>
+                hears(
+                  talk,
+                  talk.writesBefore[last] ?? talk.written.length,
+                  `${what} comes, with ${more.length} bytes behind its last message that nobody reads`
+                ))
+            },
+            { discard: true }
+          )
         ))
       }), {
       placeOf: ({ number }) =>
@@ -138,7 +156,13 @@ export const refusalIsHeard: Check = (attempt) =>
     yield* Effect.forEach([undefined, trial.isVirtual ? 300 : 30], (deaf) =>
       Effect.flatMap(turnedAway.talk({ deaf, say: talksOn }), (talk) =>
         Effect.andThen(
-          hears(talk, 0, scenario),
+          isSilent(talk)
+            ? Effect.fail(problem(attempt, talk, {
+              scenario,
+              expected: "the peer hears the words that `Handshake.withRefusal` gives",
+              actual: "it heard nothing: they fail before they have said anything"
+            }))
+            : hears(talk, 0, scenario),
           talk.peerExit !== undefined && Exit.isSuccess(talk.peerExit) && options.lateRefusal !== true
             ? Effect.fail(problem(attempt, talk, {
               scenario,

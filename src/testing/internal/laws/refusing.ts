@@ -18,6 +18,7 @@ import { refusalsOf, refusalTo, type WrongTurn } from "./options.ts"
 export const deservesRefusal = ({ exit }: Talk): boolean => {
   if (exit === undefined || Exit.isSuccess(exit)) return false
   const error = Cause.squash(exit.cause)
+  if (Cause.isTimeoutError(error)) return false
   return !isHandshakeError(error) || !["Timeout", "UnexpectedEnd", "ConnectionFailed"].includes(error.reason._tag)
 }
 

@@ -16,20 +16,22 @@ import {
   impostorComes,
   impostorsOf,
   mostEnds,
+  nothing,
   nth,
   placeOfStop,
   replaced,
   stopComes,
   stopsOf
 } from "./cases.ts"
-import { decoyOf, lookedFor, secretsOf } from "./options.ts"
+import { bytesOf, decoyOf, lookedFor, secretsOf } from "./options.ts"
 
 interface Case {
   readonly what: string
   readonly comes: Effect.Effect<Trial.Witnessed>
   /** By what it is shared out among rungs. */
   readonly place: number
-  readonly isEarly?: boolean
+  /** Whether a secret comes too early; of an impostor that is told by what it has said. */
+  readonly isEarly?: boolean | ((talk: Talk) => boolean)
 }
 
 /** What ends a text is no secret, and not shown with it. */
@@ -38,6 +40,10 @@ const withoutEnding = (message: Uint8Array): Uint8Array => {
   while (length > 0 && [0, 0x0a, 0x0d].includes(message[length - 1])) length--
   return message.subarray(0, length)
 }
+
+/** Whether a secret is said, in any of the ways in which it may be written down. */
+const isShown = (secret: Uint8Array, said: ReadonlyArray<Uint8Array>): boolean =>
+  Watch.hiding([secret])(Watch.ofBytes(said)) !== undefined
 
 export const secrets: Check = (attempt) =>
   Effect.gen(function*() {
@@ -58,10 +64,23 @@ export const secrets: Check = (attempt) =>
       const open = [...talk.written, ...talk.messages.filter((_, index) => !talk.hidden[index])]
       return proofs.flatMap(Watch.partsOf).filter((part) => open.every((said) => Watch.indexOf(said, part) === -1))
     }
+    // What it should have been, too, where something else was said.
+    const digitsOf = (talk: Talk, seen: ReadonlyArray<Watch.Seen>): ReadonlyArray<Uint8Array> => {
+      if (trial.side.role !== "server" || talk.hidden.length !== talk.messages.length) return []
+      const [hidden, open] = [true, false].map((isHidden) =>
+        talk.messages.filter((_, index) => talk.hidden[index] === isHidden)
+      )
+      return Watch.digitsOf(seen, hidden, [...talk.written, ...open])
+    }
+    // Who proves a secret without saying it says it to nobody, whatever is asked for; who is told one says no other.
+    const unsaid = known.filter((secret) => !isShown(secret, reference.talk.written))
+    const hidesUnsaid = Watch.hiding(unsaid)
     const isProof = (said: Uint8Array) =>
       messages.some((message, index) => reference.talk.hidden[index] && Trial.firstDifference(message, said) === -1)
     const holdsSecret = (said: Uint8Array) =>
       isProof(said) || known.some((secret) => Watch.indexOf(said, secret) !== -1)
+    const isToldWrong = (said: Uint8Array) =>
+      options.wrong?.[trial.side.role]?.some((text) => Trial.firstDifference(bytesOf(text), said) === -1) === true
     const cases: Array<Case> = []
     const add = (what: string, plan: Plan) => {
       const number = cases.length
@@ -88,8 +107,10 @@ export const secrets: Check = (attempt) =>
     })
     for (const candidate of candidatesOf(trial, reference, options)) {
       const { index, number, said, what } = candidate
+      // What is almost a proof is nothing to be shown; what the user has told is, and there may be many of it.
+      const shown = isToldWrong(said) && !holdsSecret(said) ? `, ${Trial.show(said)},` : ""
       cases.push({
-        what: `${what} comes in the place of ${nth(index)}`,
+        what: `${what}${shown} comes in the place of ${nth(index)}`,
         comes: candidateComes(trial, candidate),
         place: number,
         isEarly: holdsSecret(said) && !holdsSecret(messages[index])
@@ -99,7 +120,8 @@ export const secrets: Check = (attempt) =>
       cases.push({
         what: `${impostor.what} comes`,
         comes: impostorComes(trial, impostor),
-        place: impostor.number
+        place: impostor.number,
+        isEarly: ({ said }) => said.some((said, index) => holdsSecret(said) && !holdsSecret(messages[index] ?? nothing))
       })
     }
     const stops = (what: string, how: Stop["how"], places: ReadonlyArray<number>) => {
@@ -118,17 +140,27 @@ export const secrets: Check = (attempt) =>
     yield* attempt.each(cases, ({ comes, isEarly, what }) =>
       Effect.flatMap(comes, ({ seen, talk }) => {
         // Only a pipe knows that a secret is to come when one comes early. What was said is in the transcript all the same.
-        if (isEarly === true && !talk.isGuarded) return Effect.void
+        const comesEarly = typeof isEarly === "function" ? isEarly(talk) : isEarly === true
+        if (comesEarly && !talk.isGuarded) return Effect.void
         const proofs = proofsOf(talk)
-        const looks = proofs.length === 0 ? hidden : Watch.hiding([...looksFor, ...proofs, ...partsOf(talk, proofs)])
-        const leak = looks([...(isEarly === true ? Watch.ofFailure(talk) : Watch.ofTalk(talk)), ...seen()])
+        const own = comesEarly ? Watch.ofFailure(talk) : Watch.ofTalk(talk)
+        const others = seen()
+        const parts = [...proofs, ...partsOf(talk, proofs), ...digitsOf(talk, others)]
+        const looks = parts.length === 0 ? hidden : Watch.hiding([...looksFor, ...parts])
+        const ownLeak = looks(own)
+        const told = unsaid.length === 0 || hidesUnsaid(Watch.ofBytes(talk.written)) === undefined
+          ? undefined
+          : Watch.hiding(unsaid.filter((secret) => !isShown(secret, talk.said)))(Watch.ofBytes(talk.written))
+        const leak = ownLeak ?? told ?? looks(others)
+        // What is logged and counted is not told apart by who does it.
+        const whose = leak !== ownLeak && leak !== told ? ", of this side or of its peer" : ""
         return leak === undefined ? Effect.void : Effect.fail({
           scenario: what,
-          expected: isEarly === true
+          expected: comesEarly
             ? "no secret shows, also one that comes too early: what is refused is shown with Transport.show"
             : "no secret shows",
           // The proof of a leak must not be another one.
-          actual: `${leak.length} characters of a secret of ${leak.of} show in ${leak.where}, at step ${
+          actual: `${leak.length} characters of a secret of ${leak.of} show in ${leak.where}${whose}, at step ${
             Excerpt.ofText(talk.step)
           }: ${leak.context}`
         })
