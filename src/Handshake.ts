@@ -678,6 +678,8 @@ export const startTls: {
  * - `capacity`: as many connections, or pending handshakes, as are allowed.
  * - `draining`: the server is shutting down.
  * - `deadline`: the handshake was not done in time.
+ * - `forbidden`: it may not come in, or not by this way. `Server` says it to nobody by itself; what is around a handshake does
+ *   (`turnAway`), such as `protocols/Proxy`.
  *
  * @category models
  * @since 0.1.0
@@ -821,6 +823,8 @@ export const turnAway: {
   <A, E, R>(self: Effect.Effect<A, E, R>, why: Refusal): Effect.Effect<never, Failure<E>, R> =>
     withProgress(self, (effect, progress) => {
       progress.verdict = why
+      // What asks for it may be around it: its own words are meant.
+      progress.isOuter = false
       const refused = Effect.andThen(
         effect,
         Effect.fail(new Rejected({ by: "local", said: "nothing", retryable: true }))

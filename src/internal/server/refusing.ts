@@ -27,7 +27,8 @@ const maxRefusing = 1024
 const saying: Record<Progress.Refusal, string> = {
   capacity: "at capacity",
   draining: "shutting down",
-  deadline: "too slow"
+  deadline: "too slow",
+  forbidden: "not let in"
 }
 
 /** Why a peer was turned away, as the error of its handshake. */

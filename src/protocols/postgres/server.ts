@@ -796,7 +796,8 @@ const converse = Effect.fnUntraced(function*(
 const refusals: Record<Handshake.Refusal, Messages.ErrorResponse> = {
   capacity: Errors.tooManyClients,
   draining: Errors.shuttingDown,
-  deadline: Errors.tooSlow
+  deadline: Errors.tooSlow,
+  forbidden: Errors.forbidden
 }
 
 /**
