@@ -19,6 +19,7 @@ import * as Handshake from "../../src/Handshake.ts"
 import type * as Peer from "../../src/Peer.ts"
 import * as Postgres from "../../src/protocols/Postgres.ts"
 import * as Codecs from "../../src/protocols/postgres/codecs.ts"
+import * as Proxy from "../../src/protocols/Proxy.ts"
 import * as Scram from "../../src/protocols/Scram.ts"
 import * as Server from "../../src/Server.ts"
 import * as MemorySocket from "../../src/testing/MemorySocket.ts"
@@ -667,6 +668,18 @@ describe("authentication", () => {
       yield* Effect.provide(withClient(server, starts(startup())), [layer, Crypto.layer])
       expect(asked).toEqual([remote, undefined])
       expect(known).toMatchObject([{ remote, user }])
+    }))
+})
+
+describe("a client that may not come in", () => {
+  it.effect("hears so when it has sent its start-up message", () =>
+    Effect.gen(function*() {
+      const server = Proxy.server(Postgres.server(), { trust: () => false })
+      const { found } = yield* Effect.provide(withClient(server, starts(startup())), [
+        Postgres.layerTrust,
+        Crypto.layer
+      ])
+      expect(found).toEqual([fatal("28000", "the server does not let in connections from here")])
     }))
 })
 

@@ -21,6 +21,7 @@ describe("the headers", () => {
   Laws.codec(Proxy.codec({ maxLength: 600 }), headers, {
     it,
     name: "PROXY headers",
+    runs: 40,
     canonical: hasOneSpelling,
     maxLength: 600,
     ofLength: (length): Proxy.Header => ({
@@ -48,6 +49,6 @@ describe("the line protocol behind a header", () => {
     client: Handshake.named(Line.client.pipe(Proxy.client(Proxy.local)), "line"),
     refusal: { server: "No! Go away!\n" },
     accepts: ({ index, said, side }) => side === "server" && index === 0 && isLocal(said),
-    rungs: [Rung.pure, Rung.memory, Rung.fast(Rung.pure)]
+    rungs: [Rung.pure, Rung.memory, Rung.simulated(), Rung.fast(Rung.pure)]
   })
 })

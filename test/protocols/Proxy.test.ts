@@ -15,9 +15,11 @@ import * as Peer from "../../src/Peer.ts"
 import * as Http2 from "../../src/protocols/Http2.ts"
 import * as Line from "../../src/protocols/Line.ts"
 import * as Proxy from "../../src/protocols/Proxy.ts"
+import * as Tls from "../../src/protocols/Tls.ts"
 import * as Server from "../../src/Server.ts"
 import * as MemorySocket from "../../src/testing/MemorySocket.ts"
 import * as Transport from "../../src/Transport.ts"
+import * as Certificates from "../support/certificates/index.ts"
 import { join, outcomeOf, utf8 } from "../support/conversation.ts"
 import { echo, saying, serving, settled } from "../support/serving.ts"
 
@@ -455,6 +457,38 @@ describe("over TCP", () => {
     Effect.gen(function*() {
       expect(yield* meeting(["127.0.0.0/8"], "::")).toMatchObject({ _tag: "Success" })
       expect(yield* meeting(["::ffff:127.0.0.0/104"], "::")).toMatchObject({ _tag: "Success" })
+    }))
+})
+
+describe("around TLS", () => {
+  const inTls = Line.server.pipe(
+    Tls.server({ certificate: Certificates.server }),
+    Proxy.server({ trust: ["127.0.0.0/8"] })
+  )
+  const client = Line.client.pipe(Tls.client({ servername: "localhost", ca: Certificates.root }))
+
+  const meeting = (client: Handshake.Handshake<string, string>) =>
+    Effect.gen(function*() {
+      const { address } = yield* Server.make({
+        handshake: inTls,
+        serve: (transport) =>
+          Effect.flatMap(transport.peer, (peer) => transport.send(`${Peer.format(peer)} ${peer.tls?.version}`))
+      }).pipe(
+        Effect.provideServiceEffect(SocketServer.SocketServer, Net.makeServer({ host: "127.0.0.1", port: 0 }))
+      )
+      const transport = yield* Effect.provideServiceEffect(client, Socket.Socket, Net.socket(address))
+      return yield* transport.receive
+    }).pipe(Effect.scoped)
+
+  it.live("comes before it, and is what is known behind it", () =>
+    Effect.gen(function*() {
+      expect(yield* meeting(client.pipe(Proxy.client(proxied())))).toBe("203.0.113.7:56324 TLSv1.3")
+    }))
+
+  it.live("is missed inside TLS, in the words of what is inside that", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(meeting(client))
+      expect(error).toMatchObject({ reason: { _tag: "Rejected", by: "peer", said: "\"No! Go away!\"" } })
     }))
 })
 
