@@ -440,20 +440,18 @@ const receiving = (options: ServerOptions): Effect.Effect<
  * Use with `Handshake.inside` where the handshake depends on the header. Otherwise there is {@link server}, which also turns away in the
  * words of what is inside.
  *
- * **Example** (A protocol by ALPN, of a proxy that has taken TLS off)
+ * **Example** (Another limit for the host name that the client has asked for)
  *
  * ```ts
  * import { Handshake } from "effect-handshake"
- * import * as Http2 from "effect-handshake/protocols/Http2"
  * import * as Line from "effect-handshake/protocols/Line"
  * import * as Proxy from "effect-handshake/protocols/Proxy"
  * import { Effect } from "effect"
  *
+ * const long = Line.make({ maxLength: 1024 * 1024 }).server
+ *
  * const server = Handshake.inside(
- *   ({ header }) =>
- *     Proxy.find(header, "Alpn")?.protocol === "h2"
- *       ? Handshake.extend(Http2.server(), { protocol: "h2" })
- *       : Handshake.extend(Line.server, { protocol: "line" }),
+ *   ({ header }) => Proxy.find(header, "Authority")?.name === "bulk.example" ? long : Line.server,
  *   Proxy.header({ trust: ["10.0.0.0/8"] })
  * )
  *

@@ -31,12 +31,9 @@ export interface Ssl {
   readonly tlvs: ReadonlyArray<SslTlv>
 }
 
-export type SslTlv =
-  | {
-    readonly _tag: "Version" | "CommonName" | "Cipher" | "SignatureAlgorithm" | "KeyAlgorithm"
-    readonly value: string
-  }
-  | Other
+type SslName = "Version" | "CommonName" | "Cipher" | "SignatureAlgorithm" | "KeyAlgorithm"
+
+export type SslTlv = { [Tag in SslName]: { readonly _tag: Tag; readonly value: string } }[SslName] | Other
 
 export interface Local {
   readonly _tag: "Local"
