@@ -1,6 +1,7 @@
 /**
  * A protocol in layers, made of public modules alone: a PROXY header, and inside it the line protocol. A client without a place
- * is told so in the inner protocol's words, and a server that drains says goodbye.
+ * is told so in the inner protocol's words, and a server that drains says goodbye. The header is the least that shows it, and
+ * believes anybody: the whole protocol is `effect-handshake/protocols/Proxy`.
  *
  *     npm run example examples/layers.ts
  */

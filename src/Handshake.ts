@@ -34,6 +34,7 @@ import type { Secrecy } from "./internal/connection/inbox.ts"
 import { CurrentByteLimit, implOf, secretly } from "./internal/connection/transport.ts"
 import * as Progress from "./internal/handshake/progress.ts"
 import { unlessAnswered } from "./internal/handshake/unlessAnswered.ts"
+import type * as Peer from "./Peer.ts"
 import * as Transport from "./Transport.ts"
 import { isTransportError, type TransportError } from "./TransportError.ts"
 
@@ -677,6 +678,8 @@ export const startTls: {
  * - `capacity`: as many connections, or pending handshakes, as are allowed.
  * - `draining`: the server is shutting down.
  * - `deadline`: the handshake was not done in time.
+ * - `forbidden`: it may not come in, or not by this way. `Server` says it to nobody by itself; what is around a handshake does
+ *   (`turnAway`), such as `protocols/Proxy`.
  *
  * @category models
  * @since 0.1.0
@@ -820,6 +823,8 @@ export const turnAway: {
   <A, E, R>(self: Effect.Effect<A, E, R>, why: Refusal): Effect.Effect<never, Failure<E>, R> =>
     withProgress(self, (effect, progress) => {
       progress.verdict = why
+      // What asks for it may be around it: its own words are meant.
+      progress.isOuter = false
       const refused = Effect.andThen(
         effect,
         Effect.fail(new Rejected({ by: "local", said: "nothing", retryable: true }))
@@ -1139,6 +1144,75 @@ export const byteLimit: {
         })
       )
     )
+)
+
+/**
+ * Says who the peer is, as far as the handshake has learnt it: whom a proxy speaks for, who has logged in.
+ *
+ * **When to use**
+ *
+ * Use where the socket does not tell: behind a proxy it is from the proxy, and the user of a login is in no address.
+ *
+ * **Details**
+ *
+ * From then on it is what `transport.peer` tells, of this transport and of every other one on the connection, whatever was made of
+ * the handshake: behind a codec switch and TLS, to the handshake that is `inside` and what that asks about its peer, to whoever
+ * serves. A server's events and logs have it, spans as `client.address` and `user.name` beside the `network.peer.address` of the
+ * socket, and metrics have `via`, which has to be one of few words. The socket's own addresses stay at hand: see `Peer.socketOf`.
+ *
+ * What is left out stays as it is, so that a handshake may introduce its peer step by step. It may be a function of the
+ * transport, for what that was extended with. Who the peer is it takes from you: whether to believe what was said is up to the
+ * handshake.
+ *
+ * **Example** (The user of a login)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const lines = Transport.framed(Codec.lines())
+ *
+ * const server = Effect.gen(function*() {
+ *   const transport = yield* lines
+ *   const user = yield* transport.receive
+ *   return yield* Handshake.introduce(transport, { user, via: "login" })
+ * }).pipe(Handshake.named("hello"))
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   yield* lines.pipe(Handshake.send("alice"), Effect.provideService(Socket.Socket, there))
+ *   const transport = yield* Effect.provideService(server, Socket.Socket, here)
+ *   return (yield* transport.peer).user
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => alice
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const introduce: {
+  <T extends Receiving = Any>(
+    who: Peer.Introduction | ((transport: T) => Peer.Introduction)
+  ): <E = never, R = never>(self: T | Effect.Effect<T, E, R>) => Effect.Effect<T, E, R>
+  <T extends Receiving = Any, E = never, R = never>(
+    self: T | Effect.Effect<T, E, R>,
+    who: Peer.Introduction | ((transport: T) => Peer.Introduction)
+  ): Effect.Effect<T, E, R>
+} = dual(
+  2,
+  <T extends Receiving, E, R>(
+    self: T | Effect.Effect<T, E, R>,
+    who: Peer.Introduction | ((transport: T) => Peer.Introduction)
+  ): Effect.Effect<T, E, R> =>
+    Effect.tap(Effect.isEffect(self) ? self : Effect.succeed(self), (transport) =>
+      Effect.sync(() => {
+        const { connection, observer } = implOf(transport)
+        connection.introduce(typeof who === "function" ? who(transport) : who)
+        observer?.({ _tag: "Introduced", peer: connection.peer })
+      }))
 )
 
 /**

@@ -497,7 +497,9 @@ export const frameLogger = (options?: LogOptions): Effect.Effect<Transport.Obser
     const log = Effect.logWithLevel(level)
     let peer: string | undefined
     return Effect.succeed((event: Transport.Event) => {
-      if (event._tag === "Connected") peer = event.peer.remote === undefined ? undefined : Peer.format(event.peer)
+      if (event._tag === "Connected" || event._tag === "Introduced") {
+        peer = event.peer.remote === undefined ? undefined : Peer.format(event.peer)
+      }
       if (event._tag !== "Received" && event._tag !== "Sent") return
       // A description of the user's own is bounded by nothing.
       const message = `${event._tag === "Received" ? "received" : "sent"} ${Excerpt.ofText(event.frame)}`

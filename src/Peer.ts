@@ -3,26 +3,66 @@
  *
  * @since 0.1.0
  */
+import { dual } from "effect/Function"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Excerpt from "./Excerpt.ts"
 
 /**
- * The two ends of a connection.
+ * The addresses of the two ends of a connection.
  *
  * **Details**
  *
  * `remote` is the other side's address and `local` is this side's. Either is `undefined` where the transport does not
  * say: Effect's own `Socket` has no addresses, and the client end of a Unix socket has no path.
  *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Ends {
+  readonly remote: NetAddress.SocketAddress | undefined
+  readonly local: NetAddress.SocketAddress | undefined
+}
+
+/**
+ * Who is at the other end of a connection.
+ *
+ * **Details**
+ *
+ * The addresses are those of the socket until a handshake introduces others (`Handshake.introduce`): then they are those,
+ * and `socket` has the socket's own. `user` and `via` are there where a handshake has introduced them.
+ *
  * `tls` is there from the moment on at which the connection is encrypted by `Transport.startTls`.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Peer {
-  readonly remote: NetAddress.SocketAddress | undefined
-  readonly local: NetAddress.SocketAddress | undefined
+export interface Peer extends Ends {
   readonly tls?: Tls | undefined
+  /** Who it is, by the name that it has logged in with. */
+  readonly user?: string | undefined
+  /** How it was introduced, such as `proxy`. */
+  readonly via?: string | undefined
+  /** Where the connection itself comes from and goes to, where `remote` and `local` were introduced. */
+  readonly socket?: Ends | undefined
+}
+
+/**
+ * What a handshake has learnt of its peer. What is left out, or `undefined`, stays as it is.
+ *
+ * **Details**
+ *
+ * `via` says how it was learnt, in one of few words of the program's own: metrics have a series for each.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Introduction {
+  /** Who the connection is from, where it is not from whoever is at the other end of the socket. */
+  readonly remote?: NetAddress.SocketAddress | undefined
+  /** What address that one has connected to. */
+  readonly local?: NetAddress.SocketAddress | undefined
+  readonly user?: string | undefined
+  readonly via?: string | undefined
 }
 
 /**
@@ -80,6 +120,54 @@ export interface Certificate {
 export const unknown: Peer = { remote: undefined, local: undefined }
 
 /**
+ * The ends of the socket itself, whoever was introduced.
+ *
+ * **When to use**
+ *
+ * Use where it matters which machine is at the other end, such as to decide whether it is trusted. What `remote` says was
+ * learnt of it.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const socketOf = ({ local, remote, socket }: Peer): Ends => socket ?? { remote, local }
+
+/**
+ * The peer as it is known once it was introduced. The addresses of the socket itself are kept in `socket`.
+ *
+ * **Example** (A client behind a proxy)
+ *
+ * ```ts
+ * import { Peer } from "effect-handshake"
+ * import { NetAddress } from "effect/net"
+ *
+ * const proxy = NetAddress.inetAddressFromStringUnsafe("10.0.0.1:41234")
+ * const client = NetAddress.inetAddressFromStringUnsafe("203.0.113.7:56324")
+ *
+ * const peer = Peer.introduce({ remote: proxy, local: undefined }, { remote: client, user: "alice", via: "proxy" })
+ *
+ * console.log(Peer.format(peer)) // => 203.0.113.7:56324
+ * console.log(Peer.format(Peer.socketOf(peer))) // => 10.0.0.1:41234
+ * ```
+ *
+ * @see `Handshake.introduce`, which does this to the peer of a connection
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const introduce: {
+  (who: Introduction): (self: Peer) => Peer
+  (self: Peer, who: Introduction): Peer
+} = dual(2, (self: Peer, { local, remote, user, via }: Introduction): Peer => ({
+  ...self,
+  remote: remote ?? self.remote,
+  local: local ?? self.local,
+  ...(user !== undefined && { user }),
+  ...(via !== undefined && { via }),
+  ...((remote !== undefined || local !== undefined) && { socket: socketOf(self) })
+}))
+
+/**
  * The peer's address for people, such as `127.0.0.1:12345`, `unix:///run/app.sock` or `unknown peer`.
  *
  * **Example** (A TCP peer)
@@ -97,12 +185,25 @@ export const unknown: Peer = { remote: undefined, local: undefined }
  * @category formatting
  * @since 0.1.0
  */
-export const format = (self: Peer): string =>
+export const format = (self: Ends): string =>
   self.remote === undefined
     ? "unknown peer"
     : self.remote._tag === "UnixPathAddress"
     ? NetAddress.formatUnixPath(self.remote)
     : NetAddress.formatInet(self.remote)
+
+/**
+ * Who was introduced, for people: `alice from 203.0.113.7:56324 by 10.0.0.1:41234`.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const formatIntroduced = (self: Peer): string =>
+  [
+    ...self.user === undefined ? [] : [`${oneLine(self.user)} from`],
+    format(self),
+    ...self.socket === undefined ? [] : [`by ${format(self.socket)}`]
+  ].join(" ")
 
 const nameOf = ({ subject, subjectAltName }: Certificate): string =>
   subject !== "" ? subject : subjectAltName ?? "without a name"

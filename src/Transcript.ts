@@ -119,6 +119,8 @@ export const recorder: Effect.Effect<Recorder> = Effect.map(Clock.Clock, (clock)
       switch (event._tag) {
         case "Connected":
           return note(`connected to ${Peer.format(event.peer)}`)
+        case "Introduced":
+          return note(`introduced: ${Peer.formatIntroduced(event.peer)}`)
         case "Secured":
           return note(`encrypted: ${Peer.formatTls(event.tls)}`)
         case "Sent":

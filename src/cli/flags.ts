@@ -91,7 +91,7 @@ export const balance = Flag.Literals("balance", ["even", "shared"]).pipe(
 )
 
 /** What a URL of `probe` begins with: no name of a user, which what stands in front of a password may be. */
-const scheme = /^(?:line|tcp|tls|h2c?|postgres(?:ql)?):\/\//i
+const scheme = /^(?:proxy\+)?(?:line|tcp|tls|h2c?|postgres(?:ql)?):\/\//i
 
 /**
  * A text in which a password may be, for a message: what is between the first colon and the last `@` of a URL, be it one or

@@ -17,7 +17,8 @@ export const probe = Command.make(
       Argument.withMetavar("url"),
       Argument.withDescription(
         "line://HOST:PORT, tls://HOST[:443], h2://HOST[:443], h2c://HOST[:80], tcp://HOST:PORT with --dialogue, " +
-          "postgres://USER[:PASSWORD]@HOST[:5432][/DATABASE][?sslmode=…]"
+          "postgres://USER[:PASSWORD]@HOST[:5432][/DATABASE][?sslmode=…]; " +
+          "proxy+ before any of them says a PROXY header first"
       )
     ),
     dialogue: DialogueFlags.dialogue,

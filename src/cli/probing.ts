@@ -26,6 +26,7 @@ import * as Peer from "../Peer.ts"
 import * as Http2 from "../protocols/Http2.ts"
 import * as Line from "../protocols/Line.ts"
 import * as Postgres from "../protocols/Postgres.ts"
+import * as Proxy from "../protocols/Proxy.ts"
 import * as Tls from "../protocols/Tls.ts"
 import * as ServerName from "../protocols/tls/serverName.ts"
 import * as Transcript from "../Transcript.ts"
@@ -91,6 +92,8 @@ const specific = {
 } as const
 
 export interface Target {
+  /** Whether a PROXY header comes first, which says that the client is this side itself. */
+  readonly isProxied: boolean
   readonly scheme: Scheme
   readonly url: URL
   /** Whom a certificate has to be for. */
@@ -258,9 +261,13 @@ export const splitZone = (text: string): readonly [url: string, zone: string] =>
   return [found[1] + text.slice(found[0].length), `%${decodeURIComponent(found[2])}`]
 }
 
+/** What a URL begins with whose server is behind a PROXY header. */
+const proxied = /^proxy\+/i
+
 /** `SCHEME://HOST:PORT`, and nothing else in it that the scheme does not know; or what is wrong. */
 export const parseTarget = (written: string): Result.Result<Target, string> => {
-  const [text, zone] = splitZone(written)
+  const isProxied = proxied.test(written)
+  const [text, zone] = splitZone(written.replace(proxied, ""))
   const known = Object.keys(schemes).map((scheme) => `${scheme}//`).join(", ")
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return Result.fail(`it begins with none of ${known}`)
   const problem = /^postgres(?:ql)?:/i.test(text) ? PostgresUrl.problemWithHost(text) : undefined
@@ -283,7 +290,7 @@ export const parseTarget = (written: string): Result.Result<Target, string> => {
   if (!query && url.search.length > 1) return wanted("it has parameters")
   // The brackets of an IPv6 address belong to the URL, and what is not ASCII it writes in percent.
   const host = decodeURIComponent(url.hostname).replace(/^\[|\]$/g, "")
-  return Result.map(ServerName.parse(host), () => ({ scheme, url, host, address: host + zone, port }))
+  return Result.map(ServerName.parse(host), () => ({ isProxied, scheme, url, host, address: host + zone, port }))
 }
 
 /** A target and the flags that go with it, or what is wrong. */
@@ -503,9 +510,10 @@ export const probe = Effect.fnUntraced(function*(url: Redacted.Redacted<string>,
   const { json, record, timeout } = flags
   const target = yield* targetOf(Redacted.value(url), flags)
   const dialogue = Option.isSome(flags.dialogue) ? yield* Modules.load(flags.dialogue.value) : undefined
-  const client: Client = dialogue === undefined
+  const inside: Client = dialogue === undefined
     ? yield* target.scheme.client(target, flags)
     : yield* spoken(dialogue, target, flags)
+  const client: Client = target.isProxied ? Proxy.client(inside, Proxy.direct) : inside
   const protocol = dialogue?.dialogue.name ?? target.scheme.protocol
   const recorder = yield* Transcript.recorder
   const stored = Effect.suspend(() => Option.isSome(record) ? store(record.value, recorder.entries()) : Effect.void)

@@ -14,22 +14,24 @@ import * as Server from "../Server.ts"
 import * as DialogueFlags from "./dialogueFlags.ts"
 import * as Flags from "./flags.ts"
 import * as Listen from "./listen.ts"
+import * as ProxyFlags from "./proxy.ts"
 import type * as Serving from "./serving.ts"
 import * as TlsFlags from "./tls.ts"
 import * as Users from "./users.ts"
 import * as Workers from "./workers.ts"
 
-interface LineOptions extends Workers.Options {
+interface LineOptions extends Workers.Options, ProxyFlags.ProxyFlags {
   readonly maxLength: number
   readonly echoDelay: Duration.Duration
 }
 
-const lineServer = (options: LineOptions) => {
+const lineServer = (behind: ProxyFlags.Behind) => (options: LineOptions) => {
   const echo = Duration.isZero(options.echoDelay)
     ? (request: string) => Effect.succeed(request)
     : (request: string) => Effect.delay(Effect.succeed(request), options.echoDelay)
+  const { name, server } = Line.make({ maxLength: options.maxLength })
   return Server.layer({
-    protocol: Line.make({ maxLength: options.maxLength }),
+    protocol: { name, server: behind(server) },
     serve: Pipeline.serve<string, string>(echo),
     ...Listen.limits(options)
   })
@@ -41,16 +43,21 @@ const line = Command.make("line", {
   ...Listen.flags(12345),
   maxLength,
   echoDelay: Flags.duration("echo-delay", "0ms", "How long each answer takes"),
+  ...ProxyFlags.flags,
   ...Workers.flags
 }, (options) => {
   // To be stopped by a signal is how a server ends.
   Flags.onSignal.code = 0
-  return Workers.serve(options, lineServer)
+  return Effect.flatMap(ProxyFlags.behind(options), (behind) => Workers.serve(options, lineServer(behind)))
 }).pipe(
   Command.withDescription("Echo the requests of the line protocol"),
   Command.withExamples([
     { command: "effect-handshake serve line --port 12345", description: "Serve on 127.0.0.1:12345" },
-    { command: "effect-handshake serve line --workers auto", description: "Serve with all cores" }
+    { command: "effect-handshake serve line --workers auto", description: "Serve with all cores" },
+    {
+      command: "effect-handshake serve line --proxy required --proxy-trust 10.0.0.0/8",
+      description: "Serve behind a load balancer"
+    }
   ])
 )
 
@@ -63,7 +70,7 @@ const loaded = <A, E, R>(server: (servers: typeof Serving) => Effect.Effect<A, E
 
 const tlsLine = Command.make(
   "tls-line",
-  { ...Listen.flags(12346), ...TlsFlags.serverFlags, maxLength, ...Workers.flags },
+  { ...Listen.flags(12346), ...TlsFlags.serverFlags, maxLength, ...ProxyFlags.flags, ...Workers.flags },
   (options) => loaded((servers) => servers.tlsLine(options))
 ).pipe(
   Command.withDescription("Echo the requests of the line protocol inside TLS"),
@@ -77,7 +84,7 @@ const tlsLine = Command.make(
 
 const http2 = Command.make(
   "http2",
-  { ...Listen.flags(8080), ...TlsFlags.serverFlags },
+  { ...Listen.flags(8080), ...ProxyFlags.flags, ...TlsFlags.serverFlags },
   (options) => loaded((servers) => servers.http2(options))
 ).pipe(
   Command.withDescription("Answer HTTP/2 requests with 200 and a short text, in clear or, with --tls-cert, inside TLS"),
@@ -88,6 +95,7 @@ const http2 = Command.make(
 
 const postgres = Command.make("postgres", {
   ...Listen.flags(5432),
+  ...ProxyFlags.flags,
   ...Users.flags("scram-sha-256"),
   ...TlsFlags.serverFlags,
   requireTls: Flag.Boolean("require-tls").pipe(
@@ -106,6 +114,7 @@ const postgres = Command.make("postgres", {
 
 const any = Command.make("any", {
   ...Listen.flags(12345),
+  ...ProxyFlags.flags,
   ...Users.flags("trust"),
   ...TlsFlags.serverFlags
 }, (options) => loaded((servers) => servers.any(options))).pipe(

@@ -21,12 +21,13 @@ import * as Flags from "./flags.ts"
 import * as Http2Answer from "./http2.ts"
 import * as Listen from "./listen.ts"
 import * as PostgresAnswer from "./postgres.ts"
+import * as ProxyFlags from "./proxy.ts"
 import * as TlsFlags from "./tls.ts"
 import type * as Users from "./users.ts"
 import * as Workers from "./workers.ts"
 
 /** Lines over TLS, and HTTP/2. */
-export interface Options extends Listen.Options, TlsFlags.ServerFlags {}
+export interface Options extends Listen.Options, ProxyFlags.ProxyFlags, TlsFlags.ServerFlags {}
 
 export interface AnyOptions extends Options, Users.UserFlags {}
 
@@ -43,12 +44,14 @@ const started = <R, R2>(
 const echo = Pipeline.serve((request: string) => Effect.succeed(request))
 
 export const tlsLine = Effect.fnUntraced(function*(
-  options: TlsFlags.ServerFlags & Workers.Options & { readonly maxLength: number }
+  options: TlsFlags.ServerFlags & ProxyFlags.ProxyFlags & Workers.Options & { readonly maxLength: number }
 ) {
+  const behind = yield* ProxyFlags.behind(options)
   const readAgain = { on: Effect.void }
   const tls = yield* TlsFlags.required(options, readAgain)
   const handshake = Line.make({ maxLength: options.maxLength }).server.pipe(
     Tls.server(tls),
+    behind,
     Handshake.named("tls-line")
   )
   const server = (options: Listen.Options) => Server.layer({ handshake, serve: echo, ...Listen.limits(options) })
@@ -62,14 +65,17 @@ const http2Server = Http2.server({ settings: Http2Answer.settings })
 export const http2 = (options: Options) =>
   started(
     options,
-    Effect.map(TlsFlags.serving(options), (tls) =>
-      Server.layer({
+    Effect.gen(function*() {
+      const behind = yield* ProxyFlags.behind(options)
+      const tls = yield* TlsFlags.serving(options)
+      return Server.layer({
         handshake: Option.isSome(tls)
-          ? Tls.alpn({ h2: http2Server }).pipe(Tls.server(tls.value), Handshake.named("h2"))
-          : http2Server,
+          ? Tls.alpn({ h2: http2Server }).pipe(Tls.server(tls.value), behind, Handshake.named("h2"))
+          : behind(http2Server),
         serve: Http2Answer.answer(http2Body),
         ...Listen.limits(options)
-      }))
+      })
+    })
   )
 
 const postgresParameters = { server_version: "18.0 (effect-handshake)" }
@@ -84,13 +90,14 @@ export const postgres = (options: PostgresOptions) =>
   started(
     options,
     Effect.gen(function*() {
+      const behind = yield* ProxyFlags.behind(options)
       const users = yield* Authenticator.layer(options)
       const tls = yield* TlsFlags.serving(options)
       if (options.requireTls && Option.isNone(tls)) {
         return yield* Flags.failing("--require-tls needs --tls-cert and --tls-key", Flags.usage)
       }
       return Server.layer({
-        handshake: postgresServer(tls, options.requireTls),
+        handshake: behind(postgresServer(tls, options.requireTls)),
         serve: PostgresAnswer.serve(postgresParameters),
         ...Listen.limits(options)
       }).pipe(Layer.provide(users), Layer.provide(NodeCrypto.layer))
@@ -118,12 +125,13 @@ export const any = (options: AnyOptions) =>
   started(
     options,
     Effect.gen(function*() {
+      const behind = yield* ProxyFlags.behind(options)
       const users = yield* Authenticator.layer(options)
       const tls = yield* TlsFlags.serving(options)
       const answerHttp2 = Http2Answer.answer(http2Body)
       const answerPostgres = PostgresAnswer.serve(postgresParameters)
       return Server.layer({
-        handshake: Handshake.named(anyHandshake(tls), "any"),
+        handshake: Handshake.named(behind(anyHandshake(tls)), "any"),
         serve: (transport) => {
           switch (transport.protocol) {
             case "h2":

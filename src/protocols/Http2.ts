@@ -774,7 +774,8 @@ interface Refusal {
 const refusals: Record<Handshake.Refusal, Refusal> = {
   capacity: { code: ErrorCode.NO_ERROR, why: "at capacity" },
   draining: { code: ErrorCode.NO_ERROR, why: "shutting down" },
-  deadline: { code: ErrorCode.SETTINGS_TIMEOUT, why: "too slow" }
+  deadline: { code: ErrorCode.SETTINGS_TIMEOUT, why: "too slow" },
+  forbidden: { code: ErrorCode.PROTOCOL_ERROR, why: "not by this way" }
 }
 
 /** What a peer hears that is turned away: SETTINGS, where it has not heard them yet (3.4), and GOAWAY. */
@@ -803,8 +804,8 @@ const refuse = (connection: Internal.Connection): Handshake.Refuse => (why) =>
  *
  * See {@link server} and {@link client} for the handshakes. A server that has no room, or drains, says an empty SETTINGS,
  * unless it has said its own already, and GOAWAY with `NO_ERROR` and 0 as the last stream, so that a client knows that nothing
- * was processed and may try elsewhere; one whose client is too slow says GOAWAY with `SETTINGS_TIMEOUT`. The debug data tells
- * why.
+ * was processed and may try elsewhere; one whose client is too slow says GOAWAY with `SETTINGS_TIMEOUT`, and one that may not
+ * come in `PROTOCOL_ERROR`. The debug data tells why.
  *
  * @category constructors
  * @since 0.1.0

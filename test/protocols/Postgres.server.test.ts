@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
@@ -15,11 +16,14 @@ import * as SocketServer from "effect/socket/SocketServer"
 import * as TestClock from "effect/testing/TestClock"
 import * as Codec from "../../src/Codec.ts"
 import * as Handshake from "../../src/Handshake.ts"
+import type * as Peer from "../../src/Peer.ts"
 import * as Postgres from "../../src/protocols/Postgres.ts"
 import * as Codecs from "../../src/protocols/postgres/codecs.ts"
+import * as Proxy from "../../src/protocols/Proxy.ts"
 import * as Scram from "../../src/protocols/Scram.ts"
 import * as Server from "../../src/Server.ts"
 import * as MemorySocket from "../../src/testing/MemorySocket.ts"
+import * as Transport from "../../src/Transport.ts"
 import { utf8 } from "../support/conversation.ts"
 import * as Crypto from "./postgres/crypto.ts"
 import { type ClientEnd, clientOptions, ended, password, startup, user, withClient } from "./postgres/peers.ts"
@@ -643,6 +647,39 @@ describe("authentication", () => {
       })
       yield* meets(starts(startup({ user, database: "shop" })), { layer })
       expect(asked).toEqual([{ user, database: "shop", peer: { remote: undefined, local: undefined } }])
+    }))
+
+  it.effect("is asked about the peer that was introduced, and introduces the user to everybody else", () =>
+    Effect.gen(function*() {
+      const remote = NetAddress.inetAddressFromStringUnsafe("203.0.113.7:56324")
+      const asked: Array<unknown> = []
+      const known: Array<Peer.Peer> = []
+      const layer = Layer.succeed(Postgres.Authenticator, {
+        lookup: ({ peer }) =>
+          Effect.sync(() => {
+            asked.push(peer.remote, peer.user)
+            return { method: "trust" as const }
+          })
+      })
+      const header = Handshake.introduce(Transport.framed(Codec.bytes), { remote })
+      const server = Handshake.inside(Postgres.server(), header).pipe(
+        Effect.tap((transport) => Effect.map(transport.peer, (peer) => known.push(peer)))
+      )
+      yield* Effect.provide(withClient(server, starts(startup())), [layer, Crypto.layer])
+      expect(asked).toEqual([remote, undefined])
+      expect(known).toMatchObject([{ remote, user }])
+    }))
+})
+
+describe("a client that may not come in", () => {
+  it.effect("hears so when it has sent its start-up message", () =>
+    Effect.gen(function*() {
+      const server = Proxy.server(Postgres.server(), { trust: () => false })
+      const { found } = yield* Effect.provide(withClient(server, starts(startup())), [
+        Postgres.layerTrust,
+        Crypto.layer
+      ])
+      expect(found).toEqual([fatal("28000", "the server does not let in connections from here")])
     }))
 })
 

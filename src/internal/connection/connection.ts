@@ -12,7 +12,7 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Socket from "effect/socket/Socket"
 import * as Excerpt from "../../Excerpt.ts"
-import type * as Peer from "../../Peer.ts"
+import * as Peer from "../../Peer.ts"
 import {
   ConnectionFailed,
   isTransportError,
@@ -156,7 +156,8 @@ export class Connection implements SourceEvents {
   finishesRequests = false
   private drain: Drain | undefined = undefined
   private source: Source
-  private knownPeer: Peer.Peer | undefined
+  /** Its peer, where somebody has asked for it or introduced it: to ask the socket costs something. */
+  knownPeer: Peer.Peer | undefined
   private discards = false
   private writing: Semaphore.Semaphore | undefined = undefined
   private writers = 0
@@ -180,6 +181,17 @@ export class Connection implements SourceEvents {
 
   get peer(): Peer.Peer {
     return this.knownPeer ?? this.source.peer
+  }
+
+  /** From here on its peer is who was introduced, to whoever knows it and whatever it is made of. */
+  introduce(who: Peer.Introduction): void {
+    if (this.within === undefined) this.knowPeer(who)
+    else this.within.introduce(who)
+  }
+
+  private knowPeer(who: Peer.Introduction): void {
+    this.knownPeer = Peer.introduce(this.peer, who)
+    this.around?.knowPeer(who)
   }
 
   onBytes(chunk: Uint8Array): void {

@@ -75,7 +75,7 @@ export interface Transport<out In, in Out> extends Pipeable {
   /** Sends several frames in one write; fails with nothing sent where one of them cannot be encoded. */
   readonly sendAll: (frames: Iterable<Out>) => Effect.Effect<void, TransportError>
 
-  /** Who is at the other end. */
+  /** Who is at the other end, or whom a handshake has introduced. */
   readonly peer: Effect.Effect<Peer.Peer>
 }
 

@@ -16,7 +16,7 @@ import type * as Peer from "../../Peer.ts"
  *
  * A frame is `Received` once, when it is taken; one that a sink gives back is not received again. Put together, the bytes
  * that were received are those of the connection, each of them once. `Secured` tells that TLS has come about; its own bytes
- * are not shown. The end is told when somebody runs into it: `how`
+ * are not shown. `Introduced` tells who the peer is from then on, where a handshake has learnt it. The end is told when somebody runs into it: `how`
  * says that the peer has `closed` in order or that the connection is `broken`; it is `undefined` where this side cannot or
  * will not go on.
  *
@@ -33,6 +33,7 @@ export type Event =
   | ({ readonly _tag: "Received" } & Observed)
   | ({ readonly _tag: "Sent" } & Observed)
   | { readonly _tag: "Secured"; readonly tls: Peer.Tls }
+  | { readonly _tag: "Introduced"; readonly peer: Peer.Peer }
   | { readonly _tag: "Ended"; readonly message: string; readonly how: "closed" | "broken" | undefined }
 
 /**

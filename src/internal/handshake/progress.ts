@@ -14,7 +14,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 
 /** Why a peer is turned away without regard to what it says. */
-export type Refusal = "capacity" | "draining" | "deadline"
+export type Refusal = "capacity" | "draining" | "deadline" | "forbidden"
 
 /** What says no on a connection. It needs nothing any more. */
 export type Words = Effect.Effect<unknown, unknown>

@@ -5,8 +5,10 @@
  * |---|---|---|
  * | `handshake_connections` | gauge: open connections | `role` |
  * | `handshake_pending` | gauge: handshakes under way | `role` |
- * | `handshake_outcomes_total` | counter | `role`, `protocol`, `outcome`: `ready` or the reason's tag |
- * | `handshake_duration_ms` | histogram, of the handshakes that became ready | `role`, `protocol` |
+ * | `handshake_outcomes_total` | counter | `role`, `protocol`, `outcome`: `ready` or the reason's tag; `via` |
+ * | `handshake_duration_ms` | histogram, of the handshakes that became ready | `role`, `protocol`; `via` |
+ *
+ * `via` is how the peer was introduced, where it was: its addresses and its user are no attributes, for there is no end of them.
  *
  * @internal
  */
@@ -18,8 +20,9 @@ import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Tracer from "effect/Tracer"
+import * as Excerpt from "../../Excerpt.ts"
 import { isHandshakeError } from "../../HandshakeError.ts"
-import type * as Peer from "../../Peer.ts"
+import * as Peer from "../../Peer.ts"
 import * as Monotonic from "../connection/monotonic.ts"
 import * as Progress from "./progress.ts"
 
@@ -61,8 +64,13 @@ class Series {
   }
 }
 
+/** How many ways of being introduced have a series of their own; those of a program are few, whatever it is told. */
+const maxWays = 32
+const otherWay = "other"
+
 /** What is counted of one protocol. */
 interface Counted {
+  readonly attributes: Attributes
   readonly outcomes: Map<string, Series>
   readonly duration: Series
 }
@@ -75,13 +83,23 @@ export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
   return Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "error"
 }
 
-const peerAttributes = (peer: Peer.Peer): Record<string, unknown> => {
-  const { remote } = peer
-  if (remote === undefined) return {}
-  return remote._tag === "UnixPathAddress"
-    ? { "network.transport": "unix", "network.peer.address": remote.path }
-    : { "network.peer.address": NetAddress.formatIp(remote.address), "network.peer.port": remote.port }
+/** Whoever is at the other end of the socket, and who was introduced, in the names of OpenTelemetry. */
+const peerAttributes = (peer: Peer.Peer, role: Role): Record<string, unknown> => {
+  const { remote } = Peer.socketOf(peer)
+  return {
+    ...remote?._tag === "UnixPathAddress" && { "network.transport": "unix" },
+    ...addressAttributes(remote, "network.peer"),
+    ...peer.socket !== undefined && addressAttributes(peer.remote, role === "server" ? "client" : "server"),
+    ...peer.user !== undefined && { "user.name": Excerpt.ofText(peer.user) }
+  }
 }
+
+const addressAttributes = (address: NetAddress.SocketAddress | undefined, of: string): Record<string, unknown> =>
+  address === undefined
+    ? {}
+    : address._tag === "UnixPathAddress"
+    ? { [`${of}.address`]: address.path }
+    : { [`${of}.address`]: NetAddress.formatIp(address.address), [`${of}.port`]: address.port }
 
 /** What TLS has agreed on, in the names of OpenTelemetry. */
 const tlsAttributes = (tls: Peer.Tls, role: Role): Record<string, unknown> => ({
@@ -106,7 +124,7 @@ export const annotateTls = (tls: Peer.Tls, role: Role): Effect.Effect<void> =>
 export interface Observed {
   readonly progress: Progress.Progress
   /** Once it is open. */
-  connection: { readonly peer: Peer.Peer } | undefined
+  connection: { readonly peer: Peer.Peer; readonly knownPeer: Peer.Peer | undefined } | undefined
   span: Tracer.Span | undefined
 }
 
@@ -114,29 +132,33 @@ export interface Observed {
 export const make = (role: Role, context: Context.Context<never>) => {
   const open = new Series(connections(), { role }, context)
   const underWay = new Series(pending(), { role }, context)
-  // Few protocols and few outcomes.
-  const protocols = new Map<string, Counted>()
-  const counted = (protocol: string): Counted => {
+  // Few protocols and few outcomes, by how the peer was introduced.
+  const ways = new Map<string | undefined, Map<string, Counted>>()
+  const counted = (protocol: string, via: string | undefined): Counted => {
+    const way = via === undefined || ways.has(via) || ways.size < maxWays ? via : otherWay
+    let protocols = ways.get(way)
+    if (protocols === undefined) ways.set(way, protocols = new Map())
     let known = protocols.get(protocol)
     if (known === undefined) {
-      known = { outcomes: new Map(), duration: new Series(duration(), { role, protocol }, context) }
+      const attributes = { role, protocol, ...(way !== undefined && { via: way }) }
+      known = { attributes, outcomes: new Map(), duration: new Series(duration(), attributes, context) }
       protocols.set(protocol, known)
     }
     return known
   }
-  const counter = (protocol: string, outcome: string): Series => {
-    const { outcomes: known } = counted(protocol)
+  const counter = ({ attributes, outcomes: known }: Counted, outcome: string): Series => {
     let series = known.get(outcome)
     if (series === undefined) {
-      series = new Series(outcomes(), { role, protocol, outcome }, context)
+      series = new Series(outcomes(), { ...attributes, outcome }, context)
       known.set(outcome, series)
     }
     return series
   }
 
-  const count = (protocol: string, outcome: string, millis: number): void => {
-    counter(protocol, outcome).update(1)
-    if (outcome === "ready") counted(protocol).duration.update(millis)
+  const count = (protocol: string, via: string | undefined, outcome: string, millis: number): void => {
+    const known = counted(protocol, via)
+    counter(known, outcome).update(1)
+    if (outcome === "ready") known.duration.update(millis)
   }
   const clock = Context.get(context, Clock.Clock)
   // The native one shows its spans to nobody.
@@ -146,7 +168,7 @@ export const make = (role: Role, context: Context.Context<never>) => {
   const met = ({ connection, span }: Observed): void => {
     if (connection === undefined || span === undefined) return
     const { peer } = connection
-    const attributes = { ...peerAttributes(peer), ...peer.tls && tlsAttributes(peer.tls, role) }
+    const attributes = { ...peerAttributes(peer, role), ...peer.tls && tlsAttributes(peer.tls, role) }
     for (const [name, value] of Object.entries(attributes)) span.attribute(name, value)
   }
 
@@ -183,11 +205,15 @@ export const make = (role: Role, context: Context.Context<never>) => {
   }
 
   /** Counts a handshake that has ended, and ends its span. */
-  const ended = ({ progress, span }: Observed, millis: number, exit: Exit.Exit<unknown, unknown>): void => {
+  const ended = (state: Observed, millis: number, exit: Exit.Exit<unknown, unknown>): void => {
+    const { progress, span } = state
     const { protocol } = progress
     const outcome = outcomeOf(exit)
-    count(protocol, outcome, millis)
+    const peer = state.connection?.knownPeer
+    count(protocol, peer?.via, outcome, millis)
     if (span === undefined) return
+    // It has met its peer before that was introduced.
+    if (peer?.socket !== undefined || peer?.user !== undefined) met(state)
     span.attribute("handshake.protocol", protocol)
     span.attribute("handshake.outcome", outcome)
     if (Exit.isFailure(exit)) span.attribute("handshake.step", progress.step)

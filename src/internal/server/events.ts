@@ -20,6 +20,7 @@ import type * as Peer from "../../Peer.ts"
  * - `Refused`: the peer was told no, for what it said or for want of room. A connection that is over the limits is
  *   refused without being accepted.
  * - `Failed`: the handshake failed and the peer was told nothing.
+ * - `peer` is whoever is at the other end of the socket until the handshake has introduced somebody (`Handshake.introduce`).
  * - `reason` is the tag of the `HandshakeError`'s reason, or `error` where the handshake failed with an error of its own.
  * - `Closed` carries the error with which the handshake or the service failed, or `undefined`.
  *

@@ -27,7 +27,8 @@ const maxRefusing = 1024
 const saying: Record<Progress.Refusal, string> = {
   capacity: "at capacity",
   draining: "shutting down",
-  deadline: "too slow"
+  deadline: "too slow",
+  forbidden: "not let in"
 }
 
 /** Why a peer was turned away, as the error of its handshake. */
@@ -101,7 +102,6 @@ export class Refusing {
   }
 
   private tell(connection: Connection.Connection, id: number, why: Progress.Refusal): Effect.Effect<void> {
-    const { peer } = connection
     const progress = Progress.make(this.name)
     progress.verdict = why
     const failing = Effect.suspend(() => {
@@ -113,6 +113,8 @@ export class Refusing {
     const said = Effect.andThen(turnAway(connection, Effect.scoped(words)), failing)
     return Effect.map(this.telemetry.observed({ progress, connection, span: undefined }, said), (exit) => {
       const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+      // The handshake may have met it before it had words for it.
+      const { peer } = connection
       this.events.emit({ _tag: "Refused", id, peer, reason: Telemetry.outcomeOf(exit), error })
     })
   }

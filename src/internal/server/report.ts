@@ -5,6 +5,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Excerpt from "../../Excerpt.ts"
 import { type HandshakeError, isHandshakeError } from "../../HandshakeError.ts"
 import * as Peer from "../../Peer.ts"
 import { isTransportError, type TlsFailureKind, type TransportError } from "../../TransportError.ts"
@@ -33,7 +34,12 @@ const isMine = (error: HandshakeError | TransportError): boolean => {
  */
 export const report = (cause: Cause.Cause<unknown>, id: number, peer: Peer.Peer): Effect.Effect<void> => {
   const error = Cause.squash(cause)
-  const annotate = Effect.annotateLogs({ connection: id, peer: Peer.format(peer) })
+  const annotate = Effect.annotateLogs({
+    connection: id,
+    peer: Peer.format(peer),
+    ...(peer.user !== undefined && { user: Excerpt.ofText(peer.user) }),
+    ...(peer.socket !== undefined && { socket: Peer.format(peer.socket) })
+  })
   if (Cause.hasDies(cause)) return annotate(Effect.logError("a connection has died of a defect", cause))
   if (isHandshakeError(error) || isTransportError(error)) {
     if (!isMine(error)) return annotate(Effect.logDebug(error.message))

@@ -95,6 +95,9 @@ export const wrongPassword = (user: string): ErrorResponse =>
 export const rejected = (user: string): ErrorResponse =>
   fatal("28000", `the server does not let in user ${quoted(user)}`)
 
+/** As a server says it whose `pg_hba.conf` has no entry for the client. */
+export const forbidden: ErrorResponse = fatal("28000", "the server does not let in connections from here")
+
 export const unsupportedVersion = (offered: string, supported: ReadonlyArray<string>): ErrorResponse =>
   fatal("0A000", `unsupported frontend protocol ${offered}: server supports ${supported.join(", ")}`)
 

@@ -752,6 +752,7 @@ const converse = Effect.fnUntraced(function*(
     authenticate(login, { talk, start, user, secret: yield* serving.secret, first: agreed.negotiation }),
     "authentication"
   )
+  yield* Handshake.introduce(transport, { user })
   const letIn: ReadonlyArray<Messages.BackendMessage> = [...proof, { _tag: "AuthenticationOk" }]
   if (!(yield* hasDatabase(options.databases, agreed))) {
     // Whether there is a database is told to those who are let in only.
@@ -795,7 +796,8 @@ const converse = Effect.fnUntraced(function*(
 const refusals: Record<Handshake.Refusal, Messages.ErrorResponse> = {
   capacity: Errors.tooManyClients,
   draining: Errors.shuttingDown,
-  deadline: Errors.tooSlow
+  deadline: Errors.tooSlow,
+  forbidden: Errors.forbidden
 }
 
 /**
