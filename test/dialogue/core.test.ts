@@ -19,6 +19,7 @@ import * as Handshake from "../../src/Handshake.ts"
 import * as HandshakeError from "../../src/HandshakeError.ts"
 import * as NodeTls from "../../src/node/Tls.ts"
 import * as Server from "../../src/Server.ts"
+import * as ClearTls from "../../src/testing/internal/dialogue/clearTls.ts"
 import * as MemorySocket from "../../src/testing/MemorySocket.ts"
 import * as Transport from "../../src/Transport.ts"
 import * as Wire from "../../src/Wire.ts"
@@ -516,6 +517,40 @@ describe("TLS in the middle", () => {
       const { heard, result } = yield* outcomeOf(server, utf8("STARTTLS\r\nLOGIN eve\r\n"))
       expect(result).toMatchObject({ reason: { _tag: "UnreadBytes" } })
       expect(heard).not.toContain("250")
+    }))
+
+  it.effect("where TLS has failed, nothing is said otherwise", () =>
+    Effect.gen(function*() {
+      class Strict extends Dialogue.make<Strict>()({
+        name: "strict",
+        messages: { StartTls: {}, GoAhead: {}, Ok: {}, No: {} },
+        wire: Wire.text(Codec.lines(), { StartTls: "STARTTLS", GoAhead: "GO", Ok: "OK", No: "NO" }),
+        live: Codec.lines(),
+        start: "clear",
+        states: {
+          clear: Dialogue.client({ StartTls: "offered" }),
+          offered: Dialogue.server({ GoAhead: Dialogue.encrypted("inside") }),
+          inside: Dialogue.server({ Ok: Dialogue.ready })
+        },
+        otherwise: { server: "No" }
+      }) {}
+      const strict = Strict.server((clear) =>
+        Effect.gen(function*() {
+          const securing = yield* (yield* clear.receive).then.say("GoAhead")
+          return yield* (yield* securing.startTls(tls)).say("Ok")
+        })
+      )
+      const [here, there] = yield* MemorySocket.pair()
+      const peer = yield* rawPeer(there)
+      const served = yield* Effect.forkScoped(Effect.scoped(
+        Effect.provideService(strict, Socket.Socket, ClearTls.over(here))
+      ))
+      yield* peer.say("STARTTLS\n")
+      yield* Effect.yieldNow
+      yield* peer.say("no TLS\n")
+      expect(errorOf(yield* Fiber.await(served)).reason._tag).toBe("TlsFailure")
+      yield* peer.closed
+      expect(peer.heard()).toBe("GO\n")
     }))
 
   class Direct extends Dialogue.make<Direct>()({

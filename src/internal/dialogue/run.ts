@@ -322,6 +322,8 @@ export const otherwiseFrame = (spec: Spec, role: Role, state: Compiled, why: unk
 const answerable = (error: unknown): Reason | undefined => {
   const reason = isHandshakeError(error) ? error.reason : isTransportError(error) ? reasonOf(error) : error
   if (!isReason(reason) || reason.fault !== "peer" || reason._tag === "Rejected") return undefined
+  // Where TLS has failed, neither side can say anything more.
+  if (reason._tag === "TlsFailure") return undefined
   return reason._tag === "UnexpectedEnd" && reason.excerpt === "" ? undefined : reason
 }
 

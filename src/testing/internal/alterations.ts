@@ -300,29 +300,40 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
   return found.filter(({ apply }) => apply(value) !== undefined)
 }
 
+/** What is almost a text, and what people often take for the same, with what is done to it in words. */
+export const almostBy = (value: string): ReadonlyArray<readonly [how: string, text: string]> => {
+  const [first, last] = [value.slice(0, 1), value.slice(-1)]
+  const other = (unit: string) => unit === "x" ? "y" : "x"
+  const found: ReadonlyArray<readonly [string, string]> = [
+    ["empty", ""],
+    ["without its first character", value.slice(1)],
+    ["without its last character", value.slice(0, -1)],
+    ["its first half", value.slice(0, Math.ceil(value.length / 2))],
+    ["with another first character", other(first) + value.slice(1)],
+    ["with another last character", value.slice(0, -1) + other(last)],
+    ["with a character more at its end", `${value}x`],
+    ["with a character more at its beginning", `x${value}`],
+    ["with a space behind it", `${value} `],
+    ["with a space in front of it", ` ${value}`],
+    ["twice", value + value],
+    ["in upper case", value.toUpperCase()],
+    ["in lower case", value.toLowerCase()],
+    ["the other way round", [...value].reverse().join("")],
+    ["with its letters as wide ones", wide(value)],
+    ["with a zero byte and more behind it", `${value}\0x`]
+  ]
+  const seen = new Set([value])
+  return found.filter(([, text]) => !seen.has(text) && seen.add(text))
+}
+
+/** As Unicode has them for East Asian texts: whoever normalizes takes them for the same (NFKC). */
+const wide = (value: string): string =>
+  value.replace(/[!-~]/g, (unit) => String.fromCharCode(unit.charCodeAt(0) + 0xfee0))
+
 /**
  * What is almost a text, and what people often take for the same: a part of it, more of it, another case, space around it.
  */
-export const almost = (value: string): ReadonlyArray<string> => {
-  const [first, last] = [value.slice(0, 1), value.slice(-1)]
-  const other = (unit: string) => unit === "x" ? "y" : "x"
-  const found = [
-    "",
-    value.slice(1),
-    value.slice(0, -1),
-    value.slice(0, Math.ceil(value.length / 2)),
-    other(first) + value.slice(1),
-    value.slice(0, -1) + other(last),
-    `${value}x`,
-    `x${value}`,
-    `${value} `,
-    ` ${value}`,
-    value + value,
-    value.toUpperCase(),
-    value.toLowerCase()
-  ]
-  return [...new Set(found)].filter((text) => text !== value)
-}
+export const almost = (value: string): ReadonlyArray<string> => almostBy(value).map(([, text]) => text)
 
 const [lf, cr] = [0x0a, 0x0d]
 

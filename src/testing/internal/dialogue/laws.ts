@@ -19,7 +19,7 @@ import * as Trial from "../trial.ts"
 import * as Watch from "../watch.ts"
 import * as Changes from "./changes.ts"
 import type { Tally } from "./coverage.ts"
-import { called, dueIn, errorOf, type Flaw, judge, type Subject } from "./judge.ts"
+import { called, dueIn, errorOf, type Flaw, judge, otherwiseIn, type Subject } from "./judge.ts"
 import * as Stage from "./stage.ts"
 
 export type Problem = Suite.Problem
@@ -230,7 +230,17 @@ const disturbed = (
     const { read } = readOne(state, due)
     if (read._tag !== "Message") return
     const changed = Changes.differing(state, tag, read.values, now.values)
+    const bound = boundChanges(state.wire.fields.get(tag)!, changed)
+    const names = bound.join(" and ")
     if (!Trial.isReady(talk)) {
+      const error = errorOf(talk)
+      if (bound.length > 0 && error?.fault === "local" && error.reason._tag !== "Rejected" && !isKnown(attempt, now)) {
+        return yield* Effect.fail(problem(attempt, played, scenario, {
+          law: 5,
+          expected: `it fails by the fault of its peer, who has said another ${names} in ${called(taken)}`,
+          actual: `${Trial.outcome(talk)}, by its own fault`
+        }))
+      }
       // What is left behind it comes where something else is due.
       if (changed.length > 0 || now.bytes.length !== said.length) return
       return yield* Effect.fail(problem(attempt, played, scenario, {
@@ -239,9 +249,7 @@ const disturbed = (
         actual: Trial.outcome(talk)
       }))
     }
-    const bound = boundChanges(state.wire.fields.get(tag)!, changed)
     if (bound.length === 0 || isKnown(attempt, now)) return
-    const names = bound.join(" and ")
     return yield* Effect.fail(problem(attempt, played, scenario, {
       law: 5,
       expected:
@@ -457,14 +465,12 @@ export const deadlines = (attempt: Attempt): Effect.Effect<void, Problem> => {
         }))
       }
       // It may have ended before anything that is judged has come.
-      const words = stage.spec.otherwise[stage.role]
-      if (words === undefined || typeof words === "function") return
-      const due = Changes.wordsIn(state, ...SpecModule.saidOf(words))
+      const words = error === undefined ? undefined : otherwiseIn(stage.spec, stage.role, state, error.reason)
       const said = walk.rest[stage.role]
-      if (due === undefined || Trial.firstDifference(said, due) === -1 || walk.end._tag === "Refused") return
+      if (words === undefined || Trial.firstDifference(said, words.bytes) === -1 || walk.end._tag === "Refused") return
       return yield* Effect.fail(problem(attempt, played, scenario, {
         law: 11,
-        expected: `the peer hears ${SpecModule.saidOf(words)[0]}, as said otherwise, in the state ${state.name}`,
+        expected: `the peer hears ${words.tag}, as said otherwise, in the state ${state.name}`,
         actual: said.length === 0 ? "it heard nothing" : `it heard ${Trial.show(said)}`
       }))
     })
@@ -568,16 +574,16 @@ export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
 export const turnedAway = (attempt: Attempt): Effect.Effect<void, Problem> =>
   Effect.gen(function*() {
     const { remake, stage } = attempt
-    const told = stage.spec.otherwise.server
-    if (stage.role !== "server" || told === undefined || typeof told === "function") return
+    if (stage.role !== "server") return
     const { start } = stage.spec
-    const due = Changes.wordsIn(start, ...SpecModule.saidOf(told))
+    const words = otherwiseIn(stage.spec, "server", start, "capacity")
+    if (words === undefined) return
     const talk = yield* remake(Handshake.turnAway(stage.handshake, "capacity")).talk({})
-    if (due === undefined || Trial.firstDifference(talk.heard, due) === -1) return
+    if (Trial.firstDifference(talk.heard, words.bytes) === -1) return
     return yield* Effect.fail({
       law: 11 as const,
       scenario: "the server is at capacity and turns a client away",
-      expected: `the client hears ${SpecModule.saidOf(told)[0]}, as said otherwise, in the state ${start.name}`,
+      expected: `the client hears ${words.tag}, as said otherwise, in the state ${start.name}`,
       actual: talk.heard.length === 0 ? "it heard nothing" : `it heard ${Trial.show(talk.heard)}`,
       diagram: Trial.diagram(stage.trial.side, talk)
     })
