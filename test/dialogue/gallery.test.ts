@@ -11,6 +11,7 @@ import * as Rung from "../../src/testing/Rung.ts"
 import * as Law from "../support/laws.ts"
 import * as Door from "./gallery/door.ts"
 import * as Login from "./gallery/login.ts"
+import * as Post from "./gallery/post.ts"
 import * as Room from "./gallery/room.ts"
 import * as Vault from "./gallery/vault.ts"
 
@@ -23,6 +24,7 @@ const vault = { server: Vault.server(), client: Vault.client() }
 const login = { server: Login.server, client: Login.client }
 const room = { server: Room.server(), client: Room.client() }
 const door = { server: Door.server(), client: Door.client() }
+const post = { server: Post.server(), client: Post.client() }
 
 const boundless = { server: Door.serverByHand(), client: Door.client(Door.Boundless as never) }
 
@@ -40,6 +42,7 @@ describe("what is specified holds for", () => {
     ["a vault in lines, with a nonce and a loop", Vault.Vault, vault],
     ["a login whose sides are written by hand", Login.Login, byHand],
     ["a room in JSON", Room.Room, room],
+    ["a box at the post", Post.Post, post],
     ["a door whose server is written by hand", Door.Boundless, boundless],
     ["a server with nobody but the specification beside it", Vault.Vault, { server: vault.server }],
     ["a client with nobody but the specification beside it", Vault.Vault, { client: vault.client }]
@@ -323,7 +326,51 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
   ["takes a message that is too long in bytes", Door.Door, {
     ...door,
     server: Door.server({}, Door.specified(25) as never)
-  }, /state open/]
+  }, /state open/],
+
+  ["does not look at the first part of a login", Post.Post, {
+    ...post,
+    server: Post.server({ isRight: (login) => /^[^\0]*\0Ann\0Hunter22$/.test(login) })
+  }, /login is another one \(.*\), as its type allows[^]*another login in Login in the state login/],
+  ["trims the last part of a login", Post.Post, {
+    ...post,
+    server: Post.server({ isRight: (login) => login.trimEnd() === "\0Ann\0Hunter22" })
+  }, /login is another one \(with a space behind it\)/],
+  ["normalizes a login", Post.Post, {
+    ...post,
+    server: Post.server({ isRight: (login) => login.normalize("NFKC") === "\0Ann\0Hunter22" })
+  }, /login is another one \(with its letters as wide ones\)/],
+  ["looks at a login only of whoever has a name", Post.Post, {
+    ...post,
+    server: Post.server({ isRight: (login, agent) => agent === "" || login === "\0Ann\0Hunter22" })
+  }, /login is another one \(.*\), and agent is ""/],
+  [
+    "says yes before it looks",
+    Post.Post,
+    { ...post, server: Post.server({ isEarly: true }) },
+    /law 11.*[^]*the peer hears why: No in the state verdict[^]*it said Yes, and it failed at step box/
+  ],
+  [
+    "takes the fault on itself",
+    Post.Post,
+    { ...post, server: Post.server({ fault: "local" }) },
+    /by the fault of its peer, who has said another login in Login/
+  ],
+  ["shows a login in the span that is current", Post.Post, {
+    ...post,
+    server: Post.server({ heard: (login) => Effect.annotateCurrentSpan("login", login) })
+  }, /law 9.*[^]*a span/],
+  ["says the same otherwise whatever the state is", Post.Post, {
+    ...post,
+    server: Post.server({}, Post.specified(() => "No") as never)
+  }, /hears "GONE.*", as said otherwise, in the state box\n.*heard "NO/],
+  ["says nothing of it that it has no room", Post.Post, {
+    ...post,
+    server: Post.server(
+      {},
+      Post.specified((why, state) => state === "login" && why !== "capacity" ? "No" : "Gone") as never
+    )
+  }, /law 11.*[^]*the client hears No, as said otherwise, in the state login/]
 ]
 
 describe("a side is caught that", () => {

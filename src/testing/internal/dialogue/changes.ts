@@ -165,6 +165,20 @@ const places = (value: unknown): ReadonlyArray<unknown> =>
     return changed === undefined ? [] : [changed]
   })
 
+/** What is tried of a field of which any value will do: what some programs cannot take. */
+const odd: ReadonlySet<string> = new Set([
+  "empty",
+  "longer",
+  "a single character",
+  "with a space in front of it",
+  "with a zero byte and more behind it",
+  "a number near it",
+  "a number written otherwise",
+  "all zeros",
+  "another list",
+  "of another type"
+])
+
 /** A value that comes in the place of another one, and how it differs, which may be shown of a secret, too. */
 type Other = readonly [how: string, value: unknown]
 
@@ -292,7 +306,7 @@ const nearInside = (inside: unknown): ReadonlyArray<Other> => {
 /** All fields of a message altered, each in many ways. Others are values that were seen elsewhere in the conversation. */
 export const ofFields = (
   spec: Spec,
-  { state, tag, values }: Taken,
+  { bytes, state, tag, values }: Taken,
   others: ReadonlyArray<unknown>,
   seed: number
 ): ReadonlyArray<Change> => {
@@ -315,10 +329,13 @@ export const ofFields = (
     return changed === undefined ? undefined : looseBytes(spec, state, tag, changed)
   }
   const changes = names.flatMap((name): Array<Change> => {
+    const isFree = free.includes(name)
     const given: ReadonlyArray<Other> = [
       ...all("drawn", drawn.flatMap((values) => values === undefined ? [] : [values[name]])),
-      ...names.filter((other) => other !== name).map((other): Other => [`that of ${other}`, carried[other]]),
-      ...all("said elsewhere", others)
+      ...(isFree ? [] : [
+        ...names.filter((other) => other !== name).map((other): Other => [`that of ${other}`, carried[other]]),
+        ...all("said elsewhere", others)
+      ])
     ]
     const seen: Array<unknown> = [carried[name]]
     const each: Array<Change> = []
@@ -341,9 +358,10 @@ export const ofFields = (
       }, isFirst)
     // What is near is near to what is said now: a proof is made afresh each time.
     for (const [i, [how, value]] of near(carried[name], kind).entries()) {
-      add(how, value, (now) => near(now, kind)[i]?.[1])
+      // Nobody compares a free one, so what is almost it says nothing that other values do not.
+      if (!isFree || odd.has(how)) add(how, value, (now) => near(now, kind)[i]?.[1])
     }
-    if (!free.includes(name)) {
+    if (!isFree) {
       const isSame = Equal.equals(decodedView(state, tag, name).read(carried), carried[name])
       for (const view of [...(isSame ? [] : [decodedView(state, tag, name)]), base64View(name)]) {
         for (const [i, [how, inside]] of nearInside(view.read(carried)).entries()) {
@@ -366,7 +384,9 @@ export const ofFields = (
       return bytes !== undefined && readOne(state, bytes).read._tag === "Message"
     }
     for (const value of bounds(carried[name], isTaken)) add("as long or large as may be, or more", value, () => value)
-    for (const [i, value] of places(carried[name]).entries()) add("in one place", value, (now) => places(now)[i], false)
+    for (const [i, value] of (isFree ? [] : places(carried[name])).entries()) {
+      add("in one place", value, (now) => places(now)[i], false)
+    }
     if (kind === "json" && name in carried) {
       each.push({
         what: `its field ${name} is left out`,
@@ -397,17 +417,20 @@ export const ofFields = (
   }
   // Whether one is looked at may depend on another one: nobody asks for the password of whoever has no name.
   for (const name of names.filter((name) => !free.includes(name) && !fresh.includes(name))) {
-    for (const other of names.filter((other) => free.includes(other))) {
+    const wrong = changes.find(({ apply, field }) => {
+      const said = field === name ? apply(bytes) : undefined
+      return said !== undefined && readOne(state, said).read._tag === "Message"
+    })
+    for (const other of wrong === undefined ? [] : names.filter((other) => free.includes(other))) {
       const least = leastOf(carried[other])
       if (least === undefined || Equal.equals(least, carried[other])) continue
       changes.push({
-        what: `its field ${name} is another one, and ${other} is ${Excerpt.ofFrame(least)}`,
+        what: `${wrong!.what}, and ${other} is ${Excerpt.ofFrame(least)}`,
         isFirst: true,
-        apply: (due) =>
-          withField(due, (carried) => {
-            const wrong = wrongOf(carried[name])
-            return wrong === undefined ? undefined : { ...carried, [name]: wrong, [other]: least }
-          })
+        apply: (due) => {
+          const said = wrong!.apply(due)
+          return said && withField(said, (carried) => ({ ...carried, [other]: least }))
+        }
       })
     }
   }
@@ -425,16 +448,6 @@ const leastOf = (value: unknown): unknown =>
     ? 0
     : value instanceof Uint8Array
     ? new Uint8Array(value.length)
-    : undefined
-
-/** Another value of its type, as long as it is. */
-const wrongOf = (value: unknown): unknown =>
-  typeof value === "string"
-    ? value.slice(0, -1) + (value.endsWith("x") ? "y" : "x")
-    : typeof value === "number"
-    ? value + 1
-    : value instanceof Uint8Array && value.length > 0
-    ? value.map((byte, i) => i === 0 ? byte ^ 1 : byte)
     : undefined
 
 const drawnValues = 4

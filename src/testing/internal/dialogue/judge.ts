@@ -17,7 +17,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Excerpt from "../../../Excerpt.ts"
 import { type HandshakeError, isHandshakeError } from "../../../HandshakeError.ts"
-import { isRefused, type Taken, type Walk } from "../../../internal/dialogue/follow.ts"
+import { isRefused, readOne, type Taken, type Walk } from "../../../internal/dialogue/follow.ts"
 import type { Role } from "../../../internal/dialogue/model.ts"
 import { type Compiled, saidOf, type Spec, stateOf } from "../../../internal/dialogue/spec.ts"
 import { otherRole, type Talk } from "../conversation.ts"
@@ -104,11 +104,18 @@ const refusalsOf = ({ targets }: Compiled): ReadonlyArray<string> =>
   Array.from(targets).flatMap(([tag, target]) => isRefused(target) ? [tag] : [])
 
 const shown = (state: Compiled, bytes: Uint8Array): string =>
-  bytes.length === 0
-    ? "nothing"
-    : Array.from(state.wire.fields.values()).some(({ secrets }) => secrets.length > 0)
-    ? `${bytes.length} bytes`
-    : Excerpt.ofBytes(bytes)
+  bytes.length === 0 ? "nothing" : isOpen(state, bytes) ? Excerpt.ofBytes(bytes) : `${bytes.length} bytes`
+
+/** Whether bytes have nothing to hide: where there are secrets, only those of a message without any. */
+const isOpen = (state: Compiled, bytes: Uint8Array): boolean => {
+  const { fields } = state.wire
+  if (Array.from(fields.values()).every(({ secrets }) => secrets.length === 0)) return true
+  return Array.from(fields).some(([tag, { secrets }]) => {
+    if (secrets.length > 0) return false
+    const { left, read } = readOne({ ...state, due: [tag], maxBytes: undefined }, bytes)
+    return left === 0 && read._tag === "Message" && read.tag === tag
+  })
+}
 
 /** A message as violations show it. */
 export const called = ({ state, tag }: Pick<Taken, "state" | "tag">): string => `${tag} in the state ${state.name}`
