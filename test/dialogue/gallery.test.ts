@@ -360,6 +360,14 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     ...post,
     server: Post.server({ heard: (login) => Effect.annotateCurrentSpan("login", login) })
   }, /law 9.*[^]*a span/],
+  ["shows its login in its log, as a client", Post.Post, {
+    ...post,
+    client: Post.client(Effect.logDebug("Hunter22"))
+  }, /law 9.*\(client, pure\)[^]*a log/],
+  ["shows a part of a wrong login in its error", Post.Post, {
+    ...post,
+    server: Post.server({ detail: (login) => `no such password: ${login.split("\0")[2]}` })
+  }, /law 9.*[^]*another login[^]*the error's text/],
   ["says the same otherwise whatever the state is", Post.Post, {
     ...post,
     server: Post.server({}, Post.specified(() => "No") as never)

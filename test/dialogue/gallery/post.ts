@@ -46,10 +46,17 @@ export class Post extends specified() {}
 const login = "\0Ann\0Hunter22"
 
 export const server = (
-  { fault = "peer", heard = () => Effect.void, isEarly = false, isRight = (given) => given === login }: {
+  {
+    detail = () => "another one",
+    fault = "peer",
+    heard = () => Effect.void,
+    isEarly = false,
+    isRight = (given) => given === login
+  }: {
     readonly isRight?: (login: string, agent: string) => boolean
     readonly heard?: (login: string) => Effect.Effect<unknown>
     readonly isEarly?: boolean
+    readonly detail?: (login: string) => string
     readonly fault?: "peer" | "local"
   } = {},
   dialogue: typeof Post = Post
@@ -57,13 +64,13 @@ export const server = (
   dialogue.server(Effect.fnUntraced(function*(first) {
     const { message, then: verdict } = yield* first.receive
     const given = Redacted.value(message.login)
+    const reason = new HandshakeError.AuthenticationFailed({ method: "login", detail: detail(given), fault })
     yield* heard(given)
     if (isEarly || isRight(given, message.agent)) {
       const box = yield* verdict.say("Yes")
       if (isRight(given, message.agent)) return yield* (yield* box.receive).then.say("Letter")
-      return yield* new HandshakeError.AuthenticationFailed({ method: "login", detail: "another one", fault })
+      return yield* reason
     }
-    const reason = new HandshakeError.AuthenticationFailed({ method: "login", detail: "another one", fault })
     return yield* verdict.refuse("No", {}, reason)
   }))
 

@@ -266,6 +266,26 @@ const base64View = (name: string): View => ({
     typeof inside === "string" ? { ...carried, [name]: btoa(binary(encoder.encode(inside))) } : undefined
 })
 
+/** The forms in which a field holds something else than what is carried. */
+const viewsOf = (state: Compiled, tag: string, name: string, carried: Values): ReadonlyArray<View> => {
+  const decoded = decodedView(state, tag, name)
+  return [...(Equal.equals(decoded.read(carried), carried[name]) ? [] : [decoded]), base64View(name)]
+}
+
+/** What is inside, with another text in the place of each of its parts, or of all of it. */
+const holding = (inside: unknown, text: string): ReadonlyArray<unknown> => {
+  if (typeof inside === "string") {
+    const separator = separators.find((separator) => inside.includes(separator))
+    if (separator === undefined) return [text]
+    const parts = inside.split(separator)
+    return parts.map((_, i) => parts.with(i, text).join(separator))
+  }
+  if (!Predicate.isObject(inside) || Array.isArray(inside) || inside instanceof Uint8Array) return []
+  return Object.entries(inside).flatMap(([member, value]: [string, unknown]) =>
+    typeof value === "string" ? [{ ...inside, [member]: text }] : []
+  )
+}
+
 /** What stands between the parts of a text, such as the name and the password of a login. */
 const separators = ["\0", ":", ",", " "]
 const mostParts = 6
@@ -362,8 +382,7 @@ export const ofFields = (
       if (!isFree || odd.has(how)) add(how, value, (now) => near(now, kind)[i]?.[1])
     }
     if (!isFree) {
-      const isSame = Equal.equals(decodedView(state, tag, name).read(carried), carried[name])
-      for (const view of [...(isSame ? [] : [decodedView(state, tag, name)]), base64View(name)]) {
+      for (const view of viewsOf(state, tag, name, carried)) {
         for (const [i, [how, inside]] of nearInside(view.read(carried)).entries()) {
           push(how, view.write(carried, inside)?.[name], (carried) => {
             const other = nearInside(view.read(carried))[i]
@@ -687,7 +706,8 @@ export const ofSecret = (
   decoys: ReadonlyArray<string>,
   seed: number
 ): ReadonlyArray<{ readonly secret: Uint8Array; readonly apply: (due: Uint8Array) => Uint8Array | undefined }> => {
-  const now = carriedOf(state, tag, values)?.[name]
+  const carried = carriedOf(state, tag, values)
+  const now = carried?.[name]
   const drawn = Array.from({ length: 4 }, (_, i) => {
     const values = Draw.draw(state, tag, seed + 100 + i)
     return values === undefined ? undefined : carriedOf(state, tag, values)?.[name]
@@ -697,10 +717,17 @@ export const ofSecret = (
     : now instanceof Uint8Array
     ? decoys.map((decoy) => Uint8Array.from(now, (_, i) => decoy.charCodeAt(i % decoy.length)))
     : []
-  return [...made, ...drawn].flatMap((value) => {
-    const secret = secretOf(value)
+  const inside = carried === undefined ?
+    [] :
+    viewsOf(state, tag, name, carried).flatMap((view) =>
+      decoys.flatMap((decoy) =>
+        holding(view.read(carried), decoy).map((held) => [decoy, view.write(carried, held)?.[name]] as const)
+      )
+    )
+  return [...[...made, ...drawn].map((value) => [value, value] as const), ...inside].flatMap(([hidden, value]) => {
+    const secret = secretOf(hidden)
     // What is shorter is found in many texts.
-    if (secret === undefined || secret.length < 6) return []
+    if (secret === undefined || secret.length < 6 || value === undefined) return []
     return [{
       secret,
       apply: (due: Uint8Array) => {
