@@ -467,6 +467,14 @@ describe("both sides at once", () => {
     }))
 })
 
+it.effect("what is no message is shown where its side has no secrets, and never where it has", () =>
+  Effect.gen(function*() {
+    const atClient = yield* outcomeOf(client(2, ""), utf8("NONSENSE 7\n"))
+    expect(atClient.result).toMatchObject({ step: "challenge", reason: { received: `"NONSENSE 7"` } })
+    const atServer = yield* outcomeOf(server, utf8("NONSENSE 7\n"))
+    expect(atServer.result).toMatchObject({ step: "greeting", reason: { received: "<redacted>" } })
+  }))
+
 describe("TLS in the middle", () => {
   class Mail extends Dialogue.make<Mail>()({
     name: "mail",
@@ -771,6 +779,20 @@ describe("a specification that is wrong", () => {
         wire: Wire.bytes({ A: [1, Wire.string("x", { rest: true })], B: [2] })
       },
       "dialogue x: the layout of A: nothing says where its last field ends"
+    ],
+    "a Schema encodes to something else than a layout has": [
+      {
+        messages: { A: { x: Schema.String }, B: {} },
+        wire: Wire.bytes({ A: [1, Wire.sized(1, [Wire.uint("x", 2)])], B: [2] })
+      },
+      "dialogue x: the field x of A is a number in bytes, and its Schema encodes to none"
+    ],
+    "a secret Schema encodes to something else than a layout has": [
+      {
+        messages: { A: { x: Schema.Redacted(Schema.Uint8Array) }, B: {} },
+        wire: Wire.bytes({ A: [1, Wire.string("x", { length: 2 })], B: [2] })
+      },
+      "dialogue x: the field x of A is a text in bytes, and its Schema encodes to none"
     ],
     "what is said otherwise cannot be said": [
       {

@@ -269,7 +269,7 @@ export class Conversation {
   private unexpected(state: Compiled, frame: unknown, problem: string | undefined): InvalidGreeting {
     return new InvalidGreeting({
       expected: problem === undefined ? state.expected : `${state.expected} (${problem})`,
-      received: state.wire.show(frame)
+      received: state.wire.show(frame, !this.hasSecretsAhead)
     })
   }
 

@@ -18,6 +18,7 @@ import type * as Suite from "../suite.ts"
 import * as Trial from "../trial.ts"
 import * as Watch from "../watch.ts"
 import * as Changes from "./changes.ts"
+import { isHello } from "./clearTls.ts"
 import type { Tally } from "./coverage.ts"
 import { called, dueIn, errorOf, type Flaw, judge, otherwiseIn, type Subject } from "./judge.ts"
 import * as Stage from "./stage.ts"
@@ -535,7 +536,7 @@ export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
       }
     }
     const reference = references.find(({ isReady }) => isReady)
-    if (reference === undefined || Stage.isEncrypted(stage.spec)) return
+    if (reference === undefined) return
     // Whoever is not let in alone comes while another one is on his way, step by step.
     for (const taken of reference.heard) {
       const changes = Changes.ofFields(stage.spec, taken, [], attempt.seed)
@@ -545,14 +546,17 @@ export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
           return said !== undefined && readOne(taken.state, said).read._tag === "Message"
         })
         if (change === undefined) continue
-        const say = (index: number, message: Uint8Array) =>
-          index === taken.nth ? change.apply(message) ?? message : message
-        const alone = yield* stage.trial.talk({ ...reference.plan, say })
+        const saying = () => {
+          let nth = 0
+          return (_: number, message: Uint8Array) =>
+            !isHello(message) && nth++ === taken.nth ? change.apply(message) ?? message : message
+        }
+        const alone = yield* stage.trial.talk({ ...reference.plan, say: saying() })
         if (Trial.isReady(alone)) continue
         for (const delay of [0, 5, 15]) {
           const [first, second] = yield* stage.trial.talks([
             { ...reference.plan, pause: 10 },
-            { ...reference.plan, pause: 10, delay, say, seed: 1 }
+            { ...reference.plan, pause: 10, delay, say: saying(), seed: 1 }
           ])
           const isLetIn = second !== undefined && Trial.isReady(second)
           if (first !== undefined && Trial.isReady(first) && !isLetIn) continue
