@@ -334,7 +334,8 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * Where it is this side's turn and the peer has broken no rule, it says no with a refusal of that state: what is said `otherwise` is
  * for whoever breaks the rules. Where steps have the names of the states, as those of a dialogue have, errors have to name them.
  *
- * TLS begins in clear, and takes no certificate: what it does is not the dialogue's business, but where it begins is.
+ * TLS encrypts nothing here: what it does is not the dialogue's business, but where it begins is. A client that begins it without a
+ * look at the certificate (`verify: "none"`) breaks law 5, unless `anyCertificate` allows it.
  *
  * `coverage` of the suite counts each message in each state, each field and each message where it is not due;
  * {@link dialogueHoles} says what was never tried, and with `coverage: "whole"` that fails.

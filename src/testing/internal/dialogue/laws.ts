@@ -48,6 +48,8 @@ interface Settings {
   readonly seed: number
   /** Whether nobody but the specification plays the other side. */
   readonly isAlone: boolean
+  /** Whether the client has begun TLS without a look at the certificate, and must not. */
+  readonly takesAnyCertificate: () => boolean
   readonly remake: (handshake: Side) => Trial.Trial
 }
 
@@ -572,6 +574,15 @@ export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
         }
       }
     }
+  })
+
+/** A client looks at whom it is encrypted with, or anybody in between reads all of it. */
+export const certificates = ({ stage, takesAnyCertificate }: Attempt): Effect.Effect<void, Problem> =>
+  stage.role !== "client" || !takesAnyCertificate() ? Effect.void : Effect.fail({
+    law: 5,
+    scenario: "TLS begins, and its server shows the certificate of somebody else",
+    expected: "it fails as TlsFailure; or `anyCertificate` says that any certificate will do",
+    actual: "it takes any certificate: `verify` is \"none\""
   })
 
 /** A server that has no room says what it says otherwise. */
