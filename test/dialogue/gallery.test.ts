@@ -11,6 +11,7 @@ import * as Rung from "../../src/testing/Rung.ts"
 import * as Law from "../support/laws.ts"
 import * as Door from "./gallery/door.ts"
 import * as Login from "./gallery/login.ts"
+import * as Offer from "./gallery/offer.ts"
 import * as Post from "./gallery/post.ts"
 import * as Room from "./gallery/room.ts"
 import * as Vault from "./gallery/vault.ts"
@@ -328,6 +329,13 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     server: Door.server({}, Door.specified(25) as never)
   }, /state open/],
 
+  [
+    "goes on behind a refusal, which is no mistake of the server",
+    Offer.Offer,
+    { server: Offer.server, client: Offer.gullible },
+    /\(client, pure\)[^]*in the state answer/
+  ],
+
   ["does not look at the first part of a login", Post.Post, {
     ...post,
     server: Post.server({ isRight: (login) => /^[^\0]*\0Ann\0Hunter22$/.test(login) })
@@ -340,6 +348,14 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     ...post,
     server: Post.server({ isRight: (login) => login.normalize("NFKC") === "\0Ann\0Hunter22" })
   }, /login is another one \(with its letters as wide ones\)/],
+  ["takes other words for the parts of a login", Post.Post, {
+    ...post,
+    server: Post.server({ isRight: (login) => login.replaceAll(":", "\0") === "\0Ann\0Hunter22" })
+  }, /login is another one \(with something else between its parts\)/],
+  ["passes over what has no width in a login", Post.Post, {
+    ...post,
+    server: Post.server({ isRight: (login) => login.replaceAll("\u200b", "") === "\0Ann\0Hunter22" })
+  }, /login is another one \((its part \d of 3 )?with a character of no width in it\)/],
   ["looks at a login only of whoever has a name", Post.Post, {
     ...post,
     server: Post.server({ isRight: (login, agent) => agent === "" || login === "\0Ann\0Hunter22" })

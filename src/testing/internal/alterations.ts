@@ -320,11 +320,19 @@ export const almostBy = (value: string): ReadonlyArray<readonly [how: string, te
     ["in lower case", value.toLowerCase()],
     ["the other way round", [...value].reverse().join("")],
     ["with its letters as wide ones", wide(value)],
-    ["with a zero byte and more behind it", `${value}\0x`]
+    ["with a zero byte and more behind it", `${value}\0x`],
+    ["with a line end behind it", `${value}\n`],
+    ["with a character of no width in it", `${first}\u200b${value.slice(1)}`],
+    ["with an accent", `${first}\u0301${value.slice(1)}`],
+    ["with its first character escaped", escaped(first) + value.slice(1)]
   ]
   const seen = new Set([value])
   return found.filter(([, text]) => !seen.has(text) && seen.add(text))
 }
+
+/** As addresses and forms write characters that mean something else there. */
+const escaped = (unit: string): string =>
+  unit === "" ? unit : `%${unit.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`
 
 /** As Unicode has them for East Asian texts: whoever normalizes takes them for the same (NFKC). */
 const wide = (value: string): string =>

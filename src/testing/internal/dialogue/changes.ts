@@ -305,6 +305,7 @@ const ofParts = (text: string): ReadonlyArray<Other> => {
     ),
     ["with a part more at its end", joined([...parts, "x"])],
     ["with a part more at its beginning", joined(["x", ...parts])],
+    ["with something else between its parts", parts.join(separator === ":" ? "," : ":")],
     ["without its last part", joined(parts.slice(0, -1))],
     ["without its first part", joined(parts.slice(1))],
     ["with its parts the other way round", joined(parts.toReversed())],
