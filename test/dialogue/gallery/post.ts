@@ -53,7 +53,7 @@ export const server = (
     isEarly = false,
     isRight = (given) => given === login
   }: {
-    readonly isRight?: (login: string, agent: string) => boolean
+    readonly isRight?: (login: string) => boolean
     readonly heard?: (login: string) => Effect.Effect<unknown>
     readonly isEarly?: boolean
     readonly detail?: (login: string) => string
@@ -66,9 +66,9 @@ export const server = (
     const given = Redacted.value(message.login)
     const reason = new HandshakeError.AuthenticationFailed({ method: "login", detail: detail(given), fault })
     yield* heard(given)
-    if (isEarly || isRight(given, message.agent)) {
+    if (isEarly || isRight(given)) {
       const box = yield* verdict.say("Yes")
-      if (isRight(given, message.agent)) return yield* (yield* box.receive).then.say("Letter")
+      if (isRight(given)) return yield* (yield* box.receive).then.say("Letter")
       return yield* reason
     }
     return yield* verdict.refuse("No", {}, reason)

@@ -439,7 +439,7 @@ export const ofFields = (
   for (const name of names.filter((name) => !free.includes(name) && !fresh.includes(name))) {
     const wrong = changes.find(({ apply, field }) => {
       const said = field === name ? apply(bytes) : undefined
-      return said !== undefined && readOne(state, said).read._tag === "Message"
+      return said?.length === bytes.length && readOne(state, said).read._tag === "Message"
     })
     for (const other of wrong === undefined ? [] : names.filter((other) => free.includes(other))) {
       const least = leastOf(carried[other])
