@@ -300,11 +300,16 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
   return found.filter(({ apply }) => apply(value) !== undefined)
 }
 
-/** What is almost a text, and what people often take for the same, with what is done to it in words. */
-export const almostBy = (value: string): ReadonlyArray<readonly [how: string, text: string]> => {
+/** As addresses and forms write characters that mean something else there. */
+const escaped = (unit: string): string =>
+  unit === "" ? unit : `%${unit.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`
+
+type Named = readonly [how: string, text: string]
+
+const usual = (value: string): ReadonlyArray<Named> => {
   const [first, last] = [value.slice(0, 1), value.slice(-1)]
   const other = (unit: string) => unit === "x" ? "y" : "x"
-  const found: ReadonlyArray<readonly [string, string]> = [
+  return [
     ["empty", ""],
     ["without its first character", value.slice(1)],
     ["without its last character", value.slice(0, -1)],
@@ -317,31 +322,36 @@ export const almostBy = (value: string): ReadonlyArray<readonly [how: string, te
     ["with a space in front of it", ` ${value}`],
     ["twice", value + value],
     ["in upper case", value.toUpperCase()],
-    ["in lower case", value.toLowerCase()],
+    ["in lower case", value.toLowerCase()]
+  ]
+}
+
+const unusual = (value: string): ReadonlyArray<Named> => {
+  const [first, rest] = [value.slice(0, 1), value.slice(1)]
+  return [
     ["the other way round", [...value].reverse().join("")],
-    ["with its letters as wide ones", wide(value)],
     ["with a zero byte and more behind it", `${value}\0x`],
     ["with a line end behind it", `${value}\n`],
-    ["with a character of no width in it", `${first}\u200b${value.slice(1)}`],
-    ["with an accent", `${first}\u0301${value.slice(1)}`],
-    ["with its first character escaped", escaped(first) + value.slice(1)]
+    ["with an accent", `${first}\u0301${rest}`],
+    ["with its first character escaped", escaped(first) + rest]
   ]
+}
+
+const others = (value: string, found: ReadonlyArray<Named>): ReadonlyArray<Named> => {
   const seen = new Set([value])
   return found.filter(([, text]) => !seen.has(text) && seen.add(text))
 }
 
-/** As addresses and forms write characters that mean something else there. */
-const escaped = (unit: string): string =>
-  unit === "" ? unit : `%${unit.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`
-
-/** As Unicode has them for East Asian texts: whoever normalizes takes them for the same (NFKC). */
-const wide = (value: string): string =>
-  value.replace(/[!-~]/g, (unit) => String.fromCharCode(unit.charCodeAt(0) + 0xfee0))
-
 /**
  * What is almost a text, and what people often take for the same: a part of it, more of it, another case, space around it.
  */
-export const almost = (value: string): ReadonlyArray<string> => almostBy(value).map(([, text]) => text)
+export const almost = (value: string): ReadonlyArray<string> => others(value, usual(value)).map(([, text]) => text)
+
+/**
+ * The same and more of it, with what is done to it in words. None of what a protocol may take for the same with good reason: SASLprep
+ * (RFC 4013 2) makes wide letters narrow, and leaves out what has no width.
+ */
+export const almostBy = (value: string): ReadonlyArray<Named> => others(value, [...usual(value), ...unusual(value)])
 
 const [lf, cr] = [0x0a, 0x0d]
 
