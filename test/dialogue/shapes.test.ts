@@ -1,9 +1,7 @@
 /**
  * Protocols of the field as dialogues hold all laws, with nothing told but the dialogue.
  */
-import { describe, expect, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import { describe } from "@effect/vitest"
 import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
 import * as Certificates from "../support/certificates/index.ts"
@@ -25,21 +23,6 @@ describe("SMTP", () => {
   const inTls = Smtp.client("ann", password, { role: "client", servername: "localhost", ca: Certificates.root })
   const inClear = Smtp.client("ann", password, undefined)
   Laws.dialogue(Smtp.Mail, { ...options, server, client: inTls, alternatives: [{ client: inClear }] })
-
-  const anyCertificate = (isAllowed: boolean) => {
-    const client = Smtp.client("ann", password, { role: "client", servername: "localhost", verify: "none" })
-    const rungs = [Rung.pure]
-    const { laws } = Laws.dialogue(Smtp.Mail, { server, client, rungs, anyCertificate: isAllowed })
-    return Effect.flip(laws[4].parts!.find(({ rank }) => rank === -4)!.check)
-  }
-
-  it.effect("a client that takes any certificate is caught", () =>
-    Effect.gen(function*() {
-      const violation = yield* anyCertificate(false)
-      expect(violation.message).toMatch(/law 5.*client[^]*takes any certificate/)
-      // Where it may, there is no violation.
-      expect(Exit.isFailure(yield* Effect.exit(anyCertificate(true)))).toBe(true)
-    }))
 })
 
 describe("MQTT", () => {

@@ -64,6 +64,7 @@ const ownLaws: ReadonlyArray<
   readonly [law: Suite.LawNumber, rank: number, check: (attempt: Laws.Attempt) => Effect.Effect<void, Laws.Problem>]
 > = [
   [12, -10, Laws.undisturbed],
+  [1, -9.5, Laws.inPieces],
   [11, -9, Laws.turnedAway],
   [6, -8, Laws.deadlines],
   [4, -7, Laws.loops],
@@ -191,7 +192,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
           rank,
           check: checked(check, law.law)
         })),
-        // Bytes that come before TLS has begun are refused by whoever sees them first, which is a matter of how they are cut.
+        // Where TLS begins not all of it can come at once: see `inPieces`.
         ...(law.law === 1 && Stage.isEncrypted(spec) ? [] : law.parts!).map(({ rank }, part) => ({
           rank,
           check: Effect.mapError(

@@ -576,6 +576,31 @@ export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
     }
   })
 
+/** How long each piece is in which a message comes, over and over. */
+const pieces: ReadonlyArray<ReadonlyArray<number>> = [[1], [2], [3, 1], [7, 5]]
+
+/**
+ * What is said comes in pieces, and each message when it is due: what comes before TLS has begun is refused by whoever sees it first,
+ * so that not all of it can come at once.
+ */
+export const inPieces = (attempt: Attempt): Effect.Effect<void, Problem> => {
+  const { references, stage } = attempt
+  const reference = references.find(({ isReady }) => isReady)
+  if (reference === undefined || !Stage.isEncrypted(stage.spec)) return Effect.void
+  return Effect.forEach(pieces, (lengths) =>
+    Effect.gen(function*() {
+      const played = yield* stage.play({ ...reference.plan, lengths })
+      if (Trial.isReady(played.talk)) return
+      return yield* Effect.fail(
+        problem(attempt, played, `what is said comes in pieces of ${lengths.join(" and ")} bytes`, {
+          law: 1,
+          expected: "it is ready, as where each message comes as a whole",
+          actual: Trial.outcome(played.talk)
+        })
+      )
+    }), { discard: true })
+}
+
 /** A client looks at whom it is encrypted with, or anybody in between reads all of it. */
 export const certificates = ({ stage, takesAnyCertificate }: Attempt): Effect.Effect<void, Problem> =>
   stage.role !== "client" || !takesAnyCertificate() ? Effect.void : Effect.fail({
