@@ -268,11 +268,10 @@ const eachChange = (
   changesOf: (taken: Taken, reference: Reference) => ReadonlyArray<Changes.Change>
 ): Effect.Effect<void, Problem> =>
   Effect.forEach(attempt.references, (reference, i) =>
-    Effect.forEach(reference.heard, (taken) => {
-      // What was said in the conversations before as it is said in this one was altered there.
-      const isNew = attempt.references.slice(0, i).every(({ heard }) =>
-        !heard.some((other) => other.state === taken.state && other.tag === taken.tag)
-      )
+    Effect.forEach(reference.heard, (taken, nth) => {
+      // What was said before as it is said now, in this conversation or in another one, was altered there.
+      const before = [...attempt.references.slice(0, i).flatMap(({ heard }) => heard), ...reference.heard.slice(0, nth)]
+      const isNew = !before.some((other) => other.state === taken.state && other.tag === taken.tag)
       const all = distinct(taken.bytes, changesOf(taken, reference))
       const most = Math.ceil(Math.max(attempt.runs, leastChanges) / (isNew ? 1 : 4))
       const isFirst = ({ isFirst }: Changes.Change) => isFirst === true
