@@ -328,11 +328,11 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * | 11, refusal is heard | what is said otherwise; a refusal of the state, where it is this side's turn and it fails; who is turned away |
  * | 12, agreement | what nobody disturbs, and walks that are drawn |
  *
- * A field that is bound must be looked at: with another value nobody is ready, and it is the fault of whoever has said it. A text of
- * several parts, such as a name and a password, has to be right in each of them, as its Schema makes it, and inside Base64. What is
- * known to be wrong is refused where it is this side's turn, and not behind a yes. One that is `Dialogue.free` may have any, and one that is
- * `Dialogue.fresh` is another one each time. Where several values are right, such as two users, `alternatives` are conversations
- * with the others, and take other ways through the dialogue.
+ * A field that is bound must be looked at: with another value nobody is ready, and it is the fault of whoever has said it. A
+ * text of several parts, such as a name and a password, has to be right in each of them, as its Schema makes it, and inside
+ * Base64. What is known to be wrong is refused where it is this side's turn, and not behind a yes. A field that is
+ * `Dialogue.free` may have any value, and one that is `Dialogue.fresh` is another one each time. Where several values are
+ * right, such as two users, `alternatives` are conversations with the others, and take other ways through the dialogue.
  *
  * Where it is this side's turn and the peer has broken no rule, it says no with a refusal of that state: what is said `otherwise` is
  * for whoever breaks the rules. Where steps have the names of the states, as those of a dialogue have, errors have to name them.
