@@ -393,7 +393,9 @@ const round = (attempt: Attempt, spec: Spec, state: Compiled, wanted: number): E
       })
       // There, the way back is the one that was not taken when it was known how to go on.
       const back = ways.filter(({ distance }) => distance !== Infinity).toSorted((a, b) => a.distance - b.distance)[0]
-      const recorded = here.due.find((tag) => known.has(Stage.keyOf(stage.spec.states.get(here.name)!, tag)))
+      const isKnown = (tag: string) => known.has(Stage.keyOf(stage.spec.states.get(here.name)!, tag))
+      // Where several ways are known, the one that leads farthest away from there.
+      const recorded = ways.filter(({ tag }) => isKnown(tag)).toSorted((a, b) => b.distance - a.distance)[0]?.tag
       const tag = done ? recorded ?? back?.tag : back?.tag ?? recorded ?? ways[0]?.tag
       const fields = tag === undefined ? undefined : values(tag)
       return tag === undefined || fields === undefined ? undefined : [tag, fields]

@@ -4,6 +4,7 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { concat } from "../../../internal/bytes/primitives.ts"
 import * as Draw from "../../../internal/dialogue/draw.ts"
 import type { Values } from "../../../internal/dialogue/fields.ts"
@@ -13,7 +14,7 @@ import * as Run from "../../../internal/dialogue/run.ts"
 import { type Compiled, type Spec, stateOf } from "../../../internal/dialogue/spec.ts"
 import type { Handshake, Peer, Plan, Talk } from "../conversation.ts"
 import * as Trial from "../trial.ts"
-import { isHello } from "./clearTls.ts"
+import { isHello, within } from "./clearTls.ts"
 import { errorOf, otherwiseIn } from "./judge.ts"
 
 /** A message is replaced: which one of the peer's, and where it is due. */
@@ -118,8 +119,13 @@ export type Choose = (
 const silent = Effect.fail({ _tag: "Silent" } as const)
 
 /** Plays a side of a dialogue: says in each of its turns what is chosen, and hears what is specified. */
-export const player = (spec: Spec, role: Role, choose: Choose): Peer =>
-  Run.talk(spec, role, (first) => walking(spec, first, choose))
+export const player = (spec: Spec, role: Role, choose: Choose): Peer => {
+  const played = Run.talk(spec, role, (first) => walking(spec, first, choose))
+  return isEncrypted(spec) ? within(played) : played
+}
+
+/** Nobody looks at them where TLS encrypts nothing. */
+const noCertificate = { certificate: { cert: "", key: Redacted.make("") } }
 
 const walking = (spec: Spec, first: Run.Place, choose: Choose): Effect.Effect<Run.Place, unknown> =>
   Effect.gen(function*() {
@@ -149,7 +155,7 @@ const walking = (spec: Spec, first: Run.Place, choose: Choose): Effect.Effect<Ru
           place = heard.then
         } else place = yield* place.say(tag, values)
         went(target)
-      } else if (place instanceof Run.Securing) return yield* silent
+      } else if (place instanceof Run.Securing) place = yield* place.startTls<never, never>(noCertificate)
       else return place
     }
   })
