@@ -319,22 +319,26 @@ export type DialogueSuite = Dialogue.DialogueSuite
  *
  * | law | what is tried |
  * |---|---|
+ * | 1, chunking | where TLS begins, each message in pieces when it is due |
  * | 4, oversize | a message of `maxBytes`, and of a byte more; a text as long as its codec allows, and a byte more; a loop as often as `atMost`, and once more |
  * | 5, wrong turn | each field within its type: what is near it, where the type begins and ends, what was said elsewhere; and outside of it; each other message, due or not, and each refusal; other spellings |
  * | 6, silence | a message just before the time of its state is over, and just after |
- * | 9, secrets | a `Redacted` field with another value, right or not |
+ * | 9, secrets | a `Redacted` field with another value, right or not, and with another part of it |
  * | 10, isolation | what is `Dialogue.fresh` on three connections; one who is not let in beside one who is |
  * | 11, refusal is heard | what is said otherwise; a refusal of the state, where it is this side's turn and it fails; who is turned away |
  * | 12, agreement | what nobody disturbs, and walks that are drawn |
  *
- * A field that is bound must be looked at: with another value nobody is ready. One that is `Dialogue.free` may have any, and one that is
- * `Dialogue.fresh` is another one each time. Where several values are right, such as two users, `alternatives` are conversations
- * with the others, and take other ways through the dialogue.
+ * A field that is bound must be looked at: with another value nobody is ready, and it is the fault of whoever has said it. A
+ * text of several parts, such as a name and a password, has to be right in each of them, as its Schema makes it, and inside
+ * Base64. What is known to be wrong is refused where it is this side's turn, and not behind a yes. A field that is
+ * `Dialogue.free` may have any value, and one that is `Dialogue.fresh` is another one each time. Where several values are
+ * right, such as two users, `alternatives` are conversations with the others, and take other ways through the dialogue.
  *
  * Where it is this side's turn and the peer has broken no rule, it says no with a refusal of that state: what is said `otherwise` is
  * for whoever breaks the rules. Where steps have the names of the states, as those of a dialogue have, errors have to name them.
  *
- * TLS begins in clear, and takes no certificate: what it does is not the dialogue's business, but where it begins is.
+ * TLS encrypts nothing here: what it does is not the dialogue's business, but where it begins is. A client that begins it without a
+ * look at the certificate (`verify: "none"`) breaks law 5, unless `anyCertificate` allows it.
  *
  * `coverage` of the suite counts each message in each state, each field and each message where it is not due;
  * {@link dialogueHoles} says what was never tried, and with `coverage: "whole"` that fails.

@@ -19,6 +19,7 @@ import * as Handshake from "../../src/Handshake.ts"
 import * as HandshakeError from "../../src/HandshakeError.ts"
 import * as NodeTls from "../../src/node/Tls.ts"
 import * as Server from "../../src/Server.ts"
+import * as ClearTls from "../../src/testing/internal/dialogue/clearTls.ts"
 import * as MemorySocket from "../../src/testing/MemorySocket.ts"
 import * as Transport from "../../src/Transport.ts"
 import * as Wire from "../../src/Wire.ts"
@@ -466,6 +467,14 @@ describe("both sides at once", () => {
     }))
 })
 
+it.effect("what is no message is shown where its side has no secrets, and never where it has", () =>
+  Effect.gen(function*() {
+    const atClient = yield* outcomeOf(client(2, ""), utf8("NONSENSE 7\n"))
+    expect(atClient.result).toMatchObject({ step: "challenge", reason: { received: `"NONSENSE 7"` } })
+    const atServer = yield* outcomeOf(server, utf8("NONSENSE 7\n"))
+    expect(atServer.result).toMatchObject({ step: "greeting", reason: { received: "<redacted>" } })
+  }))
+
 describe("TLS in the middle", () => {
   class Mail extends Dialogue.make<Mail>()({
     name: "mail",
@@ -516,6 +525,40 @@ describe("TLS in the middle", () => {
       const { heard, result } = yield* outcomeOf(server, utf8("STARTTLS\r\nLOGIN eve\r\n"))
       expect(result).toMatchObject({ reason: { _tag: "UnreadBytes" } })
       expect(heard).not.toContain("250")
+    }))
+
+  it.effect("where TLS has failed, nothing is said otherwise", () =>
+    Effect.gen(function*() {
+      class Strict extends Dialogue.make<Strict>()({
+        name: "strict",
+        messages: { StartTls: {}, GoAhead: {}, Ok: {}, No: {} },
+        wire: Wire.text(Codec.lines(), { StartTls: "STARTTLS", GoAhead: "GO", Ok: "OK", No: "NO" }),
+        live: Codec.lines(),
+        start: "clear",
+        states: {
+          clear: Dialogue.client({ StartTls: "offered" }),
+          offered: Dialogue.server({ GoAhead: Dialogue.encrypted("inside") }),
+          inside: Dialogue.server({ Ok: Dialogue.ready })
+        },
+        otherwise: { server: "No" }
+      }) {}
+      const strict = Strict.server((clear) =>
+        Effect.gen(function*() {
+          const securing = yield* (yield* clear.receive).then.say("GoAhead")
+          return yield* (yield* securing.startTls(tls)).say("Ok")
+        })
+      )
+      const [here, there] = yield* MemorySocket.pair()
+      const peer = yield* rawPeer(there)
+      const served = yield* Effect.forkScoped(Effect.scoped(
+        Effect.provideService(strict, Socket.Socket, ClearTls.over(here))
+      ))
+      yield* peer.say("STARTTLS\n")
+      yield* Effect.yieldNow
+      yield* peer.say("no TLS\n")
+      expect(errorOf(yield* Fiber.await(served)).reason._tag).toBe("TlsFailure")
+      yield* peer.closed
+      expect(peer.heard()).toBe("GO\n")
     }))
 
   class Direct extends Dialogue.make<Direct>()({
@@ -736,6 +779,20 @@ describe("a specification that is wrong", () => {
         wire: Wire.bytes({ A: [1, Wire.string("x", { rest: true })], B: [2] })
       },
       "dialogue x: the layout of A: nothing says where its last field ends"
+    ],
+    "a Schema encodes to something else than a layout has": [
+      {
+        messages: { A: { x: Schema.String }, B: {} },
+        wire: Wire.bytes({ A: [1, Wire.sized(1, [Wire.uint("x", 2)])], B: [2] })
+      },
+      "dialogue x: the field x of A is a number in bytes, and its Schema encodes to none"
+    ],
+    "a secret Schema encodes to something else than a layout has": [
+      {
+        messages: { A: { x: Schema.Redacted(Schema.Uint8Array) }, B: {} },
+        wire: Wire.bytes({ A: [1, Wire.string("x", { length: 2 })], B: [2] })
+      },
+      "dialogue x: the field x of A is a text in bytes, and its Schema encodes to none"
     ],
     "what is said otherwise cannot be said": [
       {

@@ -275,3 +275,17 @@ it("names and words that have bars, stars or backticks in them break no table an
   const rows = odd.split("\n").filter((line) => line.startsWith("|"))
   assert.deepEqual(rows.map((row) => row.match(/(?<!\\)\|/g)!.length), [3, 3, 3, 4, 4, 4])
 })
+
+it("a constant that is a space is no text that anybody sees", () => {
+  const flags = Dialogue.make()({
+    name: "flags",
+    messages: { Ack: {}, Nak: {} },
+    wire: Wire.bytes({ Ack: [0x20], Nak: ["! !"] }),
+    live: Codec.lines(),
+    start: "ack",
+    states: { ack: Dialogue.server({ Nak: Dialogue.ready, Ack: Dialogue.ready }) }
+  })
+  const document = Dialogue.document(flags)
+  assert.include(under("### Ack", document), "| 0 | 1 | `20` |")
+  assert.include(under("### Nak", document), "| 0 | 3 | `21 20 21`, the text `! !` |")
+})

@@ -25,3 +25,15 @@ it("a message is not said whose fields would be read as others", () => {
     Result.fail("its fields would be read as others")
   )
 })
+
+it("a Schema has to encode to what its part in bytes is, whatever it decodes to", () => {
+  const parts = Wire.bytes({ A: [Wire.uint("n", 1), Wire.string("t", { prefix: 1 }), Wire.blob("b", { prefix: 1 })] })
+  const bind = (n: Schema.Codec<any>, t: Schema.Codec<any, any>, b: Schema.Codec<any, any>) => () =>
+    parts.bind({ A: { n, t, b } })
+  const count = Schema.Literals([1, 2])
+  assert.doesNotThrow(bind(count, Schema.StringFromBase64, Schema.Redacted(Schema.Uint8Array)))
+  assert.doesNotThrow(bind(Schema.Unknown, Schema.NumberFromString, Schema.Unknown))
+  assert.throws(bind(Schema.Literals(["1", "2"]), Schema.String, Schema.Uint8Array), "the field n of A is a number")
+  assert.throws(bind(count, Schema.Int, Schema.Uint8Array), "the field t of A is a text")
+  assert.throws(bind(count, Schema.String, Schema.String), "the field b of A is a Uint8Array")
+})

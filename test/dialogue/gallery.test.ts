@@ -11,6 +11,8 @@ import * as Rung from "../../src/testing/Rung.ts"
 import * as Law from "../support/laws.ts"
 import * as Door from "./gallery/door.ts"
 import * as Login from "./gallery/login.ts"
+import * as Offer from "./gallery/offer.ts"
+import * as Post from "./gallery/post.ts"
 import * as Room from "./gallery/room.ts"
 import * as Vault from "./gallery/vault.ts"
 
@@ -23,6 +25,7 @@ const vault = { server: Vault.server(), client: Vault.client() }
 const login = { server: Login.server, client: Login.client }
 const room = { server: Room.server(), client: Room.client() }
 const door = { server: Door.server(), client: Door.client() }
+const post = { server: Post.server(), client: Post.client() }
 
 const boundless = { server: Door.serverByHand(), client: Door.client(Door.Boundless as never) }
 
@@ -40,6 +43,7 @@ describe("what is specified holds for", () => {
     ["a vault in lines, with a nonce and a loop", Vault.Vault, vault],
     ["a login whose sides are written by hand", Login.Login, byHand],
     ["a room in JSON", Room.Room, room],
+    ["a box at the post", Post.Post, post],
     ["a door whose server is written by hand", Door.Boundless, boundless],
     ["a server with nobody but the specification beside it", Vault.Vault, { server: vault.server }],
     ["a client with nobody but the specification beside it", Vault.Vault, { client: vault.client }]
@@ -111,14 +115,6 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
   ["takes a proof that is cut", Vault.Vault, {
     ...vault,
     server: Vault.server({ isProof: (proof, due) => due.startsWith(proof) })
-  }, /proof in Proof in the state proof/],
-  ["takes a proof in any case", Vault.Vault, {
-    ...vault,
-    server: Vault.server({ isProof: (proof, due) => proof.toLowerCase() === due.toLowerCase() })
-  }, /proof in Proof in the state proof/],
-  ["takes a proof with spaces around it", Vault.Vault, {
-    ...vault,
-    server: Vault.server({ isProof: (proof, due) => proof.trim() === due })
   }, /proof in Proof in the state proof/],
   [
     "has one nonce for all",
@@ -323,8 +319,58 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
   ["takes a message that is too long in bytes", Door.Door, {
     ...door,
     server: Door.server({}, Door.specified(25) as never)
-  }, /state open/]
+  }, /state open/],
+
+  [
+    "goes on behind a refusal, which is no mistake of the server",
+    Offer.Offer,
+    { server: Offer.server, client: Offer.gullible },
+    /\(client, pure\)[^]*in the state answer/
+  ],
+
+  ["does not look at the first part of a login", Post.Post, {
+    ...post,
+    server: Post.server({ isRight: (login) => /^[^\0]*\0Ann\0Hunter22$/.test(login) })
+  }, /login is another one \(.*\), as its type allows[^]*another login in Login in the state login/],
+  [
+    "says yes before it looks",
+    Post.Post,
+    { ...post, server: Post.server({ isEarly: true }) },
+    /law 11.*[^]*the peer hears why: No in the state verdict[^]*it said Yes, and it failed at step box/
+  ],
+  [
+    "takes the fault on itself",
+    Post.Post,
+    { ...post, server: Post.server({ fault: "local" }) },
+    /by the fault of its peer, who has said another login in Login/
+  ],
+  ["shows a login in the span that is current", Post.Post, {
+    ...post,
+    server: Post.server({ heard: (login) => Effect.annotateCurrentSpan("login", login) })
+  }, /law 9.*[^]*a span/],
+  ["shows a part of a wrong login in its error", Post.Post, {
+    ...post,
+    server: Post.server({ detail: (login) => `no such password: ${login.split("\0")[2]}` })
+  }, /law 9.*[^]*another login[^]*the error's text/],
+  ["says the same otherwise whatever the state is", Post.Post, {
+    ...post,
+    server: Post.server({}, Post.specified(() => "No") as never)
+  }, /hears "GONE.*", as said otherwise, in the state box\n.*heard "NO/],
+  ["says nothing of it that it has no room", Post.Post, {
+    ...post,
+    server: Post.server(
+      {},
+      Post.specified((why, state) => state === "login" && why !== "capacity" ? "No" : "Gone") as never
+    )
+  }, /law 11.*[^]*the client hears No, as said otherwise, in the state login/]
 ]
+
+it("what a client shows in its log is told of the client, and not of its server", async () => {
+  const sides = { ...post, client: Post.client(Effect.logDebug("Hunter22")) }
+  const { laws } = Laws.dialogue(Post.Post, { ...sides, rungs: [Rung.pure], runs: 1, seed: 7 })
+  const violation = await Effect.runPromise(Effect.flip(laws[8].check))
+  expect(violation.message).toMatch(/law 9.*\(client, pure\)[^]*a log/)
+})
 
 describe("a side is caught that", () => {
   for (const [name, dialogue, sides, says] of broken) {

@@ -332,6 +332,23 @@ const decoderOf = (kinds: ReadonlyArray<Kind>) =>
 const namesOf = (parts: ReadonlyArray<FormPart>): ReadonlyArray<string> =>
   parts.flatMap((part) => part.part === "constant" ? [] : part.part === "sized" ? namesOf(part.parts) : [part.name])
 
+/** What each part carries, so that its Schema has to encode to that. */
+const carriedBy: Readonly<
+  Record<Exclude<Leaf["part"], "constant">, readonly [kind: Fields.Kind, called: string]>
+> = {
+  uint: ["number", "a number"],
+  varint: ["number", "a number"],
+  uints: ["list", "a list of numbers"],
+  text: ["text", "a text"],
+  bytes: ["bytes", "a Uint8Array"]
+}
+
+type Leaf = Exclude<FormPart, { readonly part: "sized" }>
+
+/** The parts with those that are inside others. */
+const flat = (parts: ReadonlyArray<FormPart>): ReadonlyArray<Leaf> =>
+  parts.flatMap((part) => part.part === "sized" ? flat(part.parts) : [part])
+
 /** Whether something says where each part ends. */
 const isEnding = (parts: ReadonlyArray<FormPart>, isInside: boolean): boolean =>
   parts.every((part, i) =>
@@ -353,6 +370,13 @@ const kindOf = (tag: string, parts: ReadonlyArray<FormPart> | undefined, shape: 
   if (missing !== undefined) throw new Unspecified(`the layout of ${tag} has no place for its field ${missing}`)
   if (new Set(names).size < names.length) throw new Unspecified(`the layout of ${tag} has a field twice`)
   if (parts.length === 0) throw new Unspecified(`the layout of ${tag} has no byte`)
+  for (const part of flat(parts)) {
+    if (part.part === "constant") continue
+    const [kind, called] = carriedBy[part.part]
+    if (Fields.kindsOf(shape[part.name]!)?.includes(kind) === false) {
+      throw new Unspecified(`the field ${part.name} of ${tag} is ${called} in bytes, and its Schema encodes to none`)
+    }
+  }
   if (!isEnding(parts, false)) throw new Unspecified(`the layout of ${tag}: nothing says where its last field ends`)
   return { tag, fields, parts, front: frontOf(parts) }
 }
@@ -429,11 +453,11 @@ export const byLayouts = (
         ? Result.fail(`it would be read as ${again?.tag ?? "none"}`)
         : frame
     },
-    show: (frame) => {
+    show: (frame, hidesNothing = false) => {
       if (!isFrame(frame)) return Excerpt.redacted
       const message = readFrame(frame)
       if (Result.isSuccess(message)) return shown(message.success)
-      return hasSecrets ? Excerpt.redacted : Excerpt.ofFrame(frame.bytes)
+      return hasSecrets && !hidesNothing ? Excerpt.redacted : Excerpt.ofFrame(frame.bytes)
     },
     form: (tag) => ({ kind: "bytes", parts: kinds.get(tag)!.parts }),
     ambiguous: (due) => {

@@ -290,7 +290,8 @@ const sizeOf = (size: Size): string =>
 
 const constant = (bytes: ReadonlyArray<number>): string => {
   const hex = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("")
-  const isText = bytes.length > 0 && bytes.every((byte) => byte >= 0x20 && byte < 0x7f)
+  // Spaces alone are seen by nobody.
+  const isText = bytes.every((byte) => byte >= 0x20 && byte < 0x7f) && bytes.some((byte) => byte !== 0x20)
   return `${code(Words.spaced(hex))}${isText ? `, the text ${code(String.fromCharCode(...bytes))}` : ""}`
 }
 

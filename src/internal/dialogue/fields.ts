@@ -49,6 +49,44 @@ const isRedacted = ({ annotations }: SchemaAST.AST): boolean => {
 
 const isSecret = (schema: Schema.Constraint): boolean => isRedacted(SchemaAST.toType(schema.ast))
 
+/** What a Schema encodes to, as far as its wire has to know. */
+export type Kind = "text" | "number" | "bytes" | "list" | "other"
+
+/** The kinds of what a Schema encodes to; undefined where that is not known without trying. */
+export const kindsOf = (schema: Schema.Constraint): ReadonlyArray<Kind> | undefined =>
+  encodedKinds(SchemaAST.toEncoded(schema.ast))
+
+const encodedKinds = (ast: SchemaAST.AST): ReadonlyArray<Kind> | undefined => {
+  switch (ast._tag) {
+    case "String":
+    case "TemplateLiteral":
+      return ["text"]
+    case "Number":
+      return ["number"]
+    case "Literal":
+      return [typeof ast.literal === "string" ? "text" : typeof ast.literal === "number" ? "number" : "other"]
+    case "Arrays":
+      return ["list"]
+    case "Boolean":
+    case "BigInt":
+    case "Null":
+    case "Objects":
+      return ["other"]
+    case "Union": {
+      const kinds = ast.types.map(encodedKinds)
+      return kinds.some((kind) => kind === undefined) ? undefined : kinds.flatMap((kind) => kind ?? [])
+    }
+    case "Declaration": {
+      if (isRedacted(ast)) return ast.typeParameters.length === 1 ? encodedKinds(ast.typeParameters[0]!) : undefined
+      const representation: unknown = ast.annotations?.["representation"]
+      const isBytes = Predicate.hasProperty(representation, "id") && representation.id === "effect/schema/Uint8Array"
+      return isBytes ? ["bytes"] : undefined
+    }
+    default:
+      return undefined
+  }
+}
+
 export const make = (shape: Shape, carried: Carried): Fields => {
   const names = Object.keys(shape)
   const secrets = names.filter((name) => isSecret(shape[name]!))

@@ -269,7 +269,7 @@ export class Conversation {
   private unexpected(state: Compiled, frame: unknown, problem: string | undefined): InvalidGreeting {
     return new InvalidGreeting({
       expected: problem === undefined ? state.expected : `${state.expected} (${problem})`,
-      received: state.wire.show(frame)
+      received: state.wire.show(frame, !this.hasSecretsAhead)
     })
   }
 
@@ -322,6 +322,8 @@ export const otherwiseFrame = (spec: Spec, role: Role, state: Compiled, why: unk
 const answerable = (error: unknown): Reason | undefined => {
   const reason = isHandshakeError(error) ? error.reason : isTransportError(error) ? reasonOf(error) : error
   if (!isReason(reason) || reason.fault !== "peer" || reason._tag === "Rejected") return undefined
+  // Where TLS has failed, neither side can say anything more.
+  if (reason._tag === "TlsFailure") return undefined
   return reason._tag === "UnexpectedEnd" && reason.excerpt === "" ? undefined : reason
 }
 

@@ -92,14 +92,12 @@ const textsOf = (
         ? Result.succeed(text)
         : Result.fail(`it would be read as ${Result.isSuccess(again) ? again.success.tag : "another one"}`)
     },
-    show: (frame) => {
+    show: (frame, hidesNothing = false) => {
       if (typeof frame !== "string" || isPlain && !hasSecrets) return Excerpt.ofFrame(frame)
       const message = readAny(frame, kinds.keys())
       // What is no message may be a secret with a mistake in it.
       if (message === undefined || Result.isFailure(message)) {
-        return hasSecrets
-          ? Excerpt.redacted
-          : Excerpt.ofFrame(frame)
+        return hasSecrets && !hidesNothing ? Excerpt.redacted : Excerpt.ofFrame(frame)
       }
       const isSecret = kinds.get(message.success.tag)!.fields.secrets.length > 0
       return isPlain && !isSecret ? Excerpt.ofFrame(frame) : shown(message.success)
@@ -233,9 +231,9 @@ export const byCodec = (codec: Codec.Codec<Tagged, Tagged>): Bind => (messages) 
     codec: () => codec as unknown as Codec.Codec<unknown, unknown>,
     read,
     write: (tag, values) => Result.map(all.get(tag)!.encode(values), (carried) => ({ _tag: tag, ...carried })),
-    show: (frame) => {
+    show: (frame, hidesNothing = false) => {
       const message = read(frame)
-      if (!hasSecrets && Result.isFailure(message)) return Excerpt.ofFrame(frame)
+      if ((!hasSecrets || hidesNothing) && Result.isFailure(message)) return Excerpt.ofFrame(frame)
       return Result.isFailure(message) ? Excerpt.redacted : shown(message.success)
     },
     form: () => ({ kind: "codec" }),

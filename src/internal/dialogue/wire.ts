@@ -59,8 +59,8 @@ export interface Bound {
   readonly read: (frame: unknown, due: ReadonlyArray<string>) => Result.Result<Message, string>
   /** The frame of a message where one of these is due, or why there is none: nobody would read it as that message. */
   readonly write: (tag: string, values: Values, due: ReadonlyArray<string>) => Result.Result<unknown, string>
-  /** A frame as errors and transcripts show it. */
-  readonly show: (frame: unknown) => string
+  /** A frame as errors and transcripts show it; what is no message, too, where its side `hidesNothing`. */
+  readonly show: (frame: unknown, hidesNothing?: boolean) => string
   readonly form: (tag: string) => Form
   /** Two messages that nobody could tell apart where both are due. */
   readonly ambiguous: (due: ReadonlyArray<string>) => readonly [string, string] | undefined

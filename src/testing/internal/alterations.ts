@@ -420,30 +420,59 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
   return found.filter(({ apply }) => apply(value) !== undefined)
 }
 
+/** As addresses and forms write characters that mean something else there. */
+const escaped = (unit: string): string =>
+  unit === "" ? unit : `%${unit.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`
+
+type Named = readonly [how: string, text: string]
+
+const usual = (value: string): ReadonlyArray<Named> => {
+  const [first, last] = [value.slice(0, 1), value.slice(-1)]
+  const other = (unit: string) => unit === "x" ? "y" : "x"
+  return [
+    ["empty", ""],
+    ["without its first character", value.slice(1)],
+    ["without its last character", value.slice(0, -1)],
+    ["its first half", value.slice(0, Math.ceil(value.length / 2))],
+    ["with another first character", other(first) + value.slice(1)],
+    ["with another last character", value.slice(0, -1) + other(last)],
+    ["with a character more at its end", `${value}x`],
+    ["with a character more at its beginning", `x${value}`],
+    ["with a space behind it", `${value} `],
+    ["with a space in front of it", ` ${value}`],
+    // For who takes it for a pattern.
+    ["with a full stop in the place of its last character", `${value.slice(0, -1)}.`],
+    ["in upper case", value.toUpperCase()],
+    ["in lower case", value.toLowerCase()]
+  ]
+}
+
+const unusual = (value: string): ReadonlyArray<Named> => {
+  const [first, rest] = [value.slice(0, 1), value.slice(1)]
+  return [
+    ["the other way round", [...value].reverse().join("")],
+    ["with a zero byte and more behind it", `${value}\0x`],
+    ["with a line end behind it", `${value}\n`],
+    ["with an accent", `${first}\u0301${rest}`],
+    ["with its first character escaped", escaped(first) + rest]
+  ]
+}
+
+const others = (value: string, found: ReadonlyArray<Named>): ReadonlyArray<Named> => {
+  const seen = new Set([value])
+  return found.filter(([, text]) => !seen.has(text) && seen.add(text))
+}
+
 /**
  * What is almost a text, and what people often take for the same: a part of it, more of it, another case, space around it.
  */
-export const almost = (value: string): ReadonlyArray<string> => {
-  const [first, last] = [value.slice(0, 1), value.slice(-1)]
-  const other = (unit: string) => unit === "x" ? "y" : "x"
-  const found = [
-    "",
-    value.slice(1),
-    value.slice(0, -1),
-    value.slice(0, Math.ceil(value.length / 2)),
-    other(first) + value.slice(1),
-    value.slice(0, -1) + other(last),
-    `${value}x`,
-    `x${value}`,
-    `${value} `,
-    ` ${value}`,
-    value.toUpperCase(),
-    value.toLowerCase(),
-    // For who takes it for a pattern.
-    `${value.slice(0, -1)}.`
-  ]
-  return [...new Set(found)].filter((text) => text !== value)
-}
+export const almost = (value: string): ReadonlyArray<string> => others(value, usual(value)).map(([, text]) => text)
+
+/**
+ * The same and more of it, with what is done to it in words. None of what a protocol may take for the same with good reason: SASLprep
+ * (RFC 4013 2) makes wide letters narrow, and leaves out what has no width.
+ */
+export const almostBy = (value: string): ReadonlyArray<Named> => others(value, [...usual(value), ...unusual(value)])
 
 const [lf, cr] = [0x0a, 0x0d]
 

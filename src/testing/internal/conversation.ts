@@ -17,8 +17,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
+import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
+import * as Tracer from "effect/Tracer"
 import * as Codec from "../../Codec.ts"
 import { concat } from "../../internal/bytes/primitives.ts"
 import { CurrentRewrite } from "../../internal/connection/transport.ts"
@@ -394,6 +396,8 @@ const unanswered = (isRefused: boolean): Socket.Socket =>
 // Its peer
 // ---------------------------------------------------------------------------------------------------------------------
 
+const unseen = Tracer.make({ span: (options) => new Tracer.NativeSpan(options) })
+
 /** The peer, on a socket of its own: what it says comes message by message. */
 class Opposite {
   readonly shaken = Deferred.makeUnsafe<void>()
@@ -423,8 +427,13 @@ class Opposite {
         })
       }),
       Effect.scoped,
+      Effect.withSpan("peer"),
       Effect.provideContext(
         Context.make(Socket.Socket, socket).pipe(
+          // What it lets show is seen where it is under test itself.
+          Context.add(Tracer.Tracer, unseen),
+          Context.add(References.CurrentLoggers, new Set()),
+          Context.add(Metric.MetricRegistry, new Map()),
           Context.add(Transport.CurrentObserver, (event) => {
             if (event._tag !== "Sent") return
             this.lengths.push(event.length)

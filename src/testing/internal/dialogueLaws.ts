@@ -40,6 +40,8 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
   readonly rungs?: ReadonlyArray<Rung.Rung> | undefined
   /** Further conversations that are valid, which take other ways through the dialogue. */
   readonly alternatives?: ReadonlyArray<Alternative<S, C>> | undefined
+  /** Whether a client may begin TLS with whoever shows any certificate (`verify: "none"`). Default: it may not. */
+  readonly anyCertificate?: boolean | undefined
   /** Fails where a transition was never taken, a field never altered, or a message never said where it is not due. */
   readonly coverage?: "whole" | undefined
   /** How much of something of yours handshakes hold now, such as permits. Law 7 looks whether it is given back. */
@@ -62,12 +64,14 @@ const ownLaws: ReadonlyArray<
   readonly [law: Suite.LawNumber, rank: number, check: (attempt: Laws.Attempt) => Effect.Effect<void, Laws.Problem>]
 > = [
   [12, -10, Laws.undisturbed],
+  [1, -9.5, Laws.inPieces],
   [11, -9, Laws.turnedAway],
   [6, -8, Laws.deadlines],
   [4, -7, Laws.loops],
   [4, -6, Laws.lengths],
   [10, -5, Laws.fresh],
   [9, -4, Laws.secrets],
+  [5, -4, Laws.certificates],
   [5, -3, Laws.fields],
   [5, -2, Laws.messages],
   [12, -1, Laws.walks]
@@ -84,9 +88,13 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
     (options.breathe === undefined ? [Rung.pure, Rung.memory, Rung.simulated()] : [Rung.memory, Rung.simulated()])
   const own = rungs.find(({ time }) => time === "virtual") ?? (options.breathe === undefined ? Rung.pure : Rung.memory)
   const tally = new Coverage.Tally(spec, roles)
+  let takesAnyCertificate = false
+  const told: ClearTls.Told = (tls) => {
+    if (tls.role === "client" && tls.verify === "none") takesAnyCertificate = true
+  }
   const staged = <H extends Side | undefined>(side: H): H =>
     // What it needs besides its socket was provided already.
-    (side === undefined || !Stage.isEncrypted(spec) ? side : ClearTls.within(side)) as H
+    (side === undefined || !Stage.isEncrypted(spec) ? side : ClearTls.within(side, told)) as H
   const given = { server: staged(options.server), client: staged(options.client) }
   const alternatives = (options.alternatives ?? []).map(({ client, server, ...rest }) => ({
     ...rest,
@@ -119,6 +127,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
           runs: options.runs ?? 200,
           seed: seedOf(options.seed),
           isAlone: peer === undefined,
+          takesAnyCertificate: () => takesAnyCertificate && options.anyCertificate !== true,
           remake: (handshake) => Trial.make(own, { role, handshake }, found[0]!.peer ?? Effect.never, options)
         })
       }))
@@ -183,7 +192,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
           rank,
           check: checked(check, law.law)
         })),
-        // Bytes that come before TLS has begun are refused by whoever sees them first, which is a matter of how they are cut.
+        // Where TLS begins not all of it can come at once: see `inPieces`.
         ...(law.law === 1 && Stage.isEncrypted(spec) ? [] : law.parts!).map(({ rank }, part) => ({
           rank,
           check: Effect.mapError(

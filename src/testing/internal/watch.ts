@@ -80,6 +80,8 @@ export const watched = <A, E, R>(
     const registry = new Map()
     const result = yield* Effect.andThen(listening, effect).pipe(
       Effect.scoped,
+      // What is noted at the span that is current is noted nowhere where there is none.
+      Effect.withSpan("connection"),
       Effect.provideContext(
         Context.make(Tracer.Tracer, tracer).pipe(
           Context.add(References.CurrentLoggers, new Set([logger])),

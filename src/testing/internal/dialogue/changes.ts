@@ -8,9 +8,11 @@
  * @internal
  */
 import * as Equal from "effect/Equal"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Bytes from "../../../Bytes.ts"
 import * as Codec from "../../../Codec.ts"
 import * as Excerpt from "../../../Excerpt.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
@@ -163,41 +165,175 @@ const places = (value: unknown): ReadonlyArray<unknown> =>
     return changed === undefined ? [] : [changed]
   })
 
+/** What is tried of a field of which any value will do: what some programs cannot take. */
+const odd: ReadonlySet<string> = new Set([
+  "empty",
+  "longer",
+  "a single character",
+  "with a space in front of it",
+  "with a zero byte and more behind it",
+  "a number near it",
+  "a number written otherwise",
+  "all zeros",
+  "another list",
+  "of another type"
+])
+
+/** A value that comes in the place of another one, and how it differs, which may be shown of a secret, too. */
+type Other = readonly [how: string, value: unknown]
+
+const all = (how: string, values: ReadonlyArray<unknown>): ReadonlyArray<Other> => values.map((value) => [how, value])
+
 /** What is near a value, or what others take for it, by what it is made of. */
-const near = (value: unknown, kind: Form["kind"]): ReadonlyArray<unknown> => {
-  const own = typeof value === "string"
+const near = (value: unknown, kind: Form["kind"]): ReadonlyArray<Other> => {
+  const isNumber = typeof value === "string" && isDigits(value)
+  const own: ReadonlyArray<Other> = typeof value === "string"
     ? [
-      ...(isDigits(value) ? numbersAround(Number(value)).map(String) : []),
-      ...Alterations.almost(value),
-      ...longOf(value),
-      ...(isDigits(value) ? [`0${value}`, `+${value}`, `${value}.0`, `${value}e0`, "0x1", "NaN", "Infinity"] : []),
-      "x",
-      "0",
-      "\u00e9"
+      ...all("a number near it", isNumber ? numbersAround(Number(value)).map(String) : []),
+      ...Alterations.almostBy(value),
+      ...all("longer", longOf(value)),
+      ...all(
+        "a number written otherwise",
+        isNumber ? [`0${value}`, `+${value}`, `${value}.0`, `${value}e0`, "0x1", "NaN", "Infinity"] : []
+      ),
+      ...all("a single character", ["x", "0", "\u00e9"])
     ]
     : typeof value === "number"
-    ? numbersAround(value)
+    ? all("a number near it", numbersAround(value))
     : value instanceof Uint8Array
-    ? [new Uint8Array(0), new Uint8Array(value.length), value.toReversed(), Uint8Array.of(...value, 0)]
+    ? [
+      ["empty", new Uint8Array(0)],
+      ["all zeros", new Uint8Array(value.length)],
+      ["the other way round", value.toReversed()],
+      ["with a zero behind it", Uint8Array.of(...value, 0)]
+    ]
     : Array.isArray(value)
-    ? [[], [0], [...value, 0], [...value, ...value]]
+    ? all("another list", [[], [0], [...value, 0], [...value, ...value]])
     : []
   const others = kind === "json" || kind === "codec"
     ? [null, true, false, "", "x", 0, 1, [], {}, [value], String(value), Number(value)]
     : []
-  return [...own, ...others]
+  return [...own, ...all("of another type", others)]
+}
+
+/** What a field holds in another form than its wire carries it, and back. */
+interface View {
+  readonly read: (carried: Values) => unknown
+  readonly write: (carried: Values, inside: unknown) => Values | undefined
+}
+
+/** As the program has it, whose Schema makes something else of what is carried. */
+const decodedView = ({ wire }: Compiled, tag: string, name: string): View => {
+  const { decode, encode } = wire.fields.get(tag)!
+  const valuesOf = (carried: Values) => Result.getOrUndefined(decode(carried))
+  return {
+    read: (carried) => {
+      const value = valuesOf(carried)?.[name]
+      return Redacted.isRedacted(value) ? Redacted.value(value) : value
+    },
+    write: (carried, inside) => {
+      const values = valuesOf(carried)
+      if (values === undefined) return undefined
+      const value = Redacted.isRedacted(values[name]) ? Redacted.make(inside) : inside
+      return Result.getOrUndefined(encode({ ...values, [name]: value }))
+    }
+  }
+}
+
+const encoder = new TextEncoder()
+
+const binary = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
+
+/** What is in Base64; undefined where it is none. */
+const ofBase64 = (text: string): string | undefined => {
+  try {
+    return Bytes.decodeUtf8(Uint8Array.from(atob(text), (unit) => unit.charCodeAt(0)))
+  } catch {
+    return undefined
+  }
+}
+
+/** A text in Base64 that the program takes apart by itself. */
+const base64View = (name: string): View => ({
+  read: (carried) => {
+    const value = carried[name]
+    if (typeof value !== "string" || value.length < 8 || value.length % 4 !== 0) return undefined
+    const text = ofBase64(value)
+    // Any word of eight letters is Base64 of something.
+    return text !== undefined && /^[\0\t\n\r -~]+$/.test(text) ? text : undefined
+  },
+  write: (carried, inside) =>
+    typeof inside === "string" ? { ...carried, [name]: btoa(binary(encoder.encode(inside))) } : undefined
+})
+
+/** The forms in which a field holds something else than what is carried. */
+const viewsOf = (state: Compiled, tag: string, name: string, carried: Values): ReadonlyArray<View> => {
+  const decoded = decodedView(state, tag, name)
+  return [...(Equal.equals(decoded.read(carried), carried[name]) ? [] : [decoded]), base64View(name)]
+}
+
+/** What is inside, with another text in the place of each of its parts, or of all of it. */
+const holding = (inside: unknown, text: string): ReadonlyArray<unknown> => {
+  if (typeof inside === "string") {
+    const separator = separators.find((separator) => inside.includes(separator))
+    if (separator === undefined) return [text]
+    const parts = inside.split(separator)
+    return parts.map((_, i) => parts.with(i, text).join(separator))
+  }
+  if (!Predicate.isObject(inside) || Array.isArray(inside) || inside instanceof Uint8Array) return []
+  return Object.entries(inside).flatMap(([member, value]: [string, unknown]) =>
+    typeof value === "string" ? [{ ...inside, [member]: text }] : []
+  )
+}
+
+/** What stands between the parts of a text, such as the name and the password of a login. */
+const separators = ["\0", ":", ",", " "]
+const mostParts = 6
+
+/** A text of several parts with one of them almost right, one more, one less. */
+const ofParts = (text: string): ReadonlyArray<Other> => {
+  const separator = separators.find((separator) => text.includes(separator))
+  const parts = separator === undefined ? [] : text.split(separator)
+  if (separator === undefined || parts.length > mostParts) return []
+  const joined = (parts: ReadonlyArray<string>) => parts.join(separator)
+  return [
+    ...parts.flatMap((part, i) =>
+      Alterations.almostBy(part).map(([how, other]): Other => [
+        `its part ${i + 1} of ${parts.length} ${how}`,
+        joined(parts.with(i, other))
+      ])
+    ),
+    ["with a part more at its end", joined([...parts, "x"])],
+    ["with a part more at its beginning", joined(["x", ...parts])],
+    ["with something else between its parts", parts.join(separator === ":" ? "," : ":")],
+    ["without its last part", joined(parts.slice(0, -1))],
+    ["without its first part", joined(parts.slice(1))],
+    ["with its parts the other way round", joined(parts.toReversed())],
+    ["with its last two parts in each other's place", joined([...parts.slice(0, -2), ...parts.slice(-2).reverse()])]
+  ]
+}
+
+/** What is near to what is inside: of a text its parts, too, of an object each of its members. */
+const nearInside = (inside: unknown): ReadonlyArray<Other> => {
+  if (typeof inside === "string") return [...Alterations.almostBy(inside), ...ofParts(inside)]
+  if (!Predicate.isObject(inside) || Array.isArray(inside) || inside instanceof Uint8Array) return []
+  return Object.entries(inside).flatMap(([member, value]: [string, unknown]) =>
+    typeof value === "string" || typeof value === "number"
+      ? near(value, "text").map(([how, other]): Other => [`its ${member} ${how}`, { ...inside, [member]: other }])
+      : []
+  )
 }
 
 /** All fields of a message altered, each in many ways. Others are values that were seen elsewhere in the conversation. */
 export const ofFields = (
   spec: Spec,
-  { state, tag, values }: Taken,
+  { bytes, state, tag, values }: Taken,
   others: ReadonlyArray<unknown>,
   seed: number
 ): ReadonlyArray<Change> => {
   const carried = carriedOf(state, tag, values)
   if (carried === undefined) return []
-  const { names, secrets } = state.wire.fields.get(tag)!
+  const { free, fresh, names, secrets } = state.wire.fields.get(tag)!
   const { kind } = state.wire.form(tag)
   const drawn = Array.from({ length: drawnValues }, (_, i) => {
     const values = Draw.draw(state, tag, seed + i)
@@ -214,38 +350,63 @@ export const ofFields = (
     return changed === undefined ? undefined : looseBytes(spec, state, tag, changed)
   }
   const changes = names.flatMap((name): Array<Change> => {
-    const given = [
-      ...drawn.flatMap((values) => values === undefined ? [] : [values[name]]),
-      ...names.filter((other) => other !== name).map((other) => carried[other]),
-      ...others
+    const isFree = free.includes(name)
+    const given: ReadonlyArray<Other> = [
+      ...all("drawn", drawn.flatMap((values) => values === undefined ? [] : [values[name]])),
+      ...(isFree ? [] : [
+        ...names.filter((other) => other !== name).map((other): Other => [`that of ${other}`, carried[other]]),
+        ...all("said elsewhere", others)
+      ])
     ]
     const seen: Array<unknown> = [carried[name]]
     const each: Array<Change> = []
-    const add = (value: unknown, change: (now: unknown) => unknown, isFirst = true) => {
+    const push = (how: string, value: unknown, change: (carried: Values) => Values | undefined, isFirst = true) => {
       if (value === undefined || seen.some((other) => Equal.equals(other, value))) return
       seen.push(value)
       each.push({
         what: secrets.includes(name)
-          ? `its field ${name} is another one`
+          ? `its field ${name} is another one (${how})`
           : `its field ${name} is ${Excerpt.ofFrame(value)} for ${Excerpt.ofFrame(carried[name])}`,
         field: name,
         isFirst,
-        apply: (due) =>
-          withField(due, (carried) => {
-            const value = change(carried[name])
-            return value === undefined ? undefined : { ...carried, [name]: value }
-          })
+        apply: (due) => withField(due, change)
       })
     }
+    const add = (how: string, value: unknown, change: (now: unknown) => unknown, isFirst = true) =>
+      push(how, value, (carried) => {
+        const value = change(carried[name])
+        return value === undefined ? undefined : { ...carried, [name]: value }
+      }, isFirst)
     // What is near is near to what is said now: a proof is made afresh each time.
-    for (const [i, value] of near(carried[name], kind).entries()) add(value, (now) => near(now, kind)[i])
-    for (const value of given) add(value, () => value)
+    for (const [i, [how, value]] of near(carried[name], kind).entries()) {
+      // Nobody compares a free one, so what is almost it says nothing that other values do not.
+      if (!isFree || odd.has(how)) add(how, value, (now) => near(now, kind)[i]?.[1])
+    }
+    if (!isFree) {
+      for (const view of viewsOf(state, tag, name, carried)) {
+        for (const [i, [how, inside]] of nearInside(view.read(carried)).entries()) {
+          push(how, view.write(carried, inside)?.[name], (carried) => {
+            const other = nearInside(view.read(carried))[i]
+            return other === undefined ? undefined : view.write(carried, other[1])
+          })
+        }
+      }
+      const now = carried[name]
+      if (typeof now === "string") {
+        for (const [i, [how, value]] of ofParts(now).entries()) {
+          add(how, value, (now) => typeof now === "string" ? ofParts(now)[i]?.[1] : undefined)
+        }
+      }
+    }
+    for (const [how, value] of given) add(how, value, () => value)
     const isTaken = (value: unknown) => {
       const bytes = looseBytes(spec, state, tag, { ...carried, [name]: value })
       return bytes !== undefined && readOne(state, bytes).read._tag === "Message"
     }
-    for (const value of bounds(carried[name], isTaken)) add(value, () => value)
-    for (const [i, value] of places(carried[name]).entries()) add(value, (now) => places(now)[i], false)
+    for (const value of bounds(carried[name], isTaken)) add("as long or large as may be, or more", value, () => value)
+    for (const [i, value] of (isFree ? [] : places(carried[name])).entries()) {
+      add("in one place", value, (now) => places(now)[i], false)
+    }
     if (kind === "json" && name in carried) {
       each.push({
         what: `its field ${name} is left out`,
@@ -274,11 +435,40 @@ export const ofFields = (
     both(`the first character of ${next} is the last one of ${name}`, (a, b) => [a + b.slice(0, 1), b.slice(1)])
     both(`the last character of ${name} is the first one of ${next}`, (a, b) => [a.slice(0, -1), a.slice(-1) + b])
   }
+  // Whether one is looked at may depend on another one: nobody asks for the password of whoever has no name.
+  for (const name of names.filter((name) => !free.includes(name) && !fresh.includes(name))) {
+    const wrong = changes.find(({ apply, field }) => {
+      const said = field === name ? apply(bytes) : undefined
+      return said?.length === bytes.length && readOne(state, said).read._tag === "Message"
+    })
+    for (const other of wrong === undefined ? [] : names.filter((other) => free.includes(other))) {
+      const least = leastOf(carried[other])
+      if (least === undefined || Equal.equals(least, carried[other])) continue
+      changes.push({
+        what: `${wrong!.what}, and ${other} is ${Excerpt.ofFrame(least)}`,
+        isFirst: true,
+        apply: (due) => {
+          const said = wrong!.apply(due)
+          return said && withField(said, (carried) => ({ ...carried, [other]: least }))
+        }
+      })
+    }
+  }
   return kind !== "json" ? changes : [...changes, {
     what: "there is a field that it does not have",
     apply: (due) => withField(due, (carried) => ({ ...carried, [unexpected]: 1 }))
   }]
 }
+
+/** The least value of its type, which is often taken for none. */
+const leastOf = (value: unknown): unknown =>
+  typeof value === "string"
+    ? ""
+    : typeof value === "number"
+    ? 0
+    : value instanceof Uint8Array
+    ? new Uint8Array(value.length)
+    : undefined
 
 const drawnValues = 4
 
@@ -506,7 +696,7 @@ const padded = (value: Paddable, more: number): Paddable =>
 /** What a field hides, as bytes. */
 export const secretOf = (value: unknown): Uint8Array | undefined => {
   const bare: unknown = Redacted.isRedacted(value) ? Redacted.value(value) : value
-  return typeof bare === "string" ? new TextEncoder().encode(bare) : bare instanceof Uint8Array ? bare : undefined
+  return typeof bare === "string" ? encoder.encode(bare) : bare instanceof Uint8Array ? bare : undefined
 }
 
 /** The message with another secret, and that secret. */
@@ -517,7 +707,8 @@ export const ofSecret = (
   decoys: ReadonlyArray<string>,
   seed: number
 ): ReadonlyArray<{ readonly secret: Uint8Array; readonly apply: (due: Uint8Array) => Uint8Array | undefined }> => {
-  const now = carriedOf(state, tag, values)?.[name]
+  const carried = carriedOf(state, tag, values)
+  const now = carried?.[name]
   const drawn = Array.from({ length: 4 }, (_, i) => {
     const values = Draw.draw(state, tag, seed + 100 + i)
     return values === undefined ? undefined : carriedOf(state, tag, values)?.[name]
@@ -527,10 +718,17 @@ export const ofSecret = (
     : now instanceof Uint8Array
     ? decoys.map((decoy) => Uint8Array.from(now, (_, i) => decoy.charCodeAt(i % decoy.length)))
     : []
-  return [...made, ...drawn].flatMap((value) => {
-    const secret = secretOf(value)
+  const inside = carried === undefined ?
+    [] :
+    viewsOf(state, tag, name, carried).flatMap((view) =>
+      decoys.flatMap((decoy) =>
+        holding(view.read(carried), decoy).map((held) => [decoy, view.write(carried, held)?.[name]] as const)
+      )
+    )
+  return [...[...made, ...drawn].map((value) => [value, value] as const), ...inside].flatMap(([hidden, value]) => {
+    const secret = secretOf(hidden)
     // What is shorter is found in many texts.
-    if (secret === undefined || secret.length < 6) return []
+    if (secret === undefined || secret.length < 6 || value === undefined) return []
     return [{
       secret,
       apply: (due: Uint8Array) => {

@@ -2,7 +2,7 @@
  * TLS that encrypts nothing: both sides say that it begins, and go on in clear.
  *
  * What a dialogue has to say of TLS is where it begins, and so its laws need none that takes real time. What comes in clear where
- * it has to begin is refused, as by the real one.
+ * it has to begin is refused, as by the real one. With which options each side begins it is told, for what these say of certificates.
  *
  * @internal
  */
@@ -11,7 +11,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Socket from "effect/socket/Socket"
 import * as PullSource from "../../../internal/connection/pullSource.ts"
-import { type Source, type SourceEvents, SourceSocket, StandIn } from "../../../internal/connection/source.ts"
+import {
+  type Source,
+  type SourceEvents,
+  SourceSocket,
+  StandIn,
+  type TlsOptions
+} from "../../../internal/connection/source.ts"
 import type * as Peer from "../../../Peer.ts"
 import * as Transport from "../../../Transport.ts"
 import { TlsFailure } from "../../../TransportError.ts"
@@ -35,8 +41,8 @@ const tls: Peer.Tls = {
 
 const failed = (kind: "not-tls" | "protocol", detail: string) => new TlsFailure({ kind, detail, fault: "peer" })
 
-/** A source whose TLS is none. */
-const clear = (source: Source): Source => {
+/** A source whose TLS is none; with which options it begins is told. */
+const clear = (source: Source, told: Told): Source => {
   let events: SourceEvents
   /** What takes bytes while TLS begins. */
   let beginning: ((bytes: Uint8Array) => void) | undefined
@@ -90,8 +96,10 @@ const clear = (source: Source): Source => {
     abort: (error) => source.abort?.(error),
     destroy: () => source.destroy?.(),
     ...(source.view !== undefined && { view: (unread) => source.view!(unread) }),
-    startTls: ({ role }, unread) =>
+    startTls: (options, unread) =>
       Effect.gen(function*() {
+        const { role } = options
+        told(options)
         const begun = Deferred.makeUnsafe<void, TlsFailure>()
         let seen: Array<number> = []
         const take = (bytes: Uint8Array) => {
@@ -126,13 +134,22 @@ const clear = (source: Source): Source => {
   }
 }
 
+/** Hears with which options a side begins TLS. */
+export type Told = (options: TlsOptions) => void
+
 /** The same socket, with such a TLS of its own. */
-export const over = (socket: Socket.Socket): SourceSocket =>
+export const over = (socket: Socket.Socket, told: Told = () => {}): SourceSocket =>
   new StandIn(
     socket,
-    Effect.map(SourceSocket.is(socket) ? socket.source : PullSource.make(socket), clear)
+    Effect.map(
+      SourceSocket.is(socket) ? socket.source : PullSource.make(socket),
+      (source) => clear(source, told)
+    )
   )
 
 /** Gives a side of a conversation such a socket in the place of its own. */
-export const within = <A, E, R>(side: Effect.Effect<A, E, R | Socket.Socket>): Effect.Effect<A, E, R | Socket.Socket> =>
-  Effect.flatMap(Socket.Socket, (socket) => Effect.provideService(side, Socket.Socket, over(socket)))
+export const within = <A, E, R>(
+  side: Effect.Effect<A, E, R | Socket.Socket>,
+  told?: Told
+): Effect.Effect<A, E, R | Socket.Socket> =>
+  Effect.flatMap(Socket.Socket, (socket) => Effect.provideService(side, Socket.Socket, over(socket, told)))

@@ -17,9 +17,9 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Excerpt from "../../../Excerpt.ts"
 import { type HandshakeError, isHandshakeError } from "../../../HandshakeError.ts"
-import { isRefused, type Taken, type Walk } from "../../../internal/dialogue/follow.ts"
+import { isRefused, readOne, type Taken, type Walk } from "../../../internal/dialogue/follow.ts"
 import type { Role } from "../../../internal/dialogue/model.ts"
-import { type Compiled, saidOf, type Spec } from "../../../internal/dialogue/spec.ts"
+import { type Compiled, saidOf, type Spec, stateOf } from "../../../internal/dialogue/spec.ts"
 import { otherRole, type Talk } from "../conversation.ts"
 import type * as Suite from "../suite.ts"
 import * as Trial from "../trial.ts"
@@ -58,11 +58,45 @@ export const errorOf = ({ exit }: Talk): HandshakeError | undefined => {
 const isNoAnswer = ({ reason }: HandshakeError): boolean =>
   ["Timeout", "UnexpectedEnd", "ConnectionFailed"].includes(reason._tag)
 
-/** What a side says to whoever breaks the rules; undefined where that depends. */
-const lastWords = (spec: Spec, role: Role, state: Compiled): Uint8Array | undefined => {
+/** What a side says otherwise, with its name; nothing where it says nothing, and undefined where nobody knows. */
+export interface LastWords {
+  readonly tag: string
+  readonly bytes: Uint8Array
+}
+
+/** What a side says otherwise in a state, for this reason. */
+export const otherwiseIn = (spec: Spec, role: Role, state: Compiled, why: unknown): LastWords | undefined => {
   const told = spec.otherwise[role]
-  if (told === undefined) return nothing
-  return typeof told === "function" ? undefined : wordsIn(state, ...saidOf(told)) ?? nothing
+  const said = typeof told === "function" ? told(why, state.name) : told
+  const bytes = said === undefined ? undefined : wordsIn(state, ...saidOf(said))
+  return said === undefined || bytes === undefined ? undefined : { tag: saidOf(said)[0], bytes }
+}
+
+/** What a side says to whoever breaks the rules; undefined where that depends on what it has not told. */
+const lastWords = (
+  { namesStates, role, spec }: Subject,
+  state: Compiled,
+  error: HandshakeError | undefined
+): Uint8Array | undefined => {
+  // In TLS that has failed nobody is heard.
+  if (error?.reason._tag === "TlsFailure") return nothing
+  if (typeof spec.otherwise[role] !== "function") return otherwiseIn(spec, role, state, undefined)?.bytes ?? nothing
+  // Time may have been over for all of it, which is another reason.
+  if (error === undefined || error.reason._tag === "Timeout") return undefined
+  const at = namesStates ? spec.states.get(error.step) ?? state : state
+  return otherwiseIn(spec, role, at, error.reason)?.bytes ?? nothing
+}
+
+/**
+ * What it has said for a yes, where it fails for what it knew by then: in a state in which the other side speaks, for a reason of its
+ * own and not for anything that came there.
+ */
+const saidTooEarly = ({ namesStates, role, spec }: Subject, error: HandshakeError, walk: Walk): Taken | undefined => {
+  const { reason, step } = error
+  if (!namesStates || reason._tag !== "AuthenticationFailed" && reason._tag !== "UnsupportedVersion") return undefined
+  if (spec.states.get(step)?.turn !== otherRole(role)) return undefined
+  const last = walk.taken.findLast(({ target }) => stateOf(target) === step)
+  return last?.by === role && refusalsOf(last.state).length > 0 ? last : undefined
 }
 
 /** What says no in a state. */
@@ -70,11 +104,18 @@ const refusalsOf = ({ targets }: Compiled): ReadonlyArray<string> =>
   Array.from(targets).flatMap(([tag, target]) => isRefused(target) ? [tag] : [])
 
 const shown = (state: Compiled, bytes: Uint8Array): string =>
-  bytes.length === 0
-    ? "nothing"
-    : Array.from(state.wire.fields.values()).some(({ secrets }) => secrets.length > 0)
-    ? `${bytes.length} bytes`
-    : Excerpt.ofBytes(bytes)
+  bytes.length === 0 ? "nothing" : isOpen(state, bytes) ? Excerpt.ofBytes(bytes) : `${bytes.length} bytes`
+
+/** Whether bytes have nothing to hide: where there are secrets, only those of a message without any. */
+const isOpen = (state: Compiled, bytes: Uint8Array): boolean => {
+  const { fields } = state.wire
+  if (Array.from(fields.values()).every(({ secrets }) => secrets.length === 0)) return true
+  return Array.from(fields).some(([tag, { secrets }]) => {
+    if (secrets.length > 0) return false
+    const { left, read } = readOne({ ...state, due: [tag], maxBytes: undefined }, bytes)
+    return left === 0 && read._tag === "Message" && read.tag === tag
+  })
+}
 
 /** A message as violations show it. */
 export const called = ({ state, tag }: Pick<Taken, "state" | "tag">): string => `${tag} in the state ${state.name}`
@@ -97,11 +138,12 @@ const isEarly = (role: Role, { messages, writesBefore, written }: Talk, taken: R
 
 /** What a side has done wrong; undefined where all is right. `nth` is which message of its peer was disturbed. */
 export const judge = (
-  { namesStates, role, spec }: Subject,
+  subject: Subject,
   talk: Talk,
   walk: Walk,
   nth: number | undefined
 ): Flaw | undefined => {
+  const { namesStates, role } = subject
   const { end, rest, taken } = walk
   const { state } = end
   const peer = otherRole(role)
@@ -153,11 +195,20 @@ export const judge = (
   }
 
   // It has failed.
-  const words = lastWords(spec, role, state)
+  const early = error === undefined ? undefined : saidTooEarly(subject, error, walk)
+  if (early !== undefined) {
+    const due = refusalsOf(early.state).join(" or ")
+    return flaw(
+      11,
+      `the peer hears why: ${due} in the state ${early.state.name}`,
+      `it said ${early.tag}, and ${actual}`
+    )
+  }
+  const words = lastWords(subject, state, error)
   const said = rest[role]
   const isPeers = error === undefined || error.fault === "peer"
   const isOwnDecision = error === undefined ||
-    error.fault === "peer" && !isNoAnswer(error) && error.reason._tag !== "Rejected"
+    error.fault === "peer" && !isNoAnswer(error) && !["Rejected", "TlsFailure"].includes(error.reason._tag)
   const heard = (law: Suite.LawNumber, isOwed: boolean): Flaw | undefined => {
     if (said.length === 0 && (!isOwed || words === undefined || words.length === 0)) return undefined
     if (words === undefined || isSame(said, words)) return undefined

@@ -18,8 +18,9 @@ import type * as Suite from "../suite.ts"
 import * as Trial from "../trial.ts"
 import * as Watch from "../watch.ts"
 import * as Changes from "./changes.ts"
+import { isHello } from "./clearTls.ts"
 import type { Tally } from "./coverage.ts"
-import { called, dueIn, errorOf, type Flaw, judge, type Subject } from "./judge.ts"
+import { called, dueIn, errorOf, type Flaw, judge, otherwiseIn, type Subject } from "./judge.ts"
 import * as Stage from "./stage.ts"
 
 export type Problem = Suite.Problem
@@ -47,6 +48,8 @@ interface Settings {
   readonly seed: number
   /** Whether nobody but the specification plays the other side. */
   readonly isAlone: boolean
+  /** Whether the client has begun TLS without a look at the certificate, and must not. */
+  readonly takesAnyCertificate: () => boolean
   readonly remake: (handshake: Side) => Trial.Trial
 }
 
@@ -230,7 +233,17 @@ const disturbed = (
     const { read } = readOne(state, due)
     if (read._tag !== "Message") return
     const changed = Changes.differing(state, tag, read.values, now.values)
+    const bound = boundChanges(state.wire.fields.get(tag)!, changed)
+    const names = bound.join(" and ")
     if (!Trial.isReady(talk)) {
+      const error = errorOf(talk)
+      if (bound.length > 0 && error?.fault === "local" && error.reason._tag !== "Rejected" && !isKnown(attempt, now)) {
+        return yield* Effect.fail(problem(attempt, played, scenario, {
+          law: 5,
+          expected: `it fails by the fault of its peer, who has said another ${names} in ${called(taken)}`,
+          actual: `${Trial.outcome(talk)}, by its own fault`
+        }))
+      }
       // What is left behind it comes where something else is due.
       if (changed.length > 0 || now.bytes.length !== said.length) return
       return yield* Effect.fail(problem(attempt, played, scenario, {
@@ -239,9 +252,7 @@ const disturbed = (
         actual: Trial.outcome(talk)
       }))
     }
-    const bound = boundChanges(state.wire.fields.get(tag)!, changed)
     if (bound.length === 0 || isKnown(attempt, now)) return
-    const names = bound.join(" and ")
     return yield* Effect.fail(problem(attempt, played, scenario, {
       law: 5,
       expected:
@@ -257,11 +268,10 @@ const eachChange = (
   changesOf: (taken: Taken, reference: Reference) => ReadonlyArray<Changes.Change>
 ): Effect.Effect<void, Problem> =>
   Effect.forEach(attempt.references, (reference, i) =>
-    Effect.forEach(reference.heard, (taken) => {
-      // What was said in the conversations before as it is said in this one was altered there.
-      const isNew = attempt.references.slice(0, i).every(({ heard }) =>
-        !heard.some((other) => other.state === taken.state && other.tag === taken.tag)
-      )
+    Effect.forEach(reference.heard, (taken, nth) => {
+      // What was said before as it is said now, in this conversation or in another one, was altered there.
+      const before = [...attempt.references.slice(0, i).flatMap(({ heard }) => heard), ...reference.heard.slice(0, nth)]
+      const isNew = !before.some((other) => other.state === taken.state && other.tag === taken.tag)
       const all = distinct(taken.bytes, changesOf(taken, reference))
       const most = Math.ceil(Math.max(attempt.runs, leastChanges) / (isNew ? 1 : 4))
       const isFirst = ({ isFirst }: Changes.Change) => isFirst === true
@@ -383,7 +393,9 @@ const round = (attempt: Attempt, spec: Spec, state: Compiled, wanted: number): E
       })
       // There, the way back is the one that was not taken when it was known how to go on.
       const back = ways.filter(({ distance }) => distance !== Infinity).toSorted((a, b) => a.distance - b.distance)[0]
-      const recorded = here.due.find((tag) => known.has(Stage.keyOf(stage.spec.states.get(here.name)!, tag)))
+      const isKnown = (tag: string) => known.has(Stage.keyOf(stage.spec.states.get(here.name)!, tag))
+      // Where several ways are known, the one that leads farthest away from there.
+      const recorded = ways.filter(({ tag }) => isKnown(tag)).toSorted((a, b) => b.distance - a.distance)[0]?.tag
       const tag = done ? recorded ?? back?.tag : back?.tag ?? recorded ?? ways[0]?.tag
       const fields = tag === undefined ? undefined : values(tag)
       return tag === undefined || fields === undefined ? undefined : [tag, fields]
@@ -457,14 +469,12 @@ export const deadlines = (attempt: Attempt): Effect.Effect<void, Problem> => {
         }))
       }
       // It may have ended before anything that is judged has come.
-      const words = stage.spec.otherwise[stage.role]
-      if (words === undefined || typeof words === "function") return
-      const due = Changes.wordsIn(state, ...SpecModule.saidOf(words))
+      const words = error === undefined ? undefined : otherwiseIn(stage.spec, stage.role, state, error.reason)
       const said = walk.rest[stage.role]
-      if (due === undefined || Trial.firstDifference(said, due) === -1 || walk.end._tag === "Refused") return
+      if (words === undefined || Trial.firstDifference(said, words.bytes) === -1 || walk.end._tag === "Refused") return
       return yield* Effect.fail(problem(attempt, played, scenario, {
         law: 11,
-        expected: `the peer hears ${SpecModule.saidOf(words)[0]}, as said otherwise, in the state ${state.name}`,
+        expected: `the peer hears ${words.tag}, as said otherwise, in the state ${state.name}`,
         actual: said.length === 0 ? "it heard nothing" : `it heard ${Trial.show(said)}`
       }))
     })
@@ -529,7 +539,7 @@ export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
       }
     }
     const reference = references.find(({ isReady }) => isReady)
-    if (reference === undefined || Stage.isEncrypted(stage.spec)) return
+    if (reference === undefined) return
     // Whoever is not let in alone comes while another one is on his way, step by step.
     for (const taken of reference.heard) {
       const changes = Changes.ofFields(stage.spec, taken, [], attempt.seed)
@@ -539,14 +549,17 @@ export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
           return said !== undefined && readOne(taken.state, said).read._tag === "Message"
         })
         if (change === undefined) continue
-        const say = (index: number, message: Uint8Array) =>
-          index === taken.nth ? change.apply(message) ?? message : message
-        const alone = yield* stage.trial.talk({ ...reference.plan, say })
+        const saying = () => {
+          let nth = 0
+          return (_: number, message: Uint8Array) =>
+            !isHello(message) && nth++ === taken.nth ? change.apply(message) ?? message : message
+        }
+        const alone = yield* stage.trial.talk({ ...reference.plan, say: saying() })
         if (Trial.isReady(alone)) continue
         for (const delay of [0, 5, 15]) {
           const [first, second] = yield* stage.trial.talks([
             { ...reference.plan, pause: 10 },
-            { ...reference.plan, pause: 10, delay, say, seed: 1 }
+            { ...reference.plan, pause: 10, delay, say: saying(), seed: 1 }
           ])
           const isLetIn = second !== undefined && Trial.isReady(second)
           if (first !== undefined && Trial.isReady(first) && !isLetIn) continue
@@ -564,20 +577,54 @@ export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
     }
   })
 
+/** How long each piece is in which a message comes, over and over. */
+const pieces: ReadonlyArray<ReadonlyArray<number>> = [[1], [2], [3, 1], [7, 5]]
+
+/**
+ * What is said comes in pieces, and each message when it is due: what comes before TLS has begun is refused by whoever sees it first,
+ * so that not all of it can come at once.
+ */
+export const inPieces = (attempt: Attempt): Effect.Effect<void, Problem> => {
+  const { references, stage } = attempt
+  const reference = references.find(({ isReady }) => isReady)
+  if (reference === undefined || !Stage.isEncrypted(stage.spec)) return Effect.void
+  return Effect.forEach(pieces, (lengths) =>
+    Effect.gen(function*() {
+      const played = yield* stage.play({ ...reference.plan, lengths })
+      if (Trial.isReady(played.talk)) return
+      return yield* Effect.fail(
+        problem(attempt, played, `what is said comes in pieces of ${lengths.join(" and ")} bytes`, {
+          law: 1,
+          expected: "it is ready, as where each message comes as a whole",
+          actual: Trial.outcome(played.talk)
+        })
+      )
+    }), { discard: true })
+}
+
+/** A client looks at whom it is encrypted with, or anybody in between reads all of it. */
+export const certificates = ({ stage, takesAnyCertificate }: Attempt): Effect.Effect<void, Problem> =>
+  stage.role !== "client" || !takesAnyCertificate() ? Effect.void : Effect.fail({
+    law: 5,
+    scenario: "TLS begins, and its server shows the certificate of somebody else",
+    expected: "it fails as TlsFailure; or `anyCertificate` says that any certificate will do",
+    actual: "it takes any certificate: `verify` is \"none\""
+  })
+
 /** A server that has no room says what it says otherwise. */
 export const turnedAway = (attempt: Attempt): Effect.Effect<void, Problem> =>
   Effect.gen(function*() {
     const { remake, stage } = attempt
-    const told = stage.spec.otherwise.server
-    if (stage.role !== "server" || told === undefined || typeof told === "function") return
+    if (stage.role !== "server") return
     const { start } = stage.spec
-    const due = Changes.wordsIn(start, ...SpecModule.saidOf(told))
+    const words = otherwiseIn(stage.spec, "server", start, "capacity")
+    if (words === undefined) return
     const talk = yield* remake(Handshake.turnAway(stage.handshake, "capacity")).talk({})
-    if (due === undefined || Trial.firstDifference(talk.heard, due) === -1) return
+    if (Trial.firstDifference(talk.heard, words.bytes) === -1) return
     return yield* Effect.fail({
       law: 11 as const,
       scenario: "the server is at capacity and turns a client away",
-      expected: `the client hears ${SpecModule.saidOf(told)[0]}, as said otherwise, in the state ${start.name}`,
+      expected: `the client hears ${words.tag}, as said otherwise, in the state ${start.name}`,
       actual: talk.heard.length === 0 ? "it heard nothing" : `it heard ${Trial.show(talk.heard)}`,
       diagram: Trial.diagram(stage.trial.side, talk)
     })

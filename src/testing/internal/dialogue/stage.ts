@@ -4,6 +4,7 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { concat } from "../../../internal/bytes/primitives.ts"
 import * as Draw from "../../../internal/dialogue/draw.ts"
 import type { Values } from "../../../internal/dialogue/fields.ts"
@@ -12,8 +13,9 @@ import type { Role, Target } from "../../../internal/dialogue/model.ts"
 import * as Run from "../../../internal/dialogue/run.ts"
 import { type Compiled, type Spec, stateOf } from "../../../internal/dialogue/spec.ts"
 import type { Handshake, Peer, Plan, Talk } from "../conversation.ts"
-import type * as Trial from "../trial.ts"
-import { isHello } from "./clearTls.ts"
+import * as Trial from "../trial.ts"
+import { isHello, within } from "./clearTls.ts"
+import { errorOf, otherwiseIn } from "./judge.ts"
 
 /** A message is replaced: which one of the peer's, and where it is due. */
 export interface Instead {
@@ -75,13 +77,24 @@ export const make = (
     }
     return Effect.map(trial.talk(instead === undefined ? plan : { ...plan, say }), (talk): Played => ({
       talk,
-      walk: told(bySide(role, said(talk.written), plan.script ?? said(talk.said))),
+      walk: told(bySide(role, said(talk.written), plan.script ?? said(inTime(spec, role, talk)))),
       messages: talk.messages.filter((message) => !isHello(message)),
       due: replaced?.[0],
       said: replaced?.[1]
     }))
   }
   return { spec, role, trial, handshake, peer, play }
+}
+
+/** What was said before a side waited no longer and said so: the rest was heard by nobody. */
+const inTime = (spec: Spec, role: Role, talk: Talk): ReadonlyArray<Uint8Array> => {
+  const error = errorOf(talk)
+  const state = error?.reason._tag === "Timeout" ? spec.states.get(error.step) : undefined
+  const words = state === undefined ? undefined : otherwiseIn(spec, role, state, error!.reason)
+  const last = talk.written.length
+  const isLastWord = words !== undefined && last > 0 &&
+    Trial.firstDifference(talk.written[last - 1]!, words.bytes) === -1
+  return isLastWord ? talk.said.filter((_, i) => talk.writesBefore[i]! < last) : talk.said
 }
 
 /** What was said, without what begins TLS. */
@@ -106,8 +119,13 @@ export type Choose = (
 const silent = Effect.fail({ _tag: "Silent" } as const)
 
 /** Plays a side of a dialogue: says in each of its turns what is chosen, and hears what is specified. */
-export const player = (spec: Spec, role: Role, choose: Choose): Peer =>
-  Run.talk(spec, role, (first) => walking(spec, first, choose))
+export const player = (spec: Spec, role: Role, choose: Choose): Peer => {
+  const played = Run.talk(spec, role, (first) => walking(spec, first, choose))
+  return isEncrypted(spec) ? within(played) : played
+}
+
+/** Nobody looks at them where TLS encrypts nothing. */
+const noCertificate = { certificate: { cert: "", key: Redacted.make("") } }
 
 const walking = (spec: Spec, first: Run.Place, choose: Choose): Effect.Effect<Run.Place, unknown> =>
   Effect.gen(function*() {
@@ -137,7 +155,7 @@ const walking = (spec: Spec, first: Run.Place, choose: Choose): Effect.Effect<Ru
           place = heard.then
         } else place = yield* place.say(tag, values)
         went(target)
-      } else if (place instanceof Run.Securing) return yield* silent
+      } else if (place instanceof Run.Securing) place = yield* place.startTls<never, never>(noCertificate)
       else return place
     }
   })
