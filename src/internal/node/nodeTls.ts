@@ -330,9 +330,20 @@ const certificateOf = (x509: Omit<X509Certificate, keyof Names> & Names): Peer.C
   raw: new Uint8Array(x509.raw)
 })
 
-// Node tells who the client of a hand-made server socket is by this name alone, which `tls.Server` uses itself.
+// Node tells who the client of a hand-made server socket is by this name alone, which `tls.Server` uses itself. Bun has none,
+// and Deno's gives the code.
 interface Verifying {
-  readonly ssl: { readonly verifyError: () => TlsError | null | undefined }
+  readonly ssl?: { readonly verifyError?: () => TlsError | string | null | undefined } | null
+}
+
+/** What is wrong with the peer's certificate. Who is not known to be authorized is not. */
+const verifyErrorOf = (socket: NodeTls.TLSSocket): TlsError | undefined => {
+  const { ssl } = socket as unknown as Verifying
+  const error: unknown = ssl?.verifyError === undefined
+    ? socket.authorized ? undefined : socket.authorizationError || "the certificate could not be verified"
+    : ssl.verifyError()
+  if (!error) return undefined
+  return error instanceof Error ? error : Object.assign(new Error(String(error)), { code: String(error) })
 }
 
 const describe = (socket: NodeTls.TLSSocket, verified: boolean): Peer.Tls => {
@@ -383,7 +394,7 @@ const localCertificateOf = (socket: NodeTls.TLSSocket): Uint8Array | undefined =
 const refusalOf = (socket: NodeTls.TLSSocket, options: Transport.TlsServerOptions): TlsFailure | undefined => {
   const { clientCertificate = "none" } = options
   if (clientCertificate === "none") return undefined
-  const error = (socket as unknown as Verifying).ssl.verifyError()
+  const error = verifyErrorOf(socket)
   // A session that is resumed may have no certificate, and nothing to object to then.
   if (socket.getPeerX509Certificate() === undefined) {
     return clientCertificate === "request"
@@ -459,7 +470,7 @@ const shake = (stream: Counting, options: Options, onObjection: OnObjection): Ef
     // The chain cannot be had any more when Node has told that it is not to be trusted.
     let objection: string | undefined
     const onSecure = () => {
-      const error = (socket as unknown as Verifying).ssl.verifyError()
+      const error = verifyErrorOf(socket)
       if (error) objection = objectionTo(socket, error)
     }
     if (role === "client") socket.prependOnceListener("secure", onSecure)
