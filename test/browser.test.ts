@@ -1,0 +1,105 @@
+/**
+ * The package in a browser: what a client needs is bundled with nothing of Node in it, and talks to a server of ours over a
+ * WebSocket, in Chromium.
+ */
+import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
+import { expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Http from "node:http"
+import { fileURLToPath } from "node:url"
+import { gzipSync } from "node:zlib"
+import { rolldown } from "rolldown"
+import * as Pipeline from "../src/Pipeline.ts"
+import * as Line from "../src/protocols/Line.ts"
+import * as Server from "../src/Server.ts"
+import { directory } from "./support/directory.ts"
+import * as Peers from "./support/peers.ts"
+
+const entry = fileURLToPath(new URL("support/browserClient.ts", import.meta.url))
+
+/** One file for browsers, and the modules of this package that are in it. */
+const bundled = async (input: string) => {
+  const warnings: Array<string> = []
+  const bundle = await rolldown({ input, platform: "browser", onwarn: ({ message }) => warnings.push(message) })
+  const { output: [chunk] } = await bundle.generate({ format: "esm", minify: true, codeSplitting: false })
+  await bundle.close()
+  return { code: chunk.code, imports: chunk.imports, warnings, modules: chunk.moduleIds }
+}
+
+const size = (code: string) => gzipSync(code).length
+
+it("a client for browsers has nothing of Node in it, and no warning when it is bundled", async () => {
+  const { code, imports, modules, warnings } = await bundled(entry)
+  expect({ imports, warnings }).toEqual({ imports: [], warnings: [] })
+  expect(modules.filter((path) => /platform-node|src\/(internal\/)?node\//.test(path))).toEqual([])
+  expect(code).not.toMatch(/["']node:/)
+  console.log(
+    `a client of lines over WebSocket: ${(size(code) / 1024).toFixed(1)} KiB with gzip, Effect's modules included`
+  )
+})
+
+/** Serves a page that runs the client, and waits for what it has to tell. */
+const page = Effect.fnUntraced(function*(script: string) {
+  const told = yield* Deferred.make<unknown>()
+  const server = Http.createServer((request, response) => {
+    if (request.method === "POST") {
+      let body = ""
+      request.setEncoding("utf8").on("data", (text: string) => body += text).on("end", () => {
+        response.end()
+        Deferred.doneUnsafe(told, Effect.succeed(JSON.parse(body)))
+      })
+    } else if (request.url === "/client.js") {
+      response.setHeader("content-type", "text/javascript").end(script)
+    } else {
+      response.setHeader("content-type", "text/html").end("<!doctype html><script type=module src=/client.js></script>")
+    }
+  })
+  yield* Effect.acquireRelease(
+    Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+    () =>
+      Effect.sync(() => {
+        server.closeAllConnections()
+        server.close()
+      })
+  )
+  const address = server.address()
+  return {
+    url: `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}/`,
+    told: Deferred.await(told)
+  }
+})
+
+Peers.describeWith(["chromium"], "Chromium", () => {
+  it.live("is let in with the right words, hears its answers, and is told why it is not let in", () =>
+    Effect.gen(function*() {
+      const { address } = yield* Server.Server
+      const { code } = yield* Effect.promise(() => bundled(entry))
+      const { told, url } = yield* page(code)
+      const port = "port" in address ? address.port : 0
+      yield* Peers.start("chromium", [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--remote-debugging-port=0",
+        `--user-data-dir=${yield* directory}`,
+        `${url}?server=ws://127.0.0.1:${port}`
+      ])
+      const answer = yield* Effect.timeout(told, "15 seconds")
+      expect(answer).toEqual({
+        answers: ["HELLO", "GRÜSSE", "X".repeat(60_000)],
+        refused:
+          "line handshake failed at step expect \"Bring it!\": rejected by the peer: \"No! Go away!\"; try again later or elsewhere"
+      })
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        Server.layer({
+          protocol: Line.protocol,
+          serve: Pipeline.serve((line) => Effect.succeed(line.toUpperCase()))
+        }).pipe(Layer.provide(NodeSocketServer.layerWebSocket({ host: "127.0.0.1", port: 0 })))
+      )
+    ))
+})
