@@ -15,11 +15,12 @@ import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import type * as Stream from "effect/Stream"
+import type { Admission } from "./Admission.ts"
 import * as Monotonic from "./internal/connection/monotonic.ts"
 import { directOf, stopOf } from "./internal/connection/source.ts"
 import * as Telemetry from "./internal/handshake/telemetry.ts"
-import { Admission } from "./internal/server/admission.ts"
 import { Connections } from "./internal/server/connections.ts"
+import { Entrance } from "./internal/server/entrance.ts"
 import { type Event, Events } from "./internal/server/events.ts"
 import { Lifecycle } from "./internal/server/lifecycle.ts"
 import { Refusing } from "./internal/server/refusing.ts"
@@ -104,11 +105,15 @@ export interface Limits {
  * turned away, the handshake brings along: see `Handshake.withRefusal`, and `refuse` of `Protocol.make`. Where it has no words the
  * connection is just closed. A `protocol` gives its name to spans that begin before the handshake does.
  *
+ * `admission` decides who comes in, before anything is made for a connection: `Admission.make` with its options, or the service
+ * `Admission.Admission` from the context. Without, everybody does for whom there is room.
+ *
  * @category models
  * @since 0.1.0
  */
-export type Options<T, E, R, E2, R2> =
+export type Options<T, E, R, E2, R2, R3 = never> =
   & Limits
+  & { readonly admission?: Effect.Effect<Admission["Service"], never, R3> | undefined }
   // The handshake says what the transport is; a service that does not fit it is the one that is wrong.
   & { readonly serve: (transport: NoInfer<T>) => Effect.Effect<unknown, E2, R2> }
   & (
@@ -139,13 +144,14 @@ export const make = Effect.fnUntraced(function*<
   E = never,
   R = never,
   E2 = never,
-  R2 = never
+  R2 = never,
+  R3 = never
 >(
-  options: Options<T, E, R, E2, R2>
+  options: Options<T, E, R, E2, R2, R3>
 ): Effect.fn.Return<
   Server["Service"],
   never,
-  SocketServer.SocketServer | Scope.Scope | Services<R, R2>
+  SocketServer.SocketServer | Scope.Scope | Services<R, R2> | R3
 > {
   const scope = yield* Effect.scope
   const clock = yield* Clock.Clock
@@ -167,17 +173,20 @@ export const make = Effect.fnUntraced(function*<
     handshakeTimeout,
     fork
   }
+  const refusing = new Refusing(shared)
   const lifecycle = new Lifecycle({
     ...shared,
+    refusing,
     serve: options.serve,
     timeoutMillis: Duration.toMillis(handshakeTimeout),
     writeTimeout: Duration.isFinite(writeTimeout) ? writeTimeout : undefined,
     now: () => Monotonic.millisOf(clock)
   })
-  const admission = new Admission({
+  const entrance = new Entrance({
     ...shared,
     lifecycle,
-    refusing: new Refusing(shared),
+    refusing,
+    admission: options.admission === undefined ? undefined : yield* options.admission,
     maxConnections: options.maxConnections ?? 16_384,
     maxPendingHandshakes: options.maxPendingHandshakes ?? 1024,
     drainTimeout: Duration.fromInputUnsafe(options.drainTimeout ?? "10 seconds")
@@ -185,8 +194,8 @@ export const make = Effect.fnUntraced(function*<
 
   const direct = directOf(socketServer)
   const accepting = direct === undefined
-    ? socketServer.run((socket) => admission.handle(socket))
-    : direct.accept((socket) => admission.take(socket, unscoped))
+    ? socketServer.run((socket) => entrance.handle(socket))
+    : direct.accept((socket) => entrance.take(socket, unscoped))
   const running = yield* Effect.forkIn(
     Effect.tapCause(accepting, (cause) =>
       Cause.hasInterruptsOnly(cause)
@@ -194,7 +203,7 @@ export const make = Effect.fnUntraced(function*<
         : Effect.logError("the server stopped accepting connections", cause)),
     scope
   )
-  const drain = admission.drain({
+  const drain = entrance.drain({
     stop: stopOf(socketServer) ?? Effect.void,
     end: Fiber.interrupt(running)
   })
@@ -212,7 +221,7 @@ export const make = Effect.fnUntraced(function*<
       for (const { connection } of connections.admitted) void connection?.peer
     }),
     drain,
-    awaitDrained: admission.awaitDrained
+    awaitDrained: entrance.awaitDrained
   }
 })
 
@@ -257,9 +266,10 @@ export const layer = <
   E = never,
   R = never,
   E2 = never,
-  R2 = never
+  R2 = never,
+  R3 = never
 >(
-  options: Options<T, E, R, E2, R2>
-): Layer.Layer<Server, never, SocketServer.SocketServer | Services<R, R2>> =>
-  // `Layer.effect` takes the Scope away, which the compiler cannot see while R and R2 are open.
-  Layer.effect(Server, make(options)) as Layer.Layer<Server, never, SocketServer.SocketServer | Services<R, R2>>
+  options: Options<T, E, R, E2, R2, R3>
+): Layer.Layer<Server, never, SocketServer.SocketServer | Services<R, R2 | R3>> =>
+  // `Layer.effect` takes the Scope away, which the compiler cannot see while R, R2 and R3 are open.
+  Layer.effect(Server, make(options)) as Layer.Layer<Server, never, SocketServer.SocketServer | Services<R, R2 | R3>>
