@@ -5,7 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import * as Admission from "../../src/Admission.ts"
+import type * as Admission from "../../src/Admission.ts"
 
 export interface Options {
   /** How long a question and an answer are on their way at most, in milliseconds. */
