@@ -10,6 +10,7 @@ import type * as Tracer from "effect/Tracer"
 import type * as Admission from "../admission/model.ts"
 import type { Connection } from "../connection/connection.ts"
 import type { Progress, Refusal } from "../handshake/progress.ts"
+import type { Holding } from "./limits.ts"
 import { type Member, Roster } from "./roster.ts"
 
 /** A connection that was taken, be it admitted or refused. */
@@ -40,6 +41,8 @@ export interface Admitted extends Taken {
   readonly id: number
   /** When it was accepted, in milliseconds of the clock. */
   readonly accepted: number
+  /** The limits that held then. */
+  readonly limits: Holding
   readonly scope: Scope.Closeable
   progress: Progress
   phase: Phase

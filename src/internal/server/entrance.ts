@@ -14,7 +14,6 @@
  */
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Socket from "effect/socket/Socket"
@@ -25,6 +24,7 @@ import type { Incoming } from "../connection/source.ts"
 import type { Admitted, Connections, Entry, Taken } from "./connections.ts"
 import type { Events } from "./events.ts"
 import type { Lifecycle } from "./lifecycle.ts"
+import type { Holding } from "./limits.ts"
 import type { Refusing } from "./refusing.ts"
 
 /** What becomes of those who come in. */
@@ -48,9 +48,7 @@ export class Entrance {
   private readonly lifecycle: Admitting
   private readonly refusing: Refusing
   private readonly admission: Admission | undefined
-  private readonly maxConnections: number
-  private readonly maxPending: number
-  private readonly drainTimeout: Duration.Duration
+  private readonly limits: () => Holding
   private readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
   private readonly drained = Deferred.makeUnsafe<void>()
   private isDraining = false
@@ -61,9 +59,7 @@ export class Entrance {
     readonly lifecycle: Admitting
     readonly refusing: Refusing
     readonly admission: Admission | undefined
-    readonly maxConnections: number
-    readonly maxPendingHandshakes: number
-    readonly drainTimeout: Duration.Duration
+    readonly limits: () => Holding
     readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
   }) {
     this.connections = options.connections
@@ -71,16 +67,15 @@ export class Entrance {
     this.lifecycle = options.lifecycle
     this.refusing = options.refusing
     this.admission = options.admission
-    this.maxConnections = options.maxConnections
-    this.maxPending = options.maxPendingHandshakes
-    this.drainTimeout = options.drainTimeout
+    this.limits = options.limits
     this.fork = options.fork
   }
 
   take(socket: Incoming, context: Context.Context<never>): Taken {
     if (this.isDraining) return this.refusing.refuse(socket, context, "draining")
     const { admitted, pending } = this.connections
-    if (admitted.size >= this.maxConnections || pending >= this.maxPending) {
+    const { maxConnections, maxPendingHandshakes } = this.limits()
+    if (admitted.size >= maxConnections || pending >= maxPendingHandshakes) {
       return this.refusing.refuse(socket, context, "capacity")
     }
     return this.admission === undefined
@@ -140,7 +135,7 @@ export class Entrance {
       yield* listening.stop
       this.lifecycle.drain()
       this.refusing.hurry()
-      yield* Effect.timeoutOption(idle, this.drainTimeout)
+      yield* Effect.timeoutOption(idle, this.limits().drainTimeout)
       yield* listening.end
       for (const { fiber } of [...admitted, ...refused]) fiber?.interruptUnsafe()
       yield* idle

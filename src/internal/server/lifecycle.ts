@@ -7,7 +7,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -23,6 +22,7 @@ import * as Telemetry from "../handshake/telemetry.ts"
 import type { Admitted, Connections, Entry, Phase } from "./connections.ts"
 import { Deadlines } from "./deadlines.ts"
 import type { Events } from "./events.ts"
+import type { Holding } from "./limits.ts"
 import { denial, logDenied, open, refusalOf, type Refusing, rejection, turnAway, turning, unbegun } from "./refusing.ts"
 import { report } from "./report.ts"
 
@@ -42,8 +42,7 @@ export class Lifecycle<T, R, R2> {
   private readonly handshake: Effect.Effect<T, unknown, R>
   private readonly serve: (transport: T) => Effect.Effect<unknown, unknown, R2>
   private readonly name: string | undefined
-  private readonly deadline: Duration.Duration
-  private readonly writeTimeout: Duration.Duration | undefined
+  private readonly limits: () => Holding
   private readonly fork: Fork
   private readonly now: () => number
   private isDraining = false
@@ -56,9 +55,7 @@ export class Lifecycle<T, R, R2> {
     readonly handshake: Effect.Effect<T, unknown, R>
     readonly serve: (transport: T) => Effect.Effect<unknown, unknown, R2>
     readonly name: string | undefined
-    readonly handshakeTimeout: Duration.Duration
-    readonly timeoutMillis: number
-    readonly writeTimeout: Duration.Duration | undefined
+    readonly limits: () => Holding
     readonly fork: Fork
     /** In milliseconds of the clock, with more than those have: a handshake may take less than one. */
     readonly now: () => number
@@ -70,13 +67,11 @@ export class Lifecycle<T, R, R2> {
     this.handshake = options.handshake
     this.serve = options.serve
     this.name = options.name
-    this.deadline = options.handshakeTimeout
-    this.writeTimeout = options.writeTimeout
+    this.limits = options.limits
     this.fork = options.fork
     this.now = options.now
     this.deadlines = new Deadlines({
       admitted: options.connections.admitted,
-      timeout: options.timeoutMillis,
       now: options.now,
       fork: options.fork,
       cut: (state) => this.cut(state, "deadline")
@@ -89,6 +84,7 @@ export class Lifecycle<T, R, R2> {
     const state: Admitted = {
       id: connections.nextId(),
       accepted: this.now(),
+      limits: this.limits(),
       scope: Scope.makeUnsafe(),
       progress: Progress.make(this.name),
       phase: "handshake",
@@ -180,7 +176,7 @@ export class Lifecycle<T, R, R2> {
   private meet(state: Admitted, connection: Connection.Connection, { deciding }: Entry) {
     const { events } = this
     state.connection = connection
-    connection.writeTimeout = this.writeTimeout
+    connection.writeTimeout = state.limits.writeTimeout
     if (events.isHeard) events.emit({ _tag: "Accepted", id: state.id, peer: connection.peer })
     const shaken = Effect.updateContext(
       this.telemetry.spanned(
@@ -263,7 +259,9 @@ export class Lifecycle<T, R, R2> {
   private failed(state: Admitted, cause: Cause.Cause<unknown>): Effect.Effect<void> | undefined {
     const { connection, cutFor, id, progress } = state
     const isCut = cutFor !== undefined && Cause.hasInterruptsOnly(cause)
-    const why = isCut ? Cause.fail(rejection(progress.protocol, progress.step, cutFor, this.deadline)) : cause
+    const why = isCut
+      ? Cause.fail(rejection(progress.protocol, progress.step, cutFor, state.limits.handshakeTimeout))
+      : cause
     const exit = Exit.failCause(why)
     const told = () => {
       this.telemetry.ended(state, this.now() - state.accepted, exit)

@@ -20,6 +20,7 @@ import * as Progress from "../handshake/progress.ts"
 import * as Telemetry from "../handshake/telemetry.ts"
 import type { Connections, Taken } from "./connections.ts"
 import type { Events } from "./events.ts"
+import type { Holding } from "./limits.ts"
 
 /** How long a peer may take to hear that it is turned away. */
 const refusalTime = Duration.seconds(2)
@@ -119,7 +120,7 @@ export class Refusing {
   private readonly telemetry: Telemetry.Telemetry
   private readonly handshake: Effect.Effect<unknown, unknown, unknown>
   private readonly name: string | undefined
-  private readonly deadline: Duration.Duration
+  private readonly limits: () => Holding
   private readonly draining = Deferred.makeUnsafe<void>()
 
   constructor(options: {
@@ -128,21 +129,21 @@ export class Refusing {
     readonly telemetry: Telemetry.Telemetry
     readonly handshake: Effect.Effect<unknown, unknown, unknown>
     readonly name: string | undefined
-    readonly handshakeTimeout: Duration.Duration
+    readonly limits: () => Holding
   }) {
     this.connections = options.connections
     this.events = options.events
     this.telemetry = options.telemetry
     this.handshake = options.handshake
     this.name = options.name
-    this.deadline = options.handshakeTimeout
+    this.limits = options.limits
   }
 
   refuse(socket: Incoming, context: Context.Context<never>, why: Progress.Refusal): Taken {
     return this.begin(
       socket,
       context,
-      (connection, id) => this.tell(connection, id, why, undefined, rejectedFor(why, this.deadline))
+      (connection, id) => this.tell(connection, id, why, undefined, rejectedFor(why, this.limits().handshakeTimeout))
     )
   }
 
