@@ -7,10 +7,12 @@ import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Admission from "../src/Admission.ts"
+import * as Net from "../src/node/Net.ts"
 import * as Line from "../src/protocols/Line.ts"
 import * as Server from "../src/Server.ts"
 import * as Addressed from "./support/addressed.ts"
@@ -282,3 +284,21 @@ it.effect("the admission may be a service of the context", () =>
     yield* saying("192.0.2.1", hello)
     expect((yield* saying("192.0.2.2", hello)).heard()).toBe(refusal)
   }).pipe(Effect.provide(Admission.layer({ limits: [Admission.inAll({ atOnce: 1 })] }))))
+
+it.live("over TCP, whoever is told nothing is closed at once", () =>
+  Effect.gen(function*() {
+    const server = yield* Server.make({
+      protocol: Line.protocol,
+      serve: echo,
+      admission: addressOnly({ atOnce: 1 }, { quiet: "1 hour" })
+    }).pipe(Effect.provideServiceEffect(SocketServer.SocketServer, Net.makeServer({ host: "127.0.0.1", port: 0 })))
+    const dial = Effect.provideServiceEffect(Line.client, Socket.Socket, Net.socket(server.address))
+    const first = yield* dial
+    const reasons = []
+    for (let i = 0; i < 2; i++) reasons.push((yield* Effect.flip(dial)).reason._tag)
+    expect(reasons[0]).toBe("Rejected")
+    expect(["UnexpectedEnd", "ConnectionFailed"]).toContain(reasons[1])
+    yield* first.send("Hello")
+    expect(yield* first.receive).toBe("Hello")
+    expect((yield* server.counts).connections).toBe(1)
+  }))
