@@ -422,7 +422,10 @@ type Said<M extends Messages> = {
 /** The messages that have no fields, or none that must be given. */
 type Bare<M extends Messages> = { [K in keyof M]: {} extends Schema.Struct.Type<M[K]> ? K : never }[keyof M] & string
 
-type Otherwise<M extends Messages> = Bare<M> | Said<M> | ((why: Why, state: string) => Bare<M> | Said<M> | undefined)
+type Otherwise<M extends Messages> =
+  | Bare<M>
+  | Said<M>
+  | ((why: Why, state: string, retryAfter: Duration.Duration | undefined) => Bare<M> | Said<M> | undefined)
 
 interface Options<M extends Messages, S extends States, Start, L extends Live> {
   /** Its name, as errors, logs, spans and metrics carry it. */
@@ -438,7 +441,7 @@ interface Options<M extends Messages, S extends States, Start, L extends Live> {
   readonly states: S & NoInfer<Checked<M, S>>
   /**
    * What a side says to whoever breaks the rules, and a server to whom it turns away: always the same message, or a function of why,
-   * and of the state in which that is. Default: nothing.
+   * of the state in which that is, and of when to come back, where a server knows. Default: nothing.
    */
   readonly otherwise?: {
     readonly server?: Otherwise<NoInfer<M>> | undefined

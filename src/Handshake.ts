@@ -676,6 +676,7 @@ export const startTls: {
  * **Details**
  *
  * - `capacity`: as many connections, or pending handshakes, as are allowed.
+ * - `rate`: more new connections, or more handshakes that have failed, than are allowed in a time.
  * - `draining`: the server is shutting down.
  * - `deadline`: the handshake was not done in time.
  * - `forbidden`: it may not come in, or not by this way. `Server` says it to nobody by itself; what is around a handshake does
@@ -687,13 +688,15 @@ export const startTls: {
 export type Refusal = Progress.Refusal
 
 /**
- * Tells a peer in the words of the protocol that it is turned away; it should fail with {@link refuse}.
+ * Tells a peer in the words of the protocol that it is turned away, and not before when it may come again, where that is known; it
+ * should fail with {@link refuse}.
  *
  * @category models
  * @since 0.1.0
  */
 export type Refuse<R = never> = (
-  why: Refusal
+  why: Refusal,
+  retryAfter: Duration.Duration | undefined
 ) => Effect.Effect<never, HandshakeError, Socket.Socket | Scope.Scope | R>
 
 /**
@@ -775,7 +778,7 @@ const words = <R>(progress: Progress.Progress, refuse: Refuse<R>) =>
   Effect.suspend(() => {
     const why = progress.verdict!
     progress.verdict = undefined
-    return refuse(why)
+    return refuse(why, progress.retryAfter)
   })
 
 /**
@@ -788,7 +791,7 @@ const words = <R>(progress: Progress.Progress, refuse: Refuse<R>) =>
  * **Details**
  *
  * It never succeeds. It fails with what the words fail with; and where the handshake has none, before it opens a connection,
- * as `UnexpectedEnd` by this side.
+ * as `UnexpectedEnd` by this side. `retryAfter` is what the words may say of when to come back.
  *
  * **Example** (What a client hears)
  *
@@ -816,15 +819,29 @@ const words = <R>(progress: Progress.Progress, refuse: Refuse<R>) =>
  * @since 0.1.0
  */
 export const turnAway: {
-  (why: Refusal): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<never, Failure<E>, R>
-  <A, E, R>(self: Effect.Effect<A, E, R>, why: Refusal): Effect.Effect<never, Failure<E>, R>
+  (
+    why: Refusal,
+    options?: { readonly retryAfter?: Duration.Input | undefined }
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<never, Failure<E>, R>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    why: Refusal,
+    options?: { readonly retryAfter?: Duration.Input | undefined }
+  ): Effect.Effect<never, Failure<E>, R>
 } = dual(
-  2,
-  <A, E, R>(self: Effect.Effect<A, E, R>, why: Refusal): Effect.Effect<never, Failure<E>, R> =>
+  (args) => Effect.isEffect(args[0]),
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    why: Refusal,
+    options?: { readonly retryAfter?: Duration.Input | undefined }
+  ): Effect.Effect<never, Failure<E>, R> =>
     withProgress(self, (effect, progress) => {
       progress.verdict = why
       // What asks for it may be around it: its own words are meant.
       progress.isOuter = false
+      progress.retryAfter = options?.retryAfter === undefined
+        ? undefined
+        : Duration.fromInputUnsafe(options.retryAfter)
       const refused = Effect.andThen(
         effect,
         Effect.fail(new Rejected({ by: "local", said: "nothing", retryable: true }))

@@ -6,7 +6,6 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -15,17 +14,22 @@ import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import type * as Stream from "effect/Stream"
+import type * as SubscriptionRef from "effect/SubscriptionRef"
+import type { Admission } from "./Admission.ts"
 import * as Monotonic from "./internal/connection/monotonic.ts"
 import { directOf, stopOf } from "./internal/connection/source.ts"
 import * as Telemetry from "./internal/handshake/telemetry.ts"
-import { Admission } from "./internal/server/admission.ts"
 import { Connections } from "./internal/server/connections.ts"
+import { Entrance } from "./internal/server/entrance.ts"
 import { type Event, Events } from "./internal/server/events.ts"
 import { Lifecycle } from "./internal/server/lifecycle.ts"
+import * as Limits from "./internal/server/limits.ts"
 import { Refusing } from "./internal/server/refusing.ts"
 import type * as Transport from "./Transport.ts"
 
 export type { Event } from "./internal/server/events.ts"
+
+export type { Limits } from "./internal/server/limits.ts"
 
 /**
  * How many connections a server has now.
@@ -71,31 +75,6 @@ export class Server extends Context.Service<Server, {
 }>()("effect-handshake/Server") {}
 
 /**
- * The limits of a server; each has a default.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Limits {
-  /** From accept to ready, absolute. Default: 10 seconds. */
-  readonly handshakeTimeout?: Duration.Input | undefined
-  /** Connections in their handshake and in service. Default: 16,384. */
-  readonly maxConnections?: number | undefined
-  /** Connections in their handshake. Default: 1,024. */
-  readonly maxPendingHandshakes?: number | undefined
-  /** How long a drain lets connections finish what they have taken. Default: 10 seconds. */
-  readonly drainTimeout?: Duration.Input | undefined
-  /**
-   * How long one write may wait for a peer that does not read, in a handshake as in service; then the connection ends as
-   * `TimedOut`. Answers that are ready together are one write, so leave time for the largest and the slowest good peer.
-   *
-   * Default: none. What waits for such a peer is bounded, and nothing more is read from it, but it keeps its connection and
-   * its place in `maxConnections` for as long as the network does.
-   */
-  readonly writeTimeout?: Duration.Input | undefined
-}
-
-/**
  * What a server does with its connections: a `protocol`, or a `handshake` alone, and how what is behind it is served.
  *
  * **Details**
@@ -104,11 +83,19 @@ export interface Limits {
  * turned away, the handshake brings along: see `Handshake.withRefusal`, and `refuse` of `Protocol.make`. Where it has no words the
  * connection is just closed. A `protocol` gives its name to spans that begin before the handshake does.
  *
+ * `limits` are limits that may change while it serves, and go before those that stand beside them: whoever comes next meets what is in
+ * it then, and nobody who is there already is touched.
+ *
+ * `admission` decides who comes in, before anything is made for a connection: `Admission.make` with its options, or the service
+ * `Admission.Admission` from the context. Without, everybody does for whom there is room.
+ *
  * @category models
  * @since 0.1.0
  */
-export type Options<T, E, R, E2, R2> =
-  & Limits
+export type Options<T, E, R, E2, R2, R3 = never> =
+  & Limits.Limits
+  & { readonly limits?: SubscriptionRef.SubscriptionRef<Limits.Limits> | undefined }
+  & { readonly admission?: Effect.Effect<Admission["Service"], never, R3> | undefined }
   // The handshake says what the transport is; a service that does not fit it is the one that is wrong.
   & { readonly serve: (transport: NoInfer<T>) => Effect.Effect<unknown, E2, R2> }
   & (
@@ -139,13 +126,14 @@ export const make = Effect.fnUntraced(function*<
   E = never,
   R = never,
   E2 = never,
-  R2 = never
+  R2 = never,
+  R3 = never
 >(
-  options: Options<T, E, R, E2, R2>
+  options: Options<T, E, R, E2, R2, R3>
 ): Effect.fn.Return<
   Server["Service"],
   never,
-  SocketServer.SocketServer | Scope.Scope | Services<R, R2>
+  SocketServer.SocketServer | Scope.Scope | Services<R, R2> | R3
 > {
   const scope = yield* Effect.scope
   const clock = yield* Clock.Clock
@@ -153,8 +141,7 @@ export const make = Effect.fnUntraced(function*<
   const context = yield* Effect.context<never>()
   const unscoped = Context.omit(Scope.Scope)(context)
   const fork = Effect.runForkWith(unscoped)
-  const handshakeTimeout = Duration.fromInputUnsafe(options.handshakeTimeout ?? "10 seconds")
-  const writeTimeout = Duration.fromInputUnsafe(options.writeTimeout ?? Duration.infinity)
+  const limits = Limits.make(options, options.limits)
 
   const connections = new Connections()
   const events = new Events()
@@ -164,29 +151,27 @@ export const make = Effect.fnUntraced(function*<
     telemetry: Telemetry.make("server", context),
     handshake: options.protocol === undefined ? options.handshake : options.protocol.server,
     name: options.protocol?.name,
-    handshakeTimeout,
+    limits,
     fork
   }
+  const refusing = new Refusing(shared)
   const lifecycle = new Lifecycle({
     ...shared,
+    refusing,
     serve: options.serve,
-    timeoutMillis: Duration.toMillis(handshakeTimeout),
-    writeTimeout: Duration.isFinite(writeTimeout) ? writeTimeout : undefined,
     now: () => Monotonic.millisOf(clock)
   })
-  const admission = new Admission({
+  const entrance = new Entrance({
     ...shared,
     lifecycle,
-    refusing: new Refusing(shared),
-    maxConnections: options.maxConnections ?? 16_384,
-    maxPendingHandshakes: options.maxPendingHandshakes ?? 1024,
-    drainTimeout: Duration.fromInputUnsafe(options.drainTimeout ?? "10 seconds")
+    refusing,
+    admission: options.admission === undefined ? undefined : yield* options.admission
   })
 
   const direct = directOf(socketServer)
   const accepting = direct === undefined
-    ? socketServer.run((socket) => admission.handle(socket))
-    : direct.accept((socket) => admission.take(socket, unscoped))
+    ? socketServer.run((socket) => entrance.handle(socket))
+    : direct.accept((socket) => entrance.take(socket, unscoped))
   const running = yield* Effect.forkIn(
     Effect.tapCause(accepting, (cause) =>
       Cause.hasInterruptsOnly(cause)
@@ -194,7 +179,7 @@ export const make = Effect.fnUntraced(function*<
         : Effect.logError("the server stopped accepting connections", cause)),
     scope
   )
-  const drain = admission.drain({
+  const drain = entrance.drain({
     stop: stopOf(socketServer) ?? Effect.void,
     end: Fiber.interrupt(running)
   })
@@ -212,7 +197,7 @@ export const make = Effect.fnUntraced(function*<
       for (const { connection } of connections.admitted) void connection?.peer
     }),
     drain,
-    awaitDrained: admission.awaitDrained
+    awaitDrained: entrance.awaitDrained
   }
 })
 
@@ -257,9 +242,10 @@ export const layer = <
   E = never,
   R = never,
   E2 = never,
-  R2 = never
+  R2 = never,
+  R3 = never
 >(
-  options: Options<T, E, R, E2, R2>
-): Layer.Layer<Server, never, SocketServer.SocketServer | Services<R, R2>> =>
-  // `Layer.effect` takes the Scope away, which the compiler cannot see while R and R2 are open.
-  Layer.effect(Server, make(options)) as Layer.Layer<Server, never, SocketServer.SocketServer | Services<R, R2>>
+  options: Options<T, E, R, E2, R2, R3>
+): Layer.Layer<Server, never, SocketServer.SocketServer | Services<R, R2 | R3>> =>
+  // `Layer.effect` takes the Scope away, which the compiler cannot see while R, R2 and R3 are open.
+  Layer.effect(Server, make(options)) as Layer.Layer<Server, never, SocketServer.SocketServer | Services<R, R2 | R3>>

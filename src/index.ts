@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 
+export * as Admission from "./Admission.ts"
 export * as Body from "./Body.ts"
 export * as Bytes from "./Bytes.ts"
 export * as Client from "./Client.ts"

@@ -773,6 +773,7 @@ interface Refusal {
 
 const refusals: Record<Handshake.Refusal, Refusal> = {
   capacity: { code: ErrorCode.NO_ERROR, why: "at capacity" },
+  rate: { code: ErrorCode.ENHANCE_YOUR_CALM, why: "too often" },
   draining: { code: ErrorCode.NO_ERROR, why: "shutting down" },
   deadline: { code: ErrorCode.SETTINGS_TIMEOUT, why: "too slow" },
   forbidden: { code: ErrorCode.PROTOCOL_ERROR, why: "not by this way" }
@@ -794,8 +795,14 @@ const refusalCodec = (connection: Internal.Connection) =>
 const describeRefusal = (said: Uint8Array | Refusal): string =>
   said instanceof Uint8Array ? Excerpt.ofBytes(said) : `GOAWAY ${Errors.nameOf(said.code)}: ${said.why}`
 
-const refuse = (connection: Internal.Connection): Handshake.Refuse => (why) =>
-  Handshake.refuse(Transport.framed(refusalCodec(connection), { describe: describeRefusal }), refusals[why])
+const refuse = (connection: Internal.Connection): Handshake.Refuse => (why, retryAfter) => {
+  const refusal = refusals[why]
+  // GOAWAY has no field for it, so that it is for people (6.8).
+  const said = retryAfter === undefined
+    ? refusal
+    : { ...refusal, why: `${refusal.why}, try again in ${Math.ceil(Duration.toSeconds(retryAfter))} s` }
+  return Handshake.refuse(Transport.framed(refusalCodec(connection), { describe: describeRefusal }), said)
+}
 
 /**
  * The protocol, with options for each side.

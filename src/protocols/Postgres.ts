@@ -562,7 +562,7 @@ export type ServerOptions = ServerSide.Options
  * | a message is malformed, too long, or not due | 08P01 | `MalformedFrame`, `FrameTooLarge`, `InvalidGreeting` |
  * | bytes behind SSLRequest (CVE-2021-23214) | 08P01 | `UnreadBytes` |
  *
- * `Server` turns clients away with 53300 at its limits, 57P03 while it drains and 57014 at the deadline, once they have sent
+ * `Server` turns clients away with 53300 at its limits, and where they come too often, 57P03 while it drains and 57014 at the deadline, once they have sent
  * their start-up message.
  *
  * Behind the start-up a client that says what nobody can read hears why when the connection closes: 54000 where it is longer

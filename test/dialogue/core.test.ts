@@ -675,8 +675,12 @@ describe("a server that turns everybody away", () => {
         start: "greeting",
         states: { greeting: Dialogue.client({ Hello: "verdict" }), verdict: Dialogue.server({ Ok: Dialogue.ready }) },
         otherwise: {
-          server: (why) =>
-            why === "draining" ? undefined : { _tag: "No", why: typeof why === "string" ? why : why._tag }
+          server: (why, _, retryAfter) => {
+            const again = retryAfter === undefined ? "" : `, ${Duration.toSeconds(retryAfter)} s`
+            return why === "draining"
+              ? undefined
+              : { _tag: "No", why: `${typeof why === "string" ? why : why._tag}${again}` }
+          }
         }
       }) {}
       const server = Full.server((greeting) => Effect.flatMap(greeting.receive, ({ then }) => then.say("Ok")))
@@ -684,6 +688,7 @@ describe("a server that turns everybody away", () => {
         Effect.map(outcomeOf(said, utf8("HELLO?\n")), ({ heard }) => heard)
       expect(yield* heard(server)).toBe("NO InvalidGreeting\n")
       expect(yield* heard(Handshake.turnAway(server, "capacity"))).toBe("NO capacity\n")
+      expect(yield* heard(Handshake.turnAway(server, "rate", { retryAfter: "30 seconds" }))).toBe("NO rate, 30 s\n")
       // Whoever has nothing to say opens nothing.
       const [here, there] = yield* MemorySocket.pair()
       const peer = yield* rawPeer(there)

@@ -2,6 +2,7 @@
  * The start of an HTTP/2 connection and its connection level, against peers that are nothing but bytes.
  */
 import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -9,6 +10,7 @@ import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import type * as Admission from "../../src/Admission.ts"
 import { answer } from "../../src/cli/http2.ts"
 import * as Codec from "../../src/Codec.ts"
 import * as Handshake from "../../src/Handshake.ts"
@@ -1094,7 +1096,7 @@ describe("leaving", () => {
 describe("as a protocol", () => {
   const serving = Effect.fnUntraced(function*<A>(
     serve: (transport: Http2.Http2Transport) => Effect.Effect<A>,
-    limits?: Server.Limits
+    limits?: Server.Limits & { readonly admission?: Effect.Effect<Admission.Admission["Service"]> }
   ) {
     const network = yield* MemorySocket.network()
     const context = yield* Layer.build(
@@ -1113,6 +1115,28 @@ describe("as a protocol", () => {
     settings({}),
     { _tag: "GoAway", lastStreamId: 0, code, debugData: utf8(why) }
   ]
+
+  it.effect("a server to which somebody comes too often says so, and when to come again", () =>
+    Effect.gen(function*() {
+      const { peer } = yield* serving(taking, {
+        admission: Effect.succeed({
+          admit: () => ({
+            _tag: "Denied",
+            limit: "test",
+            why: "rate",
+            retryAfter: Duration.millis(29_500),
+            delay: undefined,
+            isTold: true
+          })
+        })
+      })
+      yield* settled
+      expect(peer.heard()).toEqual(
+        isTurnedAway(Http2.ErrorCode.ENHANCE_YOUR_CALM, "too often, try again in 30 s")
+      )
+      yield* peer.end
+      yield* peer.closed
+    }))
 
   it.effect("a server without room says SETTINGS and GOAWAY, and then nothing", () =>
     Effect.gen(function*() {

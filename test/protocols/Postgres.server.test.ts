@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as TestClock from "effect/testing/TestClock"
+import * as Admission from "../../src/Admission.ts"
 import * as Codec from "../../src/Codec.ts"
 import * as Handshake from "../../src/Handshake.ts"
 import type * as Peer from "../../src/Peer.ts"
@@ -778,7 +779,9 @@ describe("a cancel request", () => {
 
 describe("inside a Server", () => {
   /** A server whose limits are reached by one connection that is open, and one more that comes. */
-  const running = Effect.fnUntraced(function*(options: Partial<Server.Limits>) {
+  const running = Effect.fnUntraced(function*(
+    options: Server.Limits & { readonly admission?: Effect.Effect<Admission.Admission["Service"]> }
+  ) {
     const network = yield* MemorySocket.network()
     const server = yield* Server.make({
       handshake: Postgres.server(),
@@ -807,6 +810,21 @@ describe("inside a Server", () => {
           "sorry, too many clients already"
         )
       }
+    }))
+
+  it.effect("clients that come too often hear 53300, and when to come again", () =>
+    Effect.gen(function*() {
+      const admission = Admission.make({
+        limits: [Admission.inAll({ connections: { limit: 1, window: "30 seconds" } })]
+      })
+      const { connect } = yield* running({ admission })
+      yield* connect()
+      const error = yield* Effect.flip(Effect.scoped(connect()))
+      expect(Postgres.serverError(error)?.fields).toMatchObject({
+        code: "53300",
+        message: "too many connection attempts",
+        hint: "Try again in 30 seconds."
+      })
     }))
 
   it.effect("a client that is too slow hears so, wherever it is", () =>

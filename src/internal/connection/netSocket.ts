@@ -98,8 +98,13 @@ export const peerOf = (socket: Addresses): Peer.Peer => ({
  */
 class NetSocket extends Context.Service<NetSocket, Addresses>()("@effect/platform-node/NodeSocket/NetSocket") {}
 
-/** The peer of the connection whose handler this runs in, where platform-node serves it. */
-export const currentPeer: Effect.Effect<Peer.Peer | undefined> = Effect.map(
-  Effect.serviceOption(NetSocket),
-  (socket) => Option.isSome(socket) ? peerOf(socket.value) : undefined
+/** The peer of the connection in whose handler's context this is, where platform-node serves it. */
+export const peerIn = (context: Context.Context<never>): Peer.Peer | undefined => {
+  const socket = Context.getOption(context, NetSocket)
+  return Option.isSome(socket) ? peerOf(socket.value) : undefined
+}
+
+/** The peer of the connection whose handler this runs in. */
+export const currentPeer: Effect.Effect<Peer.Peer | undefined> = Effect.contextWith((context: Context.Context<never>) =>
+  Effect.succeed(peerIn(context))
 )

@@ -456,6 +456,8 @@ const wordsOf = (spec: Spec, by: Role, wire: Bound): Words => {
 /** The message that a side says to whoever breaks the rules in a state. */
 const otherwiseOf = ({ otherwise }: Spec, by: Role, state: string): string | undefined => {
   const told = otherwise[by]
-  const said = typeof told === "function" ? told(new InvalidGreeting({ expected: "", received: "" }), state) : told
+  const said = typeof told === "function"
+    ? told(new InvalidGreeting({ expected: "", received: "" }), state, undefined)
+    : told
   return said === undefined ? undefined : saidOf(said)[0]
 }

@@ -309,9 +309,15 @@ const isEncrypted = (target: Target): boolean => typeof target === "object" && t
 const isRefused = (target: Target): target is Refused => typeof target === "object" && target._tag === "Refused"
 
 /** The frame of what is said otherwise; undefined where there is none. */
-export const otherwiseFrame = (spec: Spec, role: Role, state: Compiled, why: unknown): unknown => {
+export const otherwiseFrame = (
+  spec: Spec,
+  role: Role,
+  state: Compiled,
+  why: unknown,
+  retryAfter?: Duration.Duration
+): unknown => {
   const told = spec.otherwise[role]
-  const said = typeof told === "function" ? told(why, state.name) : told
+  const said = typeof told === "function" ? told(why, state.name, retryAfter) : told
   if (said === undefined) return undefined
   const [tag, values] = saidOf(said as string | Said)
   const written = state.wire.write(tag, values, [tag])
@@ -472,9 +478,9 @@ export const talk = <A, E, R>(
       return Effect.flatMap(framed, (transport) => speak(transport, progress))
     })
   }
-  const refusingIn = (stateOf: () => Compiled): Handshake.Refuse => (why) => {
+  const refusingIn = (stateOf: () => Compiled): Handshake.Refuse => (why, retryAfter) => {
     const state = stateOf()
-    const frame = otherwiseFrame(spec, "server", state, why)
+    const frame = otherwiseFrame(spec, "server", state, why, retryAfter)
     if (frame === undefined) return Effect.fail(silently(spec.name, why))
     const codec = state.wire.codec(state.due)
     return Handshake.refuse(state === start ? framed : Transport.framed(codec, { describe }), frame)

@@ -163,11 +163,11 @@ const otherwiseOf = (spec: Spec, role: Role): Otherwise | undefined => {
 
 /** What is said to somebody who says what is not due. */
 const sample = (
-  told: (why: unknown, state: string) => string | Said | undefined,
+  told: Extract<Spec["otherwise"]["server"], (...args: never) => unknown>,
   state: string
 ): string | Said | undefined => {
   try {
-    return told(new InvalidGreeting({ expected: "what is due", received: "something else" }), state)
+    return told(new InvalidGreeting({ expected: "what is due", received: "something else" }), state, undefined)
   } catch {
     return undefined
   }

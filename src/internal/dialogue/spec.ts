@@ -17,7 +17,10 @@ export type Live = Codec.Codec<unknown, unknown> | { readonly server: AnyCodec; 
 type AnyCodec = Codec.Codec<any, any>
 
 /** What is said to whoever breaks the rules: a message without fields by its name, one with fields, or a function of why. */
-export type Otherwise = string | Said | ((why: unknown, state: string) => string | Said | undefined)
+export type Otherwise =
+  | string
+  | Said
+  | ((why: unknown, state: string, retryAfter: Duration.Duration | undefined) => string | Said | undefined)
 
 export interface Said {
   readonly _tag: string

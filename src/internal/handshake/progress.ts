@@ -11,10 +11,11 @@
  * @internal
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 
 /** Why a peer is turned away without regard to what it says. */
-export type Refusal = "capacity" | "draining" | "deadline" | "forbidden"
+export type Refusal = "capacity" | "rate" | "draining" | "deadline" | "forbidden"
 
 /** What says no on a connection. It needs nothing any more. */
 export type Words = Effect.Effect<unknown, unknown>
@@ -25,6 +26,8 @@ export type Traced = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<
 export interface Progress {
   protocol: string
   verdict: Refusal | undefined
+  /** Not before when whoever is turned away may come again, where that is known. */
+  retryAfter: Duration.Duration | undefined
   words: Words | undefined
   /** Whether what runs now is around another handshake: that one may have words where this one has none. */
   isOuter: boolean
@@ -48,6 +51,7 @@ const connecting = () => connect
 class ProgressImpl implements Progress {
   protocol: string
   verdict: Refusal | undefined = undefined
+  retryAfter: Duration.Duration | undefined = undefined
   words: Words | undefined = undefined
   isOuter = false
   isGuarded = false

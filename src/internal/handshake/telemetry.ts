@@ -6,6 +6,7 @@
  * | `handshake_connections` | gauge: open connections | `role` |
  * | `handshake_pending` | gauge: handshakes under way | `role` |
  * | `handshake_outcomes_total` | counter | `role`, `protocol`, `outcome`: `ready` or the reason's tag; `via` |
+ * | `handshake_denials_total` | counter: connections that the admission has denied, told or not | `role`, `limit`, `why` |
  * | `handshake_duration_ms` | histogram, of the handshakes that became ready | `role`, `protocol`; `via` |
  *
  * `via` is how the peer was introduced, where it was: its addresses and its user are no attributes, for there is no end of them.
@@ -34,6 +35,11 @@ const pending = () => Metric.gauge("handshake_pending", { description: "Handshak
 const outcomes = () =>
   Metric.counter("handshake_outcomes_total", {
     description: "Handshakes that have ended, by outcome",
+    incremental: true
+  })
+const denials = () =>
+  Metric.counter("handshake_denials_total", {
+    description: "Connections that the admission has denied",
     incremental: true
   })
 const duration = () =>
@@ -155,6 +161,18 @@ export const make = (role: Role, context: Context.Context<never>) => {
     return series
   }
 
+  // As many as there are limits, for each of the few reasons.
+  const denialSeries = new Map<string, Series>()
+  const denied = (limit: string, why: string): void => {
+    const key = `${why} ${limit}`
+    let series = denialSeries.get(key)
+    if (series === undefined) {
+      series = new Series(denials(), { role, limit, why }, context)
+      denialSeries.set(key, series)
+    }
+    series.update(1)
+  }
+
   const count = (protocol: string, via: string | undefined, outcome: string, millis: number): void => {
     const known = counted(protocol, via)
     counter(known, outcome).update(1)
@@ -223,6 +241,7 @@ export const make = (role: Role, context: Context.Context<never>) => {
   return {
     connections: (by: 1 | -1): void => open.modify(by),
     pending: (by: 1 | -1): void => underWay.modify(by),
+    denied,
     spanned,
     met,
     ended,

@@ -7,8 +7,10 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
+import type * as Admission from "../admission/model.ts"
 import type { Connection } from "../connection/connection.ts"
 import type { Progress, Refusal } from "../handshake/progress.ts"
+import type { Holding } from "./limits.ts"
 import { type Member, Roster } from "./roster.ts"
 
 /** A connection that was taken, be it admitted or refused. */
@@ -28,11 +30,19 @@ export interface Taken extends Member {
  */
 export type Phase = "handshake" | "service" | "leaving"
 
+/** What the admission has said of a connection, or the Effect of what it says. */
+export interface Entry {
+  readonly ticket: Admission.Admitted | undefined
+  readonly deciding: Effect.Effect<Admission.Verdict> | undefined
+}
+
 /** A connection that was admitted, from accept to close. */
 export interface Admitted extends Taken {
   readonly id: number
   /** When it was accepted, in milliseconds of the clock. */
   readonly accepted: number
+  /** The limits that held then. */
+  readonly limits: Holding
   readonly scope: Scope.Closeable
   progress: Progress
   phase: Phase
@@ -43,6 +53,10 @@ export interface Admitted extends Taken {
   span: Tracer.Span | undefined
   /** Why its handshake was cut off. */
   cutFor: Refusal | undefined
+  /** What it counts for. */
+  ticket: Admission.Admitted | undefined
+  /** Why it does not come in after all. */
+  denied: Admission.Denied | undefined
 }
 
 export class Connections {

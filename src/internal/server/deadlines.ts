@@ -9,7 +9,6 @@ import type { Admitted } from "./connections.ts"
 
 export class Deadlines {
   private readonly admitted: Iterable<Admitted>
-  private readonly timeout: number
   private readonly now: () => number
   private readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
   private readonly cut: (state: Admitted) => void
@@ -19,14 +18,12 @@ export class Deadlines {
   /** Times are in milliseconds of the clock. */
   constructor(options: {
     readonly admitted: Iterable<Admitted>
-    readonly timeout: number
     readonly now: () => number
     readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
     /** Cuts a handshake off that has taken too long. */
     readonly cut: (state: Admitted) => void
   }) {
     this.admitted = options.admitted
-    this.timeout = options.timeout
     this.now = options.now
     this.fork = options.fork
     this.cut = options.cut
@@ -34,7 +31,7 @@ export class Deadlines {
 
   /** A handshake is under way. */
   watch(state: Admitted): void {
-    this.wakeAt(state.accepted + this.timeout)
+    this.wakeAt(state.accepted + state.limits.timeoutMillis)
   }
 
   stop(): void {
@@ -48,7 +45,7 @@ export class Deadlines {
     let next = Infinity
     for (const state of this.admitted) {
       if (state.phase !== "handshake") continue
-      const until = state.accepted + this.timeout
+      const until = state.accepted + state.limits.timeoutMillis
       if (until <= time) this.cut(state)
       else next = Math.min(next, until)
     }

@@ -7,7 +7,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -15,14 +14,16 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { HandshakeError, reasonOf } from "../../HandshakeError.ts"
 import * as Peer from "../../Peer.ts"
+import type { Denied, Verdict } from "../admission/model.ts"
 import * as Connection from "../connection/connection.ts"
 import type { Incoming } from "../connection/source.ts"
 import * as Progress from "../handshake/progress.ts"
 import * as Telemetry from "../handshake/telemetry.ts"
-import type { Admitted, Connections, Phase, Taken } from "./connections.ts"
+import type { Admitted, Connections, Entry, Phase } from "./connections.ts"
 import { Deadlines } from "./deadlines.ts"
 import type { Events } from "./events.ts"
-import { open, rejection, turnAway } from "./refusing.ts"
+import type { Holding } from "./limits.ts"
+import { denial, logDenied, open, refusalOf, type Refusing, rejection, turnAway, turning, unbegun } from "./refusing.ts"
 import { report } from "./report.ts"
 
 /** What is known of the handshake of a connection that is served. */
@@ -37,11 +38,11 @@ export class Lifecycle<T, R, R2> {
   private readonly connections: Connections
   private readonly events: Events
   private readonly telemetry: Telemetry.Telemetry
+  private readonly refusing: Refusing
   private readonly handshake: Effect.Effect<T, unknown, R>
   private readonly serve: (transport: T) => Effect.Effect<unknown, unknown, R2>
   private readonly name: string | undefined
-  private readonly deadline: Duration.Duration
-  private readonly writeTimeout: Duration.Duration | undefined
+  private readonly limits: () => Holding
   private readonly fork: Fork
   private readonly now: () => number
   private isDraining = false
@@ -50,12 +51,11 @@ export class Lifecycle<T, R, R2> {
     readonly connections: Connections
     readonly events: Events
     readonly telemetry: Telemetry.Telemetry
+    readonly refusing: Refusing
     readonly handshake: Effect.Effect<T, unknown, R>
     readonly serve: (transport: T) => Effect.Effect<unknown, unknown, R2>
     readonly name: string | undefined
-    readonly handshakeTimeout: Duration.Duration
-    readonly timeoutMillis: number
-    readonly writeTimeout: Duration.Duration | undefined
+    readonly limits: () => Holding
     readonly fork: Fork
     /** In milliseconds of the clock, with more than those have: a handshake may take less than one. */
     readonly now: () => number
@@ -63,16 +63,15 @@ export class Lifecycle<T, R, R2> {
     this.connections = options.connections
     this.events = options.events
     this.telemetry = options.telemetry
+    this.refusing = options.refusing
     this.handshake = options.handshake
     this.serve = options.serve
     this.name = options.name
-    this.deadline = options.handshakeTimeout
-    this.writeTimeout = options.writeTimeout
+    this.limits = options.limits
     this.fork = options.fork
     this.now = options.now
     this.deadlines = new Deadlines({
       admitted: options.connections.admitted,
-      timeout: options.timeoutMillis,
       now: options.now,
       fork: options.fork,
       cut: (state) => this.cut(state, "deadline")
@@ -80,11 +79,12 @@ export class Lifecycle<T, R, R2> {
   }
 
   /** What its handshake and its service need is in the context, which is that of the server. */
-  admit(socket: Incoming, context: Context.Context<never>): Taken {
+  admit(socket: Incoming, context: Context.Context<never>, entry: Entry): Admitted {
     const { connections, telemetry } = this
     const state: Admitted = {
       id: connections.nextId(),
       accepted: this.now(),
+      limits: this.limits(),
       scope: Scope.makeUnsafe(),
       progress: Progress.make(this.name),
       phase: "handshake",
@@ -92,6 +92,8 @@ export class Lifecycle<T, R, R2> {
       isScoped: false,
       span: undefined,
       cutFor: undefined,
+      ticket: entry.ticket,
+      denied: undefined,
       fiber: undefined,
       onGone: undefined,
       place: -1
@@ -106,12 +108,18 @@ export class Lifecycle<T, R, R2> {
     const fiber = Effect.runForkWith(within)(
       Effect.withFiber((fiber) => {
         state.fiber = fiber
-        return this.converse(state, socket)
+        return this.converse(state, socket, entry)
       })
     )
     this.observe(state, fiber)
     if (state.phase === "handshake") this.deadlines.watch(state)
     return state
+  }
+
+  /** Closes a connection that has lost its place. */
+  evict(state: Admitted): void {
+    if (state.phase === "handshake") this.cut(state, "capacity")
+    else if (state.phase === "service") state.fiber?.interruptUnsafe()
   }
 
   /** Takes no further request, and cuts off who is not ready yet. */
@@ -146,12 +154,12 @@ export class Lifecycle<T, R, R2> {
   // The handshake, and the service behind it
   // -------------------------------------------------------------------------------------------------------------------
 
-  private converse(state: Admitted, socket: Incoming) {
+  private converse(state: Admitted, socket: Incoming, entry: Entry) {
     const connection = Connection.accepted(socket, lingering)
-    return connection === undefined ? this.opening(state, socket) : this.meet(state, connection)
+    return connection === undefined ? this.opening(state, socket, entry) : this.meet(state, connection, entry)
   }
 
-  private opening(state: Admitted, socket: Incoming) {
+  private opening(state: Admitted, socket: Incoming, entry: Entry) {
     state.isScoped = true
     const opened = Effect.mapError(
       open(socket, true),
@@ -162,22 +170,64 @@ export class Lifecycle<T, R, R2> {
           reason: reasonOf(error)
         })
     )
-    return Effect.flatMap(opened, (connection) => this.meet(state, connection))
+    return Effect.flatMap(opened, (connection) => this.meet(state, connection, entry))
   }
 
-  private meet(state: Admitted, connection: Connection.Connection) {
+  private meet(state: Admitted, connection: Connection.Connection, { deciding }: Entry) {
     const { events } = this
     state.connection = connection
-    connection.writeTimeout = this.writeTimeout
+    connection.writeTimeout = state.limits.writeTimeout
     if (events.isHeard) events.emit({ _tag: "Accepted", id: state.id, peer: connection.peer })
     const shaken = Effect.updateContext(
-      this.telemetry.spanned(state, this.handshake),
+      this.telemetry.spanned(
+        state,
+        deciding === undefined ? this.handshake : this.decided(state, connection, deciding)
+      ),
       (context: Context.Context<Exclude<R, Socket.Socket>>) => {
         const onConnection = Context.add(context, Socket.Socket, connection.socket)
         return Context.add(onConnection, Progress.CurrentProgress, state.progress) as Context.Context<R>
       }
     )
     return Effect.flatMap(shaken, (transport) => this.ready(state, connection, transport))
+  }
+
+  /** The handshake, where the admission lets it in. */
+  private decided(state: Admitted, connection: Connection.Connection, deciding: Effect.Effect<Verdict>) {
+    // Not to be interrupted between the verdict and what becomes of it; what waits for it is.
+    const verdict = Effect.uninterruptible(Effect.map(deciding, (verdict) => {
+      if (verdict._tag === "Admitted") state.ticket = verdict
+      return verdict
+    }))
+    return Effect.flatMap(
+      verdict,
+      (verdict) => verdict._tag === "Admitted" ? this.handshake : this.deny(state, connection, verdict)
+    )
+  }
+
+  /** Says no in the place of the handshake. */
+  private deny(
+    state: Admitted,
+    connection: Connection.Connection,
+    denied: Denied
+  ): Effect.Effect<never, HandshakeError> {
+    const { progress } = state
+    state.denied = denied
+    this.telemetry.denied(denied.limit, denied.why)
+    const failing = Effect.suspend(() => {
+      unbegun(progress)
+      return Effect.fail(denial(progress.protocol, denied))
+    })
+    if (!denied.isTold) return failing
+    const saying = Effect.suspend(() => {
+      turning(progress, refusalOf(denied), denied.retryAfter)
+      // What the handshake needs is in the context that this runs in.
+      return turnAway(connection, Effect.scoped(this.handshake as Progress.Words))
+    })
+    return logDenied(state.id, connection.peer, denied).pipe(
+      Effect.andThen(this.refusing.delayed(denied)),
+      Effect.andThen(saying),
+      Effect.andThen(failing)
+    )
   }
 
   private ready(state: Admitted, connection: Connection.Connection, transport: T) {
@@ -209,14 +259,18 @@ export class Lifecycle<T, R, R2> {
   private failed(state: Admitted, cause: Cause.Cause<unknown>): Effect.Effect<void> | undefined {
     const { connection, cutFor, id, progress } = state
     const isCut = cutFor !== undefined && Cause.hasInterruptsOnly(cause)
-    const why = isCut ? Cause.fail(rejection(progress.protocol, progress.step, cutFor, this.deadline)) : cause
+    const why = isCut
+      ? Cause.fail(rejection(progress.protocol, progress.step, cutFor, state.limits.handshakeTimeout))
+      : cause
     const exit = Exit.failCause(why)
     const told = () => {
       this.telemetry.ended(state, this.now() - state.accepted, exit)
       if (connection !== undefined && !Cause.hasInterruptsOnly(why)) {
         const reason = Telemetry.outcomeOf(exit)
         const error = Cause.squash(why)
-        this.events.emit({ _tag: connection.refused ? "Refused" : "Failed", id, peer: connection.peer, reason, error })
+        const isRefused = connection.refused || state.denied !== undefined
+        this.events.emit({ _tag: isRefused ? "Refused" : "Failed", id, peer: connection.peer, reason, error })
+        state.ticket?.failed(error)
       }
       return this.leave(state, exit)
     }
@@ -254,6 +308,7 @@ export class Lifecycle<T, R, R2> {
   private depart(state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
     const { connection, id } = state
     this.connections.admitted.delete(state)
+    state.ticket?.leave()
     this.telemetry.connections(-1)
     const cause = Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? undefined : exit.cause
     if (connection !== undefined && this.events.isHeard) {

@@ -5,11 +5,14 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Socket from "effect/socket/Socket"
 import { HandshakeError, Rejected, Timeout } from "../../HandshakeError.ts"
+import * as Peer from "../../Peer.ts"
+import type { Denied } from "../admission/model.ts"
 import * as Connection from "../connection/connection.ts"
 import * as NetSocket from "../connection/netSocket.ts"
 import type { Incoming } from "../connection/source.ts"
@@ -17,6 +20,7 @@ import * as Progress from "../handshake/progress.ts"
 import * as Telemetry from "../handshake/telemetry.ts"
 import type { Connections, Taken } from "./connections.ts"
 import type { Events } from "./events.ts"
+import type { Holding } from "./limits.ts"
 
 /** How long a peer may take to hear that it is turned away. */
 const refusalTime = Duration.seconds(2)
@@ -26,6 +30,7 @@ const maxRefusing = 1024
 
 const saying: Record<Progress.Refusal, string> = {
   capacity: "at capacity",
+  rate: "too often",
   draining: "shutting down",
   deadline: "too slow",
   forbidden: "not let in"
@@ -46,6 +51,50 @@ export const rejection = (
       : new Rejected({ by: "local", said: saying[why], retryable: true })
   })
 
+/** What a peer hears that the admission has denied. */
+export const refusalOf = ({ why }: Denied): Progress.Refusal =>
+  why === "capacity" || why === "unavailable" ? "capacity" : "rate"
+
+/** Why it was denied, as the error of its handshake. */
+export const denial = (protocol: string, denied: Denied): HandshakeError => {
+  const { limit, retryAfter, why } = denied
+  const said = why === "unavailable" ? "nobody can say whether there is room" : saying[refusalOf(denied)]
+  return new HandshakeError({
+    protocol,
+    step: accept,
+    reason: new Rejected({
+      by: "local",
+      said: `${said} (limit ${limit})`,
+      retryable: true,
+      ...retryAfter !== undefined && { retryAfter }
+    })
+  })
+}
+
+/** The step of whoever is turned away before its handshake begins. */
+export const accept = "accept"
+
+const accepting = () => accept
+
+/** Says of a handshake that it turns its peer away, and when that may come again. */
+export const turning = (progress: Progress.Progress, why: Progress.Refusal, retryAfter?: Duration.Duration): void => {
+  progress.verdict = why
+  progress.retryAfter = retryAfter
+}
+
+/** Says of a handshake that it has never begun. */
+export const unbegun = (progress: Progress.Progress): void => progress.begin(accepting, undefined)
+
+/** The log line of a peer that is told no by the admission. */
+export const logDenied = (id: number, peer: Peer.Peer, { limit, retryAfter, why }: Denied): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logDebug("a connection was denied"), {
+    connection: id,
+    peer: Peer.format(peer),
+    limit,
+    why,
+    ...retryAfter !== undefined && { retryAfter: Duration.format(retryAfter) }
+  })
+
 /** Says no on a connection, in the words of the handshake where it has some, and never for longer than `refusalTime`. */
 export const turnAway = (
   connection: Connection.Connection,
@@ -59,6 +108,12 @@ export const turnAway = (
 export const open = (socket: Incoming, lingers: boolean) =>
   Effect.flatMap(NetSocket.currentPeer, (peer) => Connection.open(socket, { peer, lingers }))
 
+const rejectedFor = (why: Progress.Refusal, deadline: Duration.Duration) => (protocol: string): HandshakeError =>
+  rejection(protocol, accept, why, deadline)
+
+/** One that was closed at once. */
+const gone: Taken = { fiber: undefined, onGone: undefined, place: -1 }
+
 /** Turns away those whom the server does not take. */
 export class Refusing {
   private readonly connections: Connections
@@ -66,7 +121,8 @@ export class Refusing {
   private readonly telemetry: Telemetry.Telemetry
   private readonly handshake: Effect.Effect<unknown, unknown, unknown>
   private readonly name: string | undefined
-  private readonly deadline: Duration.Duration
+  private readonly limits: () => Holding
+  private readonly draining = Deferred.makeUnsafe<void>()
 
   constructor(options: {
     readonly connections: Connections
@@ -74,25 +130,71 @@ export class Refusing {
     readonly telemetry: Telemetry.Telemetry
     readonly handshake: Effect.Effect<unknown, unknown, unknown>
     readonly name: string | undefined
-    readonly handshakeTimeout: Duration.Duration
+    readonly limits: () => Holding
   }) {
     this.connections = options.connections
     this.events = options.events
     this.telemetry = options.telemetry
     this.handshake = options.handshake
     this.name = options.name
-    this.deadline = options.handshakeTimeout
+    this.limits = options.limits
   }
 
   refuse(socket: Incoming, context: Context.Context<never>, why: Progress.Refusal): Taken {
+    return this.begin(
+      socket,
+      context,
+      (connection, id) => this.tell(connection, id, why, undefined, rejectedFor(why, this.limits().handshakeTimeout))
+    )
+  }
+
+  /** Turns away whom the admission has denied. Who is told nothing costs no fiber, where the socket can be closed without one. */
+  deny(socket: Incoming, context: Context.Context<never>, denied: Denied): Taken {
+    this.telemetry.denied(denied.limit, denied.why)
+    if (denied.isTold) return this.begin(socket, context, (connection, id) => this.tellDenied(connection, id, denied))
+    const { events } = this
+    if (events.isHeard) {
+      const id = this.connections.nextId()
+      const peer = Socket.isSocket(socket) ? NetSocket.peerIn(context) ?? Peer.unknown : socket.peer
+      const error = denial(this.name ?? Progress.unnamed, denied)
+      events.emit({ _tag: "Refused", id, peer, reason: error.reason._tag, error })
+    }
+    if (Socket.isSocket(socket) || socket.destroy === undefined) return this.begin(socket, context, undefined)
+    socket.destroy()
+    return gone
+  }
+
+  /** Those who wait for their refusal hear it now. */
+  hurry(): void {
+    Deferred.doneUnsafe(this.draining, Exit.void)
+  }
+
+  /** Waits until a refusal is due. */
+  delayed({ delay }: Denied): Effect.Effect<void> {
+    return delay === undefined
+      ? Effect.void
+      : Effect.asVoid(Effect.timeoutOption(Deferred.await(this.draining), delay))
+  }
+
+  private tellDenied(connection: Connection.Connection, id: number, denied: Denied): Effect.Effect<void> {
+    const { retryAfter } = denied
+    const telling = this.tell(connection, id, refusalOf(denied), retryAfter, (protocol) => denial(protocol, denied))
+    return Effect.andThen(logDenied(id, connection.peer, denied), Effect.andThen(this.delayed(denied), telling))
+  }
+
+  private begin(
+    socket: Incoming,
+    context: Context.Context<never>,
+    tell: ((connection: Connection.Connection, id: number) => Effect.Effect<void>) | undefined
+  ): Taken {
     const { refused } = this.connections
     const id = this.connections.nextId()
     const state: Taken = { fiber: undefined, onGone: undefined, place: -1 }
     refused.add(state)
     // Those who are being told no are bounded as well; the rest is closed without a word.
-    const refusal = refused.size > maxRefusing
+    const refusal = tell === undefined || refused.size > maxRefusing
       ? open(socket, false)
-      : Effect.flatMap(open(socket, true), (connection) => this.tell(connection, id, why))
+      : Effect.flatMap(open(socket, true), (connection) => tell(connection, id))
     state.fiber = Effect.runForkWith(context)(Effect.scoped(refusal))
     state.fiber.addObserver(() => {
       refused.delete(state)
@@ -101,12 +203,18 @@ export class Refusing {
     return state
   }
 
-  private tell(connection: Connection.Connection, id: number, why: Progress.Refusal): Effect.Effect<void> {
+  private tell(
+    connection: Connection.Connection,
+    id: number,
+    why: Progress.Refusal,
+    retryAfter: Duration.Duration | undefined,
+    errorOf: (protocol: string) => HandshakeError
+  ): Effect.Effect<void> {
     const progress = Progress.make(this.name)
-    progress.verdict = why
+    turning(progress, why, retryAfter)
     const failing = Effect.suspend(() => {
-      progress.begin(() => "accept", undefined)
-      return Effect.fail(rejection(progress.protocol, "accept", why, this.deadline))
+      unbegun(progress)
+      return Effect.fail(errorOf(progress.protocol))
     })
     // What else the handshake needs is in the context that it runs in.
     const words = Effect.provideService(this.handshake, Socket.Socket, connection.socket) as Progress.Words

@@ -4,6 +4,7 @@
  *
  * @internal
  */
+import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import type { CodecError } from "../../Codec.ts"
 import * as Excerpt from "../../Excerpt.ts"
@@ -88,6 +89,12 @@ const fatal = (code: string, message: string): ErrorResponse => ({
 /** A name that a peer has given, as a message quotes it: printable, and no longer than names are. */
 const quoted = (name: string): string => Excerpt.ofString(name)
 
+/** The same, with when to come back; no field is made for that, so that it is a hint for people. */
+export const withRetryAfter = (reply: ErrorResponse, retryAfter: Duration.Duration | undefined): ErrorResponse =>
+  retryAfter === undefined
+    ? reply
+    : { ...reply, hint: `Try again in ${Math.ceil(Duration.toSeconds(retryAfter))} seconds.` }
+
 /** The same words for a wrong user and for a wrong password, so that nobody learns which users there are. */
 export const wrongPassword = (user: string): ErrorResponse =>
   fatal("28P01", `password authentication failed for user ${quoted(user)}`)
@@ -107,6 +114,7 @@ export const noDatabase = (name: string): ErrorResponse => fatal("3D000", `datab
 export const encodingUnsupported = (encoding: string): ErrorResponse =>
   fatal("22023", `invalid value for parameter "client_encoding": ${quoted(encoding)}`)
 export const tooManyClients: ErrorResponse = fatal("53300", "sorry, too many clients already")
+export const tooOften: ErrorResponse = fatal("53300", "too many connection attempts")
 export const shuttingDown: ErrorResponse = fatal("57P03", "the database system is shutting down")
 export const terminating: ErrorResponse = fatal("57P01", "terminating connection due to administrator command")
 export const tooSlow: ErrorResponse = fatal("57014", "canceling authentication due to timeout")

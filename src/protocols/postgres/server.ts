@@ -795,6 +795,7 @@ const converse = Effect.fnUntraced(function*(
 
 const refusals: Record<Handshake.Refusal, Messages.ErrorResponse> = {
   capacity: Errors.tooManyClients,
+  rate: Errors.tooOften,
   draining: Errors.shuttingDown,
   deadline: Errors.tooSlow,
   forbidden: Errors.forbidden
@@ -806,14 +807,15 @@ const refusals: Record<Handshake.Refusal, Messages.ErrorResponse> = {
  */
 const refuse = (serving: Serving, talk: Talk) =>
   Effect.fnUntraced(function*(
-    why: Handshake.Refusal
+    why: Handshake.Refusal,
+    retryAfter: Duration.Duration | undefined
   ): Effect.fn.Return<never, HandshakeError.HandshakeError, Socket.Socket | Scope.Scope> {
     if (!talk.hasBegun) {
       const first = yield* meet(talk, serving.tls, serving.supported)
       // Who wants to cancel something takes no place.
       if (first._tag === "Cancel") return yield* Handshake.step(cancelled(serving, first.key), "CancelRequest")
     }
-    return yield* Handshake.step(talk.judged(rejection(refusals[why])), "refuse")
+    return yield* Handshake.step(talk.judged(rejection(Errors.withRetryAfter(refusals[why], retryAfter))), "refuse")
   })
 
 /** What is wrong with the options is known before anything is served. */

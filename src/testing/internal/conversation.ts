@@ -208,6 +208,14 @@ class Steps implements Progress.Progress {
     this.kept.verdict = verdict
   }
 
+  get retryAfter(): Progress.Progress["retryAfter"] {
+    return this.kept.retryAfter
+  }
+
+  set retryAfter(retryAfter: Progress.Progress["retryAfter"]) {
+    this.kept.retryAfter = retryAfter
+  }
+
   get words(): Progress.Words | undefined {
     return this.kept.words
   }

@@ -67,7 +67,7 @@ export interface LastWords {
 /** What a side says otherwise in a state, for this reason. */
 export const otherwiseIn = (spec: Spec, role: Role, state: Compiled, why: unknown): LastWords | undefined => {
   const told = spec.otherwise[role]
-  const said = typeof told === "function" ? told(why, state.name) : told
+  const said = typeof told === "function" ? told(why, state.name, undefined) : told
   const bytes = said === undefined ? undefined : wordsIn(state, ...saidOf(said))
   return said === undefined || bytes === undefined ? undefined : { tag: saidOf(said)[0], bytes }
 }

@@ -1,10 +1,12 @@
 /**
- * Who comes in, and that nobody does any more: caps, and the drain.
+ * Who comes in, and that nobody does any more: caps, the admission, and the drain.
  *
  * | | a new connection | one in its handshake | one in service |
  * |---|---|---|---|
  * | open, with room | admitted | | |
  * | open, at a cap | refused: `capacity` | | |
+ * | open, the admission denies it | refused: `capacity` or `rate`; or closed, and no fiber is made | | |
+ * | open, the admission has to wait | its handshake begins, or it is refused, when that has answered | | |
  * | draining | refused: `draining` | cut off: `draining` | answers what it has taken |
  * | after `drainTimeout` | nobody listens | interrupted | interrupted |
  *
@@ -12,27 +14,41 @@
  */
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type * as Socket from "effect/socket/Socket"
+import * as Socket from "effect/socket/Socket"
+import * as Peer from "../../Peer.ts"
+import type { Verdict } from "../admission/model.ts"
+import * as NetSocket from "../connection/netSocket.ts"
 import type { Incoming } from "../connection/source.ts"
-import type { Connections, Taken } from "./connections.ts"
+import type { Admitted, Connections, Entry, Taken } from "./connections.ts"
 import type { Events } from "./events.ts"
 import type { Lifecycle } from "./lifecycle.ts"
+import type { Holding } from "./limits.ts"
 import type { Refusing } from "./refusing.ts"
 
 /** What becomes of those who come in. */
-type Admitting = Pick<Lifecycle<unknown, unknown, unknown>, "admit" | "drain" | "deadlines">
+type Admitting = Pick<Lifecycle<unknown, unknown, unknown>, "admit" | "evict" | "drain" | "deadlines">
 
-export class Admission {
+/** Decides on each connection: `Admission` of the package. */
+export interface Admission {
+  readonly admit: (peer: Peer.Peer, onLost: () => void) => Verdict | Effect.Effect<Verdict>
+}
+
+/** Who comes in where nobody decides on it. */
+const unasked: Entry = { ticket: undefined, deciding: undefined }
+
+/** Who is at the other end, as far as that is known before the connection is opened. */
+const peerOf = (socket: Incoming, context: Context.Context<never>): Peer.Peer =>
+  Socket.isSocket(socket) ? NetSocket.peerIn(context) ?? Peer.unknown : socket.peer
+
+export class Entrance {
   private readonly connections: Connections
   private readonly events: Events
   private readonly lifecycle: Admitting
   private readonly refusing: Refusing
-  private readonly maxConnections: number
-  private readonly maxPending: number
-  private readonly drainTimeout: Duration.Duration
+  private readonly admission: Admission | undefined
+  private readonly limits: () => Holding
   private readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
   private readonly drained = Deferred.makeUnsafe<void>()
   private isDraining = false
@@ -42,27 +58,41 @@ export class Admission {
     readonly events: Events
     readonly lifecycle: Admitting
     readonly refusing: Refusing
-    readonly maxConnections: number
-    readonly maxPendingHandshakes: number
-    readonly drainTimeout: Duration.Duration
+    readonly admission: Admission | undefined
+    readonly limits: () => Holding
     readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
   }) {
     this.connections = options.connections
     this.events = options.events
     this.lifecycle = options.lifecycle
     this.refusing = options.refusing
-    this.maxConnections = options.maxConnections
-    this.maxPending = options.maxPendingHandshakes
-    this.drainTimeout = options.drainTimeout
+    this.admission = options.admission
+    this.limits = options.limits
     this.fork = options.fork
   }
 
   take(socket: Incoming, context: Context.Context<never>): Taken {
     if (this.isDraining) return this.refusing.refuse(socket, context, "draining")
     const { admitted, pending } = this.connections
-    return admitted.size >= this.maxConnections || pending >= this.maxPending
-      ? this.refusing.refuse(socket, context, "capacity")
-      : this.lifecycle.admit(socket, context)
+    const { maxConnections, maxPendingHandshakes } = this.limits()
+    if (admitted.size >= maxConnections || pending >= maxPendingHandshakes) {
+      return this.refusing.refuse(socket, context, "capacity")
+    }
+    return this.admission === undefined
+      ? this.lifecycle.admit(socket, context, unasked)
+      : this.ask(this.admission, socket, context)
+  }
+
+  private ask(admission: Admission, socket: Incoming, context: Context.Context<never>): Taken {
+    let taken: Admitted | undefined
+    const verdict = admission.admit(peerOf(socket, context), () => {
+      if (taken !== undefined) this.lifecycle.evict(taken)
+    })
+    if (Effect.isEffect(verdict)) {
+      return taken = this.lifecycle.admit(socket, context, { ticket: undefined, deciding: verdict })
+    }
+    if (verdict._tag === "Denied") return this.refusing.deny(socket, context, verdict)
+    return taken = this.lifecycle.admit(socket, context, { ticket: verdict, deciding: undefined })
   }
 
   /** The same for a socket server that is told of the end of a connection by the end of its handler. */
@@ -100,11 +130,12 @@ export class Admission {
   }
 
   private readonly drainNow = Effect.fnUntraced(
-    function*(this: Admission, listening: { readonly stop: Effect.Effect<void>; readonly end: Effect.Effect<void> }) {
+    function*(this: Entrance, listening: { readonly stop: Effect.Effect<void>; readonly end: Effect.Effect<void> }) {
       const { admitted, idle, refused } = this.connections
       yield* listening.stop
       this.lifecycle.drain()
-      yield* Effect.timeoutOption(idle, this.drainTimeout)
+      this.refusing.hurry()
+      yield* Effect.timeoutOption(idle, this.limits().drainTimeout)
       yield* listening.end
       for (const { fiber } of [...admitted, ...refused]) fiber?.interruptUnsafe()
       yield* idle
