@@ -373,8 +373,7 @@ export const layer = <
  * **Details**
  *
  * `base` is 500 milliseconds, `factor` 2 and `max` 30 seconds unless told otherwise. Of `n` clients that have lost the same server
- * together, no more than `n / base` dial in a second at first. When it has been away for long, it is `2 n / max` in a second:
- * for a thousand clients 67.
+ * together, fewer than `2 n / base` dial in any second. When it has been away for long, it is `2 n / max`: 67 of a thousand clients.
  *
  * @category schedules
  * @since 0.1.0
