@@ -27,18 +27,17 @@ describeWith(["redis-server"], "a client of redis-server", () => {
     Effect.gen(function*() {
       const port = yield* freePort
       const redis = yield* clientOf(port, "secret")
-      let isDone = false
-      let answered = 0
+      const load = { isDone: false, answered: 0 }
       const failed = { no: 0, perhaps: 0 }
       const wrong: Array<unknown> = []
       // Each worker sets keys of its own and gets them back, and keeps count of what it knows of them.
       const worker = Effect.fnUntraced(function*(id: number) {
-        for (let n = 0; !isDone; n++) {
+        for (let n = 0; !load.isDone; n++) {
           const key = `${id}:${n}`
           const set = yield* Effect.result(redis.call(["SET", key, key]))
           const got = yield* Effect.result(redis.call(["GET", key]))
           for (const result of [set, got]) {
-            if (Result.isSuccess(result)) answered++
+            if (Result.isSuccess(result)) load.answered++
             else if (result.failure._tag === "TransportError" && result.failure.sent !== undefined) {
               failed[result.failure.sent]++
             } else wrong.push(result.failure)
@@ -55,15 +54,15 @@ describeWith(["redis-server"], "a client of redis-server", () => {
       )
       const kills = 3
       for (let n = 0; n < kills; n++) {
-        const before = answered
+        const enough = load.answered + 500
         yield* Effect.scoped(Effect.gen(function*() {
           yield* redisOn(port)
-          while (answered < before + 500) yield* Effect.sleep(2)
+          while (load.answered < enough) yield* Effect.sleep(2)
         }))
       }
       const scope = yield* Effect.scope
       yield* Scope.provide(redisOn(port), scope)
-      isDone = true
+      load.isDone = true
       yield* Fiber.join(workers)
       expect(wrong).toEqual([])
       // What was under way at each kill was SETs and GETs; the GETs were made again.
