@@ -4,18 +4,24 @@
  * @since 0.1.0
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import type * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
-import type * as Schedule from "effect/Schedule"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
+import type * as Stream from "effect/Stream"
 import * as Handshake from "./Handshake.ts"
 import { type HandshakeError, isHandshakeError } from "./HandshakeError.ts"
+import type * as Internal from "./internal/client/reconnecting.ts"
+import { isMendable, make as makeReconnecting } from "./internal/client/reconnecting.ts"
+import { make as makeTelemetry } from "./internal/client/telemetry.ts"
 import * as Connection from "./internal/connection/connection.ts"
-import type { CallOptions } from "./internal/dispatch/callOptions.ts"
+import { type CallOptions, limited } from "./internal/dispatch/callOptions.ts"
 import * as Progress from "./internal/handshake/progress.ts"
 import * as Telemetry from "./internal/handshake/telemetry.ts"
 import * as Pipeline from "./Pipeline.ts"
@@ -140,15 +146,14 @@ const isRetryable = (error: unknown): boolean => isHandshakeError(error) && erro
 const closedUnlessDone = <A, E, R>(effect: Effect.Effect<A, E, R>, scope: Scope.Closeable): Effect.Effect<A, E, R> =>
   Effect.onExit(effect, (exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
 
-const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
-  options: Options<T, E, R> & Sockets & (Makes<T, C, E2, R2> | Calls)
-): Effect.fn.Return<C | Of<T>, HandshakeError | E | E2, Scope.Scope | Socket.Socket | R | R2> {
+/** What dials, and shakes hands. */
+const attempting = Effect.fnUntraced(function*<T extends Any, E, R>(options: Options<T, E, R>) {
   const telemetry = Telemetry.make("client", yield* Effect.context<never>())
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.client
   const name = options.protocol?.name
 
   // Each attempt has a scope of its own, which ends with it if it fails and with the client if it succeeds.
-  const attempt = Effect.fnUntraced(function*(socket: Socket.Socket) {
+  return Effect.fnUntraced(function*(socket: Socket.Socket) {
     const scope = yield* Scope.fork(yield* Effect.scope)
     const state: Telemetry.Observed = { progress: Progress.make(name), connection: undefined, span: undefined }
     const shaken = Effect.gen(function*() {
@@ -172,7 +177,23 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
     const transport = yield* closedUnlessDone(Effect.flatten(observed), scope)
     return { transport, scope }
   })
+})
 
+/** What calls over a transport. */
+const making =
+  <T extends Any, C, E2, R2>(options: Makes<T, C, E2, R2> | Calls) =>
+  (transport: T): Effect.Effect<C | Of<T>, E2, R2 | Scope.Scope> =>
+    options.client === undefined
+      ? Effect.map(
+        Pipeline.client(transport, { maxInFlight: options.maxInFlight, callTimeout: options.callTimeout }),
+        (calls) => ({ ...calls, transport })
+      )
+      : options.client(transport)
+
+const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
+  options: Options<T, E, R> & Sockets & (Makes<T, C, E2, R2> | Calls)
+): Effect.fn.Return<C | Of<T>, HandshakeError | E | E2, Scope.Scope | Socket.Socket | R | R2> {
+  const attempt = yield* attempting(options)
   const attempts: NonEmptyReadonlyArray<Effect.Effect<Socket.Socket, never, Socket.Socket>> = options.sockets ??
     [Socket.Socket]
   let connected = Effect.flatMap(attempts[0], attempt)
@@ -182,13 +203,7 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
   const { scope, transport } = yield* options.retry === undefined
     ? connected
     : Effect.retry(connected, { schedule: options.retry, while: isRetryable })
-  const make: Effect.Effect<C | Of<T>, E2, R2 | Scope.Scope> = options.client === undefined
-    ? Effect.map(
-      Pipeline.client(transport, { maxInFlight: options.maxInFlight, callTimeout: options.callTimeout }),
-      (calls) => ({ ...calls, transport })
-    )
-    : options.client(transport)
-  return yield* closedUnlessDone(Scope.provide(make, scope), scope)
+  return yield* closedUnlessDone(Scope.provide(making<T, C, E2, R2>(options)(transport), scope), scope)
 })
 
 /**
@@ -349,4 +364,406 @@ export const layer = <
   Layer.effect(
     service,
     connectTo(options) as Effect.Effect<C, HandshakeError | E | E2, Scope.Scope | Services<R, S> | R2>
+  )
+
+/**
+ * Waits that grow from one try to the next and differ from client to client: each is drawn evenly between nothing and a bound, which is
+ * `base` for the first one, `factor` times as long for each further one, and never longer than `max`.
+ *
+ * **Details**
+ *
+ * `base` is 500 milliseconds, `factor` 2 and `max` 30 seconds unless told otherwise. Of `n` clients that have lost the same server
+ * together, fewer than `2 n / base` dial in any second. When it has been away for long, it is `2 n / max`: 67 of a thousand clients.
+ *
+ * @category schedules
+ * @since 0.1.0
+ */
+export const backoff = (options?: {
+  readonly base?: Duration.Input | undefined
+  readonly factor?: number | undefined
+  readonly max?: Duration.Input | undefined
+}): Schedule.Schedule<Duration.Duration> => {
+  const max = Duration.toMillis(Duration.fromInputUnsafe(options?.max ?? "30 seconds"))
+  return Schedule.modifyDelay(
+    Schedule.exponential(options?.base ?? "500 millis", options?.factor),
+    ({ duration }) =>
+      Effect.map(Random.next, (random) => Duration.millis(random * Math.min(max, Duration.toMillis(duration))))
+  )
+}
+
+/**
+ * How a client that connects again is doing.
+ *
+ * **Details**
+ *
+ * - `Connecting`: it dials, or shakes hands. `error` is what has gone wrong before, unless it is the first time.
+ * - `Ready`: it has had a connection since then.
+ * - `Waiting`: its last connection has ended, or none came about, with this `error`. It dials again at `next`.
+ * - `Stopped`: it does not dial any more. `error` is what no other try can mend, or the last one when its schedule has ended; when
+ *   its scope is closed it is `ConnectionClosed` by `local`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type State<E> = Internal.State<E>
+
+/** What a client that connects again has to know of one connection's. */
+interface Caller {
+  readonly awaitEnd: Effect.Effect<never, TransportError>
+}
+
+interface Callable<in Request> extends Caller {
+  readonly call: (request: Request) => Effect.Effect<unknown, unknown, unknown>
+}
+
+/**
+ * What may be said of one call.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CallAgain {
+  /**
+   * Whether it does no harm when the peer gets it twice. Then it is made again, when its connection has ended before its
+   * answer. Default: as the client's option `idempotent` says.
+   */
+  readonly idempotent?: boolean | undefined
+}
+
+type RequestOf<C> = C extends Callable<infer Request> ? Request : never
+
+type CallOf<C> = C extends {
+  readonly call: (request: infer Request) => Effect.Effect<infer Response, infer E, infer R>
+} ? (request: Request, options?: CallAgain) => Effect.Effect<Response, E | TransportError, R>
+  : never
+
+/**
+ * A client that connects again. `C` is the client of one connection, such as `Pipeline.Client`, and `E` how connecting can fail.
+ *
+ * **Details**
+ *
+ * - `call` is that of `C`, and waits for a connection where there is none.
+ * - `use` does with the client of a connection what is more than a call, such as a call with a body. What `call` says of
+ *   failures holds for the `TransportError`s that come out of it.
+ * - `ready` waits for a connection as a call does.
+ * - `awaitEnd` fails when it has stopped: as `Unavailable`, or, when its scope is closed, as `ConnectionClosed` by `local`.
+ * - `state` is how it is doing, and `changes` that and what it becomes, up to `Stopped`.
+ *
+ * A `TransportError` of a call says whether it was `sent`: `no`, or `perhaps`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Reconnecting<out C, out E = HandshakeError | TransportError> {
+  readonly call: CallOf<C>
+  readonly use: <A, E2, R>(
+    f: (client: C) => Effect.Effect<A, E2, R>,
+    options?: CallAgain
+  ) => Effect.Effect<A, E2 | TransportError, R>
+  readonly ready: Effect.Effect<void, TransportError>
+  readonly awaitEnd: Effect.Effect<never, TransportError>
+  readonly state: Effect.Effect<State<E>>
+  readonly changes: Stream.Stream<State<E>>
+}
+
+/**
+ * Where a client connects to that asks for its addresses: before each round, so that what has changed meanwhile counts.
+ *
+ * **Details**
+ *
+ * `addresses` may ask DNS or a registry. When it fails it is asked again, as the schedule says. `dial` says how one of them is
+ * dialled, such as `Net.socket`. Two addresses that are equal by `Equal.equals` are the same to whom a peer has told when to
+ * come back.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Addresses<A, out E = never, out R = never> {
+  readonly addresses: Effect.Effect<ReadonlyArray<A>, E, R>
+  readonly dial: (address: NoInfer<A>) => Effect.Effect<Socket.Socket>
+  readonly sockets?: undefined
+}
+
+/**
+ * How a client connects again, and what becomes of its calls meanwhile.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Again<in out C, in Failed, out E = never, out R = never> {
+  /** From dialling to ready, absolute, for each attempt, and as long again for what `onConnect` does. Default: 10 seconds. */
+  readonly handshakeTimeout?: Duration.Input | undefined
+  /**
+   * How long to wait between two rounds over all addresses. It begins anew behind a connection that has lived for
+   * `stableAfter`. When it ends, the client stops. Default: {@link backoff}, which does not end.
+   */
+  readonly schedule?: Schedule.Schedule<unknown, Failed> | undefined
+  /** How long a connection lives that did not fail early. Default: 10 seconds. */
+  readonly stableAfter?: Duration.Input | undefined
+  /**
+   * Whether another try can do better. Default: where a `HandshakeError` is `retryable`, and a `TransportError` no fault of
+   * this side's; no other error is mended by trying again.
+   */
+  readonly while?: ((error: Failed) => boolean) | undefined
+  /**
+   * What has to be said on each connection before anything else, such as subscriptions: no call is sent before it is done. Its
+   * scope is that of the connection. When it fails there was no connection.
+   */
+  readonly onConnect?: ((client: C) => Effect.Effect<unknown, E, R>) | undefined
+  /** How many calls wait for a connection; one more fails at once. Default: 1,024. */
+  readonly maxWaiting?: number | undefined
+  /** How long a call waits for a connection. Default: 10 seconds. */
+  readonly waitTimeout?: Duration.Input | undefined
+  /** Which requests do no harm when the peer gets them twice. Default: none. */
+  readonly idempotent?: ((request: RequestOf<C>) => boolean) | undefined
+  /** How often a call is made again whose connection has ended. Default: 3. */
+  readonly maxResends?: number | undefined
+}
+
+/** The Socket of the context is needed where nothing else says where to. */
+type Needs<R, S, A> = [A] extends [never] ? Services<R, S> : Exclude<R, Socket.Socket>
+
+type NoAddresses = { readonly addresses?: undefined }
+
+type Failures<E> = HandshakeError | TransportError | E
+
+type Shakes<T, E, R> = ByHandshake<T, E, R> | ByProtocol<T, E, R>
+
+type Where<S extends Attempts | undefined, A, E, R> = (Sockets<S> & NoAddresses) | Addresses<A, E, R>
+
+const reconnectingTo = Effect.fnUntraced(function*<T extends Any, E, R, C extends Caller, E2, R2, A, E3, R3, E4, R4>(
+  options:
+    & Shakes<T, E, R>
+    & Where<Attempts | undefined, A, E3, R3>
+    & (Makes<T, C, E2, R2> | Calls)
+    & Again<C, Failures<E | E2 | E3 | E4>, E4, R4>
+): Effect.fn.Return<
+  Reconnecting<C, Failures<E | E2 | E3 | E4>>,
+  never,
+  Scope.Scope | Socket.Socket | R | R2 | R3 | R4
+> {
+  type Needed = Socket.Socket | R | R2 | R3 | R4
+  const context = yield* Effect.context<Needed>()
+  // All that is needed but a scope, which each connection has of its own.
+  const provided = <A2, E5>(effect: Effect.Effect<A2, E5, Needed | Scope.Scope>) =>
+    Effect.provideContext(effect, Context.omit(Scope.Scope)(context)) as Effect.Effect<A2, E5, Scope.Scope>
+
+  const attempt = yield* attempting(options)
+  // Without `client` C is `Of<T>`, as with `connect`.
+  const make = making<T, C, E2, R2>(options) as (transport: T) => Effect.Effect<C, E2, R2 | Scope.Scope>
+  const inTime = limited({ callTimeout: options.handshakeTimeout ?? "10 seconds" })
+  const open = Effect.fnUntraced(function*(dial: Effect.Effect<Socket.Socket, never, Socket.Socket>) {
+    const { scope, transport } = yield* attempt(yield* dial)
+    const made = Effect.tap(make(transport), (client) => options.onConnect?.(client) ?? Effect.void)
+    return yield* inTime(Scope.provide(made, scope))
+  })
+  const over = <A2>(
+    addresses: Effect.Effect<ReadonlyArray<A2>, E3, Needed>,
+    dial: (address: A2) => Effect.Effect<Socket.Socket, never, Socket.Socket>
+  ) =>
+    makeReconnecting<C, HandshakeError | E | E2 | E3 | E4, A2>({
+      // It needs no scope.
+      addresses: provided(addresses) as Effect.Effect<ReadonlyArray<A2>, E3>,
+      open: (address) => provided(open(dial(address))),
+      schedule: options.schedule ?? backoff(),
+      stableAfter: Duration.fromInputUnsafe(options.stableAfter ?? "10 seconds"),
+      isMendable: options.while ?? isMendable,
+      maxWaiting: options.maxWaiting ?? 1024,
+      waitTimeout: Duration.fromInputUnsafe(options.waitTimeout ?? "10 seconds"),
+      maxResends: options.maxResends ?? 3,
+      telemetry: makeTelemetry(options.protocol?.name ?? Progress.unnamed, context)
+    })
+  const { use, ...rest } = yield* options.addresses === undefined
+    ? over<Effect.Effect<Socket.Socket, never, Socket.Socket>>(
+      Effect.succeed(options.sockets ?? [Socket.Socket]),
+      identity
+    )
+    : over(options.addresses, options.dial)
+
+  const isIdempotent = (request: unknown) => options.idempotent?.(request as RequestOf<C>) ?? false
+  return {
+    ...rest,
+    use: (f, said) => use(f, () => said?.idempotent ?? false),
+    // What a client without `call` has no type for does not come to be called.
+    call: ((request: unknown, said?: CallAgain) =>
+      use(
+        (client) => (client as unknown as Callable<unknown>).call(request),
+        () => said?.idempotent ?? isIdempotent(request)
+      )) as CallOf<C>
+  }
+})
+
+/**
+ * The same client for as long as its scope lives: when its connection ends it connects again.
+ *
+ * **When to use**
+ *
+ * Use where a program shall outlive the servers that it needs. Where the end of a connection is the end of what it was made
+ * for, use {@link connect}.
+ *
+ * **Details**
+ *
+ * It is there at once and connects by itself: each round goes through `sockets`, or what `addresses` gives, in order until one accepts, and
+ * `schedule` says how long to wait between two rounds. A peer that refuses and says when to come back is left alone until
+ * then. What no other try can mend, such as a password that is wrong, is not tried again: the client stops.
+ *
+ * Where there is no connection a call waits, up to `waitTimeout` and among at most `maxWaiting`; after that, and when the client has
+ * stopped, it fails as `Unavailable`. Calls go out in the order in which they were made. A call whose connection ends
+ * before it was sent is made again on the next one. One that perhaps was sent fails with how the connection ended, and is made again, up to `maxResends`
+ * times, only where it is `idempotent`. Whether a call that has failed was sent its error says: `sent` is `no` or `perhaps`.
+ *
+ * An interrupted call is given up as with the client of one connection; one that waits leaves nothing behind. When the scope
+ * closes, every call fails as `ConnectionClosed` by `local`, and so it is without waiting for answers.
+ *
+ * | metric | attributes | what it is |
+ * |---|---|---|
+ * | `client_states` | `protocol`, `state` | how many of these clients are `connecting`, `ready`, `waiting` and `stopped` |
+ * | `client_connections_lost_total` | `protocol` | connections that have ended |
+ * | `client_waiting_calls` | `protocol` | calls that wait for a connection |
+ * | `client_failed_calls_total` | `protocol`, `sent` | calls that have failed with a `TransportError` |
+ * | `client_resent_calls_total` | `protocol` | calls that were made again |
+ *
+ * The handshakes are counted as those of {@link connect} are.
+ *
+ * **Gotchas**
+ *
+ * A call that is made again comes behind what was made meanwhile.
+ *
+ * An address that cannot be mended stops the client, whatever the others would say, as with {@link connect}. Where a server may say
+ * nonsense for a while, `while` can be more patient.
+ *
+ * **Example** (A server that is restarted)
+ *
+ * ```ts
+ * import { Client, Pipeline, Server } from "effect-handshake"
+ * import * as Line from "effect-handshake/protocols/Line"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Layer } from "effect"
+ * import { SocketServer } from "effect/socket"
+ *
+ * const program = Effect.gen(function*() {
+ *   const network = yield* MemorySocket.network()
+ *   const server = (version: string) =>
+ *     Server.layer({ protocol: Line.protocol, serve: Pipeline.serve((line) => Effect.succeed(`${version}: ${line}`)) }).pipe(
+ *       Layer.provide(Layer.succeed(SocketServer.SocketServer, network.server))
+ *     )
+ *   const client = yield* Client.reconnecting({
+ *     protocol: Line.protocol,
+ *     sockets: [Effect.succeed(network.client)],
+ *     schedule: Client.backoff({ base: "10 millis" })
+ *   })
+ *   const first = yield* client.call("Hello").pipe(Effect.provide(server("1.0")))
+ *   // Now there is no server, and then there is another one.
+ *   const second = yield* client.call("Hello").pipe(Effect.provide(server("2.0")))
+ *   return [first, second]
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => [ '1.0: Hello', '2.0: Hello' ]
+ * ```
+ *
+ * @see {@link backoff} for when it dials
+ * @see {@link layerReconnecting} for the same as a layer
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const reconnecting = <
+  T extends Any,
+  E,
+  R,
+  S extends Attempts | undefined = undefined,
+  C extends Caller = Of<T>,
+  E2 = never,
+  R2 = never,
+  A = never,
+  E3 = never,
+  R3 = never,
+  E4 = never,
+  R4 = never
+>(
+  options:
+    & Shakes<T, E, R>
+    & Where<S, A, E3, R3>
+    & (Makes<NoInfer<T>, C, E2, R2> | Calls)
+    & Again<NoInfer<C>, Failures<NoInfer<E | E2 | E3 | E4>>, E4, R4>
+): Effect.Effect<
+  Reconnecting<Made<C>, Failures<E | E2 | E3 | E4>>,
+  never,
+  Scope.Scope | Needs<R, S, A> | R2 | R3 | R4
+> =>
+  // As with `connect`.
+  reconnectingTo(options) as Effect.Effect<
+    Reconnecting<Made<C>, Failures<E | E2 | E3 | E4>>,
+    never,
+    Scope.Scope | Needs<R, S, A> | R2 | R3 | R4
+  >
+
+/** What the client is has to be what the service is. */
+type Suits<Made, C> = [Made] extends [C] ? unknown : never
+
+/**
+ * A client that connects again as a layer, under a service of yours.
+ *
+ * **Details**
+ *
+ * It is {@link reconnecting}, with the same options. The layer is there at once, whether there is a server or not, and cannot fail:
+ * a program that shall not begin before waits for `ready`. When the layer is released the client is closed.
+ *
+ * The service is a `Reconnecting`, or what that can be used as, such as a `Pipeline.Client`.
+ *
+ * **Example** (A client as a service)
+ *
+ * ```ts
+ * import { Client, type Pipeline } from "effect-handshake"
+ * import * as Net from "effect-handshake/node/Net"
+ * import * as Line from "effect-handshake/protocols/Line"
+ * import { Context, Effect } from "effect"
+ *
+ * class Echo extends Context.Service<Echo, Pipeline.Client<string, string>>()("app/Echo") {}
+ *
+ * const EchoLive = Client.layerReconnecting(Echo, {
+ *   protocol: Line.protocol,
+ *   sockets: [Net.socket({ host: "127.0.0.1", port: 1 })],
+ *   waitTimeout: "100 millis"
+ * })
+ *
+ * const program = Effect.flatMap(Echo, (echo) => echo.call("Hello")).pipe(
+ *   Effect.provide(EchoLive),
+ *   Effect.catchReason("TransportError", "Unavailable", ({ detail, why }) => Effect.succeed(`${why}: ${detail}`))
+ * )
+ *
+ * console.log(await Effect.runPromise(program)) // => waited: none came within 100ms
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerReconnecting = <
+  Self,
+  I,
+  T extends Any,
+  E,
+  R,
+  S extends Attempts | undefined = undefined,
+  C extends Caller = Of<T>,
+  E2 = never,
+  R2 = never,
+  A = never,
+  E3 = never,
+  R3 = never,
+  E4 = never,
+  R4 = never
+>(
+  service: Context.Key<Self, I>,
+  options:
+    & Shakes<T, E, R>
+    & Where<S, A, E3, R3>
+    & (Makes<NoInfer<T>, C, E2, R2> | Calls)
+    & Again<NoInfer<C>, Failures<NoInfer<E | E2 | E3 | E4>>, E4, R4>
+    & Suits<Reconnecting<NoInfer<C>, Failures<NoInfer<E | E2 | E3 | E4>>>, NoInfer<I>>
+): Layer.Layer<Self, never, Exclude<Needs<R, S, A> | R2 | R3 | R4, Scope.Scope>> =>
+  // As with `layer`.
+  Layer.effect(
+    service,
+    reconnectingTo(options) as unknown as Effect.Effect<I, never, Scope.Scope | Needs<R, S, A> | R2 | R3 | R4>
   )

@@ -302,6 +302,8 @@ export const reasonOf = (error: TransportError): Reason => {
       return new UnexpectedEnd({ excerpt: reason.excerpt })
     case "UnexpectedFrame":
       return new InvalidGreeting({ expected: reason.expected, received: reason.excerpt })
+    case "Unavailable":
+      return ConnectionFailed.from("open", reason)
     case "TimedOut":
       return ConnectionFailed.from(reason.waitedFor === "room" ? "write" : "read", reason)
     default:

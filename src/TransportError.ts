@@ -235,6 +235,53 @@ export class TlsFailure extends Schema.TaggedError<TlsFailure>()("TlsFailure", {
 }
 
 /**
+ * A client that connects again has no connection for a call.
+ *
+ * **Details**
+ *
+ * `why` is one of
+ *
+ * - `waited`: none came for as long as the call was willing to wait,
+ * - `full`: as many calls as may wait for one do so already,
+ * - `stopped`: none will come, for what was tried last cannot be mended by trying again.
+ *
+ * `detail` says it in words, and `cause` is what the last try has failed with.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
+  why: Schema.Literals(["waited", "full", "stopped"]),
+  detail: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message(): string {
+    const last = this.cause instanceof Error ? `: ${this.cause.message}` : ""
+    return `there is no connection, and ${this.detail}${last}`
+  }
+  /** Whose mistake it is. */
+  get fault(): Fault {
+    return this.why === "full" ? "local" : "network"
+  }
+}
+
+/**
+ * Whether the request of a call that has failed went out: `no`, or `perhaps`, so that the peer may have done what it asks for.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const Sent = Schema.Literals(["no", "perhaps"])
+
+/**
+ * Whether the request of a call that has failed went out.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type Sent = typeof Sent.Type
+
+/**
  * The reasons of a `TransportError`.
  *
  * @category errors
@@ -249,7 +296,8 @@ export const Reason = Schema.Union([
   UnexpectedFrame,
   TimedOut,
   UnreadBytes,
-  TlsFailure
+  TlsFailure,
+  Unavailable
 ])
 
 /**
@@ -262,6 +310,11 @@ export type Reason = typeof Reason.Type
 
 /**
  * Frames could not be received from, or sent over, a connection.
+ *
+ * **Details**
+ *
+ * Where it is the failure of a call, `sent` says whether the request went out: one that did not can be made again, and one
+ * that perhaps did only where it does no harm twice.
  *
  * **Example** (An ordinary end is one of the reasons)
  *
@@ -281,7 +334,10 @@ export type Reason = typeof Reason.Type
  * @category errors
  * @since 0.1.0
  */
-export class TransportError extends Schema.TaggedError<TransportError>()("TransportError", { reason: Reason }) {
+export class TransportError extends Schema.TaggedError<TransportError>()("TransportError", {
+  reason: Reason,
+  sent: Schema.optionalKey(Sent)
+}) {
   override get message(): string {
     return this.reason.message
   }

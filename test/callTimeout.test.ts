@@ -76,7 +76,8 @@ for (const { answers: [first, second], make, name } of kinds) {
         expect(error).toMatchObject({
           message: "the peer did not answer a call within 1s",
           fault: "peer",
-          reason: { _tag: "TimedOut", waitedFor: "response" }
+          reason: { _tag: "TimedOut", waitedFor: "response" },
+          sent: "perhaps"
         })
         const next = yield* Effect.forkChild(call("b"))
         yield* settled

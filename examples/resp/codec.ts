@@ -13,7 +13,7 @@ export interface RespError {
 
 function* value(read: Codec.Reader): Codec.Reading<Value> {
   const type = String.fromCharCode(yield* read.byte)
-  if (!"+-:#_$*".includes(type)) return yield* read.fail("there is no such type")
+  if (!"+-:#_$=*~%".includes(type)) return yield* read.fail("there is no such type")
   const line = yield* read.line(1024)
   if (/[\r\n]/.test(line)) return yield* read.fail("half a line end is in a line")
   switch (type) {
@@ -32,14 +32,17 @@ function* value(read: Codec.Reader): Codec.Reading<Value> {
   if (type === ":") return number
   // So said null the first version.
   if (number === -1) return null
-  if (type === "$") {
+  if (type === "$" || type === "=") {
     const text = yield* read.text(number)
     yield* read.expect("\r\n")
-    return text
+    // What is verbatim says before itself what it is, in three letters and a colon.
+    return type === "=" ? text.slice(4) : text
   }
   if (number < 0) return yield* read.fail("an array has no such length")
+  // A set is as an array, and a map as one of its keys and values in turn.
+  const length = type === "%" ? 2 * number : number
   const values: Array<Value> = []
-  while (values.length < number) values.push(yield* read.nested(value(read)))
+  while (values.length < length) values.push(yield* read.nested(value(read)))
   return values
 }
 

@@ -28,7 +28,8 @@ export const limited = (
 ): <A, E, R>(call: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TransportError, R> => {
   const after = Duration.fromInputUnsafe(options?.callTimeout ?? Duration.infinity)
   if (!Duration.isFinite(after)) return identity
-  const orElse = () => Effect.fail(new TransportError({ reason: new TimedOut({ waitedFor: "response", after }) }))
+  const reason = new TimedOut({ waitedFor: "response", after })
+  const orElse = () => Effect.fail(new TransportError({ reason, sent: "perhaps" }))
   // The call has a fiber of its own, which can be given up also where its caller cannot be interrupted, as in a finalizer.
   return (call) => Effect.timeoutOrElse(call, { duration: after, orElse })
 }

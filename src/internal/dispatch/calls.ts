@@ -10,9 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
-import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
+import { type Sent, TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import type { Reader } from "../connection/connection.ts"
-import { closedHere } from "../connection/inbox.ts"
+import { closedHere, errorOf } from "../connection/inbox.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 import { BatchWriter } from "./batchWriter.ts"
 import { areFrames } from "./exits.ts"
@@ -34,7 +34,7 @@ interface Call {
  * | is free | what there is, each time that something has come | in a microtask, whatever was asked for before it |
  * | holds a frame for which there is no room | nothing behind it | the same |
  * | has a write that has to wait | what there is | nothing; when it is over, all at once |
- * | has ended: a failed write, a defect, the peer, the scope | nothing | nothing: every call fails with how |
+ * | has ended: a failed write, a defect, the peer, the scope | nothing | nothing: every call fails with how, and says whether it was sent |
  */
 export abstract class Calls<In, Out, C extends Call> {
   protected readonly impl: TransportImpl<In, Out>
@@ -43,6 +43,7 @@ export abstract class Calls<In, Out, C extends Call> {
   protected readonly writer: BatchWriter<Out>
   protected readonly waiting = new Set<C>()
   protected end: Ended | undefined = undefined
+  private refused: Ended | undefined = undefined
   protected isSending = false
   /** Whether a frame waits for room. */
   protected isHeldUp = false
@@ -112,11 +113,19 @@ export abstract class Calls<In, Out, C extends Call> {
     this.reader.stop()
     this.writer.stop()
     this.taken = none
-    const calls = [...this.leave(), ...this.waiting]
+    const begun = [...this.leave()]
+    const waiting = [...this.waiting]
     this.waiting.clear()
     this.stopped(end)
-    for (const call of calls) call.settle(end)
+    // Whoever waits for the end knows of it when the calls fail with it, and makes none here again.
     Deferred.doneUnsafe(this.ended, end)
+    if (begun.length > 0) settleAll(begun, saying(end, "perhaps"))
+    if (waiting.length > 0) settleAll(waiting, this.refusal(end))
+  }
+
+  /** How a call fails that was not sent before the end. */
+  protected refusal(end: Ended): Ended {
+    return this.refused ??= saying(end, "no")
   }
 
   // What comes in ---------------------------------------------------------------------------------------------------
@@ -235,7 +244,7 @@ export abstract class Calls<In, Out, C extends Call> {
   private encode(call: C): Ended | undefined {
     try {
       const unencodable = this.writer.add(this.requestOf(call))
-      return unencodable && Exit.fail(unencodable)
+      return unencodable && saying(Exit.fail(unencodable), "no")
     } catch (defect) {
       return Exit.die(defect)
     }
@@ -249,6 +258,16 @@ export abstract class Calls<In, Out, C extends Call> {
 }
 
 const none: ReadonlyArray<never> = []
+
+/** The end as the error of a call, which says whether the call was sent. A defect is what it is. */
+const saying = (end: Ended, sent: Sent): Ended => {
+  const error = errorOf(end)
+  return error === undefined ? end : Exit.fail(new TransportError({ reason: error.reason, sent }))
+}
+
+const settleAll = (calls: Iterable<Call>, end: Ended): void => {
+  for (const call of calls) call.settle(end)
+}
 
 /** Begins to receive, until the scope is closed. */
 export const open = <C extends Pick<Calls<never, never, never>, "receive" | "close">>(

@@ -48,7 +48,7 @@ export class MultiplexCalls<In, Out, Id, Request, Response, Failure>
 
   readonly call = (request: Request): Effect.Effect<Response, Failure | TransportError> =>
     Effect.callback((resume) => {
-      if (this.end !== undefined) return resume(this.end)
+      if (this.end !== undefined) return resume(this.refusal(this.end))
       const call: Call<Id, Request, Response, Failure> = { request, id: undefined, settle: resume }
       this.enqueue(call)
       return Effect.sync(() => this.abandon(call))

@@ -114,7 +114,7 @@ export class MultiplexStreamingCalls<T extends AllTypesById>
     Effect.contextWith((context: Context.Context<R | Scope.Scope>) => {
       let call: Call<T> | undefined
       const answer = Effect.callback<Response<T>, ReadFailure<T>>((resume) => {
-        if (this.end !== undefined) return resume(this.end)
+        if (this.end !== undefined) return resume(this.refusal(this.end))
         call = {
           // Its services are in the context that its body is run with.
           request: request as Request<T>,

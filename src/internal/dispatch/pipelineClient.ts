@@ -44,7 +44,7 @@ export class PipelineCalls<In, Out, Response, Failure> extends Calls<In, Out, Ca
 
   readonly call = (request: Out): Effect.Effect<Response, Failure | TransportError> =>
     Effect.callback((resume) => {
-      if (this.end !== undefined) return resume(this.end)
+      if (this.end !== undefined) return resume(this.refusal(this.end))
       const call: Call<Out, Response, Failure> = { request, settle: resume, next: undefined }
       this.enqueue(call)
       // One that is in flight keeps its place, so that the answer to it goes to nobody else.

@@ -115,7 +115,7 @@ export class PipelineStreamingCalls<T extends AllTypes> extends Calls<T["toClien
           Response<T>,
           ReadFailure<T>
         >((resume) => {
-          if (this.end !== undefined) return resume(this.end)
+          if (this.end !== undefined) return resume(this.refusal(this.end))
           call.settle = resume
           this.enqueue(call)
         })

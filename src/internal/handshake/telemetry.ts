@@ -51,7 +51,7 @@ const duration = () =>
 type Attributes = Readonly<Record<string, string>>
 
 /** One series of a metric, whose attributes are put together once and not for each connection. */
-class Series {
+export class Series {
   private readonly metric: Metric.Metric<number, unknown>
   private readonly context: Context.Context<never>
 

@@ -107,6 +107,21 @@ describe.each(kinds)("%s", (_name, client) => {
       expect(written).toEqual(["0 one\n"])
     }))
 
+  it.effect("says of a call that has failed whether it was sent", () =>
+    Effect.gen(function*() {
+      const { transport, writes } = yield* connectedWith(words)
+      const call = yield* client(transport)
+      expect(yield* Effect.flip(call("two\nlines"))).toMatchObject({ reason: { _tag: "MalformedFrame" }, sent: "no" })
+      const first = yield* Effect.forkChild(call("one"))
+      yield* settled
+      const second = yield* Effect.forkChild(call("two"))
+      yield* settled
+      writes[0](Effect.fail(epipe))
+      expect(yield* Effect.flip(Fiber.join(first))).toMatchObject({ sent: "perhaps" })
+      expect(yield* Effect.flip(Fiber.join(second))).toMatchObject({ sent: "no" })
+      expect(yield* Effect.flip(call("three"))).toMatchObject({ sent: "no" })
+    }))
+
   it.effect("writes the calls that have come meanwhile after a write that has succeeded", () =>
     Effect.gen(function*() {
       const { say, transport, writes, written } = yield* connectedWith(words)
