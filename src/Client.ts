@@ -16,6 +16,7 @@ import * as Handshake from "./Handshake.ts"
 import { type HandshakeError, isHandshakeError } from "./HandshakeError.ts"
 import * as Connection from "./internal/connection/connection.ts"
 import type { CallOptions } from "./internal/dispatch/callOptions.ts"
+import type { Answers } from "./internal/dispatch/unsolicited.ts"
 import * as Progress from "./internal/handshake/progress.ts"
 import * as Telemetry from "./internal/handshake/telemetry.ts"
 import * as Pipeline from "./Pipeline.ts"
@@ -42,12 +43,16 @@ export interface Client<in Request, out Response, out T = Transport.Transport<Re
 }
 
 /**
- * The client of a transport.
+ * The client of a transport, whose frames are responses but for those of type `Push`, which nobody asks for.
  *
  * @category models
  * @since 0.1.0
  */
-export type Of<T> = Client<Transport.Transport.Out<T>, Transport.Transport.In<T>, T>
+export type Of<T, Push extends Transport.Transport.In<T> = never> = Client<
+  Transport.Transport.Out<T>,
+  Answers<Transport.Transport.In<T>, Push>,
+  T
+>
 
 // Each part has a name of its own, so that a message of the compiler can tell of it in a word.
 
@@ -99,8 +104,10 @@ export interface Makes<in T, out C, out E = never, out R = never> {
  * @category models
  * @since 0.1.0
  */
-export interface Calls extends CallOptions {
+export interface Calls<T = Any, Push extends Transport.Transport.In<T> = never, R = never> extends CallOptions {
   readonly client?: undefined
+  /** What is done with the frames that are no responses. Default: every frame is one. */
+  readonly unsolicited?: Pipeline.Unsolicited<Transport.Transport.In<T>, Push, R> | undefined
 }
 
 type Attempts = NonEmptyReadonlyArray<Effect.Effect<Socket.Socket>>
@@ -140,9 +147,9 @@ const isRetryable = (error: unknown): boolean => isHandshakeError(error) && erro
 const closedUnlessDone = <A, E, R>(effect: Effect.Effect<A, E, R>, scope: Scope.Closeable): Effect.Effect<A, E, R> =>
   Effect.onExit(effect, (exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
 
-const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
-  options: Options<T, E, R> & Sockets & (Makes<T, C, E2, R2> | Calls)
-): Effect.fn.Return<C | Of<T>, HandshakeError | E | E2, Scope.Scope | Socket.Socket | R | R2> {
+const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2, Push extends Transport.Transport.In<T>>(
+  options: Options<T, E, R> & Sockets & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
+): Effect.fn.Return<C | Of<T, Push>, HandshakeError | E | E2, Scope.Scope | Socket.Socket | R | R2> {
   const telemetry = Telemetry.make("client", yield* Effect.context<never>())
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.client
   const name = options.protocol?.name
@@ -182,9 +189,9 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
   const { scope, transport } = yield* options.retry === undefined
     ? connected
     : Effect.retry(connected, { schedule: options.retry, while: isRetryable })
-  const make: Effect.Effect<C | Of<T>, E2, R2 | Scope.Scope> = options.client === undefined
+  const make: Effect.Effect<C | Of<T, Push>, E2, R2 | Scope.Scope> = options.client === undefined
     ? Effect.map(
-      Pipeline.client(transport, { maxInFlight: options.maxInFlight, callTimeout: options.callTimeout }),
+      Pipeline.client(transport, options),
       (calls) => ({ ...calls, transport })
     )
     : options.client(transport)
@@ -196,7 +203,8 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
  *
  * **Details**
  *
- * Calls are answered in order, as `Pipeline.client` makes them, with the `transport` beside them. For a protocol that is
+ * Calls are answered in order, as `Pipeline.client` makes them, with the `transport` beside them, and frames that nobody asks for
+ * are what `unsolicited` says, as there. For a protocol that is
  * spoken otherwise, `client` makes something else of the transport, and that is what `connect` returns.
  *
  * It dials the `Socket` of the context, or each of `sockets` in order: a failure that may be mended elsewhere, such as a
@@ -281,11 +289,12 @@ export const connect = <
   E,
   R,
   S extends Attempts | undefined = undefined,
-  C = Of<T>,
+  Push extends Transport.Transport.In<T> = never,
+  C = Of<T, Push>,
   E2 = never,
   R2 = never
 >(
-  options: Options<T, E, R> & Sockets<S> & (Makes<NoInfer<T>, C, E2, R2> | Calls)
+  options: Options<T, E, R> & Sockets<S> & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
 ): Effect.Effect<
   Made<C>,
   HandshakeError | E | E2,
@@ -335,6 +344,7 @@ export const layer = <
   E,
   R,
   S extends Attempts | undefined = undefined,
+  Push extends Transport.Transport.In<T> = never,
   E2 = never,
   R2 = never
 >(
@@ -343,7 +353,7 @@ export const layer = <
     & Options<T, E, R>
     & Sockets<S>
     // Calls in order are no service of another kind: `client` has to make that.
-    & (Makes<NoInfer<T>, NoInfer<C>, E2, R2> | (Of<T> extends C ? Calls : never))
+    & (Makes<NoInfer<T>, NoInfer<C>, E2, R2> | Calls<NoInfer<T>, Push, R2> & (Of<T, Push> extends C ? unknown : never))
 ): Layer.Layer<Self, HandshakeError | E | E2, Exclude<Services<R, S> | R2, Scope.Scope>> =>
   // The same as in `connect`, and without `client` the options demand that `Of<T>` is a C.
   Layer.effect(
