@@ -108,6 +108,8 @@ export interface Calls<T = Any, Push extends Transport.Transport.In<T> = never, 
   readonly client?: undefined
   /** What is done with the frames that are no responses. Default: every frame is one. */
   readonly unsolicited?: Pipeline.Unsolicited<Transport.Transport.In<T>, Push, R> | undefined
+  /** How the peer is asked whether it is still there. Default: it is not. */
+  readonly keepAlive?: Pipeline.KeepAlive<Transport.Transport.Out<T>> | undefined
 }
 
 type Attempts = NonEmptyReadonlyArray<Effect.Effect<Socket.Socket>>

@@ -321,7 +321,7 @@ export interface KeepAliveOptions<T> extends KeepAlive.Times {
  * `interval` and `timeout` together have to be longer than a slow peer takes for that.
  *
  * A pong that a call has asked for is dropped like any other: where requests are answered in order and a ping is one of them,
- * neither the service nor `Pipeline.client` may send it besides.
+ * use `keepAlive` of `Pipeline.client`, whose ping is a call like any other.
  *
  * **Example** (A peer that is not there any more)
  *
@@ -361,7 +361,10 @@ export const keepAlive: {
   <T extends Any>(self: T, options: KeepAliveOptions<T>): Installed<T> =>
     make(self, (link) => ({
       decide: (frame) => options.isPong(frame) ? [] : undefined,
-      ...KeepAlive.keepAlive(link, options, () => link.say(options.ping))
+      ...KeepAlive.keepAlive(link, options, () => {
+        link.say(options.ping)
+        return true
+      })
     }))
 )
 

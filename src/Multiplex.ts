@@ -10,10 +10,11 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Body from "./Body.ts"
+import type { ByCall } from "./internal/connection/keepAlive.ts"
 import { implOf } from "./internal/connection/transport.ts"
 import { boundsOf } from "./internal/dispatch/body.ts"
 import { type CallOptions, limited } from "./internal/dispatch/callOptions.ts"
-import { open } from "./internal/dispatch/calls.ts"
+import { open, stayAlive } from "./internal/dispatch/calls.ts"
 import { MultiplexCalls } from "./internal/dispatch/multiplexClient.ts"
 import type * as Internal from "./internal/dispatch/multiplexFrames.ts"
 import type {
@@ -257,6 +258,8 @@ const rulesOf = <Out, Id, Head, E>(
   cancelled
 })
 
+export type { ByCall as KeepAlive } from "./internal/connection/keepAlive.ts"
+
 interface ClientOptions<In, Push extends In, R> extends CallOptions {
   /** What is done with the frames that are no answers. Default: every frame has to be one. */
   readonly unsolicited?: Unsolicited<In, Push, R> | undefined
@@ -402,6 +405,9 @@ export interface Client<in Request, out Response, out Failure = never> {
  * does every later one. So it is when the scope closes, as `ConnectionClosed` by `local`. An answer to no request, or a
  * frame that is none, ends the use of the connection as `UnexpectedFrame`.
  *
+ * With `keepAlive` a peer that was not heard for some time is asked by a request of its own, whose answer goes to nobody else, and the
+ * connection ends as `TimedOut` where none comes. See {@link KeepAlive}.
+ *
  * Frames that `unsolicited` says are no answers do not: they are handled by its `handle`, in order with the answers, and
  * `fromServer` never sees them. See {@link Unsolicited}.
  *
@@ -432,7 +438,10 @@ export const client = Effect.fnUntraced(function*<
 >(
   frames: Internal.ClientFrames<In, Out, Id, Request, Response, Failure> & NextId<Id>,
   transport: Transport.Transport<In, Out>,
-  options?: ClientOptions<In, Push, R>
+  options?: ClientOptions<In, Push, R> & {
+    /** How the peer is asked whether it is still there. Default: it is not. */
+    readonly keepAlive?: ByCall<Request> | undefined
+  }
 ): Effect.fn.Return<Client<Request, Response, Failure>, never, Scope.Scope | R> {
   const calls = new MultiplexCalls(
     implOf(transport),
@@ -443,6 +452,7 @@ export const client = Effect.fnUntraced(function*<
     yield* Effect.context<never>()
   )
   yield* open(calls, options?.unsolicited)
+  yield* stayAlive(transport, options?.keepAlive, (ping) => calls.ask(ping))
   const within = limited(options)
   return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }
 })

@@ -9,10 +9,11 @@ import * as Exit from "effect/Exit"
 import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Body from "./Body.ts"
+import type { ByCall } from "./internal/connection/keepAlive.ts"
 import { implOf } from "./internal/connection/transport.ts"
 import { boundsOf } from "./internal/dispatch/body.ts"
 import { type CallOptions, limited } from "./internal/dispatch/callOptions.ts"
-import { open } from "./internal/dispatch/calls.ts"
+import { open, stayAlive } from "./internal/dispatch/calls.ts"
 import { PipelineCalls, readWith } from "./internal/dispatch/pipelineClient.ts"
 import type * as Internal from "./internal/dispatch/pipelineFrames.ts"
 import type { MessageAbort, MessageReader, MessageWriter } from "./internal/dispatch/pipelineFrames.ts"
@@ -175,16 +176,23 @@ interface Options<In, Push extends In, R> extends CallOptions {
   readonly unsolicited?: Unsolicited<In, Push, R> | undefined
 }
 
+export type { ByCall as KeepAlive } from "./internal/connection/keepAlive.ts"
+
+interface ClientOptions<In, Out, Push extends In, R> extends Options<In, Push, R> {
+  /** How the peer is asked whether it is still there. Default: it is not. */
+  readonly keepAlive?: ByCall<Out> | undefined
+}
+
 interface MakeClient {
   <In, Out, Response, Failure, Push extends In = never, R = never>(
     transport: Transport.Transport<In, Out>,
-    options: Options<In, Push, R> & {
+    options: ClientOptions<In, Out, Push, R> & {
       readonly response: (frame: Answers<In, NoInfer<Push>>) => Result.Result<Response, Failure>
     }
   ): Effect.Effect<Client<Out, Response, Failure>, never, Scope.Scope | R>
   <In, Out, Push extends In = never, R = never>(
     transport: Transport.Transport<In, Out>,
-    options?: Options<In, Push, R> & { readonly response?: undefined }
+    options?: ClientOptions<In, Out, Push, R> & { readonly response?: undefined }
   ): Effect.Effect<Client<Out, Answers<In, Push>>, never, Scope.Scope | R>
 }
 
@@ -202,6 +210,9 @@ interface MakeClient {
  *
  * Every frame is a response, but for those that `unsolicited` says are none: they are handled by its `handle`, in order with
  * the responses. See {@link Unsolicited}. A call costs no fiber, and what `handle` does at once costs none either.
+ *
+ * With `keepAlive` a peer that was not heard for some time is asked by a request of its own, whose response goes to nobody else, and
+ * the connection ends as `TimedOut` where none comes. See {@link KeepAlive}.
  *
  * Where the protocol has error responses, `response` tells which of the frames are: what it
  * makes of them is what `call` succeeds and fails with. A `response` that throws ends the use of the connection.
@@ -241,7 +252,7 @@ interface MakeClient {
  */
 export const client: MakeClient = Effect.fnUntraced(function*<In, Out, Response, Failure, R>(
   transport: Transport.Transport<In, Out>,
-  options?: Options<In, never, R> & {
+  options?: ClientOptions<In, Out, never, R> & {
     readonly response?: ((frame: In) => Result.Result<Response, Failure>) | undefined
   }
 ): Effect.fn.Return<Client<Out, In | Response, Failure>, never, Scope.Scope | R> {
@@ -252,6 +263,7 @@ export const client: MakeClient = Effect.fnUntraced(function*<In, Out, Response,
     yield* Effect.context<never>()
   )
   yield* open(calls, options?.unsolicited)
+  yield* stayAlive(transport, options?.keepAlive, (ping) => calls.ask(ping))
   const within = limited(options)
   return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }
 }) as MakeClient // without `response` every other frame is one, which only the overloads can say

@@ -20,7 +20,32 @@ export interface Times {
   readonly timeout?: Duration.Input | undefined
 }
 
+/**
+ * How a client asks with a request of its own, whose answer is dropped.
+ *
+ * **Details**
+ *
+ * Where requests are answered in their order nothing is asked while a call is not answered yet: the answer would come behind that.
+ * What is true then is `unanswered`. By id, that is so only while there is no place for another call.
+ *
+ * Whatever the server answers shows that it is there, a failure too.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ByCall<out Request> extends Pick<Times, "interval" | "timeout"> {
+  /** The request that is sent to ask whether the peer is still there. */
+  readonly ping: Request
+  /**
+   * How long a peer may keep silent while it cannot be asked; it has to be longer than the longest call takes. Default: none, so
+   * that a call waits for as long as the connection lives.
+   */
+  readonly unanswered?: Duration.Input | undefined
+}
+
 interface Waiting {
+  readonly waitsFor: "pong" | "response"
+
   /** What was heard when it began. */
   readonly heardCount: number
   /** How far the peer was with what was written to it, where it had not taken all of it. */
@@ -34,26 +59,28 @@ interface Waiting {
  * | quiet | `interval` after something was heard | quiet | | is on its way: sending; else asked |
  * | sending: what we have written waits for the peer | `timeout` | quiet | has moved: sending; is all taken: quiet | given up |
  * | asked | `timeout` | quiet | is on its way: sending | given up |
+ * | unasked: the peer cannot be asked before it has answered something else | `unanswered` | quiet | is on its way: sending | given up |
  *
  * Whatever it is in, something is sent when nothing was for `sendInterval`; a peer that keeps silent is asked by that. A peer that is
  * not listened to is not given up, and asked for the sake of `sendInterval` alone.
  */
 export const keepAlive = <In, Out>(
   link: Link<Out>,
-  times: Times,
-  ask: () => void
+  times: Times & Pick<ByCall<unknown>, "unanswered">,
+  ask: () => boolean
 ): Required<Pick<Part<In, Out>, "watch">> => {
   const millisOf = (duration: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(duration))
   const interval = millisOf(times.interval ?? "30 seconds")
   const sendInterval = millisOf(times.sendInterval ?? Duration.infinity)
   const timeout = Duration.fromInputUnsafe(times.timeout ?? "10 seconds")
-  const patience = Duration.toMillis(timeout)
+  const unanswered = Duration.fromInputUnsafe(times.unanswered ?? Duration.infinity)
   let waiting: Waiting | undefined
   // When what was written had been taken by the peer, which says as much as that something was heard.
   let takenAt = -Infinity
 
-  const wait = (now: number, sending: number | undefined): void => {
-    waiting = { heardCount: link.heardCount, sending, until: now + patience }
+  const wait = (now: number, sending: number | undefined, isAsked = true): void => {
+    const until = now + Duration.toMillis(isAsked ? timeout : unanswered)
+    waiting = { waitsFor: isAsked ? "pong" : "response", heardCount: link.heardCount, sending, until }
   }
 
   /** False where it is given up. */
@@ -71,8 +98,7 @@ export const keepAlive = <In, Out>(
     }
     if (waiting === undefined && link.isListening && now >= Math.max(link.heardAt, takenAt) + interval) {
       // Behind what waits it would not get out. That it is being sent itself is no sign of the peer.
-      if (sending === undefined) ask()
-      wait(now, sending)
+      wait(now, sending, sending !== undefined || ask())
     }
     return true
   }
@@ -81,7 +107,9 @@ export const keepAlive = <In, Out>(
     watch: (now) => {
       if (link.hasEnded) return Infinity
       if (!lookAtPeer(now)) {
-        link.giveUp(new TransportError({ reason: new TimedOut({ waitedFor: "pong", after: timeout }) }), true)
+        const waitedFor = waiting?.waitsFor ?? "pong"
+        const reason = new TimedOut({ waitedFor, after: waitedFor === "pong" ? timeout : unanswered })
+        link.giveUp(new TransportError({ reason }), true)
         return Infinity
       }
       // What waits for the peer is being sent.
@@ -91,7 +119,9 @@ export const keepAlive = <In, Out>(
       }
       const heard = link.isListening ? Math.max(link.heardAt, takenAt) : now
       const sent = link.sending === undefined ? Math.max(link.wroteAt, now + 1 - sendInterval) : now
-      return Math.min(waiting?.until ?? heard + interval, sent + sendInterval)
+      // Whoever could not be asked may have answered meanwhile, and nobody tells of that.
+      const due = waiting?.waitsFor === "response" ? Math.min(waiting.until, now + interval) : waiting?.until
+      return Math.min(due ?? heard + interval, sent + sendInterval)
     }
   }
 }

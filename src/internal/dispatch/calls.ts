@@ -4,18 +4,23 @@
  *
  * @internal
  */
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
-import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
+import { isTransportError, TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import type { Reader } from "../connection/connection.ts"
 import { closedHere } from "../connection/inbox.ts"
+import { type ByCall, keepAlive as watch } from "../connection/keepAlive.ts"
+import { install } from "../connection/middleware.ts"
+import type { Transport } from "../connection/model.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 import { BatchWriter } from "./batchWriter.ts"
-import { areFrames } from "./exits.ts"
+import { areFrames, failureOf } from "./exits.ts"
 import { type Handling, Pushes, type Unsolicited } from "./unsolicited.ts"
 
 export type Ended = Exit.Exit<never, TransportError>
@@ -203,6 +208,14 @@ export abstract class Calls<In, Out, C extends Call> {
     this.sendSoon()
   }
 
+  /** A ping that was not sent is as good as none that can be. Any answer shows that the peer is there. */
+  protected readonly settlePing = (exit: Exit.Exit<unknown, unknown>): void => {
+    if (Exit.isSuccess(exit)) return
+    const error = failureOf(exit.cause)
+    if (Option.isNone(error)) this.finish(Exit.failCause(exit.cause as Cause.Cause<never>)) // a defect has no error
+    else if (isTransportError(error.value)) this.finish(Exit.fail(error.value))
+  }
+
   protected get hasPlace(): boolean {
     return this.placed < this.maxInFlight
   }
@@ -272,6 +285,16 @@ export abstract class Calls<In, Out, C extends Call> {
 }
 
 const none: ReadonlyArray<never> = []
+
+/** Asks whether the peer is there, with a call of its own, for as long as the scope is open. */
+export const stayAlive = <In, Out, Request>(
+  transport: Transport<In, Out>,
+  keepAlive: ByCall<Request> | undefined,
+  ask: (ping: Request) => boolean
+): Effect.Effect<void, never, Scope.Scope> =>
+  keepAlive === undefined
+    ? Effect.void
+    : Effect.asVoid(install(transport, (link) => watch(link, keepAlive, () => ask(keepAlive.ping))))
 
 /** Begins to receive, until the scope is closed. */
 export const open = <In, Push extends In, R>(
