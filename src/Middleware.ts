@@ -318,7 +318,8 @@ export interface KeepAliveOptions<T> extends KeepAlive.Times {
  * **Gotchas**
  *
  * What has left this process may wait in the buffers of both systems, which hold some megabytes, and Node does not tell how much.
- * `interval` and `timeout` together have to be longer than a slow peer takes for that.
+ * `interval` and `timeout` together have to be longer than a slow peer takes for that. The system of a peer that reads slowly tells of
+ * room in large steps, too: `timeout` has to be longer than one takes, which was 1.5 seconds where a peer read 1 MB a second.
  *
  * A pong that a call has asked for is dropped like any other: where requests are answered in order and a ping is one of them,
  * use `keepAlive` of `Pipeline.client`, whose ping is a call like any other.
