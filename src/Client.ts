@@ -22,6 +22,7 @@ import { isMendable, make as makeReconnecting } from "./internal/client/reconnec
 import { make as makeTelemetry } from "./internal/client/telemetry.ts"
 import * as Connection from "./internal/connection/connection.ts"
 import { type CallOptions, limited } from "./internal/dispatch/callOptions.ts"
+import type { Answers } from "./internal/dispatch/unsolicited.ts"
 import * as Progress from "./internal/handshake/progress.ts"
 import * as Telemetry from "./internal/handshake/telemetry.ts"
 import * as Pipeline from "./Pipeline.ts"
@@ -48,12 +49,16 @@ export interface Client<in Request, out Response, out T = Transport.Transport<Re
 }
 
 /**
- * The client of a transport.
+ * The client of a transport, whose frames are responses but for those of type `Push`, which nobody asks for.
  *
  * @category models
  * @since 0.1.0
  */
-export type Of<T> = Client<Transport.Transport.Out<T>, Transport.Transport.In<T>, T>
+export type Of<T, Push extends Transport.Transport.In<T> = never> = Client<
+  Transport.Transport.Out<T>,
+  Answers<Transport.Transport.In<T>, Push>,
+  T
+>
 
 // Each part has a name of its own, so that a message of the compiler can tell of it in a word.
 
@@ -105,8 +110,12 @@ export interface Makes<in T, out C, out E = never, out R = never> {
  * @category models
  * @since 0.1.0
  */
-export interface Calls extends CallOptions {
+export interface Calls<T = Any, Push extends Transport.Transport.In<T> = never, R = never> extends CallOptions {
   readonly client?: undefined
+  /** What is done with the frames that are no responses. Default: every frame is one. */
+  readonly unsolicited?: Pipeline.Unsolicited<Transport.Transport.In<T>, Push, R> | undefined
+  /** How the peer is asked whether it is still there. Default: it is not. */
+  readonly keepAlive?: Pipeline.KeepAlive<Transport.Transport.Out<T>> | undefined
 }
 
 type Attempts = NonEmptyReadonlyArray<Effect.Effect<Socket.Socket>>
@@ -180,19 +189,17 @@ const attempting = Effect.fnUntraced(function*<T extends Any, E, R>(options: Opt
 })
 
 /** What calls over a transport. */
-const making =
-  <T extends Any, C, E2, R2>(options: Makes<T, C, E2, R2> | Calls) =>
-  (transport: T): Effect.Effect<C | Of<T>, E2, R2 | Scope.Scope> =>
-    options.client === undefined
-      ? Effect.map(
-        Pipeline.client(transport, { maxInFlight: options.maxInFlight, callTimeout: options.callTimeout }),
-        (calls) => ({ ...calls, transport })
-      )
-      : options.client(transport)
+const making = <T extends Any, C, E2, R2, Push extends Transport.Transport.In<T>>(
+  options: Makes<T, C, E2, R2> | Calls<T, Push, R2>
+) =>
+(transport: T): Effect.Effect<C | Of<T, Push>, E2, R2 | Scope.Scope> =>
+  options.client === undefined
+    ? Effect.map(Pipeline.client(transport, options), (calls) => ({ ...calls, transport }))
+    : options.client(transport)
 
-const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
-  options: Options<T, E, R> & Sockets & (Makes<T, C, E2, R2> | Calls)
-): Effect.fn.Return<C | Of<T>, HandshakeError | E | E2, Scope.Scope | Socket.Socket | R | R2> {
+const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2, Push extends Transport.Transport.In<T>>(
+  options: Options<T, E, R> & Sockets & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
+): Effect.fn.Return<C | Of<T, Push>, HandshakeError | E | E2, Scope.Scope | Socket.Socket | R | R2> {
   const attempt = yield* attempting(options)
   const attempts: NonEmptyReadonlyArray<Effect.Effect<Socket.Socket, never, Socket.Socket>> = options.sockets ??
     [Socket.Socket]
@@ -203,7 +210,7 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
   const { scope, transport } = yield* options.retry === undefined
     ? connected
     : Effect.retry(connected, { schedule: options.retry, while: isRetryable })
-  return yield* closedUnlessDone(Scope.provide(making<T, C, E2, R2>(options)(transport), scope), scope)
+  return yield* closedUnlessDone(Scope.provide(making<T, C, E2, R2, Push>(options)(transport), scope), scope)
 })
 
 /**
@@ -211,7 +218,8 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2>(
  *
  * **Details**
  *
- * Calls are answered in order, as `Pipeline.client` makes them, with the `transport` beside them. For a protocol that is
+ * Calls are answered in order, as `Pipeline.client` makes them, with the `transport` beside them, and frames that nobody asks for
+ * are what `unsolicited` says, as there. For a protocol that is
  * spoken otherwise, `client` makes something else of the transport, and that is what `connect` returns.
  *
  * It dials the `Socket` of the context, or each of `sockets` in order: a failure that may be mended elsewhere, such as a
@@ -296,11 +304,12 @@ export const connect = <
   E,
   R,
   S extends Attempts | undefined = undefined,
-  C = Of<T>,
+  Push extends Transport.Transport.In<T> = never,
+  C = Of<T, Push>,
   E2 = never,
   R2 = never
 >(
-  options: Options<T, E, R> & Sockets<S> & (Makes<NoInfer<T>, C, E2, R2> | Calls)
+  options: Options<T, E, R> & Sockets<S> & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
 ): Effect.Effect<
   Made<C>,
   HandshakeError | E | E2,
@@ -350,6 +359,7 @@ export const layer = <
   E,
   R,
   S extends Attempts | undefined = undefined,
+  Push extends Transport.Transport.In<T> = never,
   E2 = never,
   R2 = never
 >(
@@ -358,7 +368,7 @@ export const layer = <
     & Options<T, E, R>
     & Sockets<S>
     // Calls in order are no service of another kind: `client` has to make that.
-    & (Makes<NoInfer<T>, NoInfer<C>, E2, R2> | (Of<T> extends C ? Calls : never))
+    & (Makes<NoInfer<T>, NoInfer<C>, E2, R2> | Calls<NoInfer<T>, Push, R2> & (Of<T, Push> extends C ? unknown : never))
 ): Layer.Layer<Self, HandshakeError | E | E2, Exclude<Services<R, S> | R2, Scope.Scope>> =>
   // The same as in `connect`, and without `client` the options demand that `Of<T>` is a C.
   Layer.effect(
@@ -531,11 +541,24 @@ type Shakes<T, E, R> = ByHandshake<T, E, R> | ByProtocol<T, E, R>
 
 type Where<S extends Attempts | undefined, A, E, R> = (Sockets<S> & NoAddresses) | Addresses<A, E, R>
 
-const reconnectingTo = Effect.fnUntraced(function*<T extends Any, E, R, C extends Caller, E2, R2, A, E3, R3, E4, R4>(
+const reconnectingTo = Effect.fnUntraced(function*<
+  T extends Any,
+  E,
+  R,
+  Push extends Transport.Transport.In<T>,
+  C extends Caller,
+  E2,
+  R2,
+  A,
+  E3,
+  R3,
+  E4,
+  R4
+>(
   options:
     & Shakes<T, E, R>
     & Where<Attempts | undefined, A, E3, R3>
-    & (Makes<T, C, E2, R2> | Calls)
+    & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
     & Again<C, Failures<E | E2 | E3 | E4>, E4, R4>
 ): Effect.fn.Return<
   Reconnecting<C, Failures<E | E2 | E3 | E4>>,
@@ -549,8 +572,8 @@ const reconnectingTo = Effect.fnUntraced(function*<T extends Any, E, R, C extend
     Effect.provideContext(effect, Context.omit(Scope.Scope)(context)) as Effect.Effect<A2, E5, Scope.Scope>
 
   const attempt = yield* attempting(options)
-  // Without `client` C is `Of<T>`, as with `connect`.
-  const make = making<T, C, E2, R2>(options) as (transport: T) => Effect.Effect<C, E2, R2 | Scope.Scope>
+  // Without `client` C is `Of<T, Push>`, as with `connect`.
+  const make = making<T, C, E2, R2, Push>(options) as (transport: T) => Effect.Effect<C, E2, R2 | Scope.Scope>
   const inTime = limited({ callTimeout: options.handshakeTimeout ?? "10 seconds" })
   const open = Effect.fnUntraced(function*(dial: Effect.Effect<Socket.Socket, never, Socket.Socket>) {
     const { scope, transport } = yield* attempt(yield* dial)
@@ -672,7 +695,8 @@ export const reconnecting = <
   E,
   R,
   S extends Attempts | undefined = undefined,
-  C extends Caller = Of<T>,
+  Push extends Transport.Transport.In<T> = never,
+  C extends Caller = Of<T, Push>,
   E2 = never,
   R2 = never,
   A = never,
@@ -684,7 +708,7 @@ export const reconnecting = <
   options:
     & Shakes<T, E, R>
     & Where<S, A, E3, R3>
-    & (Makes<NoInfer<T>, C, E2, R2> | Calls)
+    & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
     & Again<NoInfer<C>, Failures<NoInfer<E | E2 | E3 | E4>>, E4, R4>
 ): Effect.Effect<
   Reconnecting<Made<C>, Failures<E | E2 | E3 | E4>>,
@@ -745,7 +769,8 @@ export const layerReconnecting = <
   E,
   R,
   S extends Attempts | undefined = undefined,
-  C extends Caller = Of<T>,
+  Push extends Transport.Transport.In<T> = never,
+  C extends Caller = Of<T, Push>,
   E2 = never,
   R2 = never,
   A = never,
@@ -758,7 +783,7 @@ export const layerReconnecting = <
   options:
     & Shakes<T, E, R>
     & Where<S, A, E3, R3>
-    & (Makes<NoInfer<T>, C, E2, R2> | Calls)
+    & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
     & Again<NoInfer<C>, Failures<NoInfer<E | E2 | E3 | E4>>, E4, R4>
     & Suits<Reconnecting<NoInfer<C>, Failures<NoInfer<E | E2 | E3 | E4>>>, NoInfer<I>>
 ): Layer.Layer<Self, never, Exclude<Needs<R, S, A> | R2 | R3 | R4, Scope.Scope>> =>

@@ -21,6 +21,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as Excerpt from "./Excerpt.ts"
+import * as KeepAlive from "./internal/connection/keepAlive.ts"
 import * as Internal from "./internal/connection/middleware.ts"
 import { implOf } from "./internal/connection/transport.ts"
 import * as Peer from "./Peer.ts"
@@ -288,15 +289,11 @@ export const pingPong: {
  * @category models
  * @since 0.1.0
  */
-export interface KeepAliveOptions<T> {
+export interface KeepAliveOptions<T> extends KeepAlive.Times {
   /** What is sent to ask whether the peer is still there. */
   readonly ping: Out<T>
   /** Whether a frame is the answer to that. No pong reaches the service, also one that was not asked for. */
   readonly isPong: (frame: In<T>) => boolean
-  /** How long nothing was heard before a ping is sent. Default: 30 seconds. */
-  readonly interval?: Duration.Input | undefined
-  /** How long to wait for the pong, or anything else. Default: 10 seconds. */
-  readonly timeout?: Duration.Input | undefined
 }
 
 /**
@@ -309,7 +306,23 @@ export interface KeepAliveOptions<T> {
  * whoever receives and whoever sends, also for one that waits for the peer to take something. When the peer has ended
  * its own side, or the scope closes, no ping is sent any more.
  *
- * A peer that is not listened to, because `readAhead` frames wait for the service, is neither pinged nor given up.
+ * While what was written to it is on its way, and the peer takes some of it at least every `timeout`, it is there too: it is asked
+ * when it has taken all of that and was silent for `interval` since.
+ *
+ * A server that counts what its clients send, as one of MQTT does, wants to hear from a client that only receives, too: with
+ * `sendInterval` a ping is sent whenever nothing else was for that long.
+ *
+ * A peer that is not listened to, because `readAhead` frames wait for the service, is not given up, and is pinged for the sake of
+ * `sendInterval` alone.
+ *
+ * **Gotchas**
+ *
+ * What has left this process may wait in the buffers of both systems, which hold some megabytes, and Node does not tell how much.
+ * `interval` and `timeout` together have to be longer than a slow peer takes for that. The system of a peer that reads slowly tells of
+ * room in large steps, too: `timeout` has to be longer than one takes, which was 1.5 seconds where a peer read 1 MB a second.
+ *
+ * A pong that a call has asked for is dropped like any other: where requests are answered in order and a ping is one of them,
+ * use `keepAlive` of `Pipeline.client`, whose ping is a call like any other.
  *
  * **Example** (A peer that is not there any more)
  *
@@ -346,32 +359,14 @@ export const keepAlive: {
   <T extends Any>(self: T, options: NoInfer<KeepAliveOptions<T>>): Installed<T>
 } = dual(
   2,
-  <T extends Any>(self: T, options: KeepAliveOptions<T>): Installed<T> => {
-    const interval = Duration.toMillis(Duration.fromInputUnsafe(options.interval ?? "30 seconds"))
-    const timeout = Duration.fromInputUnsafe(options.timeout ?? "10 seconds")
-    return make(self, (link) => {
-      // Set while the answer to a ping is awaited: what was heard when it was sent, and until when.
-      let asked: { readonly heardCount: number; readonly until: number } | undefined
-      return {
-        decide: (frame) => options.isPong(frame) ? [] : undefined,
-        watch: (now) => {
-          if (link.hasEnded) return Infinity
-          if (asked !== undefined && link.isListening && link.heardCount === asked.heardCount) {
-            if (now < asked.until) return asked.until
-            const reason = new TimedOut({ waitedFor: "pong", after: timeout })
-            link.giveUp(new TransportError({ reason }), true)
-            return Infinity
-          }
-          asked = undefined
-          const due = (link.isListening ? link.heardAt : now) + interval
-          if (now < due) return due
-          asked = { heardCount: link.heardCount, until: now + Duration.toMillis(timeout) }
-          link.say(options.ping)
-          return asked.until
-        }
-      }
-    })
-  }
+  <T extends Any>(self: T, options: KeepAliveOptions<T>): Installed<T> =>
+    make(self, (link) => ({
+      decide: (frame) => options.isPong(frame) ? [] : undefined,
+      ...KeepAlive.keepAlive(link, options, () => {
+        link.say(options.ping)
+        return true
+      })
+    }))
 )
 
 /**

@@ -10,10 +10,11 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Body from "./Body.ts"
+import type { ByCall } from "./internal/connection/keepAlive.ts"
 import { implOf } from "./internal/connection/transport.ts"
 import { boundsOf } from "./internal/dispatch/body.ts"
 import { type CallOptions, limited } from "./internal/dispatch/callOptions.ts"
-import { open } from "./internal/dispatch/calls.ts"
+import { open, stayAlive } from "./internal/dispatch/calls.ts"
 import { MultiplexCalls } from "./internal/dispatch/multiplexClient.ts"
 import type * as Internal from "./internal/dispatch/multiplexFrames.ts"
 import type {
@@ -42,6 +43,7 @@ import type {
   Untold
 } from "./internal/dispatch/protocolTypes.ts"
 import type { Rules } from "./internal/dispatch/servingById.ts"
+import type { Unsolicited } from "./internal/dispatch/unsolicited.ts"
 import type * as Transport from "./Transport.ts"
 import type { TransportError } from "./TransportError.ts"
 
@@ -53,7 +55,16 @@ import type { TransportError } from "./TransportError.ts"
  */
 export const defaultMaxInFlight = 64
 
-export type { FromClient, FromServer, MessageAbort, MessagePart, MessageReader, MessageWriter, RequestReader }
+export type {
+  FromClient,
+  FromServer,
+  MessageAbort,
+  MessagePart,
+  MessageReader,
+  MessageWriter,
+  RequestReader,
+  Unsolicited
+}
 
 /**
  * What can be the id of a request. Two ids are the same where a `Map` has one place for them.
@@ -247,6 +258,13 @@ const rulesOf = <Out, Id, Head, E>(
   cancelled
 })
 
+export type { ByCall as KeepAlive } from "./internal/connection/keepAlive.ts"
+
+interface ClientOptions<In, Push extends In, R> extends CallOptions {
+  /** What is done with the frames that are no answers. Default: every frame has to be one. */
+  readonly unsolicited?: Unsolicited<In, Push, R> | undefined
+}
+
 interface Serve {
   <
     In,
@@ -387,6 +405,12 @@ export interface Client<in Request, out Response, out Failure = never> {
  * does every later one. So it is when the scope closes, as `ConnectionClosed` by `local`. An answer to no request, or a
  * frame that is none, ends the use of the connection as `UnexpectedFrame`.
  *
+ * With `keepAlive` a peer that was not heard for some time is asked by a request of its own, whose answer goes to nobody else, and the
+ * connection ends as `TimedOut` where none comes. See {@link KeepAlive}.
+ *
+ * Frames that `unsolicited` says are no answers do not: they are handled by its `handle`, in order with the answers, and
+ * `fromServer` never sees them. See {@link Unsolicited}.
+ *
  * With `callTimeout` a call that is not answered in time fails as `TimedOut`, and is given up like one that is interrupted:
  * one that was sent is cancelled where the protocol has a cancel, and keeps its place where it has none; its answer is
  * dropped when it comes. Without it a call waits for as long as the connection lives.
@@ -408,12 +432,17 @@ export const client = Effect.fnUntraced(function*<
   Id extends RequestId,
   Request,
   Response,
-  Failure = never
+  Failure = never,
+  Push extends In = never,
+  R = never
 >(
   frames: Internal.ClientFrames<In, Out, Id, Request, Response, Failure> & NextId<Id>,
   transport: Transport.Transport<In, Out>,
-  options?: CallOptions
-): Effect.fn.Return<Client<Request, Response, Failure>, never, Scope.Scope> {
+  options?: ClientOptions<In, Push, R> & {
+    /** How the peer is asked whether it is still there. Default: it is not. */
+    readonly keepAlive?: ByCall<Request> | undefined
+  }
+): Effect.fn.Return<Client<Request, Response, Failure>, never, Scope.Scope | R> {
   const calls = new MultiplexCalls(
     implOf(transport),
     frames,
@@ -422,7 +451,8 @@ export const client = Effect.fnUntraced(function*<
     Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
     yield* Effect.context<never>()
   )
-  yield* open(calls)
+  yield* open(calls, options?.unsolicited)
+  yield* stayAlive(transport, options?.keepAlive, (ping) => calls.ask(ping))
   const within = limited(options)
   return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }
 })
@@ -717,7 +747,8 @@ export interface StreamingClient<in Request, in RequestChunk, out Response, out 
  *
  * When the connection ends, every waiting call fails with how it ended, and so do the bodies that are not complete and every
  * later call. So it is when the scope closes, as `ConnectionClosed` by `local`. A part of a message where it is not due ends
- * the use of the connection as `UnexpectedFrame`.
+ * the use of the connection as `UnexpectedFrame`. Frames that are none of any response go to `unsolicited`, as those of
+ * {@link client} do.
  *
  * An id is used again only when it is free: when its response is complete, or, where nothing answers a cancelled
  * request, when that was long ago.
@@ -743,7 +774,9 @@ export const streamingClient = Effect.fnUntraced(function*<
   RequestChunk,
   Response,
   ResponseChunk,
-  Failure = never
+  Failure = never,
+  Push extends In = never,
+  R = never
 >(
   frames:
     & Internal.StreamingClientFrames<{
@@ -758,11 +791,11 @@ export const streamingClient = Effect.fnUntraced(function*<
     }>
     & NextId<Id>,
   transport: Transport.Transport<In, Out>,
-  options?: Body.Options & CallOptions
+  options?: Body.Options & ClientOptions<In, Push, R>
 ): Effect.fn.Return<
   StreamingClient<Request, RequestChunk, Response, ResponseChunk, Failure>,
   never,
-  Scope.Scope
+  Scope.Scope | R
 > {
   const calls = new MultiplexStreamingCalls<{
     toServer: Out
@@ -782,7 +815,7 @@ export const streamingClient = Effect.fnUntraced(function*<
     boundsOf(options),
     yield* Effect.context<never>()
   )
-  yield* open(calls)
+  yield* open(calls, options?.unsolicited)
   const within = limited(options)
   return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }
 })

@@ -9,10 +9,11 @@ import * as Exit from "effect/Exit"
 import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Body from "./Body.ts"
+import type { ByCall } from "./internal/connection/keepAlive.ts"
 import { implOf } from "./internal/connection/transport.ts"
 import { boundsOf } from "./internal/dispatch/body.ts"
 import { type CallOptions, limited } from "./internal/dispatch/callOptions.ts"
-import { open } from "./internal/dispatch/calls.ts"
+import { open, stayAlive } from "./internal/dispatch/calls.ts"
 import { PipelineCalls, readWith } from "./internal/dispatch/pipelineClient.ts"
 import type * as Internal from "./internal/dispatch/pipelineFrames.ts"
 import type { MessageAbort, MessageReader, MessageWriter } from "./internal/dispatch/pipelineFrames.ts"
@@ -27,6 +28,7 @@ import type {
   TellableOfBodies,
   Untold
 } from "./internal/dispatch/protocolTypes.ts"
+import type { Answers, Unsolicited } from "./internal/dispatch/unsolicited.ts"
 import type * as Transport from "./Transport.ts"
 import type { TransportError } from "./TransportError.ts"
 
@@ -38,7 +40,7 @@ import type { TransportError } from "./TransportError.ts"
  */
 export const defaultMaxInFlight = 64
 
-export type { MessageAbort, MessageReader, MessageWriter }
+export type { MessageAbort, MessageReader, MessageWriter, Unsolicited }
 
 interface Serve {
   <In, Out, E, R = never>(
@@ -169,15 +171,29 @@ export interface Client<in Request, out Response, out Failure = never> {
   readonly awaitEnd: Effect.Effect<never, TransportError>
 }
 
+interface Options<In, Push extends In, R> extends CallOptions {
+  /** What is done with the frames that are no responses. Default: every frame is one. */
+  readonly unsolicited?: Unsolicited<In, Push, R> | undefined
+}
+
+export type { ByCall as KeepAlive } from "./internal/connection/keepAlive.ts"
+
+interface ClientOptions<In, Out, Push extends In, R> extends Options<In, Push, R> {
+  /** How the peer is asked whether it is still there. Default: it is not. */
+  readonly keepAlive?: ByCall<Out> | undefined
+}
+
 interface MakeClient {
-  <In, Out, Response, Failure>(
+  <In, Out, Response, Failure, Push extends In = never, R = never>(
     transport: Transport.Transport<In, Out>,
-    options: CallOptions & { readonly response: (frame: NoInfer<In>) => Result.Result<Response, Failure> }
-  ): Effect.Effect<Client<Out, Response, Failure>, never, Scope.Scope>
-  <In, Out>(
+    options: ClientOptions<In, Out, Push, R> & {
+      readonly response: (frame: Answers<In, NoInfer<Push>>) => Result.Result<Response, Failure>
+    }
+  ): Effect.Effect<Client<Out, Response, Failure>, never, Scope.Scope | R>
+  <In, Out, Push extends In = never, R = never>(
     transport: Transport.Transport<In, Out>,
-    options?: CallOptions & { readonly response?: undefined }
-  ): Effect.Effect<Client<Out, In>, never, Scope.Scope>
+    options?: ClientOptions<In, Out, Push, R> & { readonly response?: undefined }
+  ): Effect.Effect<Client<Out, Answers<In, Push>>, never, Scope.Scope | R>
 }
 
 /**
@@ -186,39 +202,71 @@ interface MakeClient {
  * **Details**
  *
  * At most `maxInFlight` calls, 64 by default, are sent and not answered at once; further ones wait, in order, and so do
- * all of them while the peer does not take what was sent. Requests that are made together travel together. A call costs
- * no fiber.
+ * all of them while the peer does not take what was sent. Requests that are made together travel together.
  *
  * With `callTimeout` a call that is not answered in time fails as `TimedOut`, and is given up like one that is interrupted:
  * one that was sent keeps its place, and its response is dropped when it comes. Such a call costs a fiber. Without it a call
  * waits for as long as the connection lives.
  *
- * Every frame is a response. Where the protocol has error responses, `response` tells which of the frames are: what it
+ * Every frame is a response, but for those that `unsolicited` says are none: they are handled by its `handle`, in order with
+ * the responses. See {@link Unsolicited}. A call costs no fiber, and what `handle` does at once costs none either.
+ *
+ * With `keepAlive` a peer that was not heard for some time is asked by a request of its own, whose response goes to nobody else, and
+ * the connection ends as `TimedOut` where none comes. See {@link KeepAlive}.
+ *
+ * Where the protocol has error responses, `response` tells which of the frames are: what it
  * makes of them is what `call` succeeds and fails with. A `response` that throws ends the use of the connection.
  *
  * When the connection ends, every waiting call fails with how it ended, and so does every later one. So it is when the
  * scope closes, as `ConnectionClosed` by `local`. A response to no request ends the use of the connection as
  * `UnexpectedFrame`.
  *
- * @see {@link serve} for an example, and for the other side
+ * **Example** (News between the answers)
+ *
+ * ```ts
+ * import { Codec, Pipeline, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Queue } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const lines = Transport.framed(Codec.lines())
+ *   const server = yield* Effect.provideService(lines, Socket.Socket, there)
+ *   const news = yield* Queue.bounded<string>(16)
+ *
+ *   const client = yield* Pipeline.client(yield* Effect.provideService(lines, Socket.Socket, here), {
+ *     unsolicited: { is: (line) => line.startsWith("*"), handle: (line) => Queue.offer(news, line) }
+ *   })
+ *   yield* Effect.forkScoped(Effect.andThen(server.receive, server.sendAll(["* a has changed", "1"])))
+ *   console.log(yield* client.call("GET a"), yield* Queue.take(news)) // => 1 * a has changed
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program))
+ * ```
+ *
+ * @see {@link serve} for an example of failures, and for the other side
  *
  * @category clients
  * @since 0.1.0
  */
-export const client: MakeClient = Effect.fnUntraced(function*<In, Out, Response, Failure>(
+export const client: MakeClient = Effect.fnUntraced(function*<In, Out, Response, Failure, R>(
   transport: Transport.Transport<In, Out>,
-  options?: CallOptions & { readonly response?: ((frame: In) => Result.Result<Response, Failure>) | undefined }
-): Effect.fn.Return<Client<Out, In | Response, Failure>, never, Scope.Scope> {
+  options?: ClientOptions<In, Out, never, R> & {
+    readonly response?: ((frame: In) => Result.Result<Response, Failure>) | undefined
+  }
+): Effect.fn.Return<Client<Out, In | Response, Failure>, never, Scope.Scope | R> {
   const calls = new PipelineCalls<In, Out, In | Response, Failure>(
     implOf(transport),
     options?.response === undefined ? Exit.succeed : readWith(options.response),
     Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
     yield* Effect.context<never>()
   )
-  yield* open(calls)
+  yield* open(calls, options?.unsolicited)
+  yield* stayAlive(transport, options?.keepAlive, (ping) => calls.ask(ping))
   const within = limited(options)
   return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }
-}) as MakeClient // without `response` every frame is one, which only the overloads can say
+}) as MakeClient // without `response` every other frame is one, which only the overloads can say
 
 /**
  * The types of a protocol with bodies.
@@ -530,7 +578,8 @@ export interface StreamingClient<in Request, in RequestChunk, out Response, out 
  * body fails as `Stalled` and what still comes of it is dropped.
  *
  * When the connection ends, every waiting call fails with how it ended, and so do the body that comes in and every later
- * call. A part of a message where it is not due ends the use of the connection as `UnexpectedFrame`.
+ * call. A part of a message where it is not due ends the use of the connection as `UnexpectedFrame`. Frames that are none of
+ * any response go to `unsolicited`, as those of {@link client} do.
  *
  * Behind a handshake it is made by the option `client` of `Client.connect`.
  *
@@ -553,7 +602,9 @@ export const streamingClient = Effect.fnUntraced(function*<
   RequestChunk,
   Response,
   ResponseChunk,
-  Failure = never
+  Failure = never,
+  Push extends In = never,
+  R = never
 >(
   frames: Internal.StreamingClientFrames<{
     toServer: Out
@@ -565,11 +616,11 @@ export const streamingClient = Effect.fnUntraced(function*<
     failure: Failure
   }>,
   transport: Transport.Transport<In, Out>,
-  options?: Body.Options & CallOptions
+  options?: Body.Options & Options<In, Push, R>
 ): Effect.fn.Return<
   StreamingClient<Request, RequestChunk, Response, ResponseChunk, Failure>,
   never,
-  Scope.Scope
+  Scope.Scope | R
 > {
   const calls = new PipelineStreamingCalls<{
     toServer: Out
@@ -586,7 +637,7 @@ export const streamingClient = Effect.fnUntraced(function*<
     boundsOf(options),
     yield* Effect.context<never>()
   )
-  yield* open(calls)
+  yield* open(calls, options?.unsolicited)
   const within = limited(options)
   return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }
 })

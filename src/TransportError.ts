@@ -110,13 +110,13 @@ export class UnexpectedFrame extends Schema.TaggedError<UnexpectedFrame>()("Unex
  *
  * `waitedFor` is what did not come: the `pong` to a ping, the `acknowledgement` of something that was sent, any `frame`
  * on a connection that was idle, the `room` for what is written to it, or the `response` to a call, which leaves the
- * connection as it is.
+ * connection as it is. It is the `handling` of a frame that nobody asked for where this side itself was too slow.
  *
  * @category errors
  * @since 0.1.0
  */
 export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
-  waitedFor: Schema.Literals(["pong", "acknowledgement", "frame", "response", "room"]),
+  waitedFor: Schema.Literals(["pong", "acknowledgement", "frame", "response", "room", "handling"]),
   after: Schema.Duration
 }) {
   override get message(): string {
@@ -131,10 +131,13 @@ export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
         return `the peer did not take what was written within ${Duration.format(this.after)}`
       case "response":
         return `the peer did not answer a call within ${Duration.format(this.after)}`
+      case "handling":
+        return `a frame that nobody asked for was not handled within ${Duration.format(this.after)}`
     }
   }
   /** Whose mistake it is. */
   get fault(): Fault {
+    if (this.waitedFor === "handling") return "local"
     return this.waitedFor === "pong" ? "network" : "peer"
   }
 }

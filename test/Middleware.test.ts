@@ -695,6 +695,149 @@ describe("keepAlive", () => {
       expect(peer.heard()).toBe("late\n")
     }))
 
+  it.effect("a peer that takes what is written to it, however slowly, is there, also where it says nothing", () =>
+    Effect.gen(function*() {
+      const { pull, transport } = yield* deaf()
+      const middle = yield* keepAlive(transport)
+      const sending = yield* Effect.forkChild(Effect.flip(Effect.forever(middle.send("0".repeat(63)))))
+      yield* settled
+      for (let i = 0; i < 12; i++) {
+        yield* TestClock.adjust("9 seconds")
+        yield* pull
+      }
+      expect(sending.pollUnsafe()).toBeUndefined()
+      // It takes nothing any more.
+      yield* TestClock.adjust("50 seconds")
+      expect((yield* Fiber.join(sending)).reason).toMatchObject({ _tag: "TimedOut", waitedFor: "pong" })
+    }))
+
+  it.effect("when it has taken all of that, it is asked after the interval, and given up like any other", () =>
+    Effect.gen(function*() {
+      const { pull, transport } = yield* deaf()
+      const middle = yield* keepAlive(transport)
+      const ended = yield* Effect.forkChild(Effect.flip(middle.receive))
+      yield* Effect.forkChild(middle.sendAll(["0".repeat(60), "1".repeat(60)]))
+      yield* TestClock.adjust("35 seconds")
+      let heard = ""
+      yield* Effect.forkScoped(Effect.forever(Effect.map(pull, (text) => heard += text)))
+      yield* TestClock.adjust("5 seconds")
+      yield* TestClock.adjust("29999 millis")
+      expect(heard).not.toContain("ping")
+      yield* TestClock.adjust("1 millis")
+      expect(heard).toContain("ping")
+      yield* TestClock.adjust("9999 millis")
+      expect(ended.pollUnsafe()).toBeUndefined()
+      yield* TestClock.adjust("1 millis")
+      expect((yield* Fiber.join(ended)).reason._tag).toBe("TimedOut")
+    }))
+
+  it.effect("finds a dead peer where a write to it takes its time", () =>
+    Effect.gen(function*() {
+      const socket = Socket.make({
+        reader: Effect.succeed({ pull: Effect.never, upgrade: Socket.SocketUpgradeError.unsupported }),
+        writer: Effect.succeed({ write: () => Effect.sleep("1 second"), writeAll: () => Effect.sleep("1 second") })
+      })
+      const transport = yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, socket)
+      const ended = yield* Effect.forkChild(Effect.flip((yield* keepAlive(transport)).receive))
+      yield* TestClock.adjust("41 seconds")
+      expect((yield* Fiber.join(ended)).reason._tag).toBe("TimedOut")
+    }))
+
+  describe("by what is sent", () => {
+    const sends = Middleware.keepAlive<Lines>({
+      ping: "ping",
+      isPong: (line) => line === "pong",
+      interval: "1 minute",
+      sendInterval: "20 seconds",
+      timeout: "10 seconds"
+    })
+
+    it.effect("a client that only receives is heard from", () =>
+      Effect.gen(function*() {
+        const { peer, transport } = yield* connectedRaw()
+        const middle = yield* sends(transport)
+        yield* Effect.forkScoped(Stream.runDrain(middle.incoming))
+        for (let second = 1; second <= 60; second++) {
+          yield* peer.say("news\n")
+          yield* TestClock.adjust("1 second")
+          expect(peer.heard()).toBe("ping\n".repeat(Math.floor(second / 20)))
+        }
+      }))
+
+    it.effect("what is sent besides counts, answers of a middleware too", () =>
+      Effect.gen(function*() {
+        const { peer, transport } = yield* connectedRaw()
+        const middle = yield* Effect.flatMap(
+          sends(transport),
+          Middleware.intercept((line) => line === "?" ? ["!"] : undefined)
+        )
+        yield* Effect.forkScoped(Stream.runDrain(middle.incoming))
+        yield* TestClock.adjust("19 seconds")
+        yield* middle.send("a")
+        yield* peer.say("?\n")
+        yield* TestClock.adjust("19 seconds")
+        yield* peer.say("?\n")
+        yield* TestClock.adjust("19 seconds")
+        expect(peer.heard()).toBe("a\n!\n!\n")
+        yield* TestClock.adjust("1 second")
+        expect(peer.heard()).toBe("a\n!\n!\nping\n")
+      }))
+
+    it.effect("a peer that keeps silent behind such a ping is given up", () =>
+      Effect.gen(function*() {
+        const { transport } = yield* connectedRaw()
+        const ended = yield* Effect.forkChild(Effect.flip((yield* sends(transport)).receive))
+        yield* TestClock.adjust("29999 millis")
+        expect(ended.pollUnsafe()).toBeUndefined()
+        yield* TestClock.adjust("1 millis")
+        expect((yield* Fiber.join(ended)).reason._tag).toBe("TimedOut")
+      }))
+
+    it.effect("a peer that is not listened to hears it too, and is not given up", () =>
+      Effect.gen(function*() {
+        const { peer, transport } = yield* connectedRaw()
+        const middle = yield* sends(transport)
+        yield* peer.say("a\n".repeat(20))
+        yield* TestClock.adjust("1 minute")
+        expect(peer.heard()).toBe("ping\n".repeat(3))
+        expect(yield* middle.receive).toBe("a")
+      }))
+  })
+
+  it.live("Node tells of one long write how it goes on", () =>
+    Effect.gen(function*() {
+      const accepted = yield* Deferred.make<NodeNet.Socket>()
+      const server = NodeNet.createServer((conn) => {
+        conn.pause()
+        Deferred.doneUnsafe(accepted, Exit.succeed(conn))
+      })
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+        () => Effect.sync(() => server.close())
+      )
+      const { port } = server.address() as NodeNet.AddressInfo
+      const socket = yield* Net.socket({ host: "127.0.0.1", port })
+      const transport = yield* Effect.provideService(
+        Transport.framed(Codec.lines({ maxLength: 1 << 26 })),
+        Socket.Socket,
+        socket
+      )
+      const { connection } = implOf(transport)
+      expect(connection.sending).toBeUndefined()
+      const sending = yield* Effect.forkChild(transport.send("0".repeat(1 << 25)))
+      const peer = yield* Deferred.await(accepted)
+      const places = new Set<number | undefined>()
+      const look: Effect.Effect<void> = Effect.suspend(() => {
+        if (sending.pollUnsafe() !== undefined) return Effect.void
+        places.add(connection.sending)
+        peer.resume()
+        return Effect.andThen(Effect.sleep(1), look)
+      })
+      yield* look
+      expect(places.size).toBeGreaterThan(2)
+      peer.destroy()
+    }))
+
   it.effect("is disarmed when its scope closes", () =>
     Effect.gen(function*() {
       const { peer, transport } = yield* connectedRaw()

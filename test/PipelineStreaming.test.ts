@@ -1143,7 +1143,7 @@ describe("serveStreaming", () => {
 describe("streamingClient", () => {
   type Answered = Body.Message<string, string, Refused | Body.ReadError>
 
-  const calling = Effect.fnUntraced(function*(options?: Parameters<typeof Pipeline.streamingClient>[2]) {
+  const calling = Effect.fnUntraced(function*(options?: Body.Options & { readonly maxInFlight?: number }) {
     const { peer, transport } = yield* settlingPair()
     const client = yield* Pipeline.streamingClient(aborting, transport, options)
     /** A call in a scope of its own. */

@@ -91,6 +91,10 @@ class AcceptedSocket extends NetSocket {
  * Node's options of `net.connect`, with `noDelay` and `allowHalfOpen` on: small requests travel at once, and a server that
  * ends its side can still be heard and answered.
  *
+ * TCP's own keep-alive is `keepAlive`, with `keepAliveInitialDelay` in milliseconds of silence before the first probe. Node takes
+ * neither how often nor how many times is probed among these options, so that the system's values hold; and it has no
+ * TCP_USER_TIMEOUT. What bounds a peer that takes nothing is `Middleware.keepAlive`, and `writeTimeout` of a `Server`.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -240,7 +244,8 @@ export const layerSocket = (to: DialOptions | NetAddress.SocketAddress): Layer.L
  *
  * **Details**
  *
- * Node's options of `net.createServer` and of `listen`, with `noDelay` and `allowHalfOpen` on.
+ * Node's options of `net.createServer` and of `listen`, with `noDelay` and `allowHalfOpen` on. TCP's own keep-alive is as in
+ * {@link DialOptions}, for each connection that is accepted.
  *
  * @category models
  * @since 0.1.0

@@ -324,3 +324,79 @@ same<typeof shopLayerOfContext, Layer.Layer<ShopService, HandshakeError | NotOur
 Client.layer(ShopService, { protocol: Line.protocol, sockets, client: (transport) => Pipeline.client(transport) })
 // @ts-expect-error: a service that is no client needs to be made
 Client.layer(ShopService, { protocol: Line.protocol, sockets })
+
+// --- Frames that nobody has asked for --------------------------------------------------------------------------------
+
+interface News {
+  readonly news: string
+}
+declare const withNews: Transport.Transport<string | News, string>
+declare const newsHandshake: Effect.Effect<typeof withNews, NotOurs, Socket.Socket>
+declare const tell: (news: News) => Effect.Effect<void, never, Orders>
+const isNews = (frame: string | News): frame is News => typeof frame !== "string"
+
+// A type guard narrows what is handled, and what is answered.
+const hearing = Pipeline.client(withNews, { unsolicited: { is: isNews, handle: tell } })
+same<typeof hearing, Effect.Effect<Pipeline.Client<string, string>, never, Scope.Scope | Orders>>()
+
+// Also one that the compiler infers.
+const hearingInferred = Pipeline.client(withNews, {
+  unsolicited: {
+    is: (frame) => typeof frame !== "string",
+    handle: (news) => {
+      same<typeof news, News>()
+      return tell(news)
+    }
+  },
+  response: (frame) => {
+    same<typeof frame, string>()
+    return frame === "" ? Result.fail(new NotOurs({ why: "it is empty" })) : Result.succeed(frame.length)
+  }
+})
+same<typeof hearingInferred, Effect.Effect<Pipeline.Client<string, number, NotOurs>, never, Scope.Scope | Orders>>()
+
+// A predicate narrows nothing.
+const hearingByPredicate = Pipeline.client(mixedTransport, {
+  unsolicited: {
+    is: (n) => n > 0,
+    handle: (n) => {
+      same<typeof n, number>()
+      return Effect.void
+    }
+  }
+})
+same<typeof hearingByPredicate, Effect.Effect<Pipeline.Client<string, number>, never, Scope.Scope>>()
+
+// @ts-expect-error: what is handled must not fail with an error of its own
+Pipeline.client(mixedTransport, { unsolicited: { is: (n) => n > 0, handle: () => shop } })
+
+const hearingById = Multiplex.client(byId, lineTransport, {
+  unsolicited: { is: (line) => line === "", handle: (line) => tell({ news: line }) }
+})
+same<
+  typeof hearingById,
+  Effect.Effect<Multiplex.Client<string, number, NotOurs>, never, Scope.Scope | Orders>
+>()
+declare const lineTransport: Lines
+
+const hearingConnected = Client.connect({
+  handshake: newsHandshake,
+  sockets,
+  unsolicited: { is: isNews, handle: tell }
+})
+same<Effect.Services<typeof hearingConnected>, Scope.Scope | Orders>()
+const hearingCall = Effect.flatMap(hearingConnected, (client) => client.call("a"))
+same<Effect.Success<typeof hearingCall>, string>()
+
+class Hearing extends Context.Service<Hearing, Client.Of<typeof withNews, News>>()("test/Hearing") {}
+const hearingLayer = Client.layer(Hearing, {
+  handshake: newsHandshake,
+  sockets,
+  unsolicited: { is: (frame) => typeof frame !== "string", handle: tell }
+})
+same<typeof hearingLayer, Layer.Layer<Hearing, HandshakeError | NotOurs, Orders>>()
+
+// @ts-expect-error: without that news are answers, which such a client does not have
+Client.layer(Hearing, { handshake: newsHandshake, sockets })
+// @ts-expect-error: whoever makes something else of the transport says there what is unsolicited
+Client.connect({ handshake: newsHandshake, sockets, client: () => shop, unsolicited: { is: isNews, handle: tell } })

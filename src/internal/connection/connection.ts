@@ -161,6 +161,8 @@ export class Connection implements SourceEvents {
   private discards = false
   private writing: Semaphore.Semaphore | undefined = undefined
   private writers = 0
+  /** How many writes that had to wait are over. */
+  private written = 0
   // Neither array is changed, so that whoever goes through it sees all that were there.
   private waiters: ReadonlyArray<Waiter> = none
   private readers: ReadonlyArray<Reader> = none
@@ -445,8 +447,14 @@ export class Connection implements SourceEvents {
       this.oneAtATime(this.failedToWrite(waiting)),
       Effect.sync(() => {
         this.writers--
+        this.written++
       })
     )
+  }
+
+  /** `undefined` while nothing that was written waits for the peer, and else something that changes as it takes that. */
+  get sending(): number | undefined {
+    return this.source.sending ?? (this.writers > 0 ? this.written : undefined)
   }
 
   private oneAtATime<A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> {

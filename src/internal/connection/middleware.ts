@@ -52,6 +52,13 @@ export interface Link<in Out> {
   readonly takenAt: number
   /** When something was sent last that is not the middleware's own. */
   readonly sentAt: number
+  /** When anything was sent last, also by a middleware. */
+  readonly wroteAt: number
+  /**
+   * `undefined` while nothing that was written waits for the peer to take it; else a number that changes whenever it takes
+   * some.
+   */
+  readonly sending: number | undefined
   /** Whether bytes would be heard if some came: not while `readAhead` frames wait for the service. */
   readonly isListening: boolean
   /** Whether the service has not taken what came for it. */
@@ -119,6 +126,7 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
   passedAt: number
   takenAt: number
   sentAt: number
+  wroteAt: number
 
   constructor(
     impl: TransportImpl<In, Out>,
@@ -134,11 +142,13 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
       this.passedAt =
       this.takenAt =
       this.sentAt =
+      this.wroteAt =
         Monotonic.millisOf(clock)
     this.reader = this.connection.reader(() => this.hear())
     this.connection.onWrite = () => {
+      this.wroteAt = Monotonic.millisOf(this.clock)
       if (this.writesOwn) return
-      this.sentAt = Monotonic.millisOf(this.clock)
+      this.sentAt = this.wroteAt
       // The answer to a frame that came first goes out first; what waits in an outbox does so anyway.
       if (impl.outbox === undefined) this.flush("now")
     }
@@ -149,6 +159,10 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
 
   get hasEnded(): boolean {
     return this.connection.inbox.end !== undefined
+  }
+
+  get sending(): number | undefined {
+    return this.connection.sending
   }
 
   get hasWaiting(): boolean {

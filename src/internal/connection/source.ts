@@ -48,6 +48,11 @@ export interface Source {
   writeNow?(chunks: Chunks): Effect.Effect<void, Socket.SocketError> | undefined
   /** What to wait for before anything can be handed over: a write that waited was given up, and its bytes are there still. */
   readonly room?: Effect.Effect<void, Socket.SocketError> | undefined
+  /**
+   * Something that changes as the peer takes what was written; `undefined` while nothing waits for it. A source that cannot
+   * tell has none.
+   */
+  readonly sending?: number | undefined
   /** Ends the writing side. Returns whether all that was written has left this process, where the socket can tell. */
   endWrite(): boolean
   /** Waits until it has. */

@@ -4,18 +4,24 @@
  *
  * @internal
  */
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
-import { type Sent, TransportError, UnexpectedFrame } from "../../TransportError.ts"
+import { isTransportError, type Sent, TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import type { Reader } from "../connection/connection.ts"
 import { closedHere, errorOf } from "../connection/inbox.ts"
+import { type ByCall, keepAlive as watch } from "../connection/keepAlive.ts"
+import { install } from "../connection/middleware.ts"
+import type { Transport } from "../connection/model.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 import { BatchWriter } from "./batchWriter.ts"
-import { areFrames } from "./exits.ts"
+import { areFrames, failureOf } from "./exits.ts"
+import { type Handling, Pushes, type Unsolicited } from "./unsolicited.ts"
 
 export type Ended = Exit.Exit<never, TransportError>
 
@@ -32,7 +38,7 @@ interface Call {
  * | the connection | comes in | goes out |
  * |---|---|---|
  * | is free | what there is, each time that something has come | in a microtask, whatever was asked for before it |
- * | holds a frame for which there is no room | nothing behind it | the same |
+ * | holds a frame for which there is no room: of a body, or one that nobody asked for | nothing behind it | the same |
  * | has a write that has to wait | what there is | nothing; when it is over, all at once |
  * | has ended: a failed write, a defect, the peer, the scope | nothing | nothing: every call fails with how, and says whether it was sent |
  */
@@ -45,8 +51,12 @@ export abstract class Calls<In, Out, C extends Call> {
   protected end: Ended | undefined = undefined
   private refused: Ended | undefined = undefined
   protected isSending = false
-  /** Whether a frame waits for room. */
+  /** Whether a frame of an answer waits for room. */
   protected isHeldUp = false
+  /** Takes the frames that are no answers. */
+  private pushes: Pushes<In> | undefined = undefined
+  /** Whether one of those waits for room. */
+  private holdsPush = false
   private readonly reader: Reader
   private readonly ended = Deferred.makeUnsafe<never, TransportError>()
   /** Frames that were taken together; from `next` on they wait. */
@@ -98,11 +108,11 @@ export abstract class Calls<In, Out, C extends Call> {
     return Deferred.await(this.ended)
   }
 
-  /** Ends the use of the connection, and waits for the bodies that were being sent. */
+  /** Ends the use of the connection, and waits for the bodies that were being sent, and for what was handled. */
   get close(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.finish(Exit.fail(closedHere))
-      return this.bodiesStopped
+      return this.pushes === undefined ? this.bodiesStopped : Effect.andThen(this.pushes.close, this.bodiesStopped)
     })
   }
 
@@ -130,6 +140,18 @@ export abstract class Calls<In, Out, C extends Call> {
 
   // What comes in ---------------------------------------------------------------------------------------------------
 
+  /** Has the frames that are no answers handled. */
+  handle<Push extends In, R>(unsolicited: Unsolicited<In, Push, R>, context: Context.Context<R>): void {
+    // It is given what `is` has found to be a Push, and what it needs is in the context that it is run with.
+    const handling = unsolicited as unknown as Handling<In>
+    this.pushes = new Pushes(
+      handling,
+      context as Context.Context<never>,
+      () => this.receive(),
+      (end) => this.finish(end)
+    )
+  }
+
   receive(): void {
     this.hasNews = true
     // Who is told meanwhile that there is more must not take it before what has been taken is given out.
@@ -146,17 +168,16 @@ export abstract class Calls<In, Out, C extends Call> {
     this.isReceiving = false
     if (this.end !== undefined) return
     this.settled()
-    if (this.isHeldUp) this.reader.pause()
+    if (this.isHeldUp || this.holdsPush) this.reader.pause()
     else this.reader.resume()
     this.sendSoon()
   }
 
   private take(): void {
-    this.isHeldUp = false
+    this.isHeldUp = this.holdsPush = false
     while (this.end === undefined) {
       if (this.next < this.taken.length) {
-        this.isHeldUp = !this.accept(this.taken[this.next])
-        if (this.isHeldUp) return this.noticeEnd()
+        if (!this.takeOne(this.taken[this.next])) return this.noticeEnd()
         this.next++
         continue
       }
@@ -167,6 +188,13 @@ export abstract class Calls<In, Out, C extends Call> {
       this.taken = frames
       this.next = 0
     }
+  }
+
+  private takeOne(frame: In): boolean {
+    const { pushes } = this
+    if (pushes !== undefined && pushes.is(frame)) this.holdsPush = !pushes.take(frame)
+    else this.isHeldUp = !this.accept(frame)
+    return !this.holdsPush && !this.isHeldUp
   }
 
   // Who takes nothing would not see that nothing more comes.
@@ -187,6 +215,14 @@ export abstract class Calls<In, Out, C extends Call> {
   protected enqueue(call: C): void {
     this.waiting.add(call)
     this.sendSoon()
+  }
+
+  /** A ping that was not sent is as good as none that can be. Any answer shows that the peer is there. */
+  protected readonly settlePing = (exit: Exit.Exit<unknown, unknown>): void => {
+    if (Exit.isSuccess(exit)) return
+    const error = failureOf(exit.cause)
+    if (Option.isNone(error)) this.finish(Exit.failCause(exit.cause as Cause.Cause<never>)) // a defect has no error
+    else if (isTransportError(error.value)) this.finish(Exit.fail(error.value))
   }
 
   protected get hasPlace(): boolean {
@@ -269,11 +305,23 @@ const settleAll = (calls: Iterable<Call>, end: Ended): void => {
   for (const call of calls) call.settle(end)
 }
 
+/** Asks whether the peer is there, with a call of its own, for as long as the scope is open. */
+export const stayAlive = <In, Out, Request>(
+  transport: Transport<In, Out>,
+  keepAlive: ByCall<Request> | undefined,
+  ask: (ping: Request) => boolean
+): Effect.Effect<void, never, Scope.Scope> =>
+  keepAlive === undefined
+    ? Effect.void
+    : Effect.asVoid(install(transport, (link) => watch(link, keepAlive, () => ask(keepAlive.ping))))
+
 /** Begins to receive, until the scope is closed. */
-export const open = <C extends Pick<Calls<never, never, never>, "receive" | "close">>(
-  calls: C
-): Effect.Effect<C, never, Scope.Scope> =>
-  Effect.suspend(() => {
+export const open = <In, Push extends In, R>(
+  calls: Pick<Calls<In, never, never>, "handle" | "receive" | "close">,
+  unsolicited: Unsolicited<In, Push, R> | undefined
+): Effect.Effect<void, never, Scope.Scope | R> =>
+  Effect.contextWith((context: Context.Context<R>) => {
+    if (unsolicited !== undefined) calls.handle(unsolicited, context)
     calls.receive()
-    return Effect.as(Effect.addFinalizer(() => calls.close), calls)
+    return Effect.addFinalizer(() => calls.close)
   })

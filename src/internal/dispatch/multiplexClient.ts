@@ -54,6 +54,13 @@ export class MultiplexCalls<In, Out, Id, Request, Response, Failure>
       return Effect.sync(() => this.abandon(call))
     })
 
+  /** Asks with a call whose answer goes nowhere; false where there is no place for it. */
+  ask(request: Request): boolean {
+    if (!this.hasPlace || this.waiting.size > 0 || this.end !== undefined) return false
+    this.enqueue({ request, id: undefined, settle: this.settlePing })
+    return true
+  }
+
   private abandon(call: Call<Id, Request, Response, Failure>): void {
     if (this.waiting.delete(call)) return
     const { id } = call

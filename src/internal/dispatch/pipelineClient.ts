@@ -51,6 +51,13 @@ export class PipelineCalls<In, Out, Response, Failure> extends Calls<In, Out, Ca
       return Effect.sync(() => this.waiting.delete(call))
     })
 
+  /** Asks with a call whose answer goes nowhere; false where that would come behind other ones. */
+  ask(request: Out): boolean {
+    if (this.inFlight.size > 0 || this.waiting.size > 0 || this.end !== undefined) return false
+    this.enqueue({ request, settle: this.settlePing, next: undefined })
+    return true
+  }
+
   protected get placed(): number {
     return this.inFlight.size
   }

@@ -212,6 +212,16 @@ export class NetSource implements Source {
     return this.conn.writableNeedDrain ? this.awaitDrain : undefined
   }
 
+  get sending(): number | undefined {
+    const { conn } = this
+    const waiting = conn.writableLength
+    if (waiting === 0) return undefined
+    // Within one long write it is only Node's own handle that tells how much of it is left.
+    const handle: unknown = Reflect.get(conn, "_handle")
+    const queued: unknown = typeof handle === "object" && handle !== null && Reflect.get(handle, "writeQueueSize")
+    return conn.bytesWritten - waiting - (typeof queued === "number" ? queued : 0)
+  }
+
   private hand(chunks: Chunks): void {
     const { conn } = this
     if (chunks.length === 1) {
