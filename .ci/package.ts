@@ -23,6 +23,7 @@ const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as
   readonly name: string
   readonly version: string
   readonly bin: Readonly<Record<string, string>>
+  readonly exports: Readonly<Record<string, unknown>>
   readonly peerDependencies: Readonly<Record<string, string>>
 }
 
@@ -63,8 +64,8 @@ try {
   const installed = join(modules, manifest.name)
   const files = readdirSync(installed, { recursive: true, encoding: "utf8" }).map((file) => file.replaceAll("\\", "/"))
   const scripts = files.filter((file) => file.startsWith("dist/") && file.endsWith(".js")).toSorted()
-  const isHidden = (file: string) =>
-    /^dist\/(?:internal|cli|protocols\/(?:http2|postgres|scram|tls)|testing\/internal)\//.test(file)
+  const closed = Object.entries(manifest.exports).flatMap(([path, to]) => to === null ? [path.slice(1, -1)] : [])
+  const isHidden = (file: string) => closed.some((folder) => file.startsWith(`dist${folder}`))
   const entryOf = (file: string) => file.replace(/^dist/, ".").replace(/(?:\/index)?\.js$/, "")
   const specifierOf = (file: string) => posix.join(manifest.name, entryOf(file))
   const open = scripts.filter((file) => !isHidden(file))

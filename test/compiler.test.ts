@@ -129,7 +129,7 @@ const mistakes: Record<string, Mistake> = {
     code: "await Effect.runPromise(Client.connect({ protocol: Line.protocol }))",
     at: "Client.connect",
     says: ["Type 'Scope | Socket' is not assignable to type 'never'"],
-    within: 420 // of which 115 are the compiler's about exactOptionalPropertyTypes, with which it has nothing to do
+    within: 430 // of which 115 are the compiler's about exactOptionalPropertyTypes, with which it has nothing to do
   },
   "a client that is run without a scope": {
     code: `await Effect.runPromise(Client.connect({ protocol: Line.protocol, sockets: [${socket}] }))`,

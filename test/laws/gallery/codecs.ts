@@ -1229,7 +1229,7 @@ const interruption: ReadonlyArray<Broken> = [
 const linear: ReadonlyArray<Broken> = [
   broken(
     8,
-    /array of 8192 times .*bytes of it take [\d.]+ ms/s,
+    /array of 8192 times .*bytes (of it )?take [\d.]+ ms/s,
     lists("adds up all texts with each of them", {
       add: (texts, text) => {
         texts.push(text)
