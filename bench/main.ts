@@ -8,6 +8,7 @@ import * as Record from "effect/Record"
 import { resolve } from "node:path"
 import { run, saying } from "./command.ts"
 import { admission } from "./commands/admission.ts"
+import { check } from "./commands/check.ts"
 import { codecs } from "./commands/codecs.ts"
 import { compare } from "./commands/compare.ts"
 import { connections } from "./commands/connections.ts"
@@ -92,6 +93,16 @@ root.pipe(
   Command.withDescription("Our server against hand-written ones: the ratios to raw-node"),
   Command.withSubcommands([
     command("admission", "What somebody who is denied costs, next to a handshake", admission),
+    Command.make(
+      "check",
+      {
+        write: Flag.Boolean("write").pipe(
+          Flag.withDescription("Writes what is counted into bench/budget.json"),
+          Flag.withDefault(false)
+        )
+      },
+      (options) => saying(check(options))
+    ).pipe(Command.withDescription("Counts that depend on no machine, held to bench/budget.json")),
     command("codecs", "How fast each codec decodes and encodes", codecs),
     command("frames", "The cost of a byte against the length of a frame and the size of its pieces", frames),
     command("connections", "Memory and requests against the number of connections", connections),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Check from "../bench/commands/check.ts"
 import * as Compare from "../bench/commands/compare.ts"
 import * as Storm from "../bench/commands/storm.ts"
 import * as Workers from "../bench/commands/workers.ts"
@@ -136,6 +137,26 @@ describe("Compare", () => {
     expect(detail).toContain("- ours: 1 of 3 rounds failed: echo mismatch")
     expect(detail).toContain("- gone: 3 of 3 rounds failed: connection lost")
     expect(detail).not.toContain("- raw-node:")
+  })
+})
+
+describe("Check", () => {
+  const wrong = (counts: Record<string, number>, budget: Record<string, number>) =>
+    Check.verdicts(counts, budget).flatMap(({ name, wrong }) => wrong === undefined ? [] : [`${name} ${wrong}`])
+
+  it("lets bytes grow by 2 % and no more, and what is counted by ones not at all", () => {
+    expect(wrong({ "bytes allocated": 1020, Effects: 100 }, { "bytes allocated": 1000, Effects: 100 })).toEqual([])
+    expect(wrong({ "bytes allocated": 1021, Effects: 101 }, { "bytes allocated": 1000, Effects: 100 }))
+      .toEqual(["bytes allocated has grown", "Effects has grown"])
+  })
+
+  it("lets nothing be copied where nothing was", () => {
+    expect(wrong({ "bytes copied": 0 }, { "bytes copied": 0 })).toEqual([])
+    expect(wrong({ "bytes copied": 0.01 }, { "bytes copied": 0 })).toEqual(["bytes copied has grown"])
+  })
+
+  it("misses what is not counted any more, and what nobody has allowed", () => {
+    expect(wrong({ tasks: 1 }, { Effects: 1 })).toEqual(["Effects was not counted", "tasks has no budget"])
   })
 })
 
