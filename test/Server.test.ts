@@ -16,7 +16,9 @@ import * as Tracer from "effect/Tracer"
 import * as Codec from "../src/Codec.ts"
 import * as Handshake from "../src/Handshake.ts"
 import type { HandshakeError } from "../src/HandshakeError.ts"
+import { annotateTls } from "../src/internal/handshake/telemetry.ts"
 import * as Multiplex from "../src/Multiplex.ts"
+import type * as Peer from "../src/Peer.ts"
 import * as Pipeline from "../src/Pipeline.ts"
 import * as Protocol from "../src/Protocol.ts"
 import * as Line from "../src/protocols/Line.ts"
@@ -740,6 +742,44 @@ describe("what it tells", () => {
         ["line handshake", "ready"],
         ["line handshake", "InvalidGreeting"]
       ])
+    }))
+
+  it.effect("has what TLS has agreed on, in the names of OpenTelemetry", () =>
+    Effect.gen(function*() {
+      const { spans, tracer } = recording()
+      const tls: Peer.Tls = {
+        version: "TLSv1.3",
+        cipher: "TLS_AES_256_GCM_SHA384",
+        alpn: "h2",
+        servername: "example.com",
+        resumed: false,
+        verified: true,
+        certificate: {
+          subject: "CN=alice",
+          issuer: "CN=root",
+          subjectAltName: undefined,
+          validFrom: new Date(0),
+          validTo: new Date(1),
+          serialNumber: "1",
+          fingerprint256: "AB:CD",
+          raw: new Uint8Array()
+        },
+        localCertificate: undefined
+      }
+      yield* Effect.withSpan(annotateTls(tls, "server"), "handshake").pipe(
+        Effect.provideService(Tracer.Tracer, tracer)
+      )
+      expect(spans.map(({ attributes }) => Object.fromEntries(attributes))).toEqual([{
+        "tls.established": true,
+        "tls.protocol.name": "tls",
+        "tls.protocol.version": "1.3",
+        "tls.cipher": "TLS_AES_256_GCM_SHA384",
+        "tls.resumed": false,
+        "tls.next_protocol": "h2",
+        "server.address": "example.com",
+        "tls.client.subject": "CN=alice",
+        "tls.client.hash.sha256": "ABCD"
+      }])
     }))
 
   it.effect("says of a handshake that has failed how and at which step, and of no other", () =>

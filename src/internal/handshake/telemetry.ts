@@ -23,7 +23,7 @@
  * | `network.peer.address`, `network.peer.port` | spans | the other end of the socket |
  * | `network.local.address`, `network.local.port` | spans | this end of it |
  * | `client.address`, `client.port` | spans of servers | who connects: as introduced, else the other end of the socket |
- * | `server.address`, `server.port` | spans | to whom: at a server its own end or what was introduced as that, at a client the other one |
+ * | `server.address`, `server.port` | spans | to whom: by the name that TLS has asked for, else at a server its own end or what was introduced as that, at a client the other one |
  * | `user.name` | spans | the user, once it is introduced |
  * | `tls.*` | spans | what TLS has agreed on |
  *
@@ -173,10 +173,12 @@ const tlsAttributes = (tls: Peer.Tls, role: Role): Record<string, unknown> => ({
   "tls.cipher": tls.cipher,
   "tls.resumed": tls.resumed,
   ...tls.alpn !== undefined && { "tls.next_protocol": tls.alpn },
-  ...tls.servername !== undefined && { "tls.client.server_name": tls.servername },
+  // The conventions want the name where there is one. The address is that of the socket.
+  ...tls.servername !== undefined && { "server.address": tls.servername },
   ...tls.certificate !== undefined && {
     [role === "client" ? "tls.server.subject" : "tls.client.subject"]: tls.certificate.subject,
     [role === "client" ? "tls.server.hash.sha256" : "tls.client.hash.sha256"]: tls.certificate.fingerprint256
+      .replaceAll(":", "")
   }
 })
 
