@@ -67,8 +67,8 @@ const program = Effect.gen(function*() {
   console.log(yield* server.counts) // => { connections: 0, pending: 0, refusing: 0 }
 
   const outcomes = (yield* Metric.snapshot).flatMap((metric) =>
-    metric.id === "handshake_outcomes_total" && metric.type === "Counter"
-      ? [`${metric.attributes?.["role"]} ${metric.attributes?.["outcome"]}: ${metric.state.count}`]
+    metric.id === "handshake.outcomes" && metric.type === "Counter"
+      ? [`${metric.attributes?.["handshake.role"]} ${metric.attributes?.["handshake.outcome"]}: ${metric.state.count}`]
       : []
   )
   console.log(outcomes.toSorted().join("\n"))

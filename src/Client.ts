@@ -640,11 +640,11 @@ const reconnectingTo = Effect.fnUntraced(function*<
  *
  * | metric | attributes | what it is |
  * |---|---|---|
- * | `client_states` | `protocol`, `state` | how many of these clients are `connecting`, `ready`, `waiting` and `stopped` |
- * | `client_connections_lost_total` | `protocol` | connections that have ended |
- * | `client_waiting_calls` | `protocol` | calls that wait for a connection |
- * | `client_failed_calls_total` | `protocol`, `sent` | calls that have failed with a `TransportError` |
- * | `client_resent_calls_total` | `protocol` | calls that were made again |
+ * | `handshake.client.states` | `handshake.protocol`, `handshake.client.state` | how many of these clients are `connecting`, `ready`, `waiting` and `stopped` |
+ * | `handshake.client.connections_lost` | `handshake.protocol` | connections that have ended |
+ * | `handshake.client.waiting_calls` | `handshake.protocol` | calls that wait for a connection |
+ * | `handshake.client.failed_calls` | `handshake.protocol`, `handshake.client.sent` | calls that have failed with a `TransportError` |
+ * | `handshake.client.resent_calls` | `handshake.protocol` | calls that were made again |
  *
  * The handshakes are counted as those of {@link connect} are.
  *

@@ -1175,7 +1175,7 @@ export const byteLimit: {
  * From then on it is what `transport.peer` tells, of this transport and of every other one on the connection, whatever was made of
  * the handshake: behind a codec switch and TLS, to the handshake that is `inside` and what that asks about its peer, to whoever
  * serves. A server's events and logs have it, spans as `client.address` and `user.name` beside the `network.peer.address` of the
- * socket, and metrics have `via`, which has to be one of few words. The socket's own addresses stay at hand: see `Peer.socketOf`.
+ * socket, and metrics have `via` as `handshake.via`, which has to be one of few words. The socket's own addresses stay at hand: see `Peer.socketOf`.
  *
  * What is left out stays as it is, so that a handshake may introduce its peer step by step. It may be a function of the
  * transport, for what that was extended with. Who the peer is it takes from you: whether to believe what was said is up to the

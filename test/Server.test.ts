@@ -16,7 +16,9 @@ import * as Tracer from "effect/Tracer"
 import * as Codec from "../src/Codec.ts"
 import * as Handshake from "../src/Handshake.ts"
 import type { HandshakeError } from "../src/HandshakeError.ts"
+import { annotateTls } from "../src/internal/handshake/telemetry.ts"
 import * as Multiplex from "../src/Multiplex.ts"
+import type * as Peer from "../src/Peer.ts"
 import * as Pipeline from "../src/Pipeline.ts"
 import * as Protocol from "../src/Protocol.ts"
 import * as Line from "../src/protocols/Line.ts"
@@ -655,13 +657,16 @@ describe("what it tells", () => {
           metric.id === id &&
           Object.entries(attributes).every(([key, value]) => metric.attributes?.[key] === value)
         )?.state
-      expect(find("handshake_connections", { role: "server" })).toMatchObject({ value: 2 })
-      expect(find("handshake_pending", { role: "server" })).toMatchObject({ value: 1 })
-      expect(find("handshake_outcomes_total", { role: "server", protocol: "line", outcome: "ready" }))
+      const line = { "handshake.role": "server", "handshake.protocol": "line" }
+      expect(find("handshake.connections", { "handshake.role": "server" })).toMatchObject({ value: 2 })
+      expect(find("handshake.pending", { "handshake.role": "server" })).toMatchObject({ value: 1 })
+      expect(find("handshake.outcomes", { ...line, "handshake.outcome": "ready" }))
         .toMatchObject({ count: 1 })
-      expect(find("handshake_outcomes_total", { role: "server", protocol: "line", outcome: "InvalidGreeting" }))
+      expect(
+        find("handshake.outcomes", { ...line, "handshake.outcome": "InvalidGreeting", "error.type": "InvalidGreeting" })
+      )
         .toMatchObject({ count: 1 })
-      expect(find("handshake_duration_ms", { role: "server", protocol: "line" })).toMatchObject({ count: 1 })
+      expect(find("handshake.duration", { ...line, unit: "s" })).toMatchObject({ count: 1 })
       yield* good.end
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
@@ -680,11 +685,13 @@ describe("what it tells", () => {
         })
       )
       yield* settled
-      const values = (yield* Metric.snapshot).map(({ attributes, id, state }) => [id, attributes?.outcome, state])
+      const values = (yield* Metric.snapshot).map((
+        { attributes, id, state }
+      ) => [id, attributes?.["handshake.outcome"], state])
       expect(values).toEqual(expect.arrayContaining([
-        ["handshake_connections", undefined, { value: 0 }],
-        ["handshake_pending", undefined, { value: 0 }],
-        ["handshake_outcomes_total", "ConnectionFailed", expect.objectContaining({ count: 1 })]
+        ["handshake.connections", undefined, { value: 0 }],
+        ["handshake.pending", undefined, { value: 0 }],
+        ["handshake.outcomes", "ConnectionFailed", expect.objectContaining({ count: 1 })]
       ]))
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
@@ -735,5 +742,72 @@ describe("what it tells", () => {
         ["line handshake", "ready"],
         ["line handshake", "InvalidGreeting"]
       ])
+    }))
+
+  it.effect("has what TLS has agreed on, in the names of OpenTelemetry", () =>
+    Effect.gen(function*() {
+      const { spans, tracer } = recording()
+      const tls: Peer.Tls = {
+        version: "TLSv1.3",
+        cipher: "TLS_AES_256_GCM_SHA384",
+        alpn: "h2",
+        servername: "example.com",
+        resumed: false,
+        verified: true,
+        certificate: {
+          subject: "CN=alice",
+          issuer: "CN=root",
+          subjectAltName: undefined,
+          validFrom: new Date(0),
+          validTo: new Date(1),
+          serialNumber: "1",
+          fingerprint256: "AB:CD",
+          raw: new Uint8Array()
+        },
+        localCertificate: undefined
+      }
+      yield* Effect.withSpan(annotateTls(tls, "server"), "handshake").pipe(
+        Effect.provideService(Tracer.Tracer, tracer)
+      )
+      expect(spans.map(({ attributes }) => Object.fromEntries(attributes))).toEqual([{
+        "tls.established": true,
+        "tls.protocol.name": "tls",
+        "tls.protocol.version": "1.3",
+        "tls.cipher": "TLS_AES_256_GCM_SHA384",
+        "tls.resumed": false,
+        "tls.next_protocol": "h2",
+        "server.address": "example.com",
+        "tls.client.subject": "CN=alice",
+        "tls.client.hash.sha256": "ABCD"
+      }])
+    }))
+
+  it.effect("says of a handshake that has failed how and at which step, and of no other", () =>
+    Effect.gen(function*() {
+      const { spans, tracer } = recording()
+      const own = lines.pipe(Handshake.expect("You ready?"), Effect.andThen(Effect.fail("no")), Handshake.named("own"))
+      yield* Effect.gen(function*() {
+        const network = yield* MemorySocket.network()
+        yield* Effect.gen(function*() {
+          for (const handshake of [Line.server, own]) {
+            yield* Effect.scoped(Effect.gen(function*() {
+              yield* Server.make({ handshake, serve: echo })
+              for (const said of ["You ready?\n", "Hi\n"]) {
+                const peer = yield* saying(network, said)
+                yield* Effect.andThen(peer.end, peer.closed)
+              }
+            }))
+          }
+        }).pipe(Effect.provideService(SocketServer.SocketServer, network.server))
+      }).pipe(Effect.provideService(Tracer.Tracer, tracer))
+      expect(
+        spans.map(({ attributes, kind }) => [kind, attributes.get("error.type"), attributes.get("handshake.step")])
+      )
+        .toEqual([
+          ["server", undefined, undefined],
+          ["server", "InvalidGreeting", "question"],
+          ["server", "_OTHER", expect.any(String)],
+          ["server", "InvalidGreeting", expect.any(String)]
+        ])
     }))
 })

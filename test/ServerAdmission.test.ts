@@ -133,9 +133,12 @@ describe("who is denied", () => {
     Effect.gen(function*() {
       const { saying } = yield* serving(addressOnly({ atOnce: 1 }))
       for (let i = 0; i < 4; i++) yield* saying("192.0.2.1", hello)
-      const counted = (yield* Metric.snapshot).filter(({ id }) => id === "handshake_denials_total")
+      const counted = (yield* Metric.snapshot).filter(({ id }) => id === "handshake.denials")
       expect(counted.map(({ attributes, state }) => ({ attributes, state }))).toEqual([
-        { attributes: { role: "server", limit: "address", why: "capacity" }, state: { count: 3, incremental: true } }
+        {
+          attributes: { "handshake.role": "server", "admission.limit": "address", "admission.why": "capacity" },
+          state: { count: 3, incremental: true }
+        }
       ])
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 

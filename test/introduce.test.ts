@@ -191,9 +191,14 @@ describe("a server", () => {
       const { network } = yield* serving({ handshake: Handshake.inside(Line.server, introducing) })
       for (let i = 0; i < 34; i++) yield* saying(network, "You ready?\n")
       const counted = (yield* Metric.snapshot).flatMap(({ attributes, id, state }) =>
-        id === "handshake_outcomes_total" ? [[attributes, (state as { readonly count: number }).count]] : []
+        id === "handshake.outcomes" ? [[attributes, (state as { readonly count: number }).count]] : []
       )
-      const of = (via: string) => ({ role: "server", protocol: "line", outcome: "ready", via })
+      const of = (via: string) => ({
+        "handshake.role": "server",
+        "handshake.protocol": "line",
+        "handshake.outcome": "ready",
+        "handshake.via": via
+      })
       expect(counted).toHaveLength(33)
       expect(counted).toContainEqual([of("way 32"), 1])
       expect(counted).toContainEqual([of("other"), 2])

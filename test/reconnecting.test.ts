@@ -529,22 +529,24 @@ describe("reconnecting", () => {
         yield* peers[0].end
         yield* settled
         const seen = (yield* Metric.snapshot).flatMap(({ attributes, id, state }) =>
-          id.startsWith("client_") ? [[id, attributes?.state ?? attributes?.sent, state]] : []
+          id.startsWith("handshake.client.")
+            ? [[id, attributes?.["handshake.client.state"] ?? attributes?.["handshake.client.sent"], state]]
+            : []
         )
         expect(seen).toEqual(expect.arrayContaining([
-          ["client_states", "ready", { value: 0 }],
-          ["client_states", "waiting", { value: 1 }],
-          ["client_connections_lost_total", undefined, { count: 1, incremental: true }],
-          ["client_waiting_calls", undefined, { value: 1 }],
-          ["client_failed_calls_total", "perhaps", { count: 1, incremental: true }],
-          ["client_resent_calls_total", undefined, { count: 1, incremental: true }]
+          ["handshake.client.states", "ready", { value: 0 }],
+          ["handshake.client.states", "waiting", { value: 1 }],
+          ["handshake.client.connections_lost", undefined, { count: 1, incremental: true }],
+          ["handshake.client.waiting_calls", undefined, { value: 1 }],
+          ["handshake.client.failed_calls", "perhaps", { count: 1, incremental: true }],
+          ["handshake.client.resent_calls", undefined, { count: 1, incremental: true }]
         ]))
         yield* Fiber.join(calling)
         yield* TestClock.adjust("1 second")
         yield* peers[1].say("hello")
         yield* Fiber.join(again)
       }))
-      const states = (yield* Metric.snapshot).filter(({ id }) => id === "client_states")
+      const states = (yield* Metric.snapshot).filter(({ id }) => id === "handshake.client.states")
       expect(states.map(({ state }) => state)).toEqual(states.map(() => ({ value: 0 })))
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 })

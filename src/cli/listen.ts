@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Option from "effect/Option"
 import type * as SocketServer from "effect/socket/SocketServer"
+import type * as Terminal from "effect/Terminal"
 import * as Descriptors from "../internal/node/descriptors.ts"
 import * as Net from "../node/Net.ts"
 import * as Server from "../Server.ts"
@@ -27,6 +28,8 @@ export interface Options {
   readonly handshakeTimeout: Duration.Duration
   readonly drainTimeout: Duration.Duration
   readonly writeTimeout: Option.Option<Duration.Duration>
+  /** Whether what it does is shown in the terminal. */
+  readonly watch?: boolean
 }
 
 export const flags = (port: number) => ({
@@ -51,6 +54,14 @@ export const flags = (port: number) => ({
   drainTimeout: Flags.duration("drain-timeout", "10s", "How long requests may go on after SIGTERM or SIGINT"),
   writeTimeout: Flags.optionalDuration("write-timeout", "How long a peer may leave what is written to it")
 })
+
+/** For the servers that have the terminal to themselves. */
+export const watchFlag = {
+  watch: Flag.Boolean("watch").pipe(
+    Flag.withDescription("Show in the terminal what the server does: connections, handshakes, the slowest peers"),
+    Flag.withDefault(false)
+  )
+}
 
 /** Where a server listens, and how many may wait there. */
 export const at = ({ backlog, host, port }: Options) => ({ host, port, backlog })
@@ -100,17 +111,20 @@ export const alone = <R>(
   server: Layer.Layer<Server.Server, Flags.Exited, SocketServer.SocketServer | R>,
   /** Said when it listens. */
   note?: string
-): Effect.Effect<void, Flags.Exited, Exclude<R, SocketServer.SocketServer>> =>
+): Effect.Effect<void, Flags.Exited, Exclude<R, SocketServer.SocketServer> | Terminal.Terminal> =>
   Effect.flatMap(SecondSignal.watch, (hurry) => {
     hurry.on = Effect.sync(() => process.exit(Flags.onSignal.code))
     return Layer.effectDiscard(
       Effect.flatMap(
         Server.Server,
-        ({ address }) =>
+        (server) =>
           Effect.gen(function*() {
-            yield* Console.log(listening(address))
+            yield* Console.log(listening(server.address))
             if (note !== undefined) yield* Console.log(note)
             yield* warnOfLimits(options.maxConnections)
+            if (options.watch !== true) return
+            const { watch } = yield* Effect.promise(() => import("./watching.ts"))
+            yield* watch(server, listening(server.address))
           })
       )
     ).pipe(

@@ -41,6 +41,7 @@ const maxLength = Flags.count("max-length", Codec.defaultMaxLength, "Bytes of a 
 
 const line = Command.make("line", {
   ...Listen.flags(12345),
+  ...Listen.watchFlag,
   maxLength,
   echoDelay: Flags.duration("echo-delay", "0ms", "How long each answer takes"),
   ...ProxyFlags.flags,
@@ -70,7 +71,14 @@ const loaded = <A, E, R>(server: (servers: typeof Serving) => Effect.Effect<A, E
 
 const tlsLine = Command.make(
   "tls-line",
-  { ...Listen.flags(12346), ...TlsFlags.serverFlags, maxLength, ...ProxyFlags.flags, ...Workers.flags },
+  {
+    ...Listen.flags(12346),
+    ...Listen.watchFlag,
+    ...TlsFlags.serverFlags,
+    maxLength,
+    ...ProxyFlags.flags,
+    ...Workers.flags
+  },
   (options) => loaded((servers) => servers.tlsLine(options))
 ).pipe(
   Command.withDescription("Echo the requests of the line protocol inside TLS"),
@@ -84,7 +92,7 @@ const tlsLine = Command.make(
 
 const http2 = Command.make(
   "http2",
-  { ...Listen.flags(8080), ...ProxyFlags.flags, ...TlsFlags.serverFlags },
+  { ...Listen.flags(8080), ...Listen.watchFlag, ...ProxyFlags.flags, ...TlsFlags.serverFlags },
   (options) => loaded((servers) => servers.http2(options))
 ).pipe(
   Command.withDescription("Answer HTTP/2 requests with 200 and a short text, in clear or, with --tls-cert, inside TLS"),
@@ -95,6 +103,7 @@ const http2 = Command.make(
 
 const postgres = Command.make("postgres", {
   ...Listen.flags(5432),
+  ...Listen.watchFlag,
   ...ProxyFlags.flags,
   ...Users.flags("scram-sha-256"),
   ...TlsFlags.serverFlags,
@@ -114,6 +123,7 @@ const postgres = Command.make("postgres", {
 
 const any = Command.make("any", {
   ...Listen.flags(12345),
+  ...Listen.watchFlag,
   ...ProxyFlags.flags,
   ...Users.flags("trust"),
   ...TlsFlags.serverFlags

@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as SocketServer from "effect/socket/SocketServer"
+import type * as Terminal from "effect/Terminal"
 import type * as NodeWorkers from "../node/Workers.ts"
 import type * as Server from "../Server.ts"
 import * as Flags from "./flags.ts"
@@ -46,7 +47,10 @@ const withWorkers = Effect.fnUntraced(function*(
   options: Options,
   onHangUp: Flags.Later | undefined
 ) {
-  const { balance, drainTimeout, maxConnections, maxPending, workers } = options
+  const { balance, drainTimeout, maxConnections, maxPending, watch, workers } = options
+  if (watch === true) {
+    return yield* Flags.failing("--watch shows one process: leave out --workers, or --watch", Flags.usage)
+  }
   for (const [flag, limit] of [["connections", maxConnections], ["pending", maxPending]] as const) {
     if (limit > 0 && limit < workers) {
       return yield* Flags.failing(
@@ -88,7 +92,7 @@ export const serve = <O extends Options>(
   options: O,
   server: (options: O) => ServerLayer,
   onHangUp?: Flags.Later
-): Effect.Effect<void, Flags.Exited> =>
+): Effect.Effect<void, Flags.Exited, Terminal.Terminal> =>
   // Workers cost a process with one alone nothing, not even their module. A worker of one that its primary has started
   // for --workers auto is no such process.
   options.workers === 1 && !Flags.isWorker

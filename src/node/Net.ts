@@ -277,7 +277,7 @@ const addressOf = (address: string | NodeNet.AddressInfo | null): NetAddress.Soc
  *
  * Fails with `SocketServerError` where the address cannot be had, and where the options are none that Node takes. Connections
  * that come before `run` wait for it. Where the process has no file descriptors left, connections are closed as they come; this is counted as
- * `handshake_accept_failures_total` and logged as a warning once a minute.
+ * `handshake.accept_failures` and logged as a warning once a minute.
  *
  * @category constructors
  * @since 0.1.0

@@ -3,11 +3,11 @@
  *
  * | metric | kind | attributes |
  * |---|---|---|
- * | `client_states` | gauge: clients in this state | `protocol`, `state` |
- * | `client_connections_lost_total` | counter: connections that have ended | `protocol` |
- * | `client_waiting_calls` | gauge: calls that wait for a connection | `protocol` |
- * | `client_failed_calls_total` | counter: calls that have failed with a `TransportError` | `protocol`, `sent` |
- * | `client_resent_calls_total` | counter: calls that were made again | `protocol` |
+ * | `handshake.client.states` | gauge: clients in this state | `handshake.protocol`, `handshake.client.state` |
+ * | `handshake.client.connections_lost` | counter: connections that have ended | `handshake.protocol` |
+ * | `handshake.client.waiting_calls` | gauge: calls that wait for a connection | `handshake.protocol` |
+ * | `handshake.client.failed_calls` | counter: calls that have failed with a `TransportError` | `handshake.protocol`, `handshake.client.sent` |
+ * | `handshake.client.resent_calls` | counter: calls that were made again | `handshake.protocol` |
  *
  * @internal
  */
@@ -22,15 +22,18 @@ const counter = (name: string, description: string) => Metric.counter(name, { de
 
 export const make = (protocol: string, context: Context.Context<never>) => {
   const series = (metric: Metric.Metric<number, unknown>, attributes: Readonly<Record<string, string>> = {}) =>
-    new Series(metric, { protocol, ...attributes }, context)
+    new Series(metric, { "handshake.protocol": protocol, ...attributes }, context)
   const inState = (state: State) =>
-    series(Metric.gauge("client_states", { description: "Clients that connect again, by state" }), {
-      state: state.toLowerCase()
+    series(Metric.gauge("handshake.client.states", { description: "Clients that connect again, by state" }), {
+      "handshake.client.state": state.toLowerCase()
     })
   const failed = (sent: Sent) =>
     series(
-      counter("client_failed_calls_total", "Calls that have failed with how a connection ended, or for want of one"),
-      { sent }
+      counter(
+        "handshake.client.failed_calls",
+        "Calls that have failed with how a connection ended, or for want of one"
+      ),
+      { "handshake.client.sent": sent }
     )
   const states = {
     Connecting: inState("Connecting"),
@@ -39,9 +42,11 @@ export const make = (protocol: string, context: Context.Context<never>) => {
     Stopped: inState("Stopped")
   }
   const failures = { no: failed("no"), perhaps: failed("perhaps") }
-  const lost = series(counter("client_connections_lost_total", "Connections that have ended"))
-  const resent = series(counter("client_resent_calls_total", "Calls that were made again on another connection"))
-  const waiting = series(Metric.gauge("client_waiting_calls", { description: "Calls that wait for a connection" }))
+  const lost = series(counter("handshake.client.connections_lost", "Connections that have ended"))
+  const resent = series(counter("handshake.client.resent_calls", "Calls that were made again on another connection"))
+  const waiting = series(
+    Metric.gauge("handshake.client.waiting_calls", { description: "Calls that wait for a connection" })
+  )
   return {
     entered: (state: State, by: 1 | -1): void => states[state].modify(by),
     lost: (): void => lost.update(1),

@@ -1,15 +1,33 @@
 /**
- * The metrics and the span of a handshake, the same for both roles.
+ * The metrics and the span of a handshake, the same for both roles. What OpenTelemetry's semantic conventions have a name for has
+ * that name; what is of handshakes alone begins with `handshake.`, in the same style: dots, the unit not in the name but beside it.
  *
  * | metric | kind | attributes |
  * |---|---|---|
- * | `handshake_connections` | gauge: open connections | `role` |
- * | `handshake_pending` | gauge: handshakes under way | `role` |
- * | `handshake_outcomes_total` | counter | `role`, `protocol`, `outcome`: `ready` or the reason's tag; `via` |
- * | `handshake_denials_total` | counter: connections that the admission has denied, told or not | `role`, `limit`, `why` |
- * | `handshake_duration_ms` | histogram, of the handshakes that became ready | `role`, `protocol`; `via` |
+ * | `handshake.connections` | gauge: open connections | `handshake.role` |
+ * | `handshake.pending` | gauge: handshakes under way | `handshake.role` |
+ * | `handshake.outcomes` | counter | `handshake.role`, `handshake.protocol`, `handshake.outcome`, `error.type`, `handshake.via` |
+ * | `handshake.denials` | counter: connections that the admission has denied, told or not | `handshake.role`, `admission.limit`, `admission.why` |
+ * | `handshake.duration` | histogram in seconds, of the handshakes that became ready | `handshake.role`, `handshake.protocol`, `handshake.via` |
  *
- * `via` is how the peer was introduced, where it was: its addresses and its user are no attributes, for there is no end of them.
+ * | attribute | of spans and metrics | what it is |
+ * |---|---|---|
+ * | `handshake.role` | both | `server` or `client`, as the kind of the span |
+ * | `handshake.protocol` | both | the name of the handshake |
+ * | `handshake.outcome` | both | `ready`, the tag of the reason, `interrupted`, or `error` for an error of the user's own |
+ * | `error.type` | both | where it has failed: the tag of the reason, or `_OTHER` for an error of the user's own. An interruption is none |
+ * | `handshake.via` | metrics | how the peer was introduced, where it was |
+ * | `handshake.step` | spans | where it has failed: at which step |
+ * | `network.transport` | spans | `tcp` or `unix`, where the address of the socket is known |
+ * | `network.type` | spans | `ipv4` or `ipv6` |
+ * | `network.peer.address`, `network.peer.port` | spans | the other end of the socket |
+ * | `network.local.address`, `network.local.port` | spans | this end of it |
+ * | `client.address`, `client.port` | spans of servers | who connects: as introduced, else the other end of the socket |
+ * | `server.address`, `server.port` | spans | to whom: by the name that TLS has asked for, else at a server its own end or what was introduced as that, at a client the other one |
+ * | `user.name` | spans | the user, once it is introduced |
+ * | `tls.*` | spans | what TLS has agreed on |
+ *
+ * Addresses and users are no attributes of metrics, for there is no end of them.
  *
  * @internal
  */
@@ -30,22 +48,25 @@ import * as Progress from "./progress.ts"
 type Role = "server" | "client"
 
 // One for each series: a metric knows its series by its last attributes, and to find another one is dear.
-const connections = () => Metric.gauge("handshake_connections", { description: "Open connections" })
-const pending = () => Metric.gauge("handshake_pending", { description: "Handshakes under way" })
+const connections = () => Metric.gauge("handshake.connections", { description: "Open connections" })
+const pending = () => Metric.gauge("handshake.pending", { description: "Handshakes under way" })
 const outcomes = () =>
-  Metric.counter("handshake_outcomes_total", {
+  Metric.counter("handshake.outcomes", {
     description: "Handshakes that have ended, by outcome",
     incremental: true
   })
 const denials = () =>
-  Metric.counter("handshake_denials_total", {
+  Metric.counter("handshake.denials", {
     description: "Connections that the admission has denied",
     incremental: true
   })
 const duration = () =>
-  Metric.histogram("handshake_duration_ms", {
-    description: "Time from the accepted or dialled connection to ready, in milliseconds",
-    boundaries: [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]
+  Metric.histogram("handshake.duration", {
+    description: "Time from the accepted or dialled connection to ready",
+    // The exporters take the unit from here.
+    attributes: { unit: "s" },
+    // Those that the conventions advise for durations of requests, and two below: many a handshake takes less than 5 ms.
+    boundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
   })
 
 type Attributes = Readonly<Record<string, string>>
@@ -89,14 +110,51 @@ export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
   return Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "error"
 }
 
-/** Whoever is at the other end of the socket, and who was introduced, in the names of OpenTelemetry. */
+/** What `error.type` is where there is no better word, by the conventions. */
+const otherError = "_OTHER"
+
+/** The kind of the error with which a handshake has ended so, or undefined where that is no error. */
+const errorTypeOf = (outcome: string): string | undefined => {
+  switch (outcome) {
+    case "ready":
+    case "interrupted":
+      return undefined
+    case "error":
+      return otherError
+    default:
+      return outcome
+  }
+}
+
+const errorType = (outcome: string): Attributes => {
+  const type = errorTypeOf(outcome)
+  return type === undefined ? {} : { "error.type": type }
+}
+
+/** Both ends of the socket, and who was introduced, in the names of OpenTelemetry. */
 const peerAttributes = (peer: Peer.Peer, role: Role): Record<string, unknown> => {
-  const { remote } = Peer.socketOf(peer)
+  const { local, remote } = Peer.socketOf(peer)
+  const [client, server] = role === "server" ? [peer.remote, peer.local] : [undefined, peer.remote]
   return {
-    ...remote?._tag === "UnixPathAddress" && { "network.transport": "unix" },
+    ...transportAttributes(remote ?? local),
     ...addressAttributes(remote, "network.peer"),
-    ...peer.socket !== undefined && addressAttributes(peer.remote, role === "server" ? "client" : "server"),
+    ...addressAttributes(local, "network.local"),
+    ...addressAttributes(client, "client"),
+    ...addressAttributes(server, "server"),
     ...peer.user !== undefined && { "user.name": Excerpt.ofText(peer.user) }
+  }
+}
+
+const transportAttributes = (address: NetAddress.SocketAddress | undefined): Record<string, unknown> => {
+  switch (address?._tag) {
+    case undefined:
+      return {}
+    case "UnixPathAddress":
+      return { "network.transport": "unix" }
+    case "InetAddressV4":
+      return { "network.transport": "tcp", "network.type": "ipv4" }
+    case "InetAddressV6":
+      return { "network.transport": "tcp", "network.type": "ipv6" }
   }
 }
 
@@ -115,10 +173,12 @@ const tlsAttributes = (tls: Peer.Tls, role: Role): Record<string, unknown> => ({
   "tls.cipher": tls.cipher,
   "tls.resumed": tls.resumed,
   ...tls.alpn !== undefined && { "tls.next_protocol": tls.alpn },
-  ...tls.servername !== undefined && { "tls.client.server_name": tls.servername },
+  // The conventions want the name where there is one. The address is that of the socket.
+  ...tls.servername !== undefined && { "server.address": tls.servername },
   ...tls.certificate !== undefined && {
     [role === "client" ? "tls.server.subject" : "tls.client.subject"]: tls.certificate.subject,
     [role === "client" ? "tls.server.hash.sha256" : "tls.client.hash.sha256"]: tls.certificate.fingerprint256
+      .replaceAll(":", "")
   }
 })
 
@@ -136,8 +196,8 @@ export interface Observed {
 
 /** Updates the metrics of one role, in the registry of the context: without an Effect for each. */
 export const make = (role: Role, context: Context.Context<never>) => {
-  const open = new Series(connections(), { role }, context)
-  const underWay = new Series(pending(), { role }, context)
+  const open = new Series(connections(), { "handshake.role": role }, context)
+  const underWay = new Series(pending(), { "handshake.role": role }, context)
   // Few protocols and few outcomes, by how the peer was introduced.
   const ways = new Map<string | undefined, Map<string, Counted>>()
   const counted = (protocol: string, via: string | undefined): Counted => {
@@ -146,7 +206,11 @@ export const make = (role: Role, context: Context.Context<never>) => {
     if (protocols === undefined) ways.set(way, protocols = new Map())
     let known = protocols.get(protocol)
     if (known === undefined) {
-      const attributes = { role, protocol, ...(way !== undefined && { via: way }) }
+      const attributes = {
+        "handshake.role": role,
+        "handshake.protocol": protocol,
+        ...(way !== undefined && { "handshake.via": way })
+      }
       known = { attributes, outcomes: new Map(), duration: new Series(duration(), attributes, context) }
       protocols.set(protocol, known)
     }
@@ -155,7 +219,11 @@ export const make = (role: Role, context: Context.Context<never>) => {
   const counter = ({ attributes, outcomes: known }: Counted, outcome: string): Series => {
     let series = known.get(outcome)
     if (series === undefined) {
-      series = new Series(outcomes(), { ...attributes, outcome }, context)
+      series = new Series(
+        outcomes(),
+        { ...attributes, "handshake.outcome": outcome, ...errorType(outcome) },
+        context
+      )
       known.set(outcome, series)
     }
     return series
@@ -167,7 +235,11 @@ export const make = (role: Role, context: Context.Context<never>) => {
     const key = `${why} ${limit}`
     let series = denialSeries.get(key)
     if (series === undefined) {
-      series = new Series(denials(), { role, limit, why }, context)
+      series = new Series(
+        denials(),
+        { "handshake.role": role, "admission.limit": limit, "admission.why": why },
+        context
+      )
       denialSeries.set(key, series)
     }
     series.update(1)
@@ -176,7 +248,7 @@ export const make = (role: Role, context: Context.Context<never>) => {
   const count = (protocol: string, via: string | undefined, outcome: string, millis: number): void => {
     const known = counted(protocol, via)
     counter(known, outcome).update(1)
-    if (outcome === "ready") known.duration.update(millis)
+    if (outcome === "ready") known.duration.update(millis / 1000)
   }
   const clock = Context.get(context, Clock.Clock)
   // The native one shows its spans to nobody.
@@ -235,6 +307,8 @@ export const make = (role: Role, context: Context.Context<never>) => {
     span.attribute("handshake.protocol", protocol)
     span.attribute("handshake.outcome", outcome)
     if (Exit.isFailure(exit)) span.attribute("handshake.step", progress.step)
+    const type = errorTypeOf(outcome)
+    if (type !== undefined) span.attribute("error.type", type)
     span.end(clock.currentTimeNanosUnsafe(), exit)
   }
 

@@ -34,7 +34,7 @@ export const tooMany = (maxConnections: number, descriptors: number | undefined)
     ? undefined
     : `${maxConnections} connections are more than fit into the ${descriptors} file descriptors of a process (ulimit -n)`
 
-const failures = Metric.counter("handshake_accept_failures_total", {
+const failures = Metric.counter("handshake.accept_failures", {
   description: "Times that a connection could not be accepted, or took the last file descriptor",
   incremental: true
 })
