@@ -1177,6 +1177,9 @@ export const byteLimit: {
  * serves. A server's events and logs have it, spans as `client.address` and `user.name` beside the `network.peer.address` of the
  * socket, and metrics have `via`, which has to be one of few words. The socket's own addresses stay at hand: see `Peer.socketOf`.
  *
+ * A `Server` with an `admission` asks that again, and it goes on when that has answered: who is denied is turned away like somebody
+ * whose handshake takes too long, in the words of `withRefusal`; behind the handshake, the connection is closed.
+ *
  * What is left out stays as it is, so that a handshake may introduce its peer step by step. It may be a function of the
  * transport, for what that was extended with. Who the peer is it takes from you: whether to believe what was said is up to the
  * handshake.
@@ -1225,10 +1228,11 @@ export const introduce: {
     who: Peer.Introduction | ((transport: T) => Peer.Introduction)
   ): Effect.Effect<T, E, R> =>
     Effect.tap(Effect.isEffect(self) ? self : Effect.succeed(self), (transport) =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         const { connection, observer } = implOf(transport)
-        connection.introduce(typeof who === "function" ? who(transport) : who)
+        const judged = connection.introduce(typeof who === "function" ? who(transport) : who)
         observer?.({ _tag: "Introduced", peer: connection.peer })
+        return judged ?? Effect.void
       }))
 )
 

@@ -56,12 +56,12 @@ export const refusalOf = ({ why }: Denied): Progress.Refusal =>
   why === "capacity" || why === "unavailable" ? "capacity" : "rate"
 
 /** Why it was denied, as the error of its handshake. */
-export const denial = (protocol: string, denied: Denied): HandshakeError => {
+export const denial = (protocol: string, step: string, denied: Denied): HandshakeError => {
   const { limit, retryAfter, why } = denied
   const said = why === "unavailable" ? "nobody can say whether there is room" : saying[refusalOf(denied)]
   return new HandshakeError({
     protocol,
-    step: accept,
+    step,
     reason: new Rejected({
       by: "local",
       said: `${said} (limit ${limit})`,
@@ -156,7 +156,7 @@ export class Refusing {
     if (events.isHeard) {
       const id = this.connections.nextId()
       const peer = Socket.isSocket(socket) ? NetSocket.peerIn(context) ?? Peer.unknown : socket.peer
-      const error = denial(this.name ?? Progress.unnamed, denied)
+      const error = denial(this.name ?? Progress.unnamed, accept, denied)
       events.emit({ _tag: "Refused", id, peer, reason: error.reason._tag, error })
     }
     if (Socket.isSocket(socket) || socket.destroy === undefined) return this.begin(socket, context, undefined)
@@ -178,7 +178,13 @@ export class Refusing {
 
   private tellDenied(connection: Connection.Connection, id: number, denied: Denied): Effect.Effect<void> {
     const { retryAfter } = denied
-    const telling = this.tell(connection, id, refusalOf(denied), retryAfter, (protocol) => denial(protocol, denied))
+    const telling = this.tell(
+      connection,
+      id,
+      refusalOf(denied),
+      retryAfter,
+      (protocol) => denial(protocol, accept, denied)
+    )
     return Effect.andThen(logDenied(id, connection.peer, denied), Effect.andThen(this.delayed(denied), telling))
   }
 
