@@ -33,6 +33,7 @@ import * as Connection from "./internal/connection/connection.ts"
 import type { Secrecy } from "./internal/connection/inbox.ts"
 import { CurrentByteLimit, implOf, secretly } from "./internal/connection/transport.ts"
 import * as Progress from "./internal/handshake/progress.ts"
+import { traceless } from "./internal/handshake/traceless.ts"
 import { unlessAnswered } from "./internal/handshake/unlessAnswered.ts"
 import type * as Peer from "./Peer.ts"
 import * as Transport from "./Transport.ts"
@@ -79,12 +80,17 @@ const atStep = <E>(
 ): Cause.Cause<Failure<E>> =>
   Cause.map(cause, (error) =>
     isStepError(error)
-      ? new HandshakeError({
-        protocol: progress?.protocol ?? Progress.unnamed,
-        step: step(),
-        reason: isTransportError(error) ? reasonOf(error) : error
-      })
+      ? traceless(() =>
+        new HandshakeError({
+          protocol: progress?.protocol ?? Progress.unnamed,
+          step: step(),
+          reason: isTransportError(error) ? reasonOf(error) : error
+        })
+      )
       : error as Exclude<E, TransportError | Reason>)
+
+/** This side has said no in these words. */
+const noIn = (said: string): Rejected => traceless(() => new Rejected({ by: "local", said, retryable: true }))
 
 /** A handshake fails at the step that was begun last. */
 const failing = <A, E, R>(self: Effect.Effect<A, E, R>, progress: Progress.Progress): Effect.Effect<A, Failure<E>, R> =>
@@ -593,7 +599,7 @@ export const refuse: {
       (transport) =>
         Effect.andThen(
           lastWord(transport, reply),
-          Effect.fail(reason ?? new Rejected({ by: "local", said: Transport.show(transport, reply), retryable: true }))
+          Effect.fail(reason ?? noIn(Transport.show(transport, reply)))
         )
     )
 )

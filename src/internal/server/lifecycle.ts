@@ -26,6 +26,7 @@ import type { Holding } from "./limits.ts"
 import {
   accept,
   denial,
+  lingering,
   logDenied,
   open,
   refusalOf,
@@ -39,8 +40,6 @@ import { report } from "./report.ts"
 
 /** What is known of the handshake of a connection that is served. */
 const served = Progress.make()
-
-const lingering: Connection.Options = { lingers: true }
 
 type Fork = <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
 
