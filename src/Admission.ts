@@ -52,7 +52,8 @@ export type { Answer } from "./internal/admission/leases.ts"
  * to wait for somebody. That one has to be run, once, may be interrupted, and leaves nothing behind then. `onLost` is called where the
  * place is lost later, and the connection should be closed.
  *
- * It is a function of the peer as it is known when it is asked. Who knows more of it later may ask again, and then leaves twice.
+ * It is a function of the peer as it is known when it is asked. Where a handshake introduces another one (`Handshake.introduce`), `introduced`
+ * of what it has said is asked, and the handshake goes on behind that.
  *
  * @category services
  * @since 0.1.0

@@ -33,6 +33,7 @@ import * as Connection from "./internal/connection/connection.ts"
 import type { Secrecy } from "./internal/connection/inbox.ts"
 import { CurrentByteLimit, implOf, secretly } from "./internal/connection/transport.ts"
 import * as Progress from "./internal/handshake/progress.ts"
+import { traceless } from "./internal/handshake/traceless.ts"
 import { unlessAnswered } from "./internal/handshake/unlessAnswered.ts"
 import type * as Peer from "./Peer.ts"
 import * as Transport from "./Transport.ts"
@@ -79,12 +80,17 @@ const atStep = <E>(
 ): Cause.Cause<Failure<E>> =>
   Cause.map(cause, (error) =>
     isStepError(error)
-      ? new HandshakeError({
-        protocol: progress?.protocol ?? Progress.unnamed,
-        step: step(),
-        reason: isTransportError(error) ? reasonOf(error) : error
-      })
+      ? traceless(() =>
+        new HandshakeError({
+          protocol: progress?.protocol ?? Progress.unnamed,
+          step: step(),
+          reason: isTransportError(error) ? reasonOf(error) : error
+        })
+      )
       : error as Exclude<E, TransportError | Reason>)
+
+/** This side has said no in these words. */
+const noIn = (said: string): Rejected => traceless(() => new Rejected({ by: "local", said, retryable: true }))
 
 /** A handshake fails at the step that was begun last. */
 const failing = <A, E, R>(self: Effect.Effect<A, E, R>, progress: Progress.Progress): Effect.Effect<A, Failure<E>, R> =>
@@ -593,7 +599,7 @@ export const refuse: {
       (transport) =>
         Effect.andThen(
           lastWord(transport, reply),
-          Effect.fail(reason ?? new Rejected({ by: "local", said: Transport.show(transport, reply), retryable: true }))
+          Effect.fail(reason ?? noIn(Transport.show(transport, reply)))
         )
     )
 )
@@ -1177,6 +1183,9 @@ export const byteLimit: {
  * serves. A server's events and logs have it, spans as `client.address` and `user.name` beside the `network.peer.address` of the
  * socket, and metrics have `via` as `handshake.via`, which has to be one of few words. The socket's own addresses stay at hand: see `Peer.socketOf`.
  *
+ * A `Server` with an `admission` asks that again, and it goes on when that has answered: who is denied is turned away like somebody
+ * whose handshake takes too long, in the words of `withRefusal`; behind the handshake, the connection is closed.
+ *
  * What is left out stays as it is, so that a handshake may introduce its peer step by step. It may be a function of the
  * transport, for what that was extended with. Who the peer is it takes from you: whether to believe what was said is up to the
  * handshake.
@@ -1225,10 +1234,11 @@ export const introduce: {
     who: Peer.Introduction | ((transport: T) => Peer.Introduction)
   ): Effect.Effect<T, E, R> =>
     Effect.tap(Effect.isEffect(self) ? self : Effect.succeed(self), (transport) =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         const { connection, observer } = implOf(transport)
-        connection.introduce(typeof who === "function" ? who(transport) : who)
+        const judged = connection.introduce(typeof who === "function" ? who(transport) : who)
         observer?.({ _tag: "Introduced", peer: connection.peer })
+        return judged ?? Effect.void
       }))
 )
 

@@ -123,6 +123,40 @@ describe("two machines and one limit", () => {
     }))
 })
 
+describe("somebody who is introduced", () => {
+  const byBoth = { limits: [Admission.byAddress({ atOnce: 1 }), Admission.inAll({ atOnce: 3 })] }
+  const [balancer, client] = [peerAt("10.0.0.1"), peerAt("192.0.2.1")]
+  const as = (verdict: Admission.Verdict, peer: Peer.Peer) => {
+    const introduced = verdict._tag === "Admitted" ? verdict.introduced?.(peer) : undefined
+    return introduced === undefined || !Effect.isEffect(introduced) ? Effect.succeed(introduced) : introduced
+  }
+
+  it.effect("counts on all machines as who it is then, and no more as who it was", () =>
+    Effect.gen(function*() {
+      const store = new LeaseStore()
+      const [here, there] = [yield* machine(store, byBoth), yield* machine(store, byBoth)]
+      const first = yield* ask(here, () => {}, balancer)
+      expect(yield* as(first, client)).toBe(first)
+      const second = yield* ask(there, () => {}, balancer)
+      expect(second._tag).toBe("Admitted")
+      expect(yield* as(second, client)).toMatchObject({ limit: "address", why: "capacity" })
+      if (first._tag === "Admitted") first.leave()
+      expect(yield* as(second, client)).toBe(second)
+    }))
+
+  it.effect("keeps what it has renewed, and has lost nothing by what was given back", () =>
+    Effect.gen(function*() {
+      const store = new LeaseStore()
+      const here = yield* machine(store, byBoth)
+      let lost = 0
+      const first = yield* ask(here, () => lost++, balancer)
+      yield* as(first, client)
+      yield* TestClock.adjust(lease * 3)
+      expect(lost).toBe(0)
+      expect(yield* ask(yield* machine(store, byBoth), () => {}, client)).toMatchObject({ limit: "address" })
+    }))
+})
+
 describe("a place", () => {
   it.effect("is held for as long as it is renewed", () =>
     Effect.gen(function*() {

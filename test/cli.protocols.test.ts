@@ -205,14 +205,27 @@ describe.concurrent("serve postgres", () => {
       expect({ code, peer: report.peer }).toEqual({ code: 0, peer: `[::1]:${port}` })
     }))
 
-  it.live("takes users from a file: comments, empty lines, CRLF, colons, and what PostgreSQL stores", () =>
+  it.live("takes users from a file: comments, empty lines, CRLF, colons, and what PostgreSQL stores; again on SIGHUP", () =>
     Effect.gen(function*() {
       const users = yield* file("users", `# people\r\n\r\nann:correct:horse\r\nbob:${scram("stored")}\r\ncy:no newline`)
-      const { port } = yield* serve("postgres", "--users", users)
+      const server = yield* serveApart("postgres", "--users", users)
+      const { port } = server
       for (const [user, password] of [["ann", "correct:horse"], ["bob", "stored"], ["cy", "no newline"]]) {
         expect(yield* one((yield* login({ port, user, password })).client)).toEqual([{ one: 1 }])
       }
+      const before = (yield* login({ port, user: "ann", password: "correct:horse" })).client
       expect(yield* Effect.flip(login({ port, user: "# people", password: "x" }))).toMatchObject({ code: "28P01" })
+      writeFileSync(users, "dee:new")
+      yield* server.kill("SIGHUP")
+      yield* server.says("users read again")
+      writeFileSync(users, "no password")
+      yield* server.kill("SIGHUP")
+      yield* server.complains("the users stay who they were\n")
+      expect(yield* one((yield* login({ port, user: "dee", password: "new" })).client)).toEqual([{ one: 1 }])
+      expect(yield* Effect.flip(login({ port, user: "ann", password: "correct:horse" }))).toMatchObject({
+        code: "28P01"
+      })
+      expect(yield* one(before)).toEqual([{ one: 1 }])
     }))
 
   it.live("takes MD5 hashes with --auth md5", () =>

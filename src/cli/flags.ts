@@ -39,8 +39,12 @@ export interface Later {
 /** Whether this process is a worker: what its primary has said already, it does not say again. */
 export const isWorker = process.env[variable] !== undefined
 
+/** Whether it takes time, and ends. */
+export const isPositive = (duration: Duration.Duration): boolean =>
+  Duration.isFinite(duration) && Duration.toMillis(duration) >= 1
+
 /** `500`, `500ms`, `10s`, `2m`, `1h`, or a duration as Effect writes it, such as `10 seconds`. */
-const parseDuration = (text: string): Option.Option<Duration.Duration> => {
+export const parseDuration = (text: string): Option.Option<Duration.Duration> => {
   const short = /^(\d+(?:\.\d+)?) ?(ms|s|m|h)?$/.exec(text.trim())
   if (short !== null) return Option.some(Duration.millis(Number(short[1]) * units[short[2] ?? ""]))
   return Duration.fromInput(text as Duration.Input)

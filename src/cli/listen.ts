@@ -15,11 +15,12 @@ import type * as Terminal from "effect/Terminal"
 import * as Descriptors from "../internal/node/descriptors.ts"
 import * as Net from "../node/Net.ts"
 import * as Server from "../Server.ts"
+import * as Admit from "./admit.ts"
 import * as Flags from "./flags.ts"
 import * as SecondSignal from "./secondSignal.ts"
 
 /** Where to listen, and the limits. */
-export interface Options {
+export interface Options extends Admit.AdmitFlags {
   readonly host: string
   readonly port: number
   readonly backlog: number
@@ -52,7 +53,8 @@ export const flags = (port: number) => ({
   maxPending: Flags.count("max-pending", 1024, "Handshakes at once; further ones are refused"),
   handshakeTimeout: Flags.duration("handshake-timeout", "10s", "From accept to ready"),
   drainTimeout: Flags.duration("drain-timeout", "10s", "How long requests may go on after SIGTERM or SIGINT"),
-  writeTimeout: Flags.optionalDuration("write-timeout", "How long a peer may leave what is written to it")
+  writeTimeout: Flags.optionalDuration("write-timeout", "How long a peer may leave what is written to it"),
+  ...Admit.flags
 })
 
 /** For the servers that have the terminal to themselves. */
@@ -66,8 +68,11 @@ export const watchFlag = {
 /** Where a server listens, and how many may wait there. */
 export const at = ({ backlog, host, port }: Options) => ({ host, port, backlog })
 
-/** The limits of a server. */
-export const limits = (options: Options): Server.Limits => ({
+/** The limits of a server, and who comes in. */
+export const limits = (
+  options: Options
+): Server.Limits & { readonly admission: ReturnType<typeof Admit.admission> } => ({
+  admission: Admit.admission(options),
   maxConnections: options.maxConnections,
   maxPendingHandshakes: options.maxPending,
   handshakeTimeout: options.handshakeTimeout,

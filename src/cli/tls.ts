@@ -18,6 +18,7 @@ import type * as Tls from "../protocols/Tls.ts"
 import * as ServerName from "../protocols/tls/serverName.ts"
 import type * as Transport from "../Transport.ts"
 import * as Flags from "./flags.ts"
+import * as HangUp from "./hangUp.ts"
 
 const file = (name: string, description: string) =>
   Flag.Path(name, { typeName: "file" }).pipe(Flag.withDescription(description), Flag.optional)
@@ -191,14 +192,7 @@ export const serving = Effect.fnUntraced(function*(flags: ServerFlags, readAgain
       return Effect.andThen(readAgain?.on ?? Effect.void, told)
     }
   })
-  const run = Effect.runForkWith(yield* Effect.context<FileSystem.FileSystem>())
-  const onHangUp = () => {
-    run(again)
-  }
-  yield* Effect.acquireRelease(
-    Effect.sync(() => process.on("SIGHUP", onHangUp)),
-    () => Effect.sync(() => process.off("SIGHUP", onHangUp))
-  )
+  yield* HangUp.onHangUp(again)
   return Option.some(Effect.sync(() => current))
 })
 

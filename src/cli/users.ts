@@ -18,7 +18,7 @@ export const flags = (auth: typeof methods[number]) => ({
   ),
   users: Flag.Path("users", { typeName: "file" }).pipe(
     Flag.withDescription(
-      "A file of users, NAME:PASSWORD or NAME:SCRAM-SHA-256$… or NAME:md5… in each line; # begins a comment"
+      "A file of users, NAME:PASSWORD or NAME:SCRAM-SHA-256$… or NAME:md5… in each line; # begins a comment; read again on SIGHUP"
     ),
     Flag.optional
   ),

@@ -24,7 +24,7 @@ import type * as Socket from "effect/socket/Socket"
 import type * as Codec from "../Codec.ts"
 import * as Excerpt from "../Excerpt.ts"
 import * as Handshake from "../Handshake.ts"
-import { type HandshakeError, type Reason, Rejected } from "../HandshakeError.ts"
+import { type HandshakeError, isHandshakeError, type Reason, Rejected } from "../HandshakeError.ts"
 import * as Peer from "../Peer.ts"
 import * as Transport from "../Transport.ts"
 import { isTransportError, type TransportError } from "../TransportError.ts"
@@ -408,6 +408,9 @@ const untrusted = (peer: Peer.Peer): Rejected =>
 const unwanted = (version: Version): Rejected =>
   new Rejected({ by: "local", said: `a PROXY header of version ${version} is not taken`, retryable: false })
 
+/** In the place of an error that the handshake inside has of its own, which nobody is told of whom it turns away. */
+const unheard = new Rejected({ by: "local", said: "turned away", retryable: true })
+
 /** What a header ends with: the connection behind it, and what it says. */
 type Received = Transport.Transport<Header, Header> & { readonly header: Header }
 
@@ -556,13 +559,28 @@ export const server: {
   2,
   <T extends Transport.Transport.Any, E, R>(handshake: Effect.Effect<T, E, R>, options: ServerOptions) => {
     const words = Effect.ignore(Effect.timeoutOption(Handshake.turnAway(handshake, "forbidden"), refusalTime))
-    const refusing = Effect.catch(
-      receiving(options),
-      (reason) => isThere(reason) ? Effect.andThen(words, failed(reason)) : failed(reason)
+    const refusing = Handshake.step(
+      Effect.catch(
+        receiving(options),
+        (reason) => isThere(reason) ? Effect.andThen(words, failed(reason)) : failed(reason)
+      ),
+      step
     )
     return Handshake.inside(
       ({ header }: Received) => Effect.map(handshake, (transport) => withHeader(transport, header)),
-      Handshake.step(refusing, step)
+      Effect.suspend(() => {
+        let hasBegun = false
+        const waiting = Effect.suspend(() => {
+          hasBegun = true
+          return refusing
+        })
+        return Handshake.withRefusal(waiting, (why, retryAfter) => {
+          const turned = Handshake.turnAway(handshake, why, { retryAfter })
+          // Who is cut off while its header is awaited is told without one; else it stands before what is inside.
+          const told = hasBegun ? turned : Handshake.inside(turned, refusing)
+          return Effect.catch(told, (error) => isHandshakeError(error) ? Effect.fail(error) : failed(unheard))
+        })
+      })
     )
   }
 )

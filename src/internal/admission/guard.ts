@@ -9,6 +9,9 @@
  * | have as many of them failed, or come? | the rate limiter | `failures`, `rate` |
  * | are as many of them anywhere? | the leases, where machines share a limit | `capacity` |
  *
+ * Somebody who is introduced later is judged in the same way, by those limits for which that gives another key, and what was counted for
+ * the one before is given back.
+ *
  * The first three cost no Effect. A place is taken before anything is waited for, so that no two take the same one, and is given back
  * where the rest says no.
  *
@@ -49,8 +52,6 @@ export interface Shared {
 
 /** How long a store that could not be asked is not asked again, in milliseconds. */
 const respite = 1000
-
-const always: Admitted = { _tag: "Admitted", failed: () => {}, leave: () => {} }
 
 export class Guard {
   private readonly rules: () => Rules
@@ -105,15 +106,22 @@ export class Guard {
   }
 
   admit(peer: Peer.Peer, onLost: () => void): Verdict | Effect.Effect<Verdict> {
+    return this.decide(new Ticket(this, onLost), peer)
+  }
+
+  decide(ticket: Ticket, peer: Peer.Peer): Verdict | Effect.Effect<Verdict> {
     const rules = this.current()
     const address = Addresses.addressOf(peer)
-    if (rules.passes(address)) return always
+    if (rules.passes(address)) return ticket.become(nobody)
     const now = this.now()
+    const ids = new Set<string>()
     const subjects: Array<Subject> = []
     for (const rule of rules.rules) {
       const key = rule.keyOf(peer)
       if (key === undefined) continue
       const id = `${rule.name}:${key}`
+      ids.add(id)
+      if (ticket.countsFor(id)) continue
       const denial = this.denied.get(id)
       if (denial !== undefined) {
         if (denial.until > now) return this.deny(rules, rule, denial.why, denial.until - now, address, now)
@@ -124,44 +132,52 @@ export class Guard {
     const full = subjects.find(({ id, rule }) => rule.atOnce !== undefined && (this.counts.get(id) ?? 0) >= rule.atOnce)
     if (full !== undefined) return this.deny(rules, full.rule, "capacity", undefined, address, now)
 
-    const ticket = new Ticket(this, subjects)
+    if (subjects.length === 0) return ticket.become(ids)
+
+    const part = new Part(this, subjects)
     const { shared } = this
     if (shared === undefined) {
-      if (!rules.asks) return ticket
+      if (!rules.asks) return ticket.become(ids, part)
       const refused = this.run(this.rate(subjects))
-      if (refused === undefined) return ticket
-      ticket.leave()
+      if (refused === undefined) return ticket.become(ids, part)
+      part.leave()
       return this.deny(rules, refused.rule, refused.why, refused.millis, address, now)
     }
-    return Effect.onExitPrimitive(this.ask(shared, rules, subjects, ticket, onLost, address), (exit) => {
-      if (exit._tag === "Failure" || exit.value._tag === "Denied") ticket.leave()
-      return undefined
-    })
+    const asked = this.ask(shared, rules, subjects, part, ticket.onLost, address)
+    return Effect.map(
+      Effect.onExitPrimitive(asked, (exit) => {
+        if (exit._tag === "Success" && exit.value === undefined) ticket.become(ids, part)
+        else part.leave()
+        return undefined
+      }),
+      (denied) => denied ?? ticket
+    )
   }
 
   // -------------------------------------------------------------------------------------------------------------------
   // What others have to be asked
   // -------------------------------------------------------------------------------------------------------------------
 
+  /** Why not, where it does not come in. */
   private readonly ask = Effect.fnUntraced(function*(
     this: Guard,
     shared: Shared,
     rules: Rules,
     subjects: ReadonlyArray<Subject>,
-    ticket: Ticket,
+    part: Part,
     onLost: () => void,
     address: NetAddress.IpAddress | undefined
-  ): Effect.fn.Return<Verdict> {
+  ): Effect.fn.Return<Denied | undefined> {
     const refused = yield* this.rate(subjects)
     if (refused !== undefined) {
       return this.deny(rules, refused.rule, refused.why, refused.millis, address, this.now())
     }
     const limited = subjects.filter(({ rule }) => rule.atOnce !== undefined)
-    if (limited.length === 0) return ticket
+    if (limited.length === 0) return undefined
     const { holder } = shared
     const id = holder.newId()
     const places = limited.map(({ id, rule }) => ({ key: id, limit: rule.atOnce! }))
-    ticket.holds(holder, id, places.map(({ key }) => key))
+    part.holds(holder, id, places.map(({ key }) => key))
     const since = this.now()
     const answer = this.isSilent
       ? undefined
@@ -169,13 +185,13 @@ export class Guard {
         onSuccess: (answer) => this.heard(answer),
         onFailure: (cause) => this.silence(cause)
       })
-    if (answer?._tag === "Granted") return ticket
+    if (answer?._tag === "Granted") return undefined
     if (answer?._tag === "Full") {
       return this.deny(rules, limited[answer.index].rule, "capacity", undefined, address, this.now())
     }
     if (shared.isOpen()) {
       holder.keep(id, places, onLost, since)
-      return ticket
+      return undefined
     }
     const millis = answer === undefined ? undefined : Duration.toMillis(answer.retryAfter)
     return this.deny(rules, limited[0].rule, "unavailable", millis, address, this.now())
@@ -306,18 +322,17 @@ export class Guard {
   }
 }
 
-/** What somebody who comes in counts for, from accept to close. */
-class Ticket implements Admitted {
-  readonly _tag = "Admitted"
+const nobody: ReadonlySet<string> = new Set()
+
+/** What was taken in one step. */
+class Part {
   private readonly guard: Guard
-  private readonly subjects: ReadonlyArray<Subject>
-  private held: { readonly holder: Holder; readonly id: string; readonly keys: ReadonlyArray<string> } | undefined
-  private hasLeft = false
+  private held: { readonly holder: Holder; readonly id: string; keys: ReadonlyArray<string> } | undefined = undefined
+  subjects: ReadonlyArray<Subject>
 
   constructor(guard: Guard, subjects: ReadonlyArray<Subject>) {
     this.guard = guard
     this.subjects = subjects
-    this.held = undefined
     for (const { id, rule } of subjects) if (rule.atOnce !== undefined) guard.take(id)
   }
 
@@ -325,14 +340,64 @@ class Ticket implements Admitted {
     this.held = { holder, id, keys }
   }
 
-  failed(error: unknown): void {
-    this.guard.failed(this.subjects, error)
+  /** Gives back what is counted for anybody else. */
+  retain(ids: ReadonlySet<string>): void {
+    const gone = this.subjects.filter(({ id }) => !ids.has(id))
+    if (gone.length === 0) return
+    this.subjects = this.subjects.filter(({ id }) => ids.has(id))
+    for (const { id, rule } of gone) if (rule.atOnce !== undefined) this.guard.give(id)
+    const { held } = this
+    if (held === undefined) return
+    const keys = held.keys.filter((key) => !ids.has(key))
+    if (keys.length === 0) return
+    held.keys = held.keys.filter((key) => ids.has(key))
+    held.holder.release(held.id, keys, held.keys)
   }
 
   leave(): void {
-    if (this.hasLeft) return
+    this.retain(nobody)
+  }
+}
+
+/** What somebody who comes in counts for, from accept to close. */
+class Ticket implements Admitted {
+  readonly _tag = "Admitted"
+  readonly onLost: () => void
+  private readonly guard: Guard
+  private parts: ReadonlyArray<Part> = []
+  private hasLeft = false
+
+  constructor(guard: Guard, onLost: () => void) {
+    this.guard = guard
+    this.onLost = onLost
+  }
+
+  countsFor(id: string): boolean {
+    return this.parts.some(({ subjects }) => subjects.some((subject) => subject.id === id))
+  }
+
+  /** From here on it counts for these alone: what it counts for already, and what was taken for it. */
+  become(ids: ReadonlySet<string>, taken?: Part): this {
+    if (taken !== undefined) this.parts = [...this.parts, taken]
+    if (this.hasLeft) this.give(nobody)
+    else if (this.parts.length > 0) this.give(ids)
+    return this
+  }
+
+  introduced(peer: Peer.Peer): Verdict | Effect.Effect<Verdict> {
+    return this.guard.decide(this, peer)
+  }
+
+  failed(error: unknown): void {
+    for (const { subjects } of this.parts) this.guard.failed(subjects, error)
+  }
+
+  leave(): void {
     this.hasLeft = true
-    for (const { id, rule } of this.subjects) if (rule.atOnce !== undefined) this.guard.give(id)
-    this.held?.holder.release(this.held.id, this.held.keys)
+    this.give(nobody)
+  }
+
+  private give(ids: ReadonlySet<string>): void {
+    for (const part of this.parts) part.retain(ids)
   }
 }

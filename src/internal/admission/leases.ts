@@ -79,7 +79,7 @@ export class Leases extends Context.Service<Leases, {
 }>()("effect-handshake/Admission/Leases") {}
 
 interface Held {
-  readonly keys: ReadonlyArray<string>
+  keys: ReadonlyArray<string>
   /** When it is lost unless it is renewed, in milliseconds of the clock. */
   until: number
   readonly onLost: () => void
@@ -155,9 +155,11 @@ export class Holder {
     this.held.set(id, { keys: places.map(({ key }) => key), until: since + this.millis * 0.75, onLost })
   }
 
-  /** Also what may have been taken: the answer did not come in time. */
-  release(id: string, keys: ReadonlyArray<string>): void {
-    this.held.delete(id)
+  /** Also what may have been taken: the answer did not come in time. What is kept is held on, unless it was lost. */
+  release(id: string, keys: ReadonlyArray<string>, kept: ReadonlyArray<string>): void {
+    const held = this.held.get(id)
+    if (held !== undefined && kept.length > 0) held.keys = kept
+    else this.held.delete(id)
     this.fork(Effect.ignore(this.bounded(this.leases.release({ holder: id, keys }))))
   }
 
@@ -192,7 +194,9 @@ export class Holder {
     const leases = some.map(({ holder, key }) => ({ holder, key }))
     const isForced = !this.isStrict()
     return Effect.map(this.bounded(this.leases.renew({ leases, duration: this.duration, isForced })), (gone) => {
-      const lost = new Set(gone.map((index) => some[index].holder))
+      // What was given back meanwhile is not lost.
+      const missed = gone.map((index) => some[index]).filter(({ held, key }) => held.keys.includes(key))
+      const lost = new Set(missed.map(({ holder }) => holder))
       for (const { held, holder } of some) {
         if (lost.has(holder)) held.until = -Infinity
         else held.until = Math.max(held.until, asked + this.millis * 0.75)

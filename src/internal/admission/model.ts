@@ -4,6 +4,7 @@
  * @internal
  */
 import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
 import type * as Peer from "../../Peer.ts"
 
 /**
@@ -146,6 +147,12 @@ export interface Admitted {
   readonly _tag: "Admitted"
   /** Its handshake has failed. */
   readonly failed: (error: unknown) => void
+  /**
+   * A handshake has introduced it: it is judged by the limits for which it is somebody else now, and gives back what it counted for as
+   * whom it was before. Denied, it counts where it did, and has to leave still. It may give an Effect as `admit` does. Where this is left
+   * out, who was admitted is not judged again.
+   */
+  readonly introduced?: ((peer: Peer.Peer) => Verdict | Effect.Effect<Verdict>) | undefined
   /** The connection is gone. Only the first call counts. */
   readonly leave: () => void
 }

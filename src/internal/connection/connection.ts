@@ -145,6 +145,8 @@ export class Connection implements SourceEvents {
   private around: Connection | undefined = undefined
   /** Says something in the place of its frames, under the laws. */
   rewrite: Rewrite | undefined = undefined
+  /** Called when its peer was introduced. */
+  onIntroduced: (() => Effect.Effect<void> | undefined) | undefined = undefined
   /** Called before each write. */
   onWrite: (() => void) | undefined = undefined
   /** No further request is wanted. */
@@ -185,10 +187,14 @@ export class Connection implements SourceEvents {
     return this.knownPeer ?? this.source.peer
   }
 
-  /** From here on its peer is who was introduced, to whoever knows it and whatever it is made of. */
-  introduce(who: Peer.Introduction): void {
-    if (this.within === undefined) this.knowPeer(who)
-    else this.within.introduce(who)
+  /**
+   * From here on its peer is who was introduced, to whoever knows it and whatever it is made of. What comes back is to be waited for,
+   * before anything is done for that peer.
+   */
+  introduce(who: Peer.Introduction): Effect.Effect<void> | undefined {
+    if (this.within !== undefined) return this.within.introduce(who)
+    this.knowPeer(who)
+    return this.onIntroduced?.()
   }
 
   private knowPeer(who: Peer.Introduction): void {

@@ -291,7 +291,11 @@ export const make = (role: Role, context: Context.Context<never>) => {
     if (progress.protocol !== Progress.unnamed) return traced(handshake)
     progress.traced = traced
     // One that never gets a name has a span as well.
-    return Effect.onExit(handshake, () => state.span === undefined ? Effect.asVoid(begin) : Effect.void)
+    return Effect.onExit(handshake, () => {
+      // The words of one that was cut off have none of their own.
+      progress.traced = undefined
+      return state.span === undefined ? Effect.asVoid(begin) : Effect.void
+    })
   }
 
   /** Counts a handshake that has ended, and ends its span. */

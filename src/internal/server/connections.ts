@@ -55,7 +55,7 @@ export interface Admitted extends Taken {
   cutFor: Refusal | undefined
   /** What it counts for. */
   ticket: Admission.Admitted | undefined
-  /** Why it does not come in after all. */
+  /** Why it does not come in after all: since the admission has answered, or since it was introduced. */
   denied: Admission.Denied | undefined
 }
 

@@ -6,6 +6,7 @@
  * | open, with room | admitted | | |
  * | open, at a cap | refused: `capacity` | | |
  * | open, the admission denies it | refused: `capacity` or `rate`; or closed, and no fiber is made | | |
+ * | open, the admission denies whom its handshake introduces | | cut off: `capacity` or `rate` | closed |
  * | open, the admission has to wait | its handshake begins, or it is refused, when that has answered | | |
  * | draining | refused: `draining` | cut off: `draining` | answers what it has taken |
  * | after `drainTimeout` | nobody listens | interrupted | interrupted |

@@ -23,13 +23,23 @@ import type { Admitted, Connections, Entry, Phase } from "./connections.ts"
 import { Deadlines } from "./deadlines.ts"
 import type { Events } from "./events.ts"
 import type { Holding } from "./limits.ts"
-import { denial, logDenied, open, refusalOf, type Refusing, rejection, turnAway, turning, unbegun } from "./refusing.ts"
+import {
+  accept,
+  denial,
+  lingering,
+  logDenied,
+  open,
+  refusalOf,
+  type Refusing,
+  rejection,
+  turnAway,
+  turning,
+  unbegun
+} from "./refusing.ts"
 import { report } from "./report.ts"
 
 /** What is known of the handshake of a connection that is served. */
 const served = Progress.make()
-
-const lingering: Connection.Options = { lingers: true }
 
 type Fork = <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
 
@@ -177,6 +187,9 @@ export class Lifecycle<T, R, R2> {
     const { events } = this
     state.connection = connection
     connection.writeTimeout = state.limits.writeTimeout
+    if (state.ticket !== undefined || deciding !== undefined) {
+      connection.onIntroduced = () => this.introduced(state, connection)
+    }
     if (events.isHeard) events.emit({ _tag: "Accepted", id: state.id, peer: connection.peer })
     const shaken = Effect.updateContext(
       this.telemetry.spanned(
@@ -215,7 +228,7 @@ export class Lifecycle<T, R, R2> {
     this.telemetry.denied(denied.limit, denied.why)
     const failing = Effect.suspend(() => {
       unbegun(progress)
-      return Effect.fail(denial(progress.protocol, denied))
+      return Effect.fail(denial(progress.protocol, accept, denied))
     })
     if (!denied.isTold) return failing
     const saying = Effect.suspend(() => {
@@ -228,6 +241,26 @@ export class Lifecycle<T, R, R2> {
       Effect.andThen(saying),
       Effect.andThen(failing)
     )
+  }
+
+  /** Asks the admission again, now that more is known of the peer. */
+  private introduced(state: Admitted, connection: Connection.Connection): Effect.Effect<void> | undefined {
+    const verdict = state.ticket?.introduced?.(connection.peer)
+    if (verdict === undefined) return undefined
+    return Effect.isEffect(verdict)
+      ? Effect.flatMap(verdict, (verdict) => this.judged(state, verdict) ?? Effect.void)
+      : this.judged(state, verdict)
+  }
+
+  private judged(state: Admitted, verdict: Verdict): Effect.Effect<never> | undefined {
+    if (verdict._tag === "Admitted") return undefined
+    const { fiber, progress } = state
+    state.denied = verdict
+    this.telemetry.denied(verdict.limit, verdict.why)
+    if (verdict.isTold) turning(progress, refusalOf(verdict), verdict.retryAfter)
+    // Whoever runs this now may be a part of the handshake that somebody waits for, and the whole has to end.
+    queueMicrotask(() => fiber?.interruptUnsafe())
+    return Effect.interrupt
   }
 
   private ready(state: Admitted, connection: Connection.Connection, transport: T) {
@@ -257,26 +290,41 @@ export class Lifecycle<T, R, R2> {
 
   // The handshake has failed, or has not even begun.
   private failed(state: Admitted, cause: Cause.Cause<unknown>): Effect.Effect<void> | undefined {
-    const { connection, cutFor, id, progress } = state
-    const isCut = cutFor !== undefined && Cause.hasInterruptsOnly(cause)
-    const why = isCut
-      ? Cause.fail(rejection(progress.protocol, progress.step, cutFor, state.limits.handshakeTimeout))
-      : cause
-    const exit = Exit.failCause(why)
+    const { connection, cutFor, denied, id, progress } = state
+    const { protocol, step } = progress
+    const isCut = (cutFor !== undefined || denied !== undefined) && Cause.hasInterruptsOnly(cause)
     const told = () => {
+      // One that has got no name before it was cut off may have got one with its words.
+      const name = protocol === Progress.unnamed ? progress.protocol : protocol
+      const why = !isCut
+        ? cause
+        : denied !== undefined
+        ? Cause.fail(denial(name, step, denied))
+        : Cause.fail(rejection(name, step, cutFor!, state.limits.handshakeTimeout))
+      const exit = Exit.failCause(why)
+      if (isCut) {
+        progress.protocol = name
+        progress.begin(() => step, undefined)
+      }
       this.telemetry.ended(state, this.now() - state.accepted, exit)
       if (connection !== undefined && !Cause.hasInterruptsOnly(why)) {
         const reason = Telemetry.outcomeOf(exit)
         const error = Cause.squash(why)
-        const isRefused = connection.refused || state.denied !== undefined
+        const isRefused = connection.refused || denied !== undefined
         this.events.emit({ _tag: isRefused ? "Refused" : "Failed", id, peer: connection.peer, reason, error })
-        state.ticket?.failed(error)
+        if (denied === undefined) state.ticket?.failed(error)
       }
       return this.leave(state, exit)
     }
-    return isCut && connection !== undefined
-      ? Effect.onExit(turnAway(connection, progress.words), () => Effect.suspend(() => told() ?? Effect.void))
-      : told()
+    if (!isCut || connection === undefined) return told()
+    const saying = turnAway(connection, progress.words)
+    const heard = denied === undefined
+      ? saying
+      : logDenied(id, connection.peer, denied).pipe(
+        Effect.andThen(denied.isTold ? this.refusing.delayed(denied) : Effect.void),
+        Effect.andThen(saying)
+      )
+    return Effect.onExit(heard, () => Effect.suspend(() => told() ?? Effect.void))
   }
 
   // Nobody is told that it is gone before it is closed.

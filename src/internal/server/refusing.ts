@@ -9,6 +9,8 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as LogLevel from "effect/LogLevel"
 import * as Socket from "effect/socket/Socket"
 import { HandshakeError, Rejected, Timeout } from "../../HandshakeError.ts"
 import * as Peer from "../../Peer.ts"
@@ -18,6 +20,7 @@ import * as NetSocket from "../connection/netSocket.ts"
 import type { Incoming } from "../connection/source.ts"
 import * as Progress from "../handshake/progress.ts"
 import * as Telemetry from "../handshake/telemetry.ts"
+import { traceless } from "../handshake/traceless.ts"
 import type { Connections, Taken } from "./connections.ts"
 import type { Events } from "./events.ts"
 import type { Holding } from "./limits.ts"
@@ -43,32 +46,36 @@ export const rejection = (
   why: Progress.Refusal,
   deadline: Duration.Duration
 ): HandshakeError =>
-  new HandshakeError({
-    protocol,
-    step,
-    reason: why === "deadline"
-      ? new Timeout({ deadline })
-      : new Rejected({ by: "local", said: saying[why], retryable: true })
-  })
+  traceless(() =>
+    new HandshakeError({
+      protocol,
+      step,
+      reason: why === "deadline"
+        ? new Timeout({ deadline })
+        : new Rejected({ by: "local", said: saying[why], retryable: true })
+    })
+  )
 
 /** What a peer hears that the admission has denied. */
 export const refusalOf = ({ why }: Denied): Progress.Refusal =>
   why === "capacity" || why === "unavailable" ? "capacity" : "rate"
 
 /** Why it was denied, as the error of its handshake. */
-export const denial = (protocol: string, denied: Denied): HandshakeError => {
+export const denial = (protocol: string, step: string, denied: Denied): HandshakeError => {
   const { limit, retryAfter, why } = denied
   const said = why === "unavailable" ? "nobody can say whether there is room" : saying[refusalOf(denied)]
-  return new HandshakeError({
-    protocol,
-    step: accept,
-    reason: new Rejected({
-      by: "local",
-      said: `${said} (limit ${limit})`,
-      retryable: true,
-      ...retryAfter !== undefined && { retryAfter }
+  return traceless(() =>
+    new HandshakeError({
+      protocol,
+      step,
+      reason: new Rejected({
+        by: "local",
+        said: `${said} (limit ${limit})`,
+        retryable: true,
+        ...retryAfter !== undefined && { retryAfter }
+      })
     })
-  })
+  )
 }
 
 /** The step of whoever is turned away before its handshake begins. */
@@ -87,13 +94,16 @@ export const unbegun = (progress: Progress.Progress): void => progress.begin(acc
 
 /** The log line of a peer that is told no by the admission. */
 export const logDenied = (id: number, peer: Peer.Peer, { limit, retryAfter, why }: Denied): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logDebug("a connection was denied"), {
-    connection: id,
-    peer: Peer.format(peer),
-    limit,
-    why,
-    ...retryAfter !== undefined && { retryAfter: Duration.format(retryAfter) }
-  })
+  Effect.flatMap(LogLevel.isEnabled("Debug"), (isEnabled) =>
+    isEnabled
+      ? Effect.annotateLogs(Effect.logDebug("a connection was denied"), {
+        connection: id,
+        peer: Peer.format(peer),
+        limit,
+        why,
+        ...retryAfter !== undefined && { retryAfter: Duration.format(retryAfter) }
+      })
+      : Effect.void)
 
 /** Says no on a connection, in the words of the handshake where it has some, and never for longer than `refusalTime`. */
 export const turnAway = (
@@ -102,14 +112,34 @@ export const turnAway = (
 ): Effect.Effect<void> =>
   words === undefined || connection.refused
     ? Effect.void
-    : Effect.asVoid(Effect.timeoutOption(Effect.exit(words), refusalTime))
+    : Effect.withFiber(({ context }) => {
+      // Most words are said at once, and then nothing has to watch them.
+      const saying = Effect.runForkWith(context)(words)
+      if (saying.pollUnsafe() !== undefined) return Effect.void
+      return Effect.onExit(
+        Effect.asVoid(Effect.timeoutOption(Fiber.await(saying), refusalTime)),
+        () => Fiber.interrupt(saying)
+      )
+    })
 
 /** Opens the connection of a socket that was accepted. Effect's own sockets do not know their peer. */
 export const open = (socket: Incoming, lingers: boolean) =>
   Effect.flatMap(NetSocket.currentPeer, (peer) => Connection.open(socket, { peer, lingers }))
 
+/** Waits for the peer to take the last words. */
+export const lingering: Connection.Options = { lingers: true }
+
 const rejectedFor = (why: Progress.Refusal, deadline: Duration.Duration) => (protocol: string): HandshakeError =>
   rejection(protocol, accept, why, deadline)
+
+/** Opens a connection, has it told, and closes it. */
+const telling = (socket: Incoming, tell: (connection: Connection.Connection) => Effect.Effect<void>) =>
+  Effect.suspend(() => {
+    const connection = Connection.accepted(socket, lingering)
+    return connection === undefined
+      ? Effect.scoped(Effect.flatMap(open(socket, true), tell))
+      : Effect.onExitPrimitive(tell(connection), (exit) => connection.close(exit))
+  })
 
 /** One that was closed at once. */
 const gone: Taken = { fiber: undefined, onGone: undefined, place: -1 }
@@ -156,7 +186,7 @@ export class Refusing {
     if (events.isHeard) {
       const id = this.connections.nextId()
       const peer = Socket.isSocket(socket) ? NetSocket.peerIn(context) ?? Peer.unknown : socket.peer
-      const error = denial(this.name ?? Progress.unnamed, denied)
+      const error = denial(this.name ?? Progress.unnamed, accept, denied)
       events.emit({ _tag: "Refused", id, peer, reason: error.reason._tag, error })
     }
     if (Socket.isSocket(socket) || socket.destroy === undefined) return this.begin(socket, context, undefined)
@@ -178,7 +208,13 @@ export class Refusing {
 
   private tellDenied(connection: Connection.Connection, id: number, denied: Denied): Effect.Effect<void> {
     const { retryAfter } = denied
-    const telling = this.tell(connection, id, refusalOf(denied), retryAfter, (protocol) => denial(protocol, denied))
+    const telling = this.tell(
+      connection,
+      id,
+      refusalOf(denied),
+      retryAfter,
+      (protocol) => denial(protocol, accept, denied)
+    )
     return Effect.andThen(logDenied(id, connection.peer, denied), Effect.andThen(this.delayed(denied), telling))
   }
 
@@ -193,9 +229,9 @@ export class Refusing {
     refused.add(state)
     // Those who are being told no are bounded as well; the rest is closed without a word.
     const refusal = tell === undefined || refused.size > maxRefusing
-      ? open(socket, false)
-      : Effect.flatMap(open(socket, true), (connection) => tell(connection, id))
-    state.fiber = Effect.runForkWith(context)(Effect.scoped(refusal))
+      ? Effect.scoped(open(socket, false))
+      : telling(socket, (connection) => tell(connection, id))
+    state.fiber = Effect.runForkWith(context)(refusal)
     state.fiber.addObserver(() => {
       refused.delete(state)
       this.connections.released(state)
