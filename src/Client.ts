@@ -499,6 +499,10 @@ export interface Addresses<A, out E = never, out R = never> {
 /**
  * How a client connects again, and what becomes of its calls meanwhile.
  *
+ * **Gotchas**
+ *
+ * The compiler reads options in their order: `client` has to stand before `onConnect` and `idempotent`, which get what it makes.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -825,6 +829,10 @@ export interface Pooled<out C> {
 
 /**
  * How many connections a pool has, who gets one, and when one is let go.
+ *
+ * **Gotchas**
+ *
+ * The compiler reads options in their order: `client` has to stand before `check`, which gets what it makes.
  *
  * @category models
  * @since 0.1.0
