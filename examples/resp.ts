@@ -6,11 +6,11 @@ import { Effect, Stream } from "effect"
 import { Transport } from "effect-handshake"
 import { MemorySocket } from "effect-handshake/testing"
 import { Socket } from "effect/socket"
-import { resp, type Value } from "./resp/codec.ts"
+import { type Frame, resp, type Value } from "./resp/codec.ts"
 
 const store = new Map<string, Value>()
 
-const answer = (command: Value): Value => {
+const answer = (command: Frame): Value => {
   const [name, key, value] = Array.isArray(command) ? command : []
   if (name === "GET" && typeof key === "string") return store.get(key) ?? null
   if (name !== "SET" || typeof key !== "string") return { _tag: "Error", message: "ERR unknown command" }

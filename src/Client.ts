@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
+import type * as EffectPool from "effect/Pool"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
@@ -17,6 +18,7 @@ import * as Socket from "effect/socket/Socket"
 import type * as Stream from "effect/Stream"
 import * as Handshake from "./Handshake.ts"
 import { type HandshakeError, isHandshakeError } from "./HandshakeError.ts"
+import { make as makePool } from "./internal/client/pool.ts"
 import type * as Internal from "./internal/client/reconnecting.ts"
 import { isMendable, make as makeReconnecting } from "./internal/client/reconnecting.ts"
 import { make as makeTelemetry } from "./internal/client/telemetry.ts"
@@ -497,6 +499,10 @@ export interface Addresses<A, out E = never, out R = never> {
 /**
  * How a client connects again, and what becomes of its calls meanwhile.
  *
+ * **Gotchas**
+ *
+ * The compiler reads options in their order: `client` has to stand before `onConnect` and `idempotent`, which get what it makes.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -791,4 +797,274 @@ export const layerReconnecting = <
   Layer.effect(
     service,
     reconnectingTo(options) as unknown as Effect.Effect<I, never, Scope.Scope | Needs<R, S, A> | R2 | R3 | R4>
+  )
+
+type PooledCall<C> = C extends {
+  readonly call: (request: infer Request) => Effect.Effect<infer Response, infer E, infer R>
+} ? (request: Request) => Effect.Effect<Response, E | TransportError, R>
+  : never
+
+/**
+ * A client over connections that are shared. `C` is the client of one of them, such as `Pipeline.Client`.
+ *
+ * **Details**
+ *
+ * - `call` is that of `C`, on a connection that is free.
+ * - `use` has the client of a connection for as long as an effect takes, such as a transaction: alone, unless `concurrency` says
+ *   otherwise.
+ * - `stats` is how many connections are in use and free, and how many calls wait.
+ * - `awaitEnd` fails when the pool is closed, as `ConnectionClosed` by `local`.
+ *
+ * A `TransportError` of a call says whether it was `sent`: `no`, or `perhaps`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Pooled<out C> {
+  readonly call: PooledCall<C>
+  readonly use: <A, E, R>(f: (client: C) => Effect.Effect<A, E, R>) => Effect.Effect<A, E | TransportError, R>
+  readonly stats: Effect.Effect<EffectPool.Stats>
+  readonly awaitEnd: Effect.Effect<never, TransportError>
+}
+
+/**
+ * How many connections a pool has, who gets one, and when one is let go.
+ *
+ * **Gotchas**
+ *
+ * The compiler reads options in their order: `client` has to stand before `check`, which gets what it makes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Sharing<in C, out R = never> {
+  /** How many connections there are also when nobody needs them. Default: 0. */
+  readonly min?: number | undefined
+  /** How many connections there are at most. Default: 10. */
+  readonly max?: number | undefined
+  /**
+   * How many uses share a connection at once. Default: 1, so that each has its own. More than one is for calls that do not
+   * depend on each other, such as calls by id.
+   */
+  readonly concurrency?: number | undefined
+  /** How long a connection above `min` is kept that nobody uses; up to twice as long. Default: 1 minute. */
+  readonly timeToLive?: Duration.Input | undefined
+  /** Whether a connection still works: if this fails, or takes longer than `checkTimeout`, another one is taken. Default: not asked. */
+  readonly check?: ((client: C) => Effect.Effect<unknown, unknown, R>) | undefined
+  /** How long after its last success a connection is checked before it is used. Default: 1 second. */
+  readonly checkAfter?: Duration.Input | undefined
+  /** How long a check may take. Default: 1 second. */
+  readonly checkTimeout?: Duration.Input | undefined
+  /** How many calls wait for a connection; one more fails at once. Default: 1,024. */
+  readonly maxWaiting?: number | undefined
+  /** How long a call waits for a connection, with dialling and checks. Default: 10 seconds. */
+  readonly waitTimeout?: Duration.Input | undefined
+  /** How long the end of its scope waits for calls that have begun, before it closes their connections. Default: 10 seconds. */
+  readonly drainTimeout?: Duration.Input | undefined
+}
+
+const poolTo = Effect.fnUntraced(function*<
+  T extends Any,
+  E,
+  R,
+  Push extends Transport.Transport.In<T>,
+  C extends Caller,
+  E2,
+  R2,
+  R3
+>(
+  options:
+    & Options<T, E, R>
+    & Sockets
+    & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
+    & Sharing<C, R3>
+): Effect.fn.Return<Pooled<C>, never, Scope.Scope | Socket.Socket | R | R2 | R3> {
+  type Needed = Socket.Socket | R | R2 | R3
+  const context = Context.omit(Scope.Scope)(yield* Effect.context<Needed>())
+  // All that is needed but a scope, which each connection has of its own.
+  const provided = <A, E5>(effect: Effect.Effect<A, E5, Needed | Scope.Scope>) =>
+    Effect.provideContext(effect, context) as Effect.Effect<A, E5, Scope.Scope>
+  const { check } = options
+  // Without `client` C is `Of<T, Push>`, as with `connect`.
+  const open = connectTo<T, E, R, C, E2, R2, Push>(options) as Effect.Effect<
+    C,
+    HandshakeError | E | E2,
+    Scope.Scope | Needed
+  >
+  const { use, ...rest } = yield* makePool<C, HandshakeError | E | E2>({
+    open: provided(open),
+    min: options.min ?? 0,
+    max: options.max ?? 10,
+    concurrency: options.concurrency ?? 1,
+    timeToLive: options.timeToLive ?? "1 minute",
+    maxWaiting: options.maxWaiting ?? 1024,
+    waitTimeout: Duration.fromInputUnsafe(options.waitTimeout ?? "10 seconds"),
+    check: check === undefined ? undefined : (client) => Effect.scoped(provided(check(client))),
+    checkAfter: Duration.fromInputUnsafe(options.checkAfter ?? "1 second"),
+    checkTimeout: Duration.fromInputUnsafe(options.checkTimeout ?? "1 second"),
+    drainTimeout: options.drainTimeout ?? "10 seconds"
+  })
+  return {
+    ...rest,
+    use,
+    // As with `reconnecting`.
+    call: ((request: unknown) => use((client) => (client as unknown as Callable<unknown>).call(request))) as PooledCall<
+      C
+    >
+  }
+})
+
+/**
+ * A client over up to `max` connections, which are dialled when they are needed, and shared.
+ *
+ * **When to use**
+ *
+ * Use where one conversation at a time is all that a connection has, as with the transactions of a database, or where one
+ * connection is not enough. Where calls may go over one connection, {@link reconnecting} has less to keep.
+ *
+ * **Details**
+ *
+ * It dials as {@link connect} does, with the same options. It is there at once; `min` connections are dialled ahead. A call takes
+ * a connection that is free, the one that was used last first; if none is, one more is dialled, up to `max`, and then the call waits, up
+ * to `waitTimeout` and among at most `maxWaiting`, in the order in which calls were made. After that it fails as `Unavailable`; and so
+ * does a call whose connection could not be made (`failed`, with what has gone wrong as its `cause`). With `retry` a connection is
+ * dialled again before that.
+ *
+ * A connection that has ended is given to nobody. One on which a use has failed with a `TransportError`, such as `TimedOut`, is closed
+ * when those who share it are done, unless that was a fault of this side's, such as a request that cannot be encoded.
+ *
+ * One that did nothing for `checkAfter` is asked by `check` first. What that fails with is not seen: the next one is taken.
+ *
+ * An interrupted call that waits leaves nothing behind, and one that has begun is given up as with the client of one connection.
+ * When the scope closes, calls that wait and new ones fail as `ConnectionClosed` by `local`, and those that have begun have `drainTimeout` to
+ * end; then their connections are closed.
+ *
+ * **Gotchas**
+ *
+ * No call is made again: where `sent` is `no`, whoever has made it can.
+ *
+ * What a use leaves behind on its connection, such as a transaction that is open, is what the next one finds. A use that can be
+ * interrupted in the middle ends with what takes it back.
+ *
+ * A connection of the `min` that cannot be made is tried again with the next call, and not by itself.
+ *
+ * **Example** (Ten calls over two connections)
+ *
+ * ```ts
+ * import { Client, Pipeline, Server } from "effect-handshake"
+ * import * as Line from "effect-handshake/protocols/Line"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Layer } from "effect"
+ * import { SocketServer } from "effect/socket"
+ *
+ * const program = Effect.gen(function*() {
+ *   const network = yield* MemorySocket.network()
+ *   yield* Layer.build(
+ *     Server.layer({ protocol: Line.protocol, serve: Pipeline.serve((line) => Effect.succeed(`${line}!`)) }).pipe(
+ *       Layer.provide(Layer.succeed(SocketServer.SocketServer, network.server))
+ *     )
+ *   )
+ *   const pool = yield* Client.pool({
+ *     protocol: Line.protocol,
+ *     sockets: [Effect.succeed(network.client)],
+ *     max: 2,
+ *     check: ({ call }) => call("ping")
+ *   })
+ *   const answers = yield* Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], (n) => pool.call(`${n}`), {
+ *     concurrency: "unbounded"
+ *   })
+ *   const { idle } = yield* pool.stats
+ *   return `${answers.join(" ")} over ${idle} connections`
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program)))
+ * // => 1! 2! 3! 4! 5! 6! 7! 8! 9! 10! over 2 connections
+ * ```
+ *
+ * @see {@link layerPool} for the same as a layer
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const pool = <
+  T extends Any,
+  E,
+  R,
+  S extends Attempts | undefined = undefined,
+  Push extends Transport.Transport.In<T> = never,
+  C extends Caller = Of<T, Push>,
+  E2 = never,
+  R2 = never,
+  R3 = never
+>(
+  options:
+    & Options<T, E, R>
+    & Sockets<S>
+    & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
+    & Sharing<NoInfer<C>, R3>
+): Effect.Effect<Pooled<Made<C>>, never, Scope.Scope | Services<R, S> | R2 | R3> =>
+  // As with `connect`.
+  poolTo(options) as Effect.Effect<Pooled<Made<C>>, never, Scope.Scope | Services<R, S> | R2 | R3>
+
+/**
+ * A client over connections that are shared as a layer, under a service of yours.
+ *
+ * **Details**
+ *
+ * It is {@link pool}, with the same options. The layer is there at once and cannot fail. When it is released, the calls that
+ * have begun have `drainTimeout` to end.
+ *
+ * The service is a `Pooled`, or what that can be used as, such as a `Pipeline.Client`.
+ *
+ * **Example** (A client as a service)
+ *
+ * ```ts
+ * import { Client, type Pipeline } from "effect-handshake"
+ * import * as Net from "effect-handshake/node/Net"
+ * import * as Line from "effect-handshake/protocols/Line"
+ * import { Context, Effect } from "effect"
+ *
+ * class Echo extends Context.Service<Echo, Pipeline.Client<string, string>>()("app/Echo") {}
+ *
+ * const EchoLive = Client.layerPool(Echo, {
+ *   protocol: Line.protocol,
+ *   sockets: [Net.socket({ host: "127.0.0.1", port: 1 })]
+ * })
+ *
+ * const program = Effect.flatMap(Echo, (echo) => echo.call("Hello")).pipe(
+ *   Effect.provide(EchoLive),
+ *   Effect.catchReason("TransportError", "Unavailable", ({ detail, why }) => Effect.succeed(`${why}: ${detail}`))
+ * )
+ *
+ * console.log(await Effect.runPromise(program)) // => failed: none could be made
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerPool = <
+  Self,
+  I,
+  T extends Any,
+  E,
+  R,
+  S extends Attempts | undefined = undefined,
+  Push extends Transport.Transport.In<T> = never,
+  C extends Caller = Of<T, Push>,
+  E2 = never,
+  R2 = never,
+  R3 = never
+>(
+  service: Context.Key<Self, I>,
+  options:
+    & Options<T, E, R>
+    & Sockets<S>
+    & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
+    & Sharing<NoInfer<C>, R3>
+    & Suits<Pooled<NoInfer<C>>, NoInfer<I>>
+): Layer.Layer<Self, never, Exclude<Services<R, S> | R2 | R3, Scope.Scope>> =>
+  // As with `layer`.
+  Layer.effect(
+    service,
+    poolTo(options) as unknown as Effect.Effect<I, never, Scope.Scope | Services<R, S> | R2 | R3>
   )

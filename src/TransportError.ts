@@ -238,7 +238,7 @@ export class TlsFailure extends Schema.TaggedError<TlsFailure>()("TlsFailure", {
 }
 
 /**
- * A client that connects again has no connection for a call.
+ * A client that connects again, or one of many connections, has no connection for a call.
  *
  * **Details**
  *
@@ -246,6 +246,7 @@ export class TlsFailure extends Schema.TaggedError<TlsFailure>()("TlsFailure", {
  *
  * - `waited`: none came for as long as the call was willing to wait,
  * - `full`: as many calls as may wait for one do so already,
+ * - `failed`: a pool has made one for it, and that has failed,
  * - `stopped`: none will come, for what was tried last cannot be mended by trying again.
  *
  * `detail` says it in words, and `cause` is what the last try has failed with.
@@ -254,7 +255,7 @@ export class TlsFailure extends Schema.TaggedError<TlsFailure>()("TlsFailure", {
  * @since 0.1.0
  */
 export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
-  why: Schema.Literals(["waited", "full", "stopped"]),
+  why: Schema.Literals(["waited", "full", "failed", "stopped"]),
   detail: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
 }) {

@@ -4,7 +4,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { resp, type Value } from "../examples/resp/codec.ts"
+import { type Frame, resp, type Value } from "../examples/resp/codec.ts"
 import * as Codec from "../src/Codec.ts"
 import { bytewise, cutInto, decodePieces, Feed, splits } from "../src/testing/internal/countingBuffer.ts"
 import * as Laws from "../src/testing/Laws.ts"
@@ -38,19 +38,25 @@ const malformed = (problem: string, excerpt: string) => new Codec.MalformedFrame
 
 const Text = Schema.String.check(Schema.isMaxLength(8))
 const Scalar = Schema.Union([Schema.Null, Schema.Boolean, Schema.Int, Text])
-const RespValue = Schema.Union([
+const Values = Schema.Array(Schema.Union([Scalar, Schema.Array(Schema.Union([Scalar, Schema.Array(Scalar)]))])).check(
+  Schema.isMaxLength(6)
+)
+const RespFrame = Schema.Union([
   Scalar,
   Schema.TaggedStruct("Error", { message: Text }),
-  Schema.Array(Schema.Union([Scalar, Schema.Array(Schema.Union([Scalar, Schema.Array(Scalar)]))])).check(
-    Schema.isMaxLength(6)
-  )
+  Schema.TaggedStruct("Push", { values: Values }),
+  Values
 ])
 
 /** Texts and null have more spellings than one: those of the first version are received too. */
-const hasOneSpelling = (value: Value): boolean =>
-  Array.isArray(value) ? value.every(hasOneSpelling) : value !== null && typeof value !== "string"
+const hasOneSpelling = (frame: Frame): boolean => {
+  if (frame === null || typeof frame === "string") return false
+  if (typeof frame !== "object" || "_tag" in frame && frame._tag === "Error") return true
+  const values: ReadonlyArray<Value> = "_tag" in frame ? frame.values : frame
+  return values.every(hasOneSpelling)
+}
 
-Laws.codec<Value, Value>(resp(), RespValue, { name: "RESP", it, seed, canonical: hasOneSpelling })
+Laws.codec<Frame, Frame>(resp(), RespFrame, { name: "RESP", it, seed, canonical: hasOneSpelling })
 
 /** A text behind its length, and a line behind that. */
 const pairs = (maxLength: number): Codec.Codec<string, string> =>

@@ -1,11 +1,11 @@
 /**
- * A client of Redis that lives as long as its layer, whatever becomes of the server: HELLO 3, pipelining, and connecting
- * again. The protocol is in [../resp/codec.ts](../resp/codec.ts).
+ * A client of Redis that lives as long as its layer, whatever becomes of the server: HELLO 3, pipelining, pushes, and
+ * connecting again. The protocol is in [../resp/codec.ts](../resp/codec.ts).
  */
 import { Context, Data, Effect, Redacted, Result } from "effect"
 import { Client, Handshake, HandshakeError, Pipeline, Transport } from "effect-handshake"
 import type { Socket } from "effect/socket"
-import { resp, type RespError, type Value } from "../resp/codec.ts"
+import { type Frame, resp, type RespError, type RespPush, type Value } from "../resp/codec.ts"
 
 /** What Redis has answered a command with. `code` is its first word, such as `WRONGTYPE`. */
 export class RedisError extends Data.TaggedError("RedisError")<{ readonly code: string; readonly message: string }> {}
@@ -16,10 +16,16 @@ export interface Options {
   readonly user?: string | undefined
   readonly password?: Redacted.Redacted | undefined
   readonly database?: number | undefined
+  /** What is said on each connection, such as CLIENT TRACKING. What Redis answers by pushes alone, as SUBSCRIBE, is no call. */
+  readonly first?: ReadonlyArray<ReadonlyArray<string>> | undefined
+  /** What is done with each push; what is behind it waits for that. Default: it is dropped. */
+  readonly onPush?: ((values: ReadonlyArray<Value>) => Effect.Effect<unknown>) | undefined
 }
 
-const isError = (value: Value): value is RespError =>
-  typeof value === "object" && value !== null && "_tag" in value && value._tag === "Error"
+const hasTag = (frame: Frame, tag: string) =>
+  typeof frame === "object" && frame !== null && "_tag" in frame && frame._tag === tag
+const isError = (frame: Frame): frame is RespError => hasTag(frame, "Error")
+const isPush = (frame: Frame): frame is RespPush => hasTag(frame, "Push")
 
 const errorOf = ({ message }: RespError) => new RedisError({ code: message.split(" ", 1)[0], message })
 
@@ -49,7 +55,7 @@ const handshake = ({ password, user = "default" }: Options) =>
   )
 
 /** Reading twice does no harm. */
-const idempotent = (command: Value) =>
+const idempotent = (command: Frame) =>
   Array.isArray(command) && ["GET", "MGET", "EXISTS", "TTL", "PING", "HGET", "HGETALL"].includes(command[0])
 
 export const make = (options: Options) =>
@@ -58,11 +64,12 @@ export const make = (options: Options) =>
     sockets: options.sockets,
     client: (transport) =>
       Pipeline.client(transport, {
-        response: (reply) => isError(reply) ? Result.fail(errorOf(reply)) : Result.succeed(reply)
+        response: (reply) => isError(reply) ? Result.fail(errorOf(reply)) : Result.succeed(reply),
+        unsolicited: { is: isPush, handle: ({ values }) => options.onPush?.(values) ?? Effect.void }
       }),
-    onConnect: ({ call }) => options.database === undefined ? Effect.void : call(["SELECT", `${options.database}`]),
+    onConnect: ({ call }) => Effect.forEach([["SELECT", `${options.database ?? 0}`], ...options.first ?? []], call),
     idempotent,
-    schedule: Client.backoff({ base: "50 millis", max: "1 second" })
+    schedule: Client.backoff({ base: "50 millis", max: "250 millis" })
   })
 
 /** `call` fails with a `RedisError`, or with a `TransportError` that says whether the command was sent. */

@@ -4,7 +4,8 @@ import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
-import { make } from "../../examples/redis/client.ts"
+import { make, type Options } from "../../examples/redis/client.ts"
+import type { Value } from "../../examples/resp/codec.ts"
 import * as Net from "../../src/node/Net.ts"
 import { describeWith, freePort, start, untilReady } from "../support/peers.ts"
 
@@ -19,14 +20,19 @@ const redisOn = (port: number) =>
     yield* untilReady(running, "redis-server", ready)
   })
 
-const clientOf = (port: number, password: string) =>
-  make({ sockets: [Net.socket({ host: "127.0.0.1", port })], password: Redacted.make(password), database: 3 })
+const clientOf = (port: number, password: string, more?: Pick<Options, "first" | "onPush">) =>
+  make({ sockets: [Net.socket({ host: "127.0.0.1", port })], password: Redacted.make(password), database: 3, ...more })
 
 describeWith(["redis-server"], "a client of redis-server", () => {
-  it.live("that is killed and restarted under load hears no wrong answer, and knows of each failed call whether it was sent", () =>
+  it.live("that is killed ten times under load takes no push for an answer, and knows of each failed call whether it was sent", () =>
     Effect.gen(function*() {
       const port = yield* freePort
-      const redis = yield* clientOf(port, "secret")
+      // Each key that is set is a push, which comes between the answers.
+      const pushes: Array<ReadonlyArray<Value>> = []
+      const redis = yield* clientOf(port, "secret", {
+        first: [["CLIENT", "TRACKING", "ON", "BCAST"]],
+        onPush: (values) => Effect.sync(() => pushes.push(values))
+      })
       const load = { isDone: false, answered: 0 }
       const failed = { no: 0, perhaps: 0 }
       const wrong: Array<unknown> = []
@@ -52,9 +58,9 @@ describeWith(["redis-server"], "a client of redis-server", () => {
       const workers = yield* Effect.forkChild(
         Effect.forEach(Array.from({ length: 20 }, (_, id) => id), worker, { concurrency: "unbounded" })
       )
-      const kills = 3
+      const kills = 10
       for (let n = 0; n < kills; n++) {
-        const enough = load.answered + 500
+        const enough = load.answered + 200
         yield* Effect.scoped(Effect.gen(function*() {
           yield* redisOn(port)
           while (load.answered < enough) yield* Effect.sleep(2)
@@ -65,6 +71,9 @@ describeWith(["redis-server"], "a client of redis-server", () => {
       load.isDone = true
       yield* Fiber.join(workers)
       expect(wrong).toEqual([])
+      expect(pushes.filter(([kind, keys]) => kind !== "invalidate" || !Array.isArray(keys))).toEqual([])
+      // Redis says of several keys at once that they have changed.
+      expect(pushes.flatMap(([, keys]) => keys).length).toBeGreaterThan(50 * kills)
       // What was under way at each kill was SETs and GETs; the GETs were made again.
       expect(failed.perhaps).toBeGreaterThan(0)
       expect(failed.perhaps).toBeLessThanOrEqual(20 * kills)
