@@ -116,6 +116,8 @@ export interface Calls<T = Any, Push extends Transport.Transport.In<T> = never, 
   readonly client?: undefined
   /** What is done with the frames that are no responses. Default: every frame is one. */
   readonly unsolicited?: Pipeline.Unsolicited<Transport.Transport.In<T>, Push, R> | undefined
+  /** Whether a frame is the server's goodbye, which says that it has begun with nothing that is not answered. Default: none is. */
+  readonly goodbye?: ((frame: Transport.Transport.In<T>) => boolean) | undefined
   /** How the peer is asked whether it is still there. Default: it is not. */
   readonly keepAlive?: Pipeline.KeepAlive<Transport.Transport.Out<T>> | undefined
 }

@@ -265,6 +265,11 @@ interface ClientOptions<In, Push extends In, R> extends CallOptions {
   readonly unsolicited?: Unsolicited<In, Push, R> | undefined
 }
 
+interface Goodbye<out Out> {
+  /** The last frame of a connection that is drained. Default: it just ends. */
+  readonly goodbye?: Out | undefined
+}
+
 interface Serve {
   <
     In,
@@ -282,7 +287,7 @@ interface Serve {
       & { readonly failure?: ((id: Id, error: Told) => Out) | undefined }
       & Given<"failure", Tell>,
     handler: (request: Request) => Effect.Effect<Response, E, R>,
-    options?: Options<Request, Tell, Told>
+    options?: Options<Request, Tell, Told> & Goodbye<NoInfer<Out>>
   ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, Untold<Tell, E> | TransportError, R>
 }
 
@@ -307,6 +312,9 @@ type Options<Request, Tell, Told> =
  * It ends when the peer has ended and every request is answered; a peer that has only ended its own side still hears
  * the answers. It fails with a `TransportError` where the connection broke or an answer cannot be encoded. However it
  * fails, the answers that are ready are sent first. Whatever ends it interrupts the handlers that are still running.
+ *
+ * With `goodbye` that is the last frame of a connection that is drained, behind the answers of all that was begun: what has none by then
+ * was not begun. No other end has one. Give {@link client} the same.
  *
  * **Gotchas**
  *
@@ -360,7 +368,7 @@ type Options<Request, Tell, Told> =
 export const serve = (<In, Out, Id extends RequestId, Request, Response, E, R>(
   frames: FramesOfServing<In, Out, Id, Request, Response, E>,
   handler: (request: Request) => Effect.Effect<Response, E, R>,
-  options?: {
+  options?: Goodbye<Out> & {
     readonly maxInFlight?: number | undefined
     readonly refuse?: ((request: Request) => E) | undefined
   }
@@ -368,7 +376,8 @@ export const serve = (<In, Out, Id extends RequestId, Request, Response, E, R>(
   const service = {
     frames,
     handler,
-    rules: rulesOf(options, frames.failure !== undefined, frames.cancelled)
+    rules: rulesOf(options, frames.failure !== undefined, frames.cancelled),
+    goodbye: options?.goodbye
   }
   return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
     Effect.contextWith((context: Context.Context<R>) => new MultiplexServing(implOf(transport), service, context).run())
@@ -405,6 +414,9 @@ export interface Client<in Request, out Response, out Failure = never> {
  * does every later one. So it is when the scope closes, as `ConnectionClosed` by `local`. An answer to no request, or a
  * frame that is none, ends the use of the connection as `UnexpectedFrame`.
  *
+ * With `goodbye` a frame for which that holds ends the use of the connection, and the calls that wait fail with `sent: "no"`, for the server
+ * has begun with none of them. See `Pipeline.client`.
+ *
  * With `keepAlive` a peer that was not heard for some time is asked by a request of its own, whose answer goes to nobody else, and the
  * connection ends as `TimedOut` where none comes. See {@link KeepAlive}.
  *
@@ -439,6 +451,8 @@ export const client = Effect.fnUntraced(function*<
   frames: Internal.ClientFrames<In, Out, Id, Request, Response, Failure> & NextId<Id>,
   transport: Transport.Transport<In, Out>,
   options?: ClientOptions<In, Push, R> & {
+    /** Whether a frame is the server's goodbye. Default: none is. */
+    readonly goodbye?: ((frame: In) => boolean) | undefined
     /** How the peer is asked whether it is still there. Default: it is not. */
     readonly keepAlive?: ByCall<Request> | undefined
   }
@@ -451,7 +465,7 @@ export const client = Effect.fnUntraced(function*<
     Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
     yield* Effect.context<never>()
   )
-  yield* open(calls, options?.unsolicited)
+  yield* open(calls, options?.unsolicited, options?.goodbye)
   yield* stayAlive(transport, options?.keepAlive, (ping) => calls.ask(ping))
   const within = limited(options)
   return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }

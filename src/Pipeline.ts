@@ -42,17 +42,22 @@ export const defaultMaxInFlight = 64
 
 export type { MessageAbort, MessageReader, MessageWriter, Unsolicited }
 
+interface ServeOptions<out Out> {
+  readonly maxInFlight?: number | undefined
+  /** The last frame of a connection that is drained. Default: it just ends. */
+  readonly goodbye?: Out | undefined
+}
+
 interface Serve {
   <In, Out, E, R = never>(
     handler: (request: In) => Effect.Effect<Out, E, R>,
-    options: {
-      readonly maxInFlight?: number | undefined
+    options: ServeOptions<NoInfer<Out>> & {
       readonly failure: (error: NoInfer<E>, request: NoInfer<In>) => Out
     }
   ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, TransportError, R>
   <In, Out, E = never, R = never>(
     handler: (request: In) => Effect.Effect<Out, E, R>,
-    options?: { readonly maxInFlight?: number | undefined; readonly failure?: undefined }
+    options?: ServeOptions<NoInfer<Out>> & { readonly failure?: undefined }
   ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, E | TransportError, R>
 }
 
@@ -72,6 +77,11 @@ interface Serve {
  * It ends when the peer has ended between two requests and every response is sent; a peer that has only ended its own
  * side still hears them. It fails with a `TransportError` where the connection broke or a response cannot be encoded.
  * Whatever ends it interrupts the handlers that are still running.
+ *
+ * A server that drains begins no further request, and its connections end when what was begun is answered. A client cannot tell
+ * that from any other end, and so does not know of a request that was on its way whether it was begun. With `goodbye` it does:
+ * that is the last frame of a connection that is drained, in the place of the next answer, and says that nothing behind it was begun.
+ * No other end has one. Give {@link client} the same.
  *
  * **Gotchas**
  *
@@ -136,15 +146,13 @@ interface Serve {
  */
 export const serve: Serve = <In, Out, E, R>(
   handler: (request: In) => Effect.Effect<Out, E, R>,
-  options?: {
-    readonly maxInFlight?: number | undefined
-    readonly failure?: ((error: E, request: In) => Out) | undefined
-  }
+  options?: ServeOptions<Out> & { readonly failure?: ((error: E, request: In) => Out) | undefined }
 ) => {
   const service = {
     handler,
     maxInFlight: Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
-    failure: options?.failure
+    failure: options?.failure,
+    goodbye: options?.goodbye
   }
   return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
     Effect.contextWith((context: Context.Context<R>) => new PipelineServing(implOf(transport), service, context).run())
@@ -179,6 +187,8 @@ interface Options<In, Push extends In, R> extends CallOptions {
 export type { ByCall as KeepAlive } from "./internal/connection/keepAlive.ts"
 
 interface ClientOptions<In, Out, Push extends In, R> extends Options<In, Push, R> {
+  /** Whether a frame is the server's goodbye. Default: none is. */
+  readonly goodbye?: ((frame: In) => boolean) | undefined
   /** How the peer is asked whether it is still there. Default: it is not. */
   readonly keepAlive?: ByCall<Out> | undefined
 }
@@ -213,6 +223,10 @@ interface MakeClient {
  *
  * With `keepAlive` a peer that was not heard for some time is asked by a request of its own, whose response goes to nobody else, and
  * the connection ends as `TimedOut` where none comes. See {@link KeepAlive}.
+ *
+ * With `goodbye` a frame for which that holds ends the use of the connection: the server has begun with nothing that it has not answered,
+ * so that the calls that wait fail as `ConnectionClosed` by `peer` with `sent: "no"`, and a client that connects again makes them
+ * again. It needs a server that keeps to that, such as {@link serve} with a `goodbye`.
  *
  * Where the protocol has error responses, `response` tells which of the frames are: what it
  * makes of them is what `call` succeeds and fails with. A `response` that throws ends the use of the connection.
@@ -262,7 +276,7 @@ export const client: MakeClient = Effect.fnUntraced(function*<In, Out, Response,
     Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
     yield* Effect.context<never>()
   )
-  yield* open(calls, options?.unsolicited)
+  yield* open(calls, options?.unsolicited, options?.goodbye)
   yield* stayAlive(transport, options?.keepAlive, (ping) => calls.ask(ping))
   const within = limited(options)
   return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }

@@ -14,7 +14,8 @@ const folder = join(root, ".cache/bundle")
 
 const programs = {
   command: "src/cli/main.ts",
-  workersApp: "test/support/workersApp.ts"
+  workersApp: "test/support/workersApp.ts",
+  machine: "examples/machines/server.ts"
 }
 
 /** Where a program lies, and its source. */
@@ -26,7 +27,10 @@ const changed = (path: string): number => statSync(path, { throwIfNoEntry: false
 
 const isCurrent = (): boolean => {
   const made = Math.min(...Object.keys(programs).map((name) => changed(join(folder, `${name}.js`))))
-  const from = ["node_modules/.package-lock.json", ...globSync(["src/**", "test/support/*.ts"], { cwd: root })]
+  const from = [
+    "node_modules/.package-lock.json",
+    ...globSync(["src/**", "test/support/*.ts", "examples/machines/*.ts"], { cwd: root })
+  ]
   return from.every((file) => changed(join(root, file)) < made)
 }
 
@@ -37,6 +41,7 @@ const bundle = async (): Promise<void> => {
     cwd: root,
     input: programs,
     platform: "node",
+    resolve: { conditionNames: ["handshake-source", "import", "node", "default"] },
     output: { dir: folder, cleanDir: true, keepNames: true }
   })
 }

@@ -14,7 +14,7 @@ import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import { isTransportError, type Sent, TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import type { Reader } from "../connection/connection.ts"
-import { closedHere, errorOf } from "../connection/inbox.ts"
+import { closedByPeer, closedHere, errorOf } from "../connection/inbox.ts"
 import { type ByCall, keepAlive as watch } from "../connection/keepAlive.ts"
 import { install } from "../connection/middleware.ts"
 import type { Transport } from "../connection/model.ts"
@@ -41,6 +41,7 @@ interface Call {
  * | holds a frame for which there is no room: of a body, or one that nobody asked for | nothing behind it | the same |
  * | has a write that has to wait | what there is | nothing; when it is over, all at once |
  * | has ended: a failed write, a defect, the peer, the scope | nothing | nothing: every call fails with how, and says whether it was sent |
+ * | has heard the peer's goodbye | nothing | the same, and no call counts as sent: the peer has begun with none that it has not answered |
  */
 export abstract class Calls<In, Out, C extends Call> {
   protected readonly impl: TransportImpl<In, Out>
@@ -51,6 +52,8 @@ export abstract class Calls<In, Out, C extends Call> {
   protected end: Ended | undefined = undefined
   private refused: Ended | undefined = undefined
   protected isSending = false
+  /** Whether a frame is the peer's goodbye. */
+  isGoodbye: ((frame: In) => boolean) | undefined = undefined
   /** Whether a frame of an answer waits for room. */
   protected isHeldUp = false
   /** Takes the frames that are no answers. */
@@ -116,8 +119,8 @@ export abstract class Calls<In, Out, C extends Call> {
     })
   }
 
-  /** The first end counts. */
-  protected finish(end: Ended): void {
+  /** The first end counts. `sent` is what is known of the calls that have a place. */
+  protected finish(end: Ended, sent: Sent = "perhaps"): void {
     if (this.end !== undefined) return
     this.end = end
     this.reader.stop()
@@ -129,7 +132,7 @@ export abstract class Calls<In, Out, C extends Call> {
     this.stopped(end)
     // Whoever waits for the end knows of it when the calls fail with it, and makes none here again.
     Deferred.doneUnsafe(this.ended, end)
-    if (begun.length > 0) settleAll(begun, saying(end, "perhaps"))
+    if (begun.length > 0) settleAll(begun, saying(end, sent))
     if (waiting.length > 0) settleAll(waiting, this.refusal(end))
   }
 
@@ -191,7 +194,11 @@ export abstract class Calls<In, Out, C extends Call> {
   }
 
   private takeOne(frame: In): boolean {
-    const { pushes } = this
+    const { isGoodbye, pushes } = this
+    if (isGoodbye?.(frame) === true) {
+      this.finish(Exit.fail(closedByPeer), "no")
+      return true
+    }
     if (pushes !== undefined && pushes.is(frame)) this.holdsPush = !pushes.take(frame)
     else this.isHeldUp = !this.accept(frame)
     return !this.holdsPush && !this.isHeldUp
@@ -317,10 +324,12 @@ export const stayAlive = <In, Out, Request>(
 
 /** Begins to receive, until the scope is closed. */
 export const open = <In, Push extends In, R>(
-  calls: Pick<Calls<In, never, never>, "handle" | "receive" | "close">,
-  unsolicited: Unsolicited<In, Push, R> | undefined
+  calls: Pick<Calls<In, never, never>, "handle" | "receive" | "close" | "isGoodbye">,
+  unsolicited: Unsolicited<In, Push, R> | undefined,
+  isGoodbye?: (frame: In) => boolean
 ): Effect.Effect<void, never, Scope.Scope | R> =>
   Effect.contextWith((context: Context.Context<R>) => {
+    calls.isGoodbye = isGoodbye
     if (unsolicited !== undefined) calls.handle(unsolicited, context)
     calls.receive()
     return Effect.addFinalizer(() => calls.close)

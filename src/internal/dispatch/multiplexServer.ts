@@ -21,6 +21,7 @@ export interface Service<In, Out, Id, Request, Response, E, R> {
   readonly frames: Frames<In, Out, Id, Request, Response, E>
   readonly handler: (request: Request) => Effect.Effect<Response, E, R>
   readonly rules: Rules<Out, Id, Request, E>
+  readonly goodbye: Out | undefined
 }
 
 export class MultiplexServing<In, Out, Id, Request, Response, E, R> extends ServingById<
@@ -44,6 +45,10 @@ export class MultiplexServing<In, Out, Id, Request, Response, E, R> extends Serv
   ) {
     super(impl, context, service.rules)
     this.service = service
+  }
+
+  protected override get goodbye(): Out | undefined {
+    return this.service.goodbye
   }
 
   protected read(frame: In): Multiplex.FromClient<Id, Request> | undefined {

@@ -17,6 +17,7 @@ export interface Service<In, Out, E, R> {
   readonly maxInFlight: number
   /** How the protocol says that a request has failed, where it can. */
   readonly failure: ((error: E, request: In) => Out) | undefined
+  readonly goodbye: Out | undefined
 }
 
 interface RequestSlot<In, Out, E> extends Slot<Out, E, RequestSlot<In, Out, E>> {
@@ -29,6 +30,10 @@ export class PipelineServing<In, Out, E, R> extends ServingByPlace<In, Out, Requ
   constructor(impl: TransportImpl<In, Out>, service: Service<In, Out, E, R>, context: Context.Context<R>) {
     super(impl, context, service.maxInFlight)
     this.service = service
+  }
+
+  protected override get goodbye(): Out | undefined {
+    return this.service.goodbye
   }
 
   protected accept(request: In): true {

@@ -47,6 +47,9 @@ export interface Running<A, E> {
  *
  * After a failure, that of a write too, nothing more is taken and nothing more is said: what was said before is written,
  * and the service fails.
+ *
+ * Where a drain has ended the requests, the goodbye is the last frame: behind the answers of all that was begun, so that it
+ * tells the peer that nothing else was. No other end has one.
  */
 export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   protected readonly impl: TransportImpl<In, Out>
@@ -71,6 +74,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   // Made when something takes its time for the first time.
   private dispatcher: Scheduler.SchedulerDispatcher | undefined = undefined
   private turnsSoon = false
+  private hasSaidGoodbye = false
   /** How many frames it may take yet before the other connections have their turn. */
   private share = maxBatch
 
@@ -100,6 +104,10 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   }
   /** Nothing more comes in. */
   protected receivedEnd(_how: Exit.Exit<never, TransportError>): void {}
+  /** What is said last where a drain has ended the requests. */
+  protected get goodbye(): Out | undefined {
+    return undefined
+  }
   /** A turn is over, and others follow. */
   protected settled(): void {}
   /** No turn follows. */
@@ -180,6 +188,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
     this.share = maxBatch
     this.noticeEnd()
     const isDone = this.failure !== undefined || (this.ended && this.unanswered === 0)
+    if (isDone && !this.writer.isWaiting) this.sayGoodbye()
     if (isDone && !this.writer.isWaiting) {
       this.stop()
       return this.finish(this.failure ?? Exit.void)
@@ -332,6 +341,17 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
     const error = canTell ? failureOf(cause) : Option.none()
     if (Option.isNone(error)) this.fail(Exit.failCause(cause))
     return error
+  }
+
+  // A peer that has ended asks for nothing any more.
+  private sayGoodbye(): void {
+    const { goodbye } = this
+    const { inbox } = this.impl.connection
+    if (goodbye === undefined || this.hasSaidGoodbye || this.failure !== undefined) return
+    if (!this.isDraining || inbox.end !== undefined) return
+    this.hasSaidGoodbye = true
+    this.say(goodbye)
+    this.write()
   }
 
   private write(): void {
