@@ -283,7 +283,8 @@ export const judge = (
         : undefined
     }
     case "TooOften":
-      return atState(4) ?? heard(11, true)
+      // Whoever sees where a message leads fails where it came.
+      return error?.step === taken.at(-1)?.state.name ? heard(11, true) : atState(4) ?? heard(11, true)
     case "Wrong": {
       if (end.by === role) return undefined
       const isDisturbed = nth === undefined || nth === taken.filter(({ by }) => by === peer).length
