@@ -54,11 +54,15 @@ describe("what is specified holds for", () => {
     }],
     ["a ring whose state of the server is bound more narrowly", Ring.Ring, {
       server: Ring.server(),
-      client: Ring.client
+      client: Ring.client()
     }],
     ["a ring whose server says in its own words that it is tired", Ring.Ring, {
       server: Ring.server(1),
-      client: Ring.client
+      client: Ring.client()
+    }],
+    ["a ring whose server has nothing left to say but no", Ring.Narrow, {
+      server: Ring.server(100, Ring.Narrow),
+      client: Ring.client(Ring.Narrow)
     }],
     ["a server with nobody but the specification beside it", Vault.Vault, { server: vault.server }],
     ["a client with nobody but the specification beside it", Vault.Vault, { client: vault.client }]

@@ -20,7 +20,7 @@ import * as Watch from "../watch.ts"
 import * as Changes from "./changes.ts"
 import { isHello } from "./clearTls.ts"
 import type { Tally } from "./coverage.ts"
-import { called, dueIn, errorOf, type Flaw, judge, otherwiseIn, type Subject } from "./judge.ts"
+import { called, dueIn, errorOf, type Flaw, judge, otherwiseIn, type Subject, visitsOf } from "./judge.ts"
 import * as Stage from "./stage.ts"
 
 export type Problem = Suite.Problem
@@ -485,7 +485,8 @@ const round = (attempt: Attempt, spec: Spec, state: Compiled, wanted: number): E
     const error = errorOf(talk)
     // Others may end it before, or it may say no in its own words.
     const isHere = (!subject.namesStates || error?.step === state.name) &&
-      (walk.end._tag !== "Refused" || walk.end.isOtherwise)
+      (walk.end._tag !== "Refused" || walk.end.isOtherwise) &&
+      !SpecModule.isClosed(stage.spec, stage.spec.states.get(walk.end.state.name)!, visitsOf(walk.taken))
     if (wanted > state.atMost || walk.end._tag === "TooOften" || error?.reason._tag !== "InvalidGreeting" || !isHere) {
       return
     }
