@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import type * as Dialogue from "../../src/Dialogue.ts"
 import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
+import * as Certificates from "../support/certificates/index.ts"
 import * as Law from "../support/laws.ts"
 import * as Door from "./gallery/door.ts"
 import * as Login from "./gallery/login.ts"
@@ -17,6 +18,7 @@ import * as Post from "./gallery/post.ts"
 import * as Ring from "./gallery/ring.ts"
 import * as Room from "./gallery/room.ts"
 import * as Vault from "./gallery/vault.ts"
+import * as Smtp from "./shapes/smtp.ts"
 
 type Sides = Laws.DialogueOptions<any, any>
 
@@ -371,6 +373,15 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     ...post,
     server: Post.server({ detail: (login) => `no such password: ${login.split("\0")[2]}` })
   }, /law 9.*[^]*another login[^]*the error's text/],
+  [
+    "says a password in clear where nobody offers TLS",
+    Smtp.Mail,
+    {
+      server: Smtp.server("ann", "Hunter22", { role: "server", certificate: Certificates.server }),
+      client: Smtp.client("ann", "Hunter22", { role: "client", servername: "localhost", ca: Certificates.root }, true)
+    },
+    /law 9.*\(client, pure\)[^]*no secret in clear that it says in TLS[^]*it said Auth in the state open/
+  ],
   [
     "says whether it knows somebody",
     Pass.Pass,

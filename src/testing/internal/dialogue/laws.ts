@@ -243,6 +243,30 @@ const tellingWho = (
   }
 }
 
+/** The first message of a side that has a secret in it, and whether TLS has begun by then. */
+const firstSecret = ({ role }: Stage.Stage, { walk: { taken } }: Stage.Played) => {
+  const at = taken.findIndex(({ by, state, tag }) => by === role && state.wire.fields.get(tag)!.secrets.length > 0)
+  return at < 0 ? undefined : {
+    said: taken[at]!,
+    isEncrypted: taken.slice(0, at).some(({ target }) => typeof target === "object" && target._tag === "Encrypted")
+  }
+}
+
+/** A client that is talked out of TLS: anybody in between leaves out that it is offered, and has the secret. */
+const saidInClear = (
+  { stage }: Attempt,
+  { played: undisturbed }: Reference,
+  played: Stage.Played
+): Flaw | undefined => {
+  if (stage.role !== "client" || firstSecret(stage, undisturbed)?.isEncrypted !== true) return undefined
+  const first = firstSecret(stage, played)
+  return first === undefined || first.isEncrypted ? undefined : {
+    law: 9,
+    expected: "it says no secret in clear that it says in TLS where nobody disturbs it",
+    actual: `it said ${called(first.said)}, and TLS had not begun`
+  }
+}
+
 /** What fields are called that say who logs in. */
 const saysWho = /user|account|login|mail|member/i
 
@@ -301,7 +325,8 @@ const disturbed = (
       : `${called(taken)} comes, and ${change.what}`
     const kind = change.field === undefined ? "" : isLegal ? ", as its type allows" : ", which is none of its type"
     const scenario = place + kind + conversing(attempt, reference)
-    const flaw = judge(subject, talk, walk, nth) ?? refusedLate(attempt, reference, played)
+    const flaw = judge(subject, talk, walk, nth) ?? refusedLate(attempt, reference, played) ??
+      saidInClear(attempt, reference, played)
     if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
     if (!isLegal || now.tag !== tag || !reference.isReady) return
     const { read } = readOne(state, due)
