@@ -334,6 +334,9 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * `Dialogue.free` may have any value, and one that is `Dialogue.fresh` is another one each time. Where several values are
  * right, such as two users, `alternatives` are conversations with the others, and take other ways through the dialogue.
  *
+ * Whoever fails as `AuthenticationFailed` hears the same whether the secret is wrong or the field beside it that says who it is for:
+ * one whose name has `user`, `account`, `login`, `mail` or `member` in it.
+ *
  * Where it is this side's turn and the peer has broken no rule, it says no with a refusal of that state: what is said `otherwise` is
  * for whoever breaks the rules. Where steps have the names of the states, as those of a dialogue have, errors have to name them.
  *
