@@ -322,8 +322,8 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * | 1, chunking | where TLS begins, each message in pieces when it is due |
  * | 4, oversize | a message of `maxBytes`, and of a byte more; a text as long as its codec allows, and a byte more; a loop as often as `atMost`, and once more |
  * | 5, wrong turn | each field within its type: what is near it, where the type begins and ends, what was said elsewhere; and outside of it; each other message, due or not, and each refusal; other spellings |
- * | 6, silence | a message just before the time of its state is over, and just after |
- * | 9, secrets | a `Redacted` field with another value, right or not, and with another part of it |
+ * | 6, silence | a message just before the time of its state is over, and just after; a refusal that comes when its peer waits no longer |
+ * | 9, secrets | a `Redacted` field with another value, right or not, and with another part of it; a refusal that tells a wrong user from a wrong secret; a client that is talked out of TLS |
  * | 10, isolation | what is `Dialogue.fresh` on three connections; one who is not let in beside one who is |
  * | 11, refusal is heard | what is said otherwise; a refusal of the state, where it is this side's turn and it fails; who is turned away |
  * | 12, agreement | what nobody disturbs, and walks that are drawn |
@@ -333,6 +333,9 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * Base64. What is known to be wrong is refused where it is this side's turn, and not behind a yes. A field that is
  * `Dialogue.free` may have any value, and one that is `Dialogue.fresh` is another one each time. Where several values are
  * right, such as two users, `alternatives` are conversations with the others, and take other ways through the dialogue.
+ *
+ * Whoever fails as `AuthenticationFailed` hears the same whether the secret is wrong or the field beside it that says who it is for:
+ * one whose name has `user`, `account`, `login`, `mail` or `member` in it.
  *
  * Where it is this side's turn and the peer has broken no rule, it says no with a refusal of that state: what is said `otherwise` is
  * for whoever breaks the rules. Where steps have the names of the states, as those of a dialogue have, errors have to name them.

@@ -108,3 +108,22 @@ it("a field that must be looked at is another one where a free one beside it is 
   assert.match(text(found.apply(taken.bytes)!), /^LOGIN [\w+/=]+ \n$/)
   assert.notInclude(text(found.apply(taken.bytes)!), base64("\0Ann\0Hunter22"))
 })
+
+it("bytes that are text are changed as text, and with a byte that is none", () => {
+  const bytes = Dialogue.make()({
+    name: "bytes",
+    messages: { Login: { password: Schema.Redacted(Schema.Uint8Array) }, Yes: {} },
+    wire: Wire.bytes({ Login: [1, Wire.blob("password", { prefix: 1 })], Yes: [2] }),
+    live: Codec.lines(),
+    start: "login",
+    states: { login: Dialogue.client({ Login: "verdict" }), verdict: Dialogue.server({ Yes: Dialogue.ready }) }
+  })
+  const login = (password: Uint8Array) => Uint8Array.of(1, password.length, ...password)
+  const found = (password: Uint8Array) => {
+    const taken = follow(bytes.dialogue, { client: login(password), server: new Uint8Array(0) }).taken[0]!
+    return Changes.ofFields(bytes.dialogue, taken, [], 1).map(({ apply }) => String(apply(taken.bytes)))
+  }
+  const others = [utf8("Hunter22\n"), utf8("HUNTER22"), Uint8Array.of(...utf8("Hunter22"), 0xff)]
+  for (const other of others) assert.include(found(utf8("Hunter22")), String(login(other)))
+  assert.notInclude(found(Uint8Array.of(200, 201)), String(login(Uint8Array.of(200, 201, 0xff))))
+})

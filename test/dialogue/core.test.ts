@@ -370,6 +370,37 @@ describe("bounds", () => {
       })
     }))
 
+  it.effect("whoever is left nothing to say but no says what is said otherwise, and it is the other side's fault", () =>
+    Effect.gen(function*() {
+      class Closing extends Dialogue.make<Closing>()({
+        name: "closing",
+        messages: { Ask: {}, Again: {}, Enough: {}, No: {}, Wrong: {} },
+        wire: Wire.text(Codec.lines(), { Ask: "ASK", Again: "AGAIN", Enough: "ENOUGH", No: "NO", Wrong: "WRONG" }),
+        live: Codec.lines(),
+        start: "question",
+        states: {
+          question: Dialogue.client({ Ask: "answer", Enough: Dialogue.ready }, { atMost: 2 }),
+          answer: Dialogue.server({ Again: "question", No: Dialogue.refused() })
+        },
+        otherwise: { server: "Wrong" }
+      }) {}
+      const server = Closing.server((question) =>
+        Effect.gen(function*() {
+          let now = yield* question.receive
+          while (now._tag === "Ask") now = yield* (yield* now.then.say("Again")).receive
+          return now.then
+        })
+      )
+      const outcome = yield* outcomeOf(server, utf8("ASK\nASK\nENOUGH\n"))
+      expect(outcome.heard).toBe("AGAIN\nWRONG\n")
+      expect(outcome.result).toMatchObject({
+        step: "answer",
+        reason: { _tag: "InvalidGreeting", expected: "question at most 2 times" }
+      })
+      const inside = yield* outcomeOf(server, utf8("ASK\nENOUGH\n"))
+      expect(inside).toMatchObject({ result: "ready", heard: "AGAIN\n" })
+    }))
+
   it.effect("a state that is come to more often fails", () =>
     Effect.gen(function*() {
       const { heard, result } = yield* outcomeOf(asked, utf8("ASK\nASK\nASK\nENOUGH\n"))

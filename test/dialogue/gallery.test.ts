@@ -8,13 +8,17 @@ import * as Result from "effect/Result"
 import type * as Dialogue from "../../src/Dialogue.ts"
 import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
+import * as Certificates from "../support/certificates/index.ts"
 import * as Law from "../support/laws.ts"
 import * as Door from "./gallery/door.ts"
 import * as Login from "./gallery/login.ts"
 import * as Offer from "./gallery/offer.ts"
+import * as Pass from "./gallery/pass.ts"
 import * as Post from "./gallery/post.ts"
+import * as Ring from "./gallery/ring.ts"
 import * as Room from "./gallery/room.ts"
 import * as Vault from "./gallery/vault.ts"
+import * as Smtp from "./shapes/smtp.ts"
 
 type Sides = Laws.DialogueOptions<any, any>
 
@@ -25,6 +29,7 @@ const vault = { server: Vault.server(), client: Vault.client() }
 const login = { server: Login.server, client: Login.client }
 const room = { server: Room.server(), client: Room.client() }
 const door = { server: Door.server(), client: Door.client() }
+const pass = { server: Pass.server(), client: Pass.client }
 const post = { server: Post.server(), client: Post.client() }
 
 const boundless = { server: Door.serverByHand(), client: Door.client(Door.Boundless as never) }
@@ -45,6 +50,22 @@ describe("what is specified holds for", () => {
     ["a room in JSON", Room.Room, room],
     ["a box at the post", Post.Post, post],
     ["a door whose server is written by hand", Door.Boundless, boundless],
+    ["a pass whose server names who is not let in, in time", Pass.Pass, {
+      ...pass,
+      server: Pass.server({ thinks: 4900 })
+    }],
+    ["a ring whose state of the server is bound more narrowly", Ring.Ring, {
+      server: Ring.server(),
+      client: Ring.client()
+    }],
+    ["a ring whose server says in its own words that it is tired", Ring.Ring, {
+      server: Ring.server(1),
+      client: Ring.client()
+    }],
+    ["a ring whose server has nothing left to say but no", Ring.Narrow, {
+      server: Ring.server(100, Ring.Narrow),
+      client: Ring.client(Ring.Narrow)
+    }],
     ["a server with nobody but the specification beside it", Vault.Vault, { server: vault.server }],
     ["a client with nobody but the specification beside it", Vault.Vault, { client: vault.client }]
   ]
@@ -352,6 +373,33 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     ...post,
     server: Post.server({ detail: (login) => `no such password: ${login.split("\0")[2]}` })
   }, /law 9.*[^]*another login[^]*the error's text/],
+  [
+    "says a password in clear where nobody offers TLS",
+    Smtp.Mail,
+    {
+      server: Smtp.server("ann", "Hunter22", { role: "server", certificate: Certificates.server }),
+      client: Smtp.client("ann", "Hunter22", { role: "client", servername: "localhost", ca: Certificates.root }, true)
+    },
+    /law 9.*\(client, pure\)[^]*no secret in clear that it says in TLS[^]*it said Auth in the state open/
+  ],
+  [
+    "says whether it knows somebody",
+    Pass.Pass,
+    { ...pass, server: Pass.server({ stranger: (user) => `${user} is nobody` }) },
+    /law 9.*[^]*it says the same whether (user or password|password or user) is wrong in Login[^]*"\* is nobody"/
+  ],
+  [
+    "says no when its client waits no longer",
+    Pass.Pass,
+    { ...pass, server: Pass.server({ thinks: 5100 }) },
+    /law 6.*[^]*it says no while its peer waits, which is 5000 ms in the state verdict[^]*after 5100 ms/
+  ],
+  [
+    "takes any ticket, which its client has none of",
+    Pass.Pass,
+    { ...pass, server: Pass.server({ takes: () => true }) },
+    /law 5.*[^]*not ready with another number in Ticket in the state login than before/
+  ],
   ["says the same otherwise whatever the state is", Post.Post, {
     ...post,
     server: Post.server({}, Post.specified(() => "No") as never)

@@ -42,6 +42,7 @@ import type { Values } from "./fields.ts"
 import type { Refused, Role, Target } from "./model.ts"
 import {
   type Compiled,
+  isClosed,
   isStuck,
   isWornOut,
   liveOf,
@@ -87,6 +88,8 @@ export class Conversation {
   private readonly outerLimit: number
   private readonly progress: Progress.Progress | undefined
   private visits: Visits = unvisited
+  /** Those when the other side was heard last. */
+  private visitsHeard: Visits = unvisited
   /** Whether the other side needs no last words any more. */
   isOver = false
   /** What was heard last, a refusal too, and the frame that it was, or that was no message. */
@@ -181,6 +184,10 @@ export class Conversation {
     if (Result.isFailure(frame)) return Effect.fail(frame.failure)
     const next = stateOf(target)
     if (next !== undefined && isWornOut(this.spec.states.get(next)!, this.visits)) {
+      if (this.wasLedHere(state, next)) {
+        const expected = `${next} at most ${this.spec.states.get(next)!.atMost} times`
+        return Effect.fail(this.error(state, new InvalidGreeting({ expected, received: `a way to ${tag}` })))
+      }
       const problem = `${tag} cannot be said: it leads to ${next}, which was come to as often as it may be`
       return Effect.fail(this.error(state, new MalformedFrame({ problem, excerpt: tag, fault: "local" })))
     }
@@ -189,6 +196,12 @@ export class Conversation {
     const sending = this.send(state, tag, frame.success)
     const onward = () => arrived(this.go(target, true))
     return sending === undefined ? onward() : Effect.flatMap(sending, onward)
+  }
+
+  /** Whether the other side has come round once too often, and not this one by itself: nothing is left to say here but no. */
+  private wasLedHere(state: Compiled, next: string): boolean {
+    const own = (this.visits.get(next) ?? 0) - (this.visitsHeard.get(next) ?? 0)
+    return own < this.spec.states.get(next)!.atMost && isClosed(this.spec, state, this.visits)
   }
 
   /** Says it at once, and returns what is left to do. */
@@ -230,6 +243,7 @@ export class Conversation {
         const expected = `${tooOften.name} at most ${tooOften.atMost} times`
         return Effect.fail(new InvalidGreeting({ expected, received: state.wire.show(frame) }))
       }
+      this.visitsHeard = this.visits
       // What comes behind it is no function, so that nobody takes it for a promise.
       // oxlint-disable-next-line unicorn/no-thenable
       const heard = (then: Place): Heard => ({ _tag: tag, message: values, then })

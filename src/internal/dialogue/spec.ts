@@ -81,11 +81,17 @@ export const isWornOut = ({ atMost, name }: Compiled, visits: Visits): boolean =
  * Whether there is nothing left to say in a state: all of it leads to where was come to as often as may be. Whoever leads there has
  * come round once too often.
  */
-export const isStuck = ({ states }: Spec, { targets }: Compiled, visits: Visits): boolean =>
+export const isStuck = ({ states }: Spec, { targets }: Pick<Compiled, "targets">, visits: Visits): boolean =>
   Array.from(targets.values()).every((target) => {
     const next = stateOf(target)
     return next !== undefined && isWornOut(states.get(next)!, visits)
   })
+
+/** Whether all that leads on from a state, but for what says no there, leads to where was come to as often as may be. */
+export const isClosed = (spec: Spec, { targets }: Compiled, visits: Visits): boolean => {
+  const onward = Array.from(targets).filter(([, target]) => typeof target === "string" || target._tag !== "Refused")
+  return onward.length > 0 && isStuck(spec, { targets: new Map(onward) }, visits)
+}
 
 /** How a side's live codec is told from that of both. */
 export const liveOf = (live: unknown, role: Role): Codec.Codec<unknown, unknown> =>

@@ -84,12 +84,19 @@ export const server = (user: string, password: string, tls: Transport.TlsServerO
     })
   )
 
-export const client = (user: string, password: string, tls: Transport.TlsClientOptions | undefined) =>
+/** Where TLS is `optional`, whoever leaves out that it is offered has the password. */
+export const client = (
+  user: string,
+  password: string,
+  tls: Transport.TlsClientOptions | undefined,
+  optional = false
+) =>
   Mail.client((banner) =>
     Effect.gen(function*() {
       let hello = (yield* banner.receive).then
-      let open = (yield* (yield* hello.say("Ehlo", { domain: "client.example" })).receive).then
-      if (tls !== undefined) {
+      const { message, then } = yield* (yield* hello.say("Ehlo", { domain: "client.example" })).receive
+      let open = then
+      if (tls !== undefined && !(optional && !message.text.includes("STARTTLS"))) {
         hello = yield* (yield* (yield* open.say("StartTls")).receive).then.startTls(tls)
         open = (yield* (yield* hello.say("Ehlo", { domain: "client.example" })).receive).then
       }

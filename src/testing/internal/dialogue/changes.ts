@@ -184,6 +184,17 @@ type Other = readonly [how: string, value: unknown]
 
 const all = (how: string, values: ReadonlyArray<unknown>): ReadonlyArray<Other> => values.map((value) => [how, value])
 
+/** What is near to bytes that are text, such as a password: as text, and with a byte of none, which a lenient decoder leaves out. */
+const nearText = (bytes: Uint8Array): ReadonlyArray<Other> => {
+  const text = bytes.length === 0 ? undefined : Bytes.decodeUtf8(bytes)
+  return text === undefined || !isPrintable(text) ? [] : [
+    ...Alterations.almostBy(text).map(([how, other]): Other => [how, encoder.encode(other)]),
+    ["with a byte of no text behind it", Uint8Array.of(...bytes, 0xff)]
+  ]
+}
+
+const isPrintable = (text: string): boolean => /^[\0\t\n\r -~]+$/.test(text)
+
 /** What is near a value, or what others take for it, by what it is made of. */
 const near = (value: unknown, kind: Form["kind"]): ReadonlyArray<Other> => {
   const isNumber = typeof value === "string" && isDigits(value)
@@ -205,7 +216,8 @@ const near = (value: unknown, kind: Form["kind"]): ReadonlyArray<Other> => {
       ["empty", new Uint8Array(0)],
       ["all zeros", new Uint8Array(value.length)],
       ["the other way round", value.toReversed()],
-      ["with a zero behind it", Uint8Array.of(...value, 0)]
+      ["with a zero behind it", Uint8Array.of(...value, 0)],
+      ...nearText(value)
     ]
     : Array.isArray(value)
     ? all("another list", [[], [0], [...value, 0], [...value, ...value]])
@@ -260,7 +272,7 @@ const base64View = (name: string): View => ({
     if (typeof value !== "string" || value.length < 8 || value.length % 4 !== 0) return undefined
     const text = ofBase64(value)
     // Any word of eight letters is Base64 of something.
-    return text !== undefined && /^[\0\t\n\r -~]+$/.test(text) ? text : undefined
+    return text !== undefined && isPrintable(text) ? text : undefined
   },
   write: (carried, inside) =>
     typeof inside === "string" ? { ...carried, [name]: btoa(binary(encoder.encode(inside))) } : undefined

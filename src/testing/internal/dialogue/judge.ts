@@ -19,7 +19,7 @@ import * as Excerpt from "../../../Excerpt.ts"
 import { type HandshakeError, isHandshakeError } from "../../../HandshakeError.ts"
 import { isRefused, readOne, type Taken, type Walk } from "../../../internal/dialogue/follow.ts"
 import type { Role } from "../../../internal/dialogue/model.ts"
-import { type Compiled, saidOf, type Spec, stateOf } from "../../../internal/dialogue/spec.ts"
+import { type Compiled, isClosed, saidOf, type Spec, stateOf } from "../../../internal/dialogue/spec.ts"
 import { otherRole, type Talk } from "../conversation.ts"
 import type * as Suite from "../suite.ts"
 import * as Trial from "../trial.ts"
@@ -136,6 +136,15 @@ const isEarly = (role: Role, { messages, writesBefore, written }: Talk, taken: R
   })
 }
 
+/** How often each state was come to. */
+export const visitsOf = (taken: ReadonlyArray<Taken>): ReadonlyMap<string, number> => {
+  const visits = new Map<string, number>()
+  for (const { by, state } of taken) {
+    if (state.turn !== "both" || by === "client") visits.set(state.name, (visits.get(state.name) ?? 0) + 1)
+  }
+  return visits
+}
+
 /** What a side has done wrong; undefined where all is right. `nth` is which message of its peer was disturbed. */
 export const judge = (
   subject: Subject,
@@ -243,7 +252,7 @@ export const judge = (
           return flaw(5, `who has said ${called(end)} waits for nothing more`)
         }
         // What is said otherwise is for whoever breaks the rules, and nobody has.
-        const refusals = refusalsOf(state)
+        const refusals = isClosed(subject.spec, state, visitsOf(taken)) ? [] : refusalsOf(state)
         if (end.isOtherwise && refusals.length > 0 && isOwnDecision && rest[peer].length === 0) {
           return flaw(
             11,
@@ -283,7 +292,8 @@ export const judge = (
         : undefined
     }
     case "TooOften":
-      return atState(4) ?? heard(11, true)
+      // Whoever sees where a message leads fails where it came.
+      return error?.step === taken.at(-1)?.state.name ? heard(11, true) : atState(4) ?? heard(11, true)
     case "Wrong": {
       if (end.by === role) return undefined
       const isDisturbed = nth === undefined || nth === taken.filter(({ by }) => by === peer).length

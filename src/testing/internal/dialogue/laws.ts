@@ -20,7 +20,7 @@ import * as Watch from "../watch.ts"
 import * as Changes from "./changes.ts"
 import { isHello } from "./clearTls.ts"
 import type { Tally } from "./coverage.ts"
-import { called, dueIn, errorOf, type Flaw, judge, otherwiseIn, type Subject } from "./judge.ts"
+import { called, dueIn, errorOf, type Flaw, judge, otherwiseIn, type Subject, visitsOf } from "./judge.ts"
 import * as Stage from "./stage.ts"
 
 export type Problem = Suite.Problem
@@ -60,6 +60,8 @@ export interface Attempt extends Settings {
   readonly secrets: ReadonlyArray<Uint8Array>
   /** What was said in these conversations. */
   readonly known: Stage.Known
+  /** How those were refused who have said one field of a login wrong: the field, and the words. */
+  readonly refusals: Map<string, { readonly field: string; readonly words: string }>
 }
 
 export const attempt = (
@@ -92,6 +94,7 @@ export const attempt = (
       stage,
       references,
       known,
+      refusals: new Map(),
       secrets: secretsIn(spec, references.flatMap(({ played }) => played.walk.taken)),
       subject: { spec, role, namesStates: namesStates(stage, references) }
     }
@@ -194,6 +197,101 @@ const isKnown = ({ references }: Attempt, { state, tag, values }: Taken): boolea
   )
 }
 
+/**
+ * Whether a refusal tells which field of a login is wrong, the secret or who it is for, so that whoever asks learns who is known
+ * there. Both have to be failed logins, and the field one that says who: a version, or a mechanism, may be refused in words of its own.
+ */
+const tellingWho = (
+  { refusals }: Attempt,
+  { name }: Reference,
+  { nth }: Taken,
+  { state, tag, values }: Taken,
+  bound: ReadonlyArray<string>,
+  { talk, walk: { end } }: Stage.Played
+): Flaw | undefined => {
+  const { secrets } = state.wire.fields.get(tag)!
+  const [field] = bound
+  if (
+    field === undefined || bound.length > 1 || secrets.length !== 1 ||
+    errorOf(talk)?.reason._tag !== "AuthenticationFailed"
+  ) {
+    return undefined
+  }
+  if (end._tag !== "Refused" || end.isOtherwise) return undefined
+  const carried = Changes.carriedOf(state, tag, values) ?? {}
+  const isSecret = secrets.includes(field)
+  // Who is refused may be named, and is another one each time.
+  const named = Object.entries(carried).flatMap(([name, value]) =>
+    typeof value === "string" && !secrets.includes(name) ? [value] : []
+  )
+  if (!isSecret && !saysWho.test(field) || named.some((value) => !/^\w{3,}$/.test(value))) return undefined
+  const { fresh } = end.state.wire.fields.get(end.tag)!
+  const said = Object.entries(Changes.carriedOf(end.state, end.tag, end.values) ?? {})
+  const words = named.reduce(
+    (text, value) => text.replaceAll(new RegExp(`\\b${value}\\b`, "gi"), "*"),
+    JSON.stringify([end.tag, ...said.filter(([name]) => !fresh.includes(name)).map(([, value]) => value)])
+  )
+  const key = (isSecret: boolean) => `${name} ${nth} ${isSecret}`
+  refusals.set(key(isSecret), { field, words })
+  const other = refusals.get(key(!isSecret))
+  return other === undefined || other.words === words ? undefined : {
+    law: 9,
+    expected:
+      `it says the same whether ${field} or ${other.field} is wrong in ${called({ state, tag })}: who is known ` +
+      "there is nobody's business",
+    actual: `it said ${words}, and ${other.words} where another ${other.field} was said`
+  }
+}
+
+/** The first message of a side that has a secret in it, and whether TLS has begun by then. */
+const firstSecret = ({ role }: Stage.Stage, { walk: { taken } }: Stage.Played) => {
+  const at = taken.findIndex(({ by, state, tag }) => by === role && state.wire.fields.get(tag)!.secrets.length > 0)
+  return at < 0 ? undefined : {
+    said: taken[at]!,
+    isEncrypted: taken.slice(0, at).some(({ target }) => typeof target === "object" && target._tag === "Encrypted")
+  }
+}
+
+/** A client that is talked out of TLS: anybody in between leaves out that it is offered, and has the secret. */
+const saidInClear = (
+  { stage }: Attempt,
+  { played: undisturbed }: Reference,
+  played: Stage.Played
+): Flaw | undefined => {
+  if (stage.role !== "client" || firstSecret(stage, undisturbed)?.isEncrypted !== true) return undefined
+  const first = firstSecret(stage, played)
+  return first === undefined || first.isEncrypted ? undefined : {
+    law: 9,
+    expected: "it says no secret in clear that it says in TLS where nobody disturbs it",
+    actual: `it said ${called(first.said)}, and TLS had not begun`
+  }
+}
+
+/** What fields are called that say who logs in. */
+const saysWho = /user|account|login|mail|member/i
+
+/** A refusal that comes when its peer, in good order, has waited no longer. */
+const refusedLate = ({ stage }: Attempt, { played }: Reference, { talk, walk }: Stage.Played): Flaw | undefined => {
+  const { end } = walk
+  const { turn, within } = end.state
+  if (end._tag !== "Refused" || turn !== stage.role || within === undefined || !stage.trial.isVirtual) return undefined
+  const error = errorOf(talk)
+  if (error === undefined || error.reason._tag === "Timeout" || talk.endedAt <= most(stage, played, within)) {
+    return undefined
+  }
+  return {
+    law: 6,
+    expected: `it says no while its peer waits, which is ${
+      Duration.toMillis(within)
+    } ms in the state ${end.state.name}`,
+    actual: `${Trial.outcome(talk)}, after ${talk.endedAt} ms`
+  }
+}
+
+/** When a state has lasted as long as it may, in a conversation that takes as long as another one. */
+const most = ({ trial }: Stage.Stage, { talk }: Stage.Played, within: Duration.Duration): number =>
+  talk.endedAt + trial.rung.lag + Duration.toMillis(within)
+
 /** The fields that are bound and others than they were to be. */
 const boundChanges = (
   { fresh, free }: { readonly fresh: ReadonlyArray<string>; readonly free: ReadonlyArray<string> },
@@ -227,7 +325,8 @@ const disturbed = (
       : `${called(taken)} comes, and ${change.what}`
     const kind = change.field === undefined ? "" : isLegal ? ", as its type allows" : ", which is none of its type"
     const scenario = place + kind + conversing(attempt, reference)
-    const flaw = judge(subject, talk, walk, nth)
+    const flaw = judge(subject, talk, walk, nth) ?? refusedLate(attempt, reference, played) ??
+      saidInClear(attempt, reference, played)
     if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
     if (!isLegal || now.tag !== tag || !reference.isReady) return
     const { read } = readOne(state, due)
@@ -244,6 +343,8 @@ const disturbed = (
           actual: `${Trial.outcome(talk)}, by its own fault`
         }))
       }
+      const telling = tellingWho(attempt, reference, taken, now, bound, played)
+      if (telling !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, telling))
       // What is left behind it comes where something else is due.
       if (changed.length > 0 || now.bytes.length !== said.length) return
       return yield* Effect.fail(problem(attempt, played, scenario, {
@@ -408,9 +509,9 @@ const round = (attempt: Attempt, spec: Spec, state: Compiled, wanted: number): E
     if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
     const error = errorOf(talk)
     // Others may end it before, or it may say no in its own words.
-    const isHere = subject.namesStates
-      ? error?.step === state.name
-      : walk.end._tag !== "Refused" || walk.end.isOtherwise
+    const isHere = (!subject.namesStates || error?.step === state.name) &&
+      (walk.end._tag !== "Refused" || walk.end.isOtherwise) &&
+      !SpecModule.isClosed(stage.spec, stage.spec.states.get(walk.end.state.name)!, visitsOf(walk.taken))
     if (wanted > state.atMost || walk.end._tag === "TooOften" || error?.reason._tag !== "InvalidGreeting" || !isHere) {
       return
     }
@@ -630,17 +731,44 @@ export const turnedAway = (attempt: Attempt): Effect.Effect<void, Problem> =>
     })
   })
 
-/** Walks that are drawn: at each of its turns the other side says something that is legal there. */
+/**
+ * Walks that are drawn: at each of its turns the other side says something that is legal there.
+ *
+ * Of a message that comes in no conversation that is known, nobody knows which fields are right. But no two values of a bound one are.
+ */
 export const walks = (attempt: Attempt): Effect.Effect<void, Problem> => {
   const { known, runs, seed, stage, subject } = attempt
   const role = otherRole(stage.role)
+  const letIn = new Map<string, string>()
+  const takenTwice = ({ talk, walk }: Stage.Played): string | undefined => {
+    if (!Trial.isReady(talk)) return undefined
+    for (const { by, state, tag, values } of walk.taken) {
+      if (by !== role || known.has(Stage.keyOf(state, tag))) continue
+      const fields = state.wire.fields.get(tag)!
+      const carried = Changes.carriedOf(state, tag, values) ?? {}
+      for (const name of boundChanges(fields, fields.names)) {
+        const key = `another ${name} in ${called({ state, tag })}`
+        const value = JSON.stringify(carried[name])
+        const before = letIn.get(key)
+        if (before !== undefined && before !== value) return key
+        letIn.set(key, value)
+      }
+    }
+    return undefined
+  }
   return Effect.forEach(
     Array.from({ length: Math.ceil(runs / 4) }, (_, i) => seed + i),
     (seed) =>
       Effect.gen(function*() {
         const peer = Stage.player(stage.spec, role, Stage.drawing(seed, known))
         const played = yield* stage.play({ peer, random: seed })
-        const flaw = judge(subject, played.talk, played.walk, undefined)
+        const taken = takenTwice(played)
+        const flaw = judge(subject, played.talk, played.walk, undefined) ?? (taken === undefined ? undefined : {
+          law: 5 as const,
+          expected: `it is not ready with ${taken} than before; or \`Dialogue.free\` says that any will do, or ` +
+            "`alternatives` which others",
+          actual: Trial.outcome(played.talk)
+        })
         if (flaw === undefined) return
         const way = played.walk.taken.map(called).join(", ")
         return yield* Effect.fail(
