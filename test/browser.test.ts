@@ -7,6 +7,7 @@ import { expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { readFileSync } from "node:fs"
 import * as Http from "node:http"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
@@ -20,24 +21,38 @@ import * as Peers from "./support/peers.ts"
 const entry = fileURLToPath(new URL("support/browserClient.ts", import.meta.url))
 
 /** One file for browsers, and the modules of this package that are in it. */
-const bundled = async (input: string) => {
+const bundled = async (input: string, external: ReadonlyArray<RegExp> = []) => {
   const warnings: Array<string> = []
-  const bundle = await rolldown({ input, platform: "browser", onwarn: ({ message }) => warnings.push(message) })
+  const bundle = await rolldown({
+    input,
+    platform: "browser",
+    external: [...external],
+    onwarn: ({ message }) => warnings.push(message)
+  })
   const { output: [chunk] } = await bundle.generate({ format: "esm", minify: true, codeSplitting: false })
   await bundle.close()
   return { code: chunk.code, imports: chunk.imports, warnings, modules: chunk.moduleIds }
 }
 
-const size = (code: string) => gzipSync(code).length
+const kibibytes = (code: string) => gzipSync(code).length / 1024
 
 it("a client for browsers has nothing of Node in it, and no warning when it is bundled", async () => {
   const { code, imports, modules, warnings } = await bundled(entry)
   expect({ imports, warnings }).toEqual({ imports: [], warnings: [] })
   expect(modules.filter((path) => /platform-node|src\/(internal\/)?node\//.test(path))).toEqual([])
   expect(code).not.toMatch(/["']node:/)
+})
+
+it("a client for browsers is as large as README says", async () => {
+  const whole = kibibytes((await bundled(entry)).code)
+  const own = kibibytes((await bundled(entry, [/^effect(\/|$)/])).code)
   console.log(
-    `a client of lines over WebSocket: ${(size(code) / 1024).toFixed(1)} KiB with gzip, Effect's modules included`
+    `a client of lines over WebSocket: ${whole.toFixed(1)} KiB with gzip, of which ${own.toFixed(1)} are ours`
   )
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8")
+  const [, said, effect] = /is (\d+) KiB with gzip, of which Effect is (\d+)/.exec(readme) ?? []
+  expect(Math.abs(whole - Number(said))).toBeLessThan(2)
+  expect(Math.abs(whole - own - Number(effect))).toBeLessThan(2)
 })
 
 /** Serves a page that runs the client, and waits for what it has to tell. */
