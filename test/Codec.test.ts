@@ -9,6 +9,7 @@ import { bytewise, decodePieces, Feed, splits } from "../src/testing/internal/co
 import * as Laws from "../src/testing/Laws.ts"
 import { seed } from "./support/codecs.ts"
 import { join, text, utf8 } from "./support/conversation.ts"
+import * as Law from "./support/laws.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Frames and bytes by chance. The alphabets are small, so that what a codec cares about comes up often.
@@ -56,7 +57,7 @@ const laws = <A>(
   codec: Codec.Codec<A, A>,
   frames: Arbitrary.Arbitrary<A> | Schema.Schema<A>,
   options: Laws.CodecOptions<A>
-) => Laws.codec(codec, frames, { looksPerByte: 6, canonical: true, seed, runs: 66, ...options, name, it })
+) => Laws.codec(codec, frames, { looksPerByte: 6, canonical: true, seed, runs: Law.runs, ...options, name, it })
 
 interface Subject<A> {
   /** The codec with a maximum frame length. */

@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../src/Codec.ts"
 import * as Laws from "../../src/testing/Laws.ts"
+import * as Law from "../support/laws.ts"
 import { gallery, healthy } from "./gallery/codecs.ts"
 
 const violationsOf = Effect.fnUntraced(function*(suite: Laws.Suite) {
@@ -31,7 +32,7 @@ describe("the healthy codecs", () => {
   for (const { name, suite } of healthy) {
     describe(name, () => {
       // With other cases each time.
-      Laws.register(suite({ runs: 50 }), it)
+      Laws.register(suite({ runs: Law.runs }), it)
     })
   }
 })

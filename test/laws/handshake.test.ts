@@ -22,7 +22,7 @@ const suite = Laws.handshake({
   ...line,
   name: "line",
   rungs,
-  runs: 66,
+  runs: Law.runs,
   it: Law.it,
   refusal: { server: "No! Go away!\n" },
   calls: {

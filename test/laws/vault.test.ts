@@ -15,7 +15,7 @@ const suite = Laws.handshake({
   ...vault,
   name: "vault",
   rungs,
-  runs: 66,
+  runs: Law.runs,
   it: Law.it,
   secrets: [password],
   calls: {

@@ -84,12 +84,12 @@ describe("the handshake", () => {
     rungs,
     trailing,
     lateRefusal: true,
-    runs: 66
+    runs: Law.runs
   })
 })
 
 describe("the handshake of a client that waits to be acknowledged", () => {
   // It hears a refusal too, which comes in the place of the acknowledgement. What is its own is no matter of sockets.
   const protocol = Http2.make({ client: { awaitAcknowledgement: true } })
-  Laws.handshake({ ...protocol, it: Law.it, name: "h2", negotiated, accepts, trailing, runs: 66 })
+  Laws.handshake({ ...protocol, it: Law.it, name: "h2", negotiated, accepts, trailing, runs: Law.runs })
 })

@@ -18,6 +18,7 @@ const long = [
   "test/laws/codecs.test.ts",
   "test/protocols/Postgres.tls.test.ts",
   "test/testing/Laws.test.ts",
+  "test/laws/shapes.test.ts",
   "test/dialogue/shapes.test.ts",
   "test/dialogue/gallery.test.ts",
   "test/laws/fastPath.test.ts",

@@ -435,7 +435,7 @@ class Opposite {
         })
       }),
       Effect.scoped,
-      Effect.withSpan("peer"),
+      Effect.withSpan("peer", { captureStackTrace: false }),
       Effect.provideContext(
         Context.make(Socket.Socket, socket).pipe(
           // What it lets show is seen where it is under test itself.

@@ -149,8 +149,6 @@ const optionsWith = (nonce: Nonce) => {
       return yield* transport.receive
     })
   const options: Laws.HandshakeOptions<Effect.Success<typeof server>, Effect.Success<typeof client>> = {
-    // So that it is done in a few seconds: a third of what is usual
-    runs: 66,
     name: "challenge",
     server,
     client,

@@ -306,8 +306,6 @@ type S = Effect.Success<typeof both.server>
 type C = Effect.Success<typeof both.client>
 
 export const options: Laws.HandshakeOptions<S, C> = {
-  // So that it is done in a few seconds: a third of what is usual
-  runs: 66,
   name: "versions",
   server: both.server,
   client: both.client,

@@ -44,7 +44,7 @@ export const isolation: Check = (attempt) =>
         : { ...more, say: (i, message) => i === reference.talk.messages.length - 1 ? concat([message, rest]) : message }
     }
     // A byte at a time, or in so many pieces, and the second conversation wherever the first one is when it begins.
-    const piece = Math.max(1, Math.ceil(needed / 96))
+    const piece = Math.max(1, Math.ceil(needed / 48))
     const pace = trial.isVirtual ? { millis: 1 } : undefined
     yield* attempt.each(stopsOf(reference, needed, 24), (delay) =>
       Effect.flatMap(

@@ -99,7 +99,7 @@ const told = Object.fromEntries(
 )
 
 /** Registers the laws of a start-up by this method, on these rungs. */
-export const laws = ({ method, rungs, runs = 66, version }: {
+export const laws = ({ method, rungs, runs = Law.runs, version }: {
   readonly method: Postgres.Method
   readonly version: "3.0" | "3.2"
   readonly rungs: ReadonlyArray<Rung.Rung>

@@ -1,8 +1,0 @@
-/**
- * The laws of a healthy protocol of its own shape: a negotiation of versions.
- */
-import * as Laws from "../../../src/testing/Laws.ts"
-import * as Law from "../../support/laws.ts"
-import { options } from "./versions.ts"
-
-Laws.handshake({ ...options, it: Law.it })
