@@ -4,6 +4,7 @@
 import { describe, it } from "@effect/vitest"
 import * as Http2 from "../../src/protocols/Http2.ts"
 import * as Laws from "../../src/testing/Laws.ts"
+import * as Rung from "../../src/testing/Rung.ts"
 import * as Law from "../support/laws.ts"
 import { rungs } from "../support/rungs.ts"
 import { frames } from "./http2/frames.ts"
@@ -91,5 +92,14 @@ describe("the handshake", () => {
 describe("the handshake of a client that waits to be acknowledged", () => {
   // It hears a refusal too, which comes in the place of the acknowledgement. What is its own is no matter of sockets.
   const protocol = Http2.make({ client: { awaitAcknowledgement: true } })
-  Laws.handshake({ ...protocol, it: Law.it, name: "h2", negotiated, accepts, trailing, runs: Law.runs })
+  Laws.handshake({
+    ...protocol,
+    it: Law.it,
+    name: "h2",
+    negotiated,
+    accepts,
+    trailing,
+    rungs: [Rung.memory],
+    runs: Law.runs
+  })
 })
