@@ -22,7 +22,7 @@ import * as Smtp from "./shapes/smtp.ts"
 
 type Sides = Laws.DialogueOptions<any, any>
 
-const check = (dialogue: Dialogue.Any, sides: Sides, runs = 20) =>
+const check = (dialogue: Dialogue.Any, sides: Sides, runs = 10) =>
   Laws.check(Laws.dialogue(dialogue, { ...sides, rungs: [Rung.pure], runs, seed: 7 }))
 
 const vault = { server: Vault.server(), client: Vault.client() }
@@ -36,7 +36,7 @@ const boundless = { server: Door.serverByHand(), client: Door.client(Door.Boundl
 
 /** What only a specification knows: all of it comes before the laws of handshakes, of which one healthy dialogue is enough. */
 const specified = (dialogue: Dialogue.Any, sides: Sides) => {
-  const { laws } = Laws.dialogue(dialogue, { ...sides, rungs: [Rung.pure], runs: 20, seed: 7 })
+  const { laws } = Laws.dialogue(dialogue, { ...sides, rungs: [Rung.pure], runs: 10, seed: 7 })
   return Effect.forEach(laws.flatMap(({ parts = [] }) => parts.filter(({ rank }) => rank < 0)), ({ check }) => check, {
     discard: true
   })
