@@ -4,6 +4,7 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { type Source, type SourceEvents, type SourceSocket, StandIn } from "../../internal/connection/source.ts"
 import * as Peer from "../../Peer.ts"
@@ -24,7 +25,7 @@ const unwritable = () =>
  * | reset by the other end | 1006 | is lost | fails |
  * | ended here | any | comes | fails |
  */
-class End {
+export class End {
   other!: End
   private readonly waiting: Array<Uint8Array> = []
   private end: Socket.SocketError | undefined
@@ -54,25 +55,29 @@ class End {
     events.onEnd(isClean(this.end) ? undefined : this.end)
   }
 
-  private write(chunks: ReadonlyArray<Uint8Array | string>): Effect.Effect<void, Socket.SocketError> {
-    return Effect.suspend(() => {
-      if (this.hasEnded || (this.end !== undefined && !isClean(this.end))) return unwritable()
-      // The writer keeps its array and may use it again.
-      for (const chunk of chunks) {
-        if (chunk.length > 0) {
-          this.other.receive(typeof chunk === "string" ? encoder.encode(chunk) : new Uint8Array(chunk))
-        }
+  /** Whether it could be written. */
+  put(chunks: ReadonlyArray<Uint8Array | string>): boolean {
+    if (this.hasEnded || (this.end !== undefined && !isClean(this.end))) return false
+    // The writer keeps its array and may use it again.
+    for (const chunk of chunks) {
+      if (chunk.length > 0) {
+        this.other.receive(typeof chunk === "string" ? encoder.encode(chunk) : new Uint8Array(chunk))
       }
-      return Effect.void
-    })
+    }
+    return true
   }
 
-  private endWrite(error: Socket.SocketError): void {
+  private write(chunks: ReadonlyArray<Uint8Array | string>): Effect.Effect<void, Socket.SocketError> {
+    return Effect.suspend(() => this.put(chunks) ? Effect.void : unwritable())
+  }
+
+  /** Ends the writing side: in order with 1000, as a reset with 1006. */
+  endWrite(code: number): void {
     this.hasEnded = true
-    this.other.finish(error)
+    this.other.finish(closeError(code))
   }
 
-  private readonly source: Source = {
+  readonly source: Source = {
     peer: Peer.unknown,
     attach: (events) => {
       this.events = events
@@ -87,14 +92,14 @@ class End {
     },
     write: (chunks) => this.write(chunks),
     endWrite: () => {
-      this.endWrite(closeError(1000))
+      this.endWrite(1000)
       return true
     },
     flushed: Effect.void
   }
 
   private readonly opened = <A>(value: A) =>
-    Effect.acquireRelease(Effect.succeed(value), () => Effect.sync(() => this.endWrite(closeError(1000))))
+    Effect.acquireRelease(Effect.succeed(value), () => Effect.sync(() => this.endWrite(1000)))
 
   /** One chunk, the source's way, for whoever uses this end as any other socket. */
   private readonly pull = Effect.callback<readonly [Uint8Array], Socket.SocketError>((resume) => {
@@ -119,13 +124,14 @@ class End {
     return Effect.sync(stop)
   })
 
-  readonly socket: SourceSocket = new StandIn(
+  readonly socket: SourceSocket = new EndSocket(
+    this,
     Socket.make({
       reader: this.opened({ pull: this.pull, upgrade: Socket.SocketUpgradeError.unsupported }),
       writer: this.opened({
         write: (chunk: Uint8Array | string | Socket.CloseEvent) =>
           Socket.isCloseEvent(chunk)
-            ? Effect.sync(() => this.endWrite(closeError(chunk.code)))
+            ? Effect.sync(() => this.endWrite(chunk.code))
             : this.write([chunk]),
         writeAll: (chunks: ReadonlyArray<Uint8Array | string>) => this.write(chunks)
       })
@@ -134,12 +140,34 @@ class End {
   )
 }
 
+/** The socket of an end, for whoever may stand at the end itself. */
+class EndSocket extends StandIn {
+  readonly end: End
+
+  constructor(
+    end: End,
+    socket: Pick<Socket.Socket, "reader" | "writer">,
+    source: Effect.Effect<Source, Socket.SocketError, Scope.Scope>
+  ) {
+    super(socket, source)
+    this.end = end
+  }
+}
+
+/** The end behind a socket; undefined where it is one of another kind. */
+export const endOf = (socket: Socket.Socket): End | undefined => socket instanceof EndSocket ? socket.end : undefined
+
 const isClean = (error: Socket.SocketError): boolean =>
   error.reason._tag === "SocketCloseError" && error.reason.code === 1000
 
-export const pair = (): readonly [SourceSocket, SourceSocket] => {
+export const ends = (): readonly [End, End] => {
   const [left, right] = [new End(), new End()]
   left.other = right
   right.other = left
+  return [left, right]
+}
+
+export const pair = (): readonly [SourceSocket, SourceSocket] => {
+  const [left, right] = ends()
   return [left.socket, right.socket]
 }

@@ -24,6 +24,20 @@ interface Sleeper {
 
 const never = () => () => {}
 
+/** Does something later, without a fiber that would wait for it; what it returns sees to it that it is not done. */
+export interface Timers {
+  readonly after: (millis: number, act: () => void) => () => void
+}
+
+export const CurrentTimers = Context.Reference<Timers>("effect-handshake/testing/CurrentTimers", {
+  defaultValue: () => ({
+    after: (millis, act) => {
+      const timer = setTimeout(act, millis)
+      return () => clearTimeout(timer)
+    }
+  })
+})
+
 export class Simulation {
   private now = 0
   // By time, then by age.
@@ -31,16 +45,20 @@ export class Simulation {
   private readonly scheduler = new Scheduler.MixedScheduler("sync", never)
   private readonly dispatcher = this.scheduler.makeDispatcher()
 
-  private sleep(millis: number): Effect.Effect<void> {
-    return Effect.callback((resume) => {
-      const sleeper = { at: this.now + millis, wake: () => resume(Effect.void) }
+  readonly timers: Timers = {
+    after: (millis, wake) => {
+      const sleeper = { at: this.now + millis, wake }
       let index = this.sleepers.length
       while (index > 0 && this.sleepers[index - 1].at > sleeper.at) index--
       this.sleepers.splice(index, 0, sleeper)
-      return Effect.sync(() => {
+      return () => {
         this.sleepers = this.sleepers.filter((other) => other !== sleeper)
-      })
-    })
+      }
+    }
+  }
+
+  private sleep(millis: number): Effect.Effect<void> {
+    return Effect.callback((resume) => Effect.sync(this.timers.after(millis, () => resume(Effect.void))))
   }
 
   readonly clock: Clock.Clock = (() => {
@@ -79,6 +97,7 @@ export class Simulation {
       const fiber = Effect.runForkWith(
         context.pipe(
           Context.add(Clock.Clock, this.clock),
+          Context.add(CurrentTimers, this.timers),
           Context.add(Scheduler.Scheduler, {
             executionMode: "sync",
             shouldYield: (fiber) => scheduler.shouldYield(fiber),

@@ -17,14 +17,15 @@ import { concat } from "../../internal/bytes/primitives.ts"
 import * as Transcript from "../../Transcript.ts"
 import { isTransportError } from "../../TransportError.ts"
 import * as Rung from "../Rung.ts"
-import * as Conversation from "./conversation.ts"
+import { converse } from "./conversation.ts"
 import { Simulation } from "./simulation.ts"
 import type { Problem } from "./suite.ts"
+import { otherRole, type Peer, type Plan, type Side, type Talk } from "./talk.ts"
 import * as Watch from "./watch.ts"
 
 /** What an undisturbed conversation is like. */
 export interface Reference {
-  readonly talk: Conversation.Talk
+  readonly talk: Talk
   /** What the peer says in its handshake, message by message, up to the last one that the side under test needs. */
   readonly messages: ReadonlyArray<Uint8Array>
   /** How many bytes of it the side under test needs to become ready. */
@@ -40,23 +41,23 @@ export interface Reference {
 
 /** A conversation, with what can be seen of it besides. */
 export interface Witnessed {
-  readonly talk: Conversation.Talk
+  readonly talk: Talk
   readonly seen: () => ReadonlyArray<Watch.Seen>
 }
 
 export interface Trial {
   readonly rung: Rung.Rung
-  readonly side: Conversation.Side
-  readonly peer: Conversation.Peer
+  readonly side: Side
+  readonly peer: Peer
   /** Has a conversation. */
-  readonly talk: (plan: Conversation.Plan) => Effect.Effect<Conversation.Talk>
+  readonly talk: (plan: Plan) => Effect.Effect<Talk>
   /**
    * Has a conversation that several laws look at, each for what is its own. Where time is virtual it would go the same way for
    * each of them, so that it is had once: for the first of them that asks for one of this name.
    */
-  readonly witnessed: (name: string, plan: Conversation.Plan) => Effect.Effect<Witnessed>
+  readonly witnessed: (name: string, plan: Plan) => Effect.Effect<Witnessed>
   /** Has several at once. */
-  readonly talks: (plans: ReadonlyArray<Conversation.Plan>) => Effect.Effect<ReadonlyArray<Conversation.Talk>>
+  readonly talks: (plans: ReadonlyArray<Plan>) => Effect.Effect<ReadonlyArray<Talk>>
   readonly reference: Effect.Effect<Reference, Problem>
   /** Whether it lets somebody in who says one message with another bit, the first time that this is asked: message by message. */
   readonly strangers: Effect.Effect<ReadonlyArray<boolean>>
@@ -83,8 +84,8 @@ const turn: Effect.Effect<void> = typeof setImmediate === "undefined"
 
 export const make = (
   rung: Rung.Rung,
-  side: Conversation.Side,
-  peer: Conversation.Peer,
+  side: Side,
+  peer: Peer,
   options: {
     readonly breathe?: Effect.Effect<void> | undefined
     readonly reset?: Effect.Effect<void> | undefined
@@ -100,14 +101,14 @@ export const make = (
         Effect.suspend(() => new Simulation().run(effect, breathe)),
         (exit) => exit ?? Effect.die(new Error("a conversation has not ended"))
       )
-  const conversation = (plan: Conversation.Plan) =>
-    Conversation.converse(rung, side, peer, plan).pipe(
+  const conversation = (plan: Plan) =>
+    converse(rung, side, peer, plan).pipe(
       Effect.provideService(Random.Random, seeded(plan.random ?? 0)),
       Effect.orDie
     )
   const afresh = <A>(effect: Effect.Effect<A>) =>
     options.reset === undefined ? effect : Effect.andThen(options.reset, effect)
-  const talk = (plan: Conversation.Plan) => afresh(inItsTime(conversation(plan)))
+  const talk = (plan: Plan) => afresh(inItsTime(conversation(plan)))
   const witnesses = new Map<string, Witnessed>()
   let known: Effect.Effect<Reference, Problem> | undefined
   let strangers: Effect.Effect<ReadonlyArray<boolean>> | undefined
@@ -165,7 +166,7 @@ const seeded = (seed: number): typeof Random.Random.Service => {
 const mostStrangers = 8
 
 /** Says one message with another bit in its middle. */
-export const stranger = (index: number): Conversation.Plan => ({
+export const stranger = (index: number): Plan => ({
   say: (i, message) => {
     if (i !== index || message.length === 0) return message
     const said = new Uint8Array(message)
@@ -176,8 +177,8 @@ export const stranger = (index: number): Conversation.Plan => ({
 
 const referenceOf = (
   rung: Rung.Rung,
-  side: Conversation.Side,
-  talk: Conversation.Talk
+  side: Side,
+  talk: Talk
 ): Effect.Effect<Reference, Problem> => {
   if (talk.exit === undefined || Exit.isFailure(talk.exit) || talk.rest === undefined) {
     const peer = talk.peerExit !== undefined && Exit.isFailure(talk.peerExit)
@@ -225,7 +226,7 @@ const referenceOf = (
  * they were said to it.
  */
 const waitingOf = (
-  { receivedIn, toldIn }: Conversation.Talk,
+  { receivedIn, toldIn }: Talk,
   borders: ReadonlyArray<number>
 ): Pick<Reference, "heardIn" | "waiting"> => {
   const ends = borders.slice(1)
@@ -250,17 +251,17 @@ export const ended = (exit: Exit.Exit<unknown, unknown> | undefined): string => 
   return `failed with ${Excerpt.ofText(String(error))}`
 }
 
-export const outcome = (talk: Conversation.Talk): string => `it ${ended(talk.exit)}`
+export const outcome = (talk: Talk): string => `it ${ended(talk.exit)}`
 
-export const isReady = (talk: Conversation.Talk): boolean => talk.exit !== undefined && Exit.isSuccess(talk.exit)
+export const isReady = (talk: Talk): boolean => talk.exit !== undefined && Exit.isSuccess(talk.exit)
 
 /** Whether all that it needs was said: its messages may be shorter than those that are known. */
-export const isComplete = ({ messages }: Reference, talk: Conversation.Talk): boolean =>
+export const isComplete = ({ messages }: Reference, talk: Talk): boolean =>
   talk.isAllTold &&
   (talk.messages.length >= messages.length || talk.peerExit !== undefined && Exit.isSuccess(talk.peerExit))
 
 /** What is wrong with the failure of a handshake as a failure; undefined where it is a typed error that says enough. */
-export const flawOf = (talk: Conversation.Talk): string | undefined => {
+export const flawOf = (talk: Talk): string | undefined => {
   const { exit } = talk
   if (exit === undefined) return outcome(talk)
   if (Exit.isSuccess(exit)) return undefined
@@ -288,12 +289,12 @@ export const flawOf = (talk: Conversation.Talk): string | undefined => {
 const drawn = 12
 
 /** Nothing, where nobody has watched. */
-export const diagram = (side: Conversation.Side, { transcript }: Conversation.Talk): string | undefined => {
+export const diagram = (side: Side, { transcript }: Talk): string | undefined => {
   if (transcript.length === 0) return undefined
   const left = transcript.length - 2 * drawn
   const omitted: Transcript.Note = { direction: "note", atMs: transcript[drawn]?.atMs ?? 0, frame: `${left} more` }
   const shown = left <= 0 ? transcript : [...transcript.slice(0, drawn), omitted, ...transcript.slice(-drawn)]
-  return Transcript.diagram(shown, { self: side.role, peer: Conversation.otherRole(side.role) })
+  return Transcript.diagram(shown, { self: side.role, peer: otherRole(side.role) })
 }
 
 /** Bytes as scenarios show them. */

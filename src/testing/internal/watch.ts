@@ -16,8 +16,8 @@ import * as Excerpt from "../../Excerpt.ts"
 import { HandshakeError } from "../../HandshakeError.ts"
 import { concat } from "../../internal/bytes/primitives.ts"
 import * as Transcript from "../../Transcript.ts"
-import type { Talk } from "./conversation.ts"
 import * as StandardStreams from "./standardStreams.ts"
+import type { Talk } from "./talk.ts"
 
 /** A text that can be seen, and where. */
 export interface Seen {

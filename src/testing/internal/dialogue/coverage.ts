@@ -6,7 +6,7 @@
 import { speakersOf, type Walk } from "../../../internal/dialogue/follow.ts"
 import type { Role } from "../../../internal/dialogue/model.ts"
 import type { Compiled, Spec } from "../../../internal/dialogue/spec.ts"
-import { otherRole } from "../conversation.ts"
+import { otherRole } from "../talk.ts"
 
 /** A message of a state, and how often it was said there as specified. */
 export interface Transition {

@@ -20,8 +20,8 @@ import { type HandshakeError, isHandshakeError } from "../../../HandshakeError.t
 import { isRefused, readOne, type Taken, type Walk } from "../../../internal/dialogue/follow.ts"
 import type { Role } from "../../../internal/dialogue/model.ts"
 import { type Compiled, isClosed, saidOf, type Spec, stateOf } from "../../../internal/dialogue/spec.ts"
-import { otherRole, type Talk } from "../conversation.ts"
 import type * as Suite from "../suite.ts"
+import { otherRole, type Talk } from "../talk.ts"
 import * as Trial from "../trial.ts"
 import { wordsIn } from "./changes.ts"
 

@@ -12,7 +12,7 @@ import { follow, isRefused, type Walk } from "../../../internal/dialogue/follow.
 import type { Role, Target } from "../../../internal/dialogue/model.ts"
 import * as Run from "../../../internal/dialogue/run.ts"
 import { type Compiled, type Spec, stateOf } from "../../../internal/dialogue/spec.ts"
-import type { Handshake, Peer, Plan, Talk } from "../conversation.ts"
+import type { Handshake, Peer, Plan, Talk } from "../talk.ts"
 import * as Trial from "../trial.ts"
 import { isHello, within } from "./clearTls.ts"
 import { errorOf, otherwiseIn } from "./judge.ts"

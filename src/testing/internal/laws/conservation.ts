@@ -6,7 +6,7 @@
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import type { Behind, Plan } from "../conversation.ts"
+import type { Behind, Plan } from "../talk.ts"
 import * as Trial from "../trial.ts"
 import { type Attempt, type Check, ended, problem } from "./attempt.ts"
 import { bytes, cuttings, inPieces, ints, nothing, nth, replaced } from "./cases.ts"

@@ -6,7 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Handshake from "../../../Handshake.ts"
 import type * as Rung from "../../Rung.ts"
-import type { Role, Side } from "../conversation.ts"
+import type { Role, Side } from "../talk.ts"
 import type { AnyOptions } from "./options.ts"
 
 export const defaultDeadline = Duration.seconds(10)

@@ -12,8 +12,8 @@
  */
 import * as Effect from "effect/Effect"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import type { Plan, Talk } from "../conversation.ts"
 import * as Resources from "../resources.ts"
+import type { Plan, Talk } from "../talk.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
 import { placeOfStop, stopComes, stopsOf } from "./cases.ts"

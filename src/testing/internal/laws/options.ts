@@ -11,8 +11,8 @@ import type * as Socket from "effect/socket/Socket"
 import type * as Transport from "../../../Transport.ts"
 import type * as Rung from "../../Rung.ts"
 import type * as ScriptedPeer from "../../ScriptedPeer.ts"
-import type { Peer, Role } from "../conversation.ts"
 import * as Suite from "../suite.ts"
+import type { Peer, Role } from "../talk.ts"
 
 export type Any = Transport.Transport.Any
 

@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Handshake from "../../../Handshake.ts"
 import { isHandshakeError } from "../../../HandshakeError.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import type { Plan, Talk } from "../conversation.ts"
+import type { Plan, Talk } from "../talk.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
 import {

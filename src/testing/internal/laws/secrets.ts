@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Excerpt from "../../../Excerpt.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import type { Plan, Stop, Talk } from "../conversation.ts"
+import type { Plan, Stop, Talk } from "../talk.ts"
 import * as Trial from "../trial.ts"
 import * as Watch from "../watch.ts"
 import type { Check } from "./attempt.ts"
