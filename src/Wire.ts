@@ -10,7 +10,7 @@
 import * as Codec from "./Codec.ts"
 import * as Binary from "./internal/dialogue/binary.ts"
 import * as Text from "./internal/dialogue/text.ts"
-import type { Bind, FormPart, Size as FormSize, Width as FormWidth } from "./internal/dialogue/wire.ts"
+import type { Bind, FormPart, Prefix as FormPrefix, Size as FormSize } from "./internal/dialogue/wire.ts"
 
 /**
  * How messages look in bytes. `Tags` are the messages that it knows.
@@ -89,12 +89,13 @@ export const codec = <F extends Text.Tagged>(codec: Codec.Codec<F, F>): Wire<F["
 
 /**
  * How many bytes a length or a count takes, the most significant one first; or `"varint"`: seven bits a byte, the lowest first, as
- * MQTT and Protocol Buffers write it.
+ * MQTT and Protocol Buffers write it, in as few bytes as it needs: six at most, or as many as `{ varint: 4 }` says (1 to 6). One of
+ * more bytes is refused.
  *
  * @category models
  * @since 0.1.0
  */
-export type Width = FormWidth | "varint"
+export type Width = FormPrefix
 
 /**
  * Where a text or bytes end: after so many bytes, after as many as a number in front of them says, before an ending, or with what
@@ -182,12 +183,17 @@ export const uint = (
 ): Part => ({ form: { part: "uint", name, size, endian: options?.endian ?? "big" } })
 
 /**
- * A field that is a number in as few bytes as it needs, seven bits each, the lowest first.
+ * A field that is a number in as few bytes as it needs, seven bits each, the lowest first: six bytes at most, or `maxBytes`, 1 to 6.
  *
  * @category parts
  * @since 0.1.0
  */
-export const varint = (name: string): Part => ({ form: { part: "varint", name } })
+export const varint = (
+  name: string,
+  options?: { readonly maxBytes?: 1 | 2 | 3 | 4 | 5 | 6 | undefined }
+): Part => ({
+  form: { part: "varint", name, ...(options?.maxBytes !== undefined && { maxBytes: options.maxBytes }) }
+})
 
 /**
  * A field that is text in UTF-8.
@@ -224,7 +230,7 @@ export const uints = (
  */
 export const sized: {
   (
-    prefix: Exclude<Width, "varint">,
+    prefix: 1 | 2 | 3 | 4,
     parts: ReadonlyArray<PartLike>,
     options?: { readonly withItself?: boolean | undefined }
   ): Part

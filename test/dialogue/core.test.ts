@@ -24,7 +24,7 @@ import * as MemorySocket from "../../src/testing/MemorySocket.ts"
 import * as Transport from "../../src/Transport.ts"
 import * as Wire from "../../src/Wire.ts"
 import * as Certificates from "../support/certificates/index.ts"
-import { outcomeOf, rawPeer, utf8 } from "../support/conversation.ts"
+import { join, outcomeOf, rawPeer, utf8 } from "../support/conversation.ts"
 
 type Side<A> = Effect.Effect<A, unknown, Socket.Socket | Scope.Scope>
 
@@ -725,6 +725,44 @@ describe("a server that turns everybody away", () => {
       const peer = yield* rawPeer(there)
       expect(Exit.isFailure(yield* ending(Handshake.turnAway(server, "draining"), here))).toBe(true)
       expect(peer.heard()).toBe("")
+    }))
+})
+
+describe("a varint with a bound", () => {
+  class Short extends Dialogue.make<Short>()({
+    name: "short",
+    messages: { Login: { name: Schema.String }, Wait: { seconds: Schema.Int } },
+    wire: Wire.bytes({
+      Login: [0x10, Wire.sized({ varint: 2 }, [Wire.string("name", { rest: true })])],
+      Wait: [0x20, Wire.varint("seconds", { maxBytes: 2 })]
+    }),
+    live: Codec.bytes,
+    start: "login",
+    states: { login: Dialogue.client({ Login: "wait" }), wait: Dialogue.server({ Wait: Dialogue.ready }) }
+  }) {}
+  const server = (seconds: number) =>
+    Short.server((login) => Effect.flatMap(login.receive, ({ then }) => then.say("Wait", { seconds })))
+  const resultOf = (said: Uint8Array, seconds = 0) =>
+    Effect.map(outcomeOf(server(seconds), said), ({ result }) => result)
+  const named = Uint8Array.of(0x10, 1, 0x61)
+
+  it.effect("takes as many bytes as it says, and not one more", () =>
+    Effect.gen(function*() {
+      const name = new Uint8Array(128).fill(0x61)
+      expect(yield* resultOf(join([Uint8Array.of(0x10, 0x80, 1), name]))).toBe("ready")
+      expect(yield* resultOf(Uint8Array.of(0x10, 0x80, 0x80, 1))).toMatchObject({
+        step: "login",
+        reason: { _tag: "MalformedFrame", problem: "a number is too large" }
+      })
+    }))
+
+  it.effect("says no number that needs more", () =>
+    Effect.gen(function*() {
+      expect(yield* resultOf(named, 128 ** 2 - 1)).toBe("ready")
+      expect(yield* resultOf(named, 128 ** 2)).toMatchObject({
+        step: "wait",
+        reason: { problem: "Wait cannot be said: 16384 does not fit into a varint of 2 bytes", fault: "local" }
+      })
     }))
 })
 

@@ -32,6 +32,18 @@ describe("a secret is found", () => {
   )
 })
 
+describe("a secret is found, too,", () => {
+  const key = "p@ss/wörd?"
+  const finds = (text: string) => hiding([utf8(key)])([{ where: "here", text }]) !== undefined
+  it("backwards", () => expect(finds(`got ${[...key].reverse().join("")}`)).toBe(true))
+  it("as a form of the Web writes it", () => expect(finds(`password=${encodeURIComponent(key)}&`)).toBe(true))
+  it("in the base64 of URLs, whatever stands before it", () => {
+    for (const before of ["", "a", "ab"]) {
+      expect(finds(Buffer.from(`${before}~~~${key}`).toString("base64url"))).toBe(true)
+    }
+  })
+})
+
 describe("the parts of a message that may be secrets", () => {
   const parts = (message: string) => partsOf(utf8(message)).map((part) => new TextDecoder().decode(part))
 

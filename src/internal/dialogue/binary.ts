@@ -11,7 +11,17 @@ import * as Bytes from "../../Bytes.ts"
 import * as Codec from "../../Codec.ts"
 import * as Excerpt from "../../Excerpt.ts"
 import * as Fields from "./fields.ts"
-import { type Bind, type FormPart, type Message, shown, type Size, Unspecified, type Width } from "./wire.ts"
+import {
+  type Bind,
+  type FormPart,
+  type Message,
+  mostVarintBytes,
+  type Prefix,
+  shown,
+  type Size,
+  Unspecified,
+  varintBytesOf
+} from "./wire.ts"
 
 /** What was read: the fields of a message as they are carried, or only bytes that are none. */
 interface Frame {
@@ -42,7 +52,8 @@ const uintBytes = (value: number, size: number, endian: "big" | "little"): Uint8
 }
 
 /** Seven bits a byte, the lowest first, as MQTT and Protocol Buffers write them. */
-const varintBytes = (value: number): Uint8Array => {
+const varintBytes = (value: number, maxBytes: number): Uint8Array => {
+  if (value >= 128 ** maxBytes) throw new Problem(`${value} does not fit into a varint of ${maxBytes} bytes`)
   const bytes: Array<number> = []
   let rest = value
   do {
@@ -56,8 +67,8 @@ const varintBytes = (value: number): Uint8Array => {
 const isUint = (value: unknown, size: number): value is number =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value < 256 ** size
 
-const prefixBytes = (length: number, prefix: Width | "varint"): Uint8Array => {
-  if (prefix === "varint") return varintBytes(length)
+const prefixBytes = (length: number, prefix: Prefix): Uint8Array => {
+  if (typeof prefix !== "number") return varintBytes(length, varintBytesOf(prefix)!)
   if (!isUint(length, prefix)) {
     throw new Problem(`${length} does not fit into ${prefix} ${prefix === 1 ? "byte" : "bytes"}`)
   }
@@ -66,7 +77,7 @@ const prefixBytes = (length: number, prefix: Width | "varint"): Uint8Array => {
 
 /** How many bytes of the length itself it counts. */
 const ownLength = ({ prefix, withItself }: FormPart & { readonly part: "sized" }): number =>
-  withItself && prefix !== "varint" ? prefix : 0
+  withItself && typeof prefix === "number" ? prefix : 0
 
 /** Why a message cannot be put into bytes. */
 class Problem extends Error {}
@@ -90,7 +101,7 @@ const encodePart = (part: FormPart, values: Fields.Values): Uint8Array => {
     case "varint": {
       const value = values[part.name]
       if (!isUint(value, 6)) throw new Problem(`${part.name} is no number from 0 on`)
-      return varintBytes(value)
+      return varintBytes(value, part.maxBytes ?? mostVarintBytes)
     }
     case "uints": {
       const list = values[part.name]
@@ -156,9 +167,9 @@ class Cursor {
     return value
   }
 
-  *varint(): Codec.Reading<number> {
+  *varint(maxBytes: number): Codec.Reading<number> {
     let value = 0
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < maxBytes; i++) {
       const byte = (yield* this.take(1))[0]!
       value += (byte % 128) * 128 ** i
       if (byte < 128) {
@@ -169,8 +180,8 @@ class Cursor {
     return yield* this.read.fail("a number is too large")
   }
 
-  prefix(width: Width | "varint"): Codec.Reading<number> {
-    return width === "varint" ? this.varint() : this.uint(width)
+  prefix(width: Prefix): Codec.Reading<number> {
+    return typeof width === "number" ? this.uint(width) : this.varint(varintBytesOf(width)!)
   }
 
   *until(ending: Uint8Array): Codec.Reading<Uint8Array> {
@@ -234,7 +245,7 @@ function* readPart(
       into[part.name] = yield* cursor.uint(part.size, part.endian)
       return
     case "varint":
-      into[part.name] = yield* cursor.varint()
+      into[part.name] = yield* cursor.varint(part.maxBytes ?? mostVarintBytes)
       return
     case "uints": {
       const count = yield* cursor.prefix(part.count)
@@ -280,7 +291,7 @@ export const frontOf = (parts: ReadonlyArray<FormPart>): Array<number | undefine
         break
       case "sized":
         // How long it is may be written in one byte or in several.
-        if (part.prefix === "varint") return front
+        if (typeof part.prefix !== "number") return front
         any(part.prefix)
         return [...front, ...frontOf(part.parts)]
       case "text":

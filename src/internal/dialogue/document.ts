@@ -6,7 +6,7 @@
 import * as Diagram from "./diagram.ts"
 import type { Role } from "./model.ts"
 import type { Example, Field, Framing, Message, Otherwise, Snapshot, Target, Wire } from "./snapshotModel.ts"
-import type { FormPart, Size, Width } from "./wire.ts"
+import { type FormPart, mostVarintBytes, type Prefix, type Size, varintBytesOf } from "./wire.ts"
 import * as Words from "./words.ts"
 
 /** Text in a paragraph: nothing in it is Markdown. */
@@ -208,12 +208,12 @@ const formSection = (
   }
 }
 
-const widthOf = (width: Width | "varint"): string => width === "varint" ? "1 to 6" : String(width)
+const widthOf = (width: Prefix): string => typeof width === "number" ? String(width) : `1 to ${varintBytesOf(width)}`
 
-const numberOf = (width: Width | "varint"): string =>
-  width === "varint"
-    ? "seven bits a byte, the lowest first; all but the last byte with the highest bit set"
-    : "big-endian"
+const numberOf = (width: Prefix): string =>
+  typeof width === "number"
+    ? "big-endian"
+    : "seven bits a byte, the lowest first; all but the last byte with the highest bit set"
 
 /** The parts of a message, with their offsets for as long as these are known. */
 const layout = (
@@ -227,11 +227,11 @@ const layout = (
     rows.push([offset === undefined ? "then" : String(offset), bytes, `${indent}${what}`])
     offset = offset === undefined || size === undefined ? undefined : offset + size
   }
-  const prefixed = (prefix: Width | "varint", what: string): void =>
+  const prefixed = (prefix: Prefix, what: string): void =>
     row(
       widthOf(prefix),
       prefix === 1 ? what : `${what} (${numberOf(prefix)})`,
-      prefix === "varint" ? undefined : prefix
+      typeof prefix === "number" ? prefix : undefined
     )
   for (const part of parts) {
     switch (part.part) {
@@ -246,7 +246,11 @@ const layout = (
         )
         break
       case "varint":
-        row(widthOf("varint"), `${code(part.name)}, an unsigned integer (${numberOf("varint")})`, undefined)
+        row(
+          widthOf({ varint: part.maxBytes ?? mostVarintBytes }),
+          `${code(part.name)}, an unsigned integer (${numberOf("varint")})`,
+          undefined
+        )
         break
       case "uints":
         prefixed(part.count, `how many numbers ${code(part.name)} has`)

@@ -14,7 +14,7 @@ import * as Schema from "effect/Schema"
 import * as Codec from "../../Codec.ts"
 import * as Fields from "./fields.ts"
 import type { Compiled } from "./spec.ts"
-import type { Form, FormPart, Width } from "./wire.ts"
+import type { Form, FormPart } from "./wire.ts"
 
 /** How often it is tried, with shorter and plainer values each time. */
 const attempts = 40
@@ -139,7 +139,7 @@ const letters = (seed: string, length: number): string =>
 const someBytes = (seed: string, length: number): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => between(`${i}${seed}`, 0, 255))
 
-const most = (width: Width | "varint" | number): number => width === "varint" ? 0xffff_ffff : 256 ** width - 1
+const most = (size: number): number => 256 ** size - 1
 
 /** What fits into a part of bytes, as it is carried. */
 const fitting = (part: FormPart, { seed, size }: How): ReadonlyArray<unknown> | undefined => {
@@ -147,7 +147,7 @@ const fitting = (part: FormPart, { seed, size }: How): ReadonlyArray<unknown> | 
     case "uint":
       return [between(seed, 0, Math.min(most(part.size), 0xffff_fffe)), between(seed, 0, 9)]
     case "varint":
-      return [between(seed, 0, 300), between(seed, 0, 9)]
+      return [between(seed, 0, part.maxBytes === 1 ? 127 : 300), between(seed, 0, 9)]
     case "uints":
       return [
         Array.from({ length: between(seed, 1, 4) }, (_, i) => between(`${seed}${i}`, 0, Math.min(255, most(part.size))))

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import type { FieldRole } from "./fields.ts"
 import type { Turn } from "./model.ts"
 import * as Template from "./template.ts"
-import type { Form, FormPart } from "./wire.ts"
+import { type Form, type FormPart, mostVarintBytes } from "./wire.ts"
 
 /** The version of the format. */
 export const version = 1
@@ -155,7 +155,8 @@ const yes = Schema.optionalKey(Schema.Literal(true))
 const Json = Schema.Record(Schema.String, Schema.Json)
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
-const Prefix = Schema.Literals([1, 2, 3, 4, "varint"])
+const VarintBytes = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: mostVarintBytes }))
+const Prefix = Schema.Union([Schema.Literals([1, 2, 3, 4, "varint"]), Schema.Struct({ varint: VarintBytes })])
 const Hex = Schema.String.check(Schema.isPattern(/^(?:[0-9a-f]{2})*$/, { expected: "bytes in hex" }))
 
 const PartSize = Schema.Union([
@@ -176,7 +177,11 @@ const PartSchema: Schema.Codec<FormPart> = Schema.Union([
     size: Schema.Literals([1, 2, 3, 4, 5, 6]),
     endian: Schema.Literals(["big", "little"])
   }),
-  Schema.Struct({ part: Schema.Literal("varint"), name: Schema.String }),
+  Schema.Struct({
+    part: Schema.Literal("varint"),
+    name: Schema.String,
+    maxBytes: Schema.optional(VarintBytes)
+  }),
   Schema.Struct({ part: Schema.Literals(["text", "bytes"]), name: Schema.String, size: PartSize }),
   Schema.Struct({
     part: Schema.Literal("uints"),

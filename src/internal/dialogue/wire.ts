@@ -29,12 +29,12 @@ export type Form =
 export type FormPart =
   | { readonly part: "constant"; readonly bytes: ReadonlyArray<number> }
   | { readonly part: "uint"; readonly name: string; readonly size: number; readonly endian: "big" | "little" }
-  | { readonly part: "varint"; readonly name: string }
+  | { readonly part: "varint"; readonly name: string; readonly maxBytes?: number | undefined }
   | { readonly part: "text" | "bytes"; readonly name: string; readonly size: Size }
-  | { readonly part: "uints"; readonly name: string; readonly count: Width | "varint"; readonly size: number }
+  | { readonly part: "uints"; readonly name: string; readonly count: Prefix; readonly size: number }
   | {
     readonly part: "sized"
-    readonly prefix: Width | "varint"
+    readonly prefix: Prefix
     /** Whether the length counts its own bytes, too. */
     readonly withItself: boolean
     readonly parts: ReadonlyArray<FormPart>
@@ -42,10 +42,22 @@ export type FormPart =
 
 export type Width = 1 | 2 | 3 | 4
 
+/** A number in as few bytes as it needs, of six at most unless told. */
+export type Varint = "varint" | { readonly varint: number }
+
+/** What a length or a count is written in. */
+export type Prefix = Width | Varint
+
+export const mostVarintBytes = 6
+
+/** How many bytes it may have; undefined where it has always as many. */
+export const varintBytesOf = (prefix: Prefix): number | undefined =>
+  typeof prefix === "number" ? undefined : prefix === "varint" ? mostVarintBytes : prefix.varint
+
 /** How long a text or some bytes are: so many bytes, as many as a number before it says, up to an ending, or all that is left. */
 export type Size =
   | { readonly length: number }
-  | { readonly prefix: Width | "varint" }
+  | { readonly prefix: Prefix }
   | { readonly ending: string }
   | { readonly rest: true }
 

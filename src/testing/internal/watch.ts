@@ -204,10 +204,15 @@ const base64 = (secret: Uint8Array, before: number): string => {
   return text.slice(Math.ceil((before * 4) / 3), (before + secret.length) % 3 === 0 ? undefined : -1)
 }
 
+const ofUrl = (base64: string): string => base64.replaceAll("+", "-").replaceAll("/", "_")
+
 /** The ways in which a secret may be written down. */
 const spellings = (secret: Uint8Array): ReadonlyArray<string> => [
   binary(secret),
   new TextDecoder().decode(secret),
+  [...new TextDecoder().decode(secret)].reverse().join(""),
+  encodeURIComponent(new TextDecoder().decode(secret)),
+  ...[0, 1, 2].map((before) => ofUrl(base64(secret, before))),
   hex(secret),
   hex(secret).toUpperCase(),
   base64(secret, 0),

@@ -23,7 +23,7 @@ export class Mqtt extends Dialogue.make<Mqtt>()({
     // A clean session, a user and a password: 0xc2.
     Connect: [
       0x10,
-      Wire.sized("varint", [
+      Wire.sized({ varint: 4 }, [
         Uint8Array.of(0, 4),
         "MQTT",
         4,
