@@ -8,13 +8,11 @@
  *
  * @since 0.1.0
  */
-import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
 import type * as SocketServer from "effect/socket/SocketServer"
-import { concat } from "../internal/bytes/primitives.ts"
-import { closeError } from "./internal/closeError.ts"
 import * as NetworkServer from "./internal/networkServer.ts"
+import { Pipe, PipeEnd } from "./internal/pipe.ts"
 
 /**
  * How bytes travel between the two ends.
@@ -31,115 +29,6 @@ export interface Options {
   /** How many bytes one direction holds before a write waits. Default: 64 KiB. */
   readonly capacity?: number | undefined
 }
-
-const encoder = new TextEncoder()
-
-const writeError = (message: string) =>
-  new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error(message) }) })
-
-type Pulled = NonEmptyReadonlyArray<Uint8Array>
-
-/** One direction. */
-class Pipe {
-  private pieces: Array<Uint8Array> = []
-  private size = 0
-  private end: Socket.SocketError | undefined = undefined
-  private readerGone = false
-  private reader: (() => void) | undefined = undefined
-  private writers: Array<() => void> = []
-  private readonly options: Options
-
-  constructor(options: Options) {
-    this.options = options
-  }
-
-  readonly pull: Effect.Effect<Pulled, Socket.SocketError> = Effect.suspend(() => {
-    if (this.pieces.length > 0) {
-      const pulled = this.options.segments === undefined ? concat(this.pieces.splice(0)) : this.pieces.shift()!
-      this.size -= pulled.length
-      if (this.size < this.capacity) this.writers.splice(0).forEach((resume) => resume())
-      return Effect.succeed([pulled] as const)
-    }
-    if (this.end !== undefined) return Effect.fail(this.end)
-    return Effect.andThen(
-      Effect.callback<void>((resume) => {
-        this.reader = () => resume(Effect.void)
-        return Effect.sync(() => {
-          this.reader = undefined
-        })
-      }),
-      this.pull
-    )
-  })
-
-  private get capacity(): number {
-    return this.options.capacity ?? 64 * 1024
-  }
-
-  write(chunks: ReadonlyArray<Uint8Array | string>): Effect.Effect<void, Socket.SocketError> {
-    return Effect.suspend(() => {
-      if (this.end !== undefined) return Effect.fail(writeError("write after end"))
-      if (this.readerGone) return Effect.fail(writeError("EPIPE"))
-      const bytes = concat(chunks.map((chunk) => typeof chunk === "string" ? encoder.encode(chunk) : chunk))
-      if (bytes.length > 0) {
-        // The writer keeps its array and may use it again.
-        this.pieces.push(...(this.options.segments?.(bytes.slice()) ?? [bytes.slice()]))
-        this.size += bytes.length
-        this.wake()
-      }
-      return this.size < this.capacity ? Effect.void : this.drained
-    })
-  }
-
-  private readonly drained: Effect.Effect<void, Socket.SocketError> = Effect.callback((resume) => {
-    const writer = () =>
-      resume(this.readerGone && this.size >= this.capacity ? Effect.fail(writeError("EPIPE")) : Effect.void)
-    this.writers.push(writer)
-    return Effect.sync(() => {
-      this.writers = this.writers.filter((other) => other !== writer)
-    })
-  })
-
-  finish(error: Socket.SocketError): void {
-    this.end ??= error
-    this.wake()
-  }
-
-  /** Nobody will pull any more. */
-  abandon(): void {
-    this.readerGone = true
-    this.writers.splice(0).forEach((resume) => resume())
-  }
-
-  private wake(): void {
-    const reader = this.reader
-    this.reader = undefined
-    reader?.()
-  }
-}
-
-const end = (from: Pipe, to: Pipe): Socket.Socket =>
-  Socket.make({
-    reader: Effect.map(
-      Effect.acquireRelease(Effect.void, () =>
-        Effect.sync(() => {
-          to.finish(closeError(1000))
-          from.abandon()
-          from.finish(closeError(1006))
-        })),
-      () => ({ pull: from.pull, upgrade: Socket.SocketUpgradeError.unsupported })
-    ),
-    writer: Effect.acquireRelease(
-      Effect.succeed({
-        write: (chunk: Uint8Array | string | Socket.CloseEvent) =>
-          Socket.isCloseEvent(chunk)
-            ? Effect.sync(() => to.finish(closeError(chunk.code)))
-            : to.write([chunk]),
-        writeAll: (chunks: NonEmptyReadonlyArray<Uint8Array | string>) => to.write(chunks)
-      }),
-      () => Effect.sync(() => to.finish(closeError(1000)))
-    )
-  })
 
 /**
  * Two sockets, each the other's peer.
@@ -177,7 +66,7 @@ export const pair = (options: Options = {}): Effect.Effect<readonly [Socket.Sock
   Effect.sync(() => {
     const there = new Pipe(options)
     const back = new Pipe(options)
-    return [end(back, there), end(there, back)] as const
+    return [new PipeEnd(back, there), new PipeEnd(there, back)] as const
   })
 
 /**

@@ -9,6 +9,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Direct from "./direct.ts"
+import { PipeEnd } from "./pipe.ts"
 import type { Timers } from "./simulation.ts"
 
 /** The driver's end of the connection of the side under test. */
@@ -48,6 +49,15 @@ export const listenAt = (end: Direct.End, onBytes: (chunk: Uint8Array) => void, 
   end.source.attach({ onBytes: handOn, onEnd: () => handOn(undefined) })
   end.source.resume()
 }
+
+/** The same at an end of a connection in memory. */
+const atPipe = (end: PipeEnd): Effect.Effect<Near, never, Scope.Scope> =>
+  Effect.as(Effect.addFinalizer(() => Effect.sync(() => end.close())), {
+    write: (bytes) => end.write(bytes),
+    end: Effect.sync(() => end.endWrite(1000)),
+    reset: Effect.sync(() => end.endWrite(1006)),
+    listen: (onBytes, onEnd) => Effect.sync(() => end.listen(onBytes, onEnd))
+  })
 
 const overSocket = Effect.fnUntraced(function*(socket: Socket.Socket) {
   const pull = yield* Socket.readerBytes(socket)
@@ -143,6 +153,7 @@ export class Speech {
 
 /** The driver's end of a connection. */
 export const nearOf = (socket: Socket.Socket): Effect.Effect<Near, Socket.SocketError, Scope.Scope> => {
+  if (PipeEnd.is(socket)) return atPipe(socket)
   const end = Direct.endOf(socket)
   return end === undefined ? overSocket(socket) : directly(end)
 }
