@@ -73,16 +73,11 @@ export const converse = (
     // What ends the speech calls for it: a fiber for each to wait for would be most of what a conversation costs.
     const allSaid = Deferred.makeUnsafe<void>()
     const finish = () => Deferred.doneUnsafe(allSaid, Exit.void)
-    let isOver = false
-    const later = (millis: number, act: () => void): void => {
-      const cancel = after(millis, () => {
-        if (!isOver) act()
-      })
-      cancels.push(cancel)
-    }
     const cancels: Array<() => void> = []
+    const later = (millis: number, act: () => void): void => {
+      cancels.push(after(millis, act))
+    }
     const over = () => {
-      isOver = true
       for (const cancel of cancels) cancel()
     }
     yield* Effect.addFinalizer(() => Effect.sync(over))
