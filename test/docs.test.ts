@@ -107,6 +107,10 @@ describe("the pages", () => {
     })
   }
 
+  it("README is read to its end: it has at most 250 lines", () => {
+    assert.isAtMost(read("README.md").split("\n").length - 1, 250)
+  })
+
   it("each is in the index", () => {
     const listed = linksIn(read("docs/README.md")).map((link) => `docs/${link.split("#")[0]}`)
     assert.deepStrictEqual(
