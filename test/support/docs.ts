@@ -85,6 +85,17 @@ export const anchorsOf = (text: string): ReadonlySet<string> => {
   return anchors
 }
 
+/** The cells of each row of the first table whose first column has this heading. */
+export const rowsOf = (text: string, heading: string): ReadonlyArray<ReadonlyArray<string>> => {
+  const lines = text.split("\n")
+  const first = lines.findIndex((line) => line.startsWith(`| ${heading} |`))
+  if (first === -1) throw new Error(`there is no table with a column ${heading}`)
+  const rows = lines.slice(first + 2)
+  const end = rows.findIndex((line) => !line.startsWith("|"))
+  return rows.slice(0, end === -1 ? undefined : end)
+    .map((line) => line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim()))
+}
+
 /** Where the links of a Markdown file lead that do not leave the project. */
 export const linksIn = (text: string): ReadonlyArray<string> =>
   Array.from(prose(text).replaceAll(/`[^`]*`/g, "").matchAll(/\]\(([^)\s]+)\)/g), ([, link]) => link)
@@ -103,7 +114,8 @@ export const deadLinks = (
   })
 
 export const read = (file: string): string => readFileSync(join(root, file), "utf8")
-const glob = (pattern: string) => globSync(pattern, { cwd: root }).toSorted().map((file) => file.replaceAll("\\", "/"))
+export const glob = (pattern: string) =>
+  globSync(pattern, { cwd: root }).toSorted().map((file) => file.replaceAll("\\", "/"))
 
 /** The pages that are read: README, and those of the documentation. */
 export const pages = (): ReadonlyArray<string> => ["README.md", ...glob("docs/**/*.md")]
