@@ -227,6 +227,32 @@ describe("the errors of errors.md", () => {
   })
 })
 
+describe("the tables of cheat-sheet.md", () => {
+  const sheet = read("docs/cheat-sheet.md")
+
+  it("has defaults that stand in limits.md", () => {
+    const limits = ofLimits()
+    for (const [where, option, said] of rowsOf(sheet, "where").map((row) => row.map(plain))) {
+      const row = limits.find(({ name }) => name === `${where} ${option}`)
+      assert.strictEqual(row?.said, said, `${where} ${option}`)
+    }
+  })
+
+  it("has the errors of errors.md, and says the same of them", () => {
+    const columns = (page: string, heading: string, ...at: ReadonlyArray<number>) =>
+      rowsOf(page, heading).map((row) => at.map((n) => row[n]))
+    const errors = read("docs/errors.md")
+    assert.deepStrictEqual(
+      columns(sheet, "`HandshakeError`", 0, 1, 2),
+      columns(errors, "reason of a `HandshakeError`", 0, 2, 3)
+    )
+    assert.deepStrictEqual(
+      columns(sheet, "`TransportError`", 0, 1),
+      columns(errors, "reason of a `TransportError`", 0, 2)
+    )
+  })
+})
+
 describe("the flags of command.md", () => {
   const code = glob("src/cli/*.ts").map(read).join("\n")
   const inCode = new Set(Array.from(code.matchAll(/(?:Flag\.[A-Z]|Flags\.)\w+\(\s*"([a-z-]+)"/g), ([, name]) => name))
