@@ -253,6 +253,27 @@ describe("the tables of cheat-sheet.md", () => {
   })
 })
 
+describe("the numbers of speed.md", () => {
+  // raw-node, ours, …, effect-direct: the median stands before its spread
+  const measured = rowsOf(read("bench/results/latest.md"), "ratio").map((row) =>
+    [row[2], row[7]].map(Number.parseFloat)
+  )
+
+  it("are those that were measured", () => {
+    const said = rowsOf(read("docs/speed.md"), "").map(([, ours, direct]) => [ours, direct].map(Number))
+    assert.deepStrictEqual(said, measured)
+  })
+
+  it("and README's are, too", () => {
+    const [, least, greatest, memory] = /does ([\d.]+) to ([\d.]+) of[^]*takes ([\d.]+) times/.exec(read("README.md"))!
+    const ratios = measured.map(([ours]) => ours)
+    assert.deepStrictEqual(
+      [least, greatest, memory].map(Number),
+      [Math.min(...ratios.slice(0, -1)), Math.max(...ratios.slice(0, -1)), ratios.at(-1)]
+    )
+  })
+})
+
 describe("the flags of command.md", () => {
   const code = glob("src/cli/*.ts").map(read).join("\n")
   const inCode = new Set(Array.from(code.matchAll(/(?:Flag\.[A-Z]|Flags\.)\w+\(\s*"([a-z-]+)"/g), ([, name]) => name))

@@ -87,13 +87,13 @@ export const anchorsOf = (text: string): ReadonlySet<string> => {
 
 /** The cells of each row of the first table whose first column has this heading. */
 export const rowsOf = (text: string, heading: string): ReadonlyArray<ReadonlyArray<string>> => {
+  const cells = (line: string) => line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim())
   const lines = text.split("\n")
-  const first = lines.findIndex((line) => line.startsWith(`| ${heading} |`))
+  const first = lines.findIndex((line) => line.startsWith("|") && cells(line)[0] === heading)
   if (first === -1) throw new Error(`there is no table with a column ${heading}`)
   const rows = lines.slice(first + 2)
   const end = rows.findIndex((line) => !line.startsWith("|"))
-  return rows.slice(0, end === -1 ? undefined : end)
-    .map((line) => line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim()))
+  return rows.slice(0, end === -1 ? undefined : end).map(cells)
 }
 
 /** Where the links of a Markdown file lead that do not leave the project. */
