@@ -253,6 +253,53 @@ describe("the tables of cheat-sheet.md", () => {
   })
 })
 
+describe("the options of the laws", () => {
+  const fieldsOf = (file: string, name: string) => {
+    const [, body] = new RegExp(`^export interface ${name}\\b[^]*?\\{$([^]*?)^\\}`, "m").exec(
+      read(`src/testing/internal/${file}`)
+    )!
+    return Array.from(body.matchAll(/^ {2}readonly (\w+)/gm), ([, field]) => field)
+  }
+  const common = fieldsOf("suite.ts", "CheckOptions")
+  const named = (text: string) => Array.from(text.matchAll(/`(\w+)/g), ([, name]) => name)
+  const headings = (title: string) => {
+    const [, section] = new RegExp(`^## ${title}$([^]*?)^## `, "m").exec(read("docs/prove-your-handshake.md"))!
+    return Array.from(section.matchAll(/^### (.*)$/gm), ([, heading]) => heading).flatMap(named)
+  }
+
+  it("those of Laws.handshake have a section each", () => {
+    assert.deepStrictEqual(
+      headings("The options of `Laws.handshake`").toSorted(),
+      [...fieldsOf("laws/options.ts", "Options"), ...common].toSorted()
+    )
+  })
+
+  it("those of Laws.codec, too", () => {
+    assert.deepStrictEqual(
+      headings("The options of `Laws.codec`").toSorted(),
+      [...fieldsOf("codecLaws.ts", "CodecOptions"), ...common].toSorted()
+    )
+  })
+
+  it("those of Laws.dialogue are a table, besides both sides", () => {
+    const rows = rowsOf(read("docs/write-a-protocol-down.md"), "option")
+    assert.deepStrictEqual(
+      ["server", "client", ...rows.flatMap(([names]) => named(names))].toSorted(),
+      [...fieldsOf("dialogueLaws.ts", "Options"), ...common].toSorted()
+    )
+    const runs = /options\.runs \?\? (\d+)/.exec(read("src/testing/internal/dialogueLaws.ts"))![1]
+    assert.match(rows.find(([names]) => names.includes("`runs`"))![2], new RegExp(`^${runs},`))
+  })
+
+  it("how often a state of a dialogue may be come to is what the code has", () => {
+    const row = rowsOf(read("docs/write-a-protocol-down.md"), "option of a state").find(([name]) =>
+      name.includes("`atMost`")
+    )
+    const [, atMost] = /defaultAtMost = (\d+)/.exec(read("src/internal/dialogue/spec.ts"))!
+    assert.match(row![1], new RegExp(`^${atMost} `))
+  })
+})
+
 describe("the numbers of speed.md", () => {
   // raw-node, ours, …, effect-direct: the median stands before its spread
   const measured = rowsOf(read("bench/results/latest.md"), "ratio").map((row) =>
