@@ -10,6 +10,7 @@ import {
   fencesInJsDoc,
   fencesInMarkdown,
   fixture,
+  glob,
   linksIn,
   nameOf,
   pages,
@@ -101,7 +102,7 @@ const readPath = (file: string) => {
 }
 
 describe("the pages", () => {
-  for (const page of [...pages(), "ARCHITECTURE.md", "CHANGELOG.md", "bench/README.md"]) {
+  for (const page of new Set([...pages(), ...glob("*.md"), "bench/README.md"])) {
     it(`links of ${page} lead somewhere`, () => {
       assert.deepStrictEqual(deadLinks(page, read(page), readPath), [])
     })
