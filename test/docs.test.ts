@@ -1,13 +1,22 @@
+import { existsSync, statSync } from "node:fs"
+import { join } from "node:path"
 import { assert, describe, it } from "vitest"
 import {
+  anchorsOf,
+  deadLinks,
   difference,
   documented,
   expectedLines,
   fencesInJsDoc,
   fencesInMarkdown,
   fixture,
+  glob,
+  linksIn,
   nameOf,
+  pages,
   passing,
+  read,
+  root,
   run
 } from "./support/docs.ts"
 import type { Fence } from "./support/docs.ts"
@@ -63,6 +72,18 @@ describe("the harness", () => {
     await run(silent)
   })
 
+  it("knows the anchors of headings, and links that lead nowhere", () => {
+    const page = "# `A` page, of one's own\n\n## Twice\n\n```sh\n# no\n```\n\n## Twice\n"
+    assert.deepStrictEqual(Array.from(anchorsOf(page)), ["a-page-of-ones-own", "twice", "twice-1"])
+    const text =
+      "# Own\n[a](https://b.c) `[no](code)` [own](#own) [a\npage](../page.md#twice) [x](#x) [y](y.md) [z](../page.md#z)\n"
+    assert.deepStrictEqual(linksIn(text), ["#own", "../page.md#twice", "#x", "y.md", "../page.md#z"])
+    assert.deepStrictEqual(
+      deadLinks("docs/text.md", text, (file) => file === "page.md" ? page : undefined),
+      ["#x", "y.md", "../page.md#z"]
+    )
+  })
+
   it("fails what prints something else, less or more", async () => {
     assert.strictEqual(await failure(wrong), "fixture.md:30 was expected to print\n  3\nbut printed\n  2")
     assert.strictEqual(await failure(missing), "fixture.md:40 was expected to print\n  never\nbut printed\n  (nothing)")
@@ -72,6 +93,31 @@ describe("the harness", () => {
   it("fails what throws or rejects", async () => {
     assert.include(await failure(throwing), "fixture.md:60 failed")
     assert.include(await failure(rejecting), "fixture.md:70 failed")
+  })
+})
+
+const readPath = (file: string) => {
+  const path = join(root, file)
+  return existsSync(path) ? statSync(path).isFile() ? read(file) : "" : undefined
+}
+
+describe("the pages", () => {
+  for (const page of new Set([...pages(), ...glob("*.md"), "bench/README.md"])) {
+    it(`links of ${page} lead somewhere`, () => {
+      assert.deepStrictEqual(deadLinks(page, read(page), readPath), [])
+    })
+  }
+
+  it("README is read to its end: it has at most 250 lines", () => {
+    assert.isAtMost(read("README.md").split("\n").length - 1, 250)
+  })
+
+  it("each is in the index", () => {
+    const listed = linksIn(read("docs/README.md")).map((link) => `docs/${link.split("#")[0]}`)
+    assert.deepStrictEqual(
+      pages().filter((page) => page !== "README.md" && page !== "docs/README.md" && !listed.includes(page)),
+      []
+    )
   })
 })
 

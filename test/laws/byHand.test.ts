@@ -1,5 +1,5 @@
 /**
- * The laws of a handshake that is written by hand, as README writes it: what its steps answer, and in what time.
+ * The laws of a handshake that is written by hand, as docs/handshakes.md writes it: what its steps answer, and in what time.
  */
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

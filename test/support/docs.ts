@@ -7,7 +7,7 @@
  */
 import { spawn } from "node:child_process"
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { dirname, join, normalize, relative } from "node:path"
+import { dirname, join, normalize, posix, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { format } from "node:util"
 import { parseAst } from "vitest/node"
@@ -69,12 +69,60 @@ export const fencesInJsDoc = (file: string, text: string): ReadonlyArray<Fence> 
   return fences
 }
 
-const read = (file: string) => readFileSync(join(root, file), "utf8")
-const glob = (pattern: string) => globSync(pattern, { cwd: root }).toSorted().map((file) => file.replaceAll("\\", "/"))
+/** What is in front of, between and behind the fences of a Markdown file. */
+const prose = (text: string) => text.replaceAll(/^[ \t]*```.*\n[^]*?^[ \t]*```[ \t]*$/gm, "")
 
-/** Those of the whole documentation. */
+/** The anchors of a Markdown file, as GitHub makes them of its headings. */
+export const anchorsOf = (text: string): ReadonlySet<string> => {
+  const anchors = new Set<string>()
+  for (const [, heading] of prose(text).matchAll(/^#+ (.*)$/gm)) {
+    const words = heading.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1").trim().toLowerCase()
+    const anchor = words.replaceAll(/[^\p{Letter}\p{Number}_\- ]/gu, "").replaceAll(" ", "-")
+    let name = anchor
+    for (let n = 1; anchors.has(name); n++) name = `${anchor}-${n}`
+    anchors.add(name)
+  }
+  return anchors
+}
+
+/** The cells of each row of the first table whose first column has this heading. */
+export const rowsOf = (text: string, heading: string): ReadonlyArray<ReadonlyArray<string>> => {
+  const cells = (line: string) => line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim())
+  const lines = text.split("\n")
+  const first = lines.findIndex((line) => line.startsWith("|") && cells(line)[0] === heading)
+  if (first === -1) throw new Error(`there is no table with a column ${heading}`)
+  const rows = lines.slice(first + 2)
+  const end = rows.findIndex((line) => !line.startsWith("|"))
+  return rows.slice(0, end === -1 ? undefined : end).map(cells)
+}
+
+/** Where the links of a Markdown file lead that do not leave the project. */
+export const linksIn = (text: string): ReadonlyArray<string> =>
+  Array.from(prose(text).replaceAll(/`[^`]*`/g, "").matchAll(/\]\(([^)\s]+)\)/g), ([, link]) => link)
+    .filter((link) => !/^[a-z]+:/.test(link))
+
+/** The links of a file that lead nowhere: to a file that is not there, or to a heading that the file does not have. */
+export const deadLinks = (
+  file: string,
+  text: string,
+  read: (file: string) => string | undefined
+): ReadonlyArray<string> =>
+  linksIn(text).filter((link) => {
+    const [path, anchor] = link.split("#")
+    const to = path === "" ? text : read(posix.join(posix.dirname(file), path))
+    return to === undefined || (anchor !== undefined && !anchorsOf(to).has(anchor))
+  })
+
+export const read = (file: string): string => readFileSync(join(root, file), "utf8")
+export const glob = (pattern: string) =>
+  globSync(pattern, { cwd: root }).toSorted().map((file) => file.replaceAll("\\", "/"))
+
+/** The pages that are read: README, and those of the documentation. */
+export const pages = (): ReadonlyArray<string> => ["README.md", ...glob("docs/**/*.md")]
+
+/** The examples of the whole documentation. */
 export const documented = (): ReadonlyArray<Fence> => [
-  ...["README.md", ...glob("docs/**/*.md")].flatMap((file) => fencesInMarkdown(file, read(file))),
+  ...pages().flatMap((file) => fencesInMarkdown(file, read(file))),
   ...glob("src/**/*.ts").flatMap((file) => fencesInJsDoc(file, read(file)))
 ]
 

@@ -7,7 +7,7 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
-/** The names of the twelve laws; DESIGN and README say what each means. */
+/** The names of the twelve laws; docs/testing.md says what each means. */
 export const names = {
   1: "chunking",
   2: "conservation",
