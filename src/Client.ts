@@ -20,7 +20,9 @@ import * as Handshake from "./Handshake.ts"
 import { type HandshakeError, isHandshakeError } from "./HandshakeError.ts"
 import { make as makePool } from "./internal/client/pool.ts"
 import type * as Internal from "./internal/client/reconnecting.ts"
-import { isMendable, make as makeReconnecting } from "./internal/client/reconnecting.ts"
+import { make as makeReconnecting } from "./internal/client/reconnecting.ts"
+import type { Use } from "./internal/client/resending.ts"
+import * as Rounds from "./internal/client/rounds.ts"
 import { make as makeTelemetry } from "./internal/client/telemetry.ts"
 import * as Connection from "./internal/connection/connection.ts"
 import { type CallOptions, limited } from "./internal/dispatch/callOptions.ts"
@@ -451,6 +453,15 @@ type CallOf<C> = C extends {
 } ? (request: Request, options?: CallAgain) => Effect.Effect<Response, E | TransportError, R>
   : never
 
+/** How calls are made over connections of which one may end and another one come. */
+interface CallsAgain<out C> {
+  readonly call: CallOf<C>
+  readonly use: <A, E2, R>(
+    f: (client: C) => Effect.Effect<A, E2, R>,
+    options?: CallAgain
+  ) => Effect.Effect<A, E2 | TransportError, R>
+}
+
 /**
  * A client that connects again. `C` is the client of one connection, such as `Pipeline.Client`, and `E` how connecting can fail.
  *
@@ -468,12 +479,7 @@ type CallOf<C> = C extends {
  * @category models
  * @since 0.1.0
  */
-export interface Reconnecting<out C, out E = HandshakeError | TransportError> {
-  readonly call: CallOf<C>
-  readonly use: <A, E2, R>(
-    f: (client: C) => Effect.Effect<A, E2, R>,
-    options?: CallAgain
-  ) => Effect.Effect<A, E2 | TransportError, R>
+export interface Reconnecting<out C, out E = HandshakeError | TransportError> extends CallsAgain<C> {
   readonly ready: Effect.Effect<void, TransportError>
   readonly awaitEnd: Effect.Effect<never, TransportError>
   readonly state: Effect.Effect<State<E>>
@@ -498,26 +504,10 @@ export interface Addresses<A, out E = never, out R = never> {
   readonly sockets?: undefined
 }
 
-/**
- * How a client connects again, and what becomes of its calls meanwhile.
- *
- * **Gotchas**
- *
- * The compiler reads options in their order: `client` has to stand before `onConnect` and `idempotent`, which get what it makes.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Again<in out C, in Failed, out E = never, out R = never> {
+/** What a client that makes further connections does with each of them, and with its calls meanwhile. */
+interface Connects<in out C, in Failed, out E = never, out R = never> {
   /** From dialling to ready, absolute, for each attempt, and as long again for what `onConnect` does. Default: 10 seconds. */
   readonly handshakeTimeout?: Duration.Input | undefined
-  /**
-   * How long to wait between two rounds over all addresses. It begins anew behind a connection that has lived for
-   * `stableAfter`. When it ends, the client stops. Default: {@link backoff}, which does not end.
-   */
-  readonly schedule?: Schedule.Schedule<unknown, Failed> | undefined
-  /** How long a connection lives that did not fail early. Default: 10 seconds. */
-  readonly stableAfter?: Duration.Input | undefined
   /**
    * Whether another try can do better. Default: where a `HandshakeError` is `retryable`, and a `TransportError` no fault of
    * this side's; no other error is mended by trying again.
@@ -530,12 +520,32 @@ export interface Again<in out C, in Failed, out E = never, out R = never> {
   readonly onConnect?: ((client: C) => Effect.Effect<unknown, E, R>) | undefined
   /** How many calls wait for a connection; one more fails at once. Default: 1,024. */
   readonly maxWaiting?: number | undefined
-  /** How long a call waits for a connection. Default: 10 seconds. */
+  /** How long a call waits for a connection, with dialling and checks. Default: 10 seconds. */
   readonly waitTimeout?: Duration.Input | undefined
   /** Which requests do no harm when the peer gets them twice. Default: none. */
   readonly idempotent?: ((request: RequestOf<C>) => boolean) | undefined
   /** How often a call is made again whose connection has ended. Default: 3. */
   readonly maxResends?: number | undefined
+}
+
+/**
+ * How a client connects again, and what becomes of its calls meanwhile.
+ *
+ * **Gotchas**
+ *
+ * The compiler reads options in their order: `client` has to stand before `onConnect` and `idempotent`, which get what it makes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Again<in out C, in Failed, out E = never, out R = never> extends Connects<C, Failed, E, R> {
+  /**
+   * How long to wait between two rounds over all addresses. It begins anew behind a connection that has lived for
+   * `stableAfter`. When it ends, the client stops. Default: {@link backoff}, which does not end.
+   */
+  readonly schedule?: Schedule.Schedule<unknown, Failed> | undefined
+  /** How long a connection lives that did not fail early. Default: 10 seconds. */
+  readonly stableAfter?: Duration.Input | undefined
 }
 
 /** The Socket of the context is needed where nothing else says where to. */
@@ -548,6 +558,79 @@ type Failures<E> = HandshakeError | TransportError | E
 type Shakes<T, E, R> = ByHandshake<T, E, R> | ByProtocol<T, E, R>
 
 type Where<S extends Attempts | undefined, A, E, R> = (Sockets<S> & NoAddresses) | Addresses<A, E, R>
+
+/** What `reconnecting` and `pool` make connections of and calls with, out of the options that they share. */
+const connecting = Effect.fnUntraced(function*<
+  T extends Any,
+  E,
+  R,
+  Push extends Transport.Transport.In<T>,
+  C extends Caller,
+  E2,
+  R2,
+  A,
+  E3,
+  R3,
+  E4,
+  R4
+>(
+  options:
+    & Shakes<T, E, R>
+    & Where<Attempts | undefined, A, E3, R3>
+    & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
+    & Connects<C, Failures<E | E2 | E3 | E4>, E4, R4>
+) {
+  type Needed = Socket.Socket | R | R2 | R3 | R4
+  type Opening = Effect.Effect<C, HandshakeError | TransportError | E | E2 | E4, Scope.Scope>
+  const context = Context.omit(Scope.Scope)(yield* Effect.context<Needed>())
+  // All that is needed but a scope, which each connection has of its own.
+  const provided = <A2, E5>(effect: Effect.Effect<A2, E5, Needed | Scope.Scope>) =>
+    Effect.provideContext(effect, context) as Effect.Effect<A2, E5, Scope.Scope>
+
+  const attempt = yield* attempting(options)
+  // Without `client` C is `Of<T, Push>`, as with `connect`.
+  const make = making<T, C, E2, R2, Push>(options) as (transport: T) => Effect.Effect<C, E2, R2 | Scope.Scope>
+  const inTime = limited({ callTimeout: options.handshakeTimeout ?? "10 seconds" })
+  const open = Effect.fnUntraced(function*(dial: Effect.Effect<Socket.Socket, never, Socket.Socket>) {
+    const { scope, transport } = yield* attempt(yield* dial)
+    const made = Effect.tap(make(transport), (client) => options.onConnect?.(client) ?? Effect.void)
+    return yield* inTime(Scope.provide(made, scope))
+  })
+  const over = <A2>(
+    addresses: Effect.Effect<ReadonlyArray<A2>, E3, Needed>,
+    dial: (address: A2) => Effect.Effect<Socket.Socket, never, Socket.Socket>
+  ) => ({
+    // It needs no scope.
+    addresses: provided(addresses) as Effect.Effect<ReadonlyArray<A2>, E3>,
+    // What is dialled is one of them.
+    open: (address: unknown): Opening => provided(open(dial(address as A2)))
+  })
+  return {
+    options: {
+      ...options.addresses === undefined
+        ? over<Effect.Effect<Socket.Socket, never, Socket.Socket>>(
+          Effect.succeed(options.sockets ?? [Socket.Socket]),
+          identity
+        )
+        : over(options.addresses, options.dial),
+      isMendable: options.while ?? Rounds.isMendable,
+      maxWaiting: options.maxWaiting ?? 1024,
+      waitTimeout: Duration.fromInputUnsafe(options.waitTimeout ?? "10 seconds"),
+      maxResends: options.maxResends ?? 3,
+      telemetry: makeTelemetry(options.protocol?.name ?? Progress.unnamed, context)
+    },
+    calls: (use: Use<C>): CallsAgain<C> => ({
+      use: (f, said) => use(f, () => said?.idempotent ?? false),
+      // What a client without `call` has no type for does not come to be called.
+      call: ((request: unknown, said?: CallAgain) =>
+        use(
+          (client) => (client as unknown as Callable<unknown>).call(request),
+          () => said?.idempotent ?? options.idempotent?.(request as RequestOf<C>) ?? false
+        )) as CallOf<C>
+    }),
+    provided
+  }
+})
 
 const reconnectingTo = Effect.fnUntraced(function*<
   T extends Any,
@@ -573,55 +656,13 @@ const reconnectingTo = Effect.fnUntraced(function*<
   never,
   Scope.Scope | Socket.Socket | R | R2 | R3 | R4
 > {
-  type Needed = Socket.Socket | R | R2 | R3 | R4
-  const context = yield* Effect.context<Needed>()
-  // All that is needed but a scope, which each connection has of its own.
-  const provided = <A2, E5>(effect: Effect.Effect<A2, E5, Needed | Scope.Scope>) =>
-    Effect.provideContext(effect, Context.omit(Scope.Scope)(context)) as Effect.Effect<A2, E5, Scope.Scope>
-
-  const attempt = yield* attempting(options)
-  // Without `client` C is `Of<T, Push>`, as with `connect`.
-  const make = making<T, C, E2, R2, Push>(options) as (transport: T) => Effect.Effect<C, E2, R2 | Scope.Scope>
-  const inTime = limited({ callTimeout: options.handshakeTimeout ?? "10 seconds" })
-  const open = Effect.fnUntraced(function*(dial: Effect.Effect<Socket.Socket, never, Socket.Socket>) {
-    const { scope, transport } = yield* attempt(yield* dial)
-    const made = Effect.tap(make(transport), (client) => options.onConnect?.(client) ?? Effect.void)
-    return yield* inTime(Scope.provide(made, scope))
+  const { calls, options: shared } = yield* connecting<T, E, R, Push, C, E2, R2, A, E3, R3, E4, R4>(options)
+  const { use, ...rest } = yield* makeReconnecting<C, HandshakeError | E | E2 | E3 | E4>({
+    ...shared,
+    schedule: options.schedule ?? backoff(),
+    stableAfter: Duration.fromInputUnsafe(options.stableAfter ?? "10 seconds")
   })
-  const over = <A2>(
-    addresses: Effect.Effect<ReadonlyArray<A2>, E3, Needed>,
-    dial: (address: A2) => Effect.Effect<Socket.Socket, never, Socket.Socket>
-  ) =>
-    makeReconnecting<C, HandshakeError | E | E2 | E3 | E4, A2>({
-      // It needs no scope.
-      addresses: provided(addresses) as Effect.Effect<ReadonlyArray<A2>, E3>,
-      open: (address) => provided(open(dial(address))),
-      schedule: options.schedule ?? backoff(),
-      stableAfter: Duration.fromInputUnsafe(options.stableAfter ?? "10 seconds"),
-      isMendable: options.while ?? isMendable,
-      maxWaiting: options.maxWaiting ?? 1024,
-      waitTimeout: Duration.fromInputUnsafe(options.waitTimeout ?? "10 seconds"),
-      maxResends: options.maxResends ?? 3,
-      telemetry: makeTelemetry(options.protocol?.name ?? Progress.unnamed, context)
-    })
-  const { use, ...rest } = yield* options.addresses === undefined
-    ? over<Effect.Effect<Socket.Socket, never, Socket.Socket>>(
-      Effect.succeed(options.sockets ?? [Socket.Socket]),
-      identity
-    )
-    : over(options.addresses, options.dial)
-
-  const isIdempotent = (request: unknown) => options.idempotent?.(request as RequestOf<C>) ?? false
-  return {
-    ...rest,
-    use: (f, said) => use(f, () => said?.idempotent ?? false),
-    // What a client without `call` has no type for does not come to be called.
-    call: ((request: unknown, said?: CallAgain) =>
-      use(
-        (client) => (client as unknown as Callable<unknown>).call(request),
-        () => said?.idempotent ?? isIdempotent(request)
-      )) as CallOf<C>
-  }
+  return { ...rest, ...calls(use) }
 })
 
 /**
@@ -801,11 +842,6 @@ export const layerReconnecting = <
     reconnectingTo(options) as unknown as Effect.Effect<I, never, Scope.Scope | Needs<R, S, A> | R2 | R3 | R4>
   )
 
-type PooledCall<C> = C extends {
-  readonly call: (request: infer Request) => Effect.Effect<infer Response, infer E, infer R>
-} ? (request: Request) => Effect.Effect<Response, E | TransportError, R>
-  : never
-
 /**
  * A client over connections that are shared. `C` is the client of one of them, such as `Pipeline.Client`.
  *
@@ -813,18 +849,16 @@ type PooledCall<C> = C extends {
  *
  * - `call` is that of `C`, on a connection that is free.
  * - `use` has the client of a connection for as long as an effect takes, such as a transaction: alone, unless `concurrency` says
- *   otherwise.
+ *   otherwise. What `call` says of failures holds for the `TransportError`s that come out of it.
  * - `stats` is how many connections are in use and free, and how many calls wait.
- * - `awaitEnd` fails when the pool is closed, as `ConnectionClosed` by `local`.
+ * - `awaitEnd` fails when it dials no more: as `Unavailable`, or, when the pool is closed, as `ConnectionClosed` by `local`.
  *
  * A `TransportError` of a call says whether it was `sent`: `no`, or `perhaps`.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Pooled<out C> {
-  readonly call: PooledCall<C>
-  readonly use: <A, E, R>(f: (client: C) => Effect.Effect<A, E, R>) => Effect.Effect<A, E | TransportError, R>
+export interface Pooled<out C> extends CallsAgain<C> {
   readonly stats: Effect.Effect<EffectPool.Stats>
   readonly awaitEnd: Effect.Effect<never, TransportError>
 }
@@ -834,12 +868,13 @@ export interface Pooled<out C> {
  *
  * **Gotchas**
  *
- * The compiler reads options in their order: `client` has to stand before `check`, which gets what it makes.
+ * The compiler reads options in their order: `client` has to stand before `check`, `onConnect` and `idempotent`, which get what
+ * it makes.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Sharing<in C, out R = never> {
+export interface Sharing<in out C, in Failed, out E = never, out R = never> extends Connects<C, Failed, E, R> {
   /** How many connections there are also when nobody needs them. Default: 0. */
   readonly min?: number | undefined
   /** How many connections there are at most. Default: 10. */
@@ -857,10 +892,11 @@ export interface Sharing<in C, out R = never> {
   readonly checkAfter?: Duration.Input | undefined
   /** How long a check may take. Default: 1 second. */
   readonly checkTimeout?: Duration.Input | undefined
-  /** How many calls wait for a connection; one more fails at once. Default: 1,024. */
-  readonly maxWaiting?: number | undefined
-  /** How long a call waits for a connection, with dialling and checks. Default: 10 seconds. */
-  readonly waitTimeout?: Duration.Input | undefined
+  /**
+   * When all addresses are dialled again after a failure that another try can mend. By default the first failure stands, and fails
+   * the calls that wait.
+   */
+  readonly retry?: Schedule.Schedule<unknown, Failed> | undefined
   /** How long the end of its scope waits for calls that have begun, before it closes their connections. Default: 10 seconds. */
   readonly drainTimeout?: Duration.Input | undefined
 }
@@ -873,47 +909,34 @@ const poolTo = Effect.fnUntraced(function*<
   C extends Caller,
   E2,
   R2,
-  R3
+  A,
+  E3,
+  R3,
+  E4,
+  R4
 >(
   options:
-    & Options<T, E, R>
-    & Sockets
+    & Shakes<T, E, R>
+    & Where<Attempts | undefined, A, E3, R3>
     & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
-    & Sharing<C, R3>
-): Effect.fn.Return<Pooled<C>, never, Scope.Scope | Socket.Socket | R | R2 | R3> {
-  type Needed = Socket.Socket | R | R2 | R3
-  const context = Context.omit(Scope.Scope)(yield* Effect.context<Needed>())
-  // All that is needed but a scope, which each connection has of its own.
-  const provided = <A, E5>(effect: Effect.Effect<A, E5, Needed | Scope.Scope>) =>
-    Effect.provideContext(effect, context) as Effect.Effect<A, E5, Scope.Scope>
+    & Sharing<C, Failures<E | E2 | E3 | E4>, E4, R4>
+): Effect.fn.Return<Pooled<C>, never, Scope.Scope | Socket.Socket | R | R2 | R3 | R4> {
+  const { calls, options: shared, provided } = yield* connecting<T, E, R, Push, C, E2, R2, A, E3, R3, E4, R4>(options)
   const { check } = options
-  // Without `client` C is `Of<T, Push>`, as with `connect`.
-  const open = connectTo<T, E, R, C, E2, R2, Push>(options) as Effect.Effect<
-    C,
-    HandshakeError | E | E2,
-    Scope.Scope | Needed
-  >
-  const { use, ...rest } = yield* makePool<C, HandshakeError | E | E2>({
-    open: provided(open),
+  const { use, ...rest } = yield* makePool<C, HandshakeError | E | E2 | E3 | E4>({
+    ...shared,
+    schedule: options.retry ?? backoff(),
+    isTriedAgain: options.retry !== undefined,
     min: options.min ?? 0,
     max: options.max ?? 10,
     concurrency: options.concurrency ?? 1,
     timeToLive: options.timeToLive ?? "1 minute",
-    maxWaiting: options.maxWaiting ?? 1024,
-    waitTimeout: Duration.fromInputUnsafe(options.waitTimeout ?? "10 seconds"),
     check: check === undefined ? undefined : (client) => Effect.scoped(provided(check(client))),
     checkAfter: Duration.fromInputUnsafe(options.checkAfter ?? "1 second"),
     checkTimeout: Duration.fromInputUnsafe(options.checkTimeout ?? "1 second"),
     drainTimeout: options.drainTimeout ?? "10 seconds"
   })
-  return {
-    ...rest,
-    use,
-    // As with `reconnecting`.
-    call: ((request: unknown) => use((client) => (client as unknown as Callable<unknown>).call(request))) as PooledCall<
-      C
-    >
-  }
+  return { ...rest, ...calls(use) }
 })
 
 /**
@@ -926,11 +949,18 @@ const poolTo = Effect.fnUntraced(function*<
  *
  * **Details**
  *
- * It dials as {@link connect} does, with the same options. It is there at once; `min` connections are dialled ahead. A call takes
+ * It is there at once; `min` connections are dialled ahead. A call takes
  * a connection that is free, the one that was used last first; if none is, one more is dialled, up to `max`, and then the call waits, up
- * to `waitTimeout` and among at most `maxWaiting`, in the order in which calls were made. After that it fails as `Unavailable`; and so
- * does a call whose connection could not be made (`failed`, with what has gone wrong as its `cause`). With `retry` a connection is
- * dialled again before that.
+ * to `waitTimeout` and among at most `maxWaiting`, in the order in which calls were made. After that it fails as `Unavailable`.
+ *
+ * A connection is dialled as {@link reconnecting} does it: each round goes through `sockets`, or what `addresses` gives, in order until one
+ * accepts. A peer that refuses and says when to come back is left alone until then: where that is true of all, calls wait. Any other
+ * failure that another try can mend fails those that wait for a connection (`failed`, with what has gone wrong as its `cause`), or, with
+ * `retry`, is tried again before that. After what no other try can mend, such as a password that is wrong, nobody is dialled any more:
+ * calls go on over the connections that there are, and those that find none fail as `Unavailable` (`stopped`).
+ *
+ * A call whose connection ends before it was sent is made again on another one, up to `maxResends` times. One that perhaps was sent is
+ * made again only where it is `idempotent`, and fails otherwise with how the connection ended.
  *
  * A connection that has ended is given to nobody. One on which a use has failed with a `TransportError`, such as `TimedOut`, is closed
  * when those who share it are done, unless that was a fault of this side's, such as a request that cannot be encoded.
@@ -941,9 +971,15 @@ const poolTo = Effect.fnUntraced(function*<
  * When the scope closes, calls that wait and new ones fail as `ConnectionClosed` by `local`, and those that have begun have `drainTimeout` to
  * end; then their connections are closed.
  *
- * **Gotchas**
+ * | metric | attributes | what it is |
+ * |---|---|---|
+ * | `handshake.client.pooled_connections` | `handshake.protocol`, `handshake.client.connection_state` | connections that are `used` and `idle` |
+ * | `handshake.client.connections_lost` | `handshake.protocol` | connections that have ended by themselves |
+ * | `handshake.client.waiting_calls` | `handshake.protocol` | calls that wait for a connection |
+ * | `handshake.client.failed_calls` | `handshake.protocol`, `handshake.client.sent` | calls that have failed with a `TransportError` |
+ * | `handshake.client.resent_calls` | `handshake.protocol` | calls that were made again |
  *
- * No call is made again: where `sent` is `no`, whoever has made it can.
+ * **Gotchas**
  *
  * What a use leaves behind on its connection, such as a transaction that is open, is what the next one finds. A use that can be
  * interrupted in the middle ends with what takes it back.
@@ -997,16 +1033,20 @@ export const pool = <
   C extends Caller = Of<T, Push>,
   E2 = never,
   R2 = never,
-  R3 = never
+  A = never,
+  E3 = never,
+  R3 = never,
+  E4 = never,
+  R4 = never
 >(
   options:
-    & Options<T, E, R>
-    & Sockets<S>
+    & Shakes<T, E, R>
+    & Where<S, A, E3, R3>
     & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
-    & Sharing<NoInfer<C>, R3>
-): Effect.Effect<Pooled<Made<C>>, never, Scope.Scope | Services<R, S> | R2 | R3> =>
+    & Sharing<NoInfer<C>, Failures<NoInfer<E | E2 | E3 | E4>>, E4, R4>
+): Effect.Effect<Pooled<Made<C>>, never, Scope.Scope | Needs<R, S, A> | R2 | R3 | R4> =>
   // As with `connect`.
-  poolTo(options) as Effect.Effect<Pooled<Made<C>>, never, Scope.Scope | Services<R, S> | R2 | R3>
+  poolTo(options) as Effect.Effect<Pooled<Made<C>>, never, Scope.Scope | Needs<R, S, A> | R2 | R3 | R4>
 
 /**
  * A client over connections that are shared as a layer, under a service of yours.
@@ -1055,18 +1095,22 @@ export const layerPool = <
   C extends Caller = Of<T, Push>,
   E2 = never,
   R2 = never,
-  R3 = never
+  A = never,
+  E3 = never,
+  R3 = never,
+  E4 = never,
+  R4 = never
 >(
   service: Context.Key<Self, I>,
   options:
-    & Options<T, E, R>
-    & Sockets<S>
+    & Shakes<T, E, R>
+    & Where<S, A, E3, R3>
     & (Makes<NoInfer<T>, C, E2, R2> | Calls<NoInfer<T>, Push, R2>)
-    & Sharing<NoInfer<C>, R3>
+    & Sharing<NoInfer<C>, Failures<NoInfer<E | E2 | E3 | E4>>, E4, R4>
     & Suits<Pooled<NoInfer<C>>, NoInfer<I>>
-): Layer.Layer<Self, never, Exclude<Services<R, S> | R2 | R3, Scope.Scope>> =>
+): Layer.Layer<Self, never, Exclude<Needs<R, S, A> | R2 | R3 | R4, Scope.Scope>> =>
   // As with `layer`.
   Layer.effect(
     service,
-    poolTo(options) as unknown as Effect.Effect<I, never, Scope.Scope | Services<R, S> | R2 | R3>
+    poolTo(options) as unknown as Effect.Effect<I, never, Scope.Scope | Needs<R, S, A> | R2 | R3 | R4>
   )

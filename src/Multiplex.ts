@@ -263,6 +263,8 @@ export type { ByCall as KeepAlive } from "./internal/connection/keepAlive.ts"
 interface ClientOptions<In, Push extends In, R> extends CallOptions {
   /** What is done with the frames that are no answers. Default: every frame has to be one. */
   readonly unsolicited?: Unsolicited<In, Push, R> | undefined
+  /** Whether a frame is the server's goodbye. Default: none is. */
+  readonly goodbye?: ((frame: In) => boolean) | undefined
 }
 
 interface Goodbye<out Out> {
@@ -451,8 +453,6 @@ export const client = Effect.fnUntraced(function*<
   frames: Internal.ClientFrames<In, Out, Id, Request, Response, Failure> & NextId<Id>,
   transport: Transport.Transport<In, Out>,
   options?: ClientOptions<In, Push, R> & {
-    /** Whether a frame is the server's goodbye. Default: none is. */
-    readonly goodbye?: ((frame: In) => boolean) | undefined
     /** How the peer is asked whether it is still there. Default: it is not. */
     readonly keepAlive?: ByCall<Request> | undefined
   }
@@ -635,7 +635,7 @@ interface ServeStreaming {
     handler: (
       request: Body.Message<Request, RequestChunk, Failure | Body.ReadError>
     ) => Effect.Effect<Body.Message<Response, ResponseChunk, E2, R2>, E, R>,
-    options?: Body.Options & Options<Request, Tell, Told>
+    options?: Body.Options & Options<Request, Tell, Told> & Goodbye<NoInfer<Out>>
   ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, Untold<Tell, E | E2> | TransportError, R | R2>
 }
 
@@ -668,7 +668,9 @@ interface ServeStreaming {
  * It ends when the peer has ended and every response has gone out. The bodies that were not complete fail with
  * `ConnectionClosed` then, and what is made of that is still sent. Whatever else ends it interrupts the handlers and the
  * bodies of responses, and fails the bodies of requests with that `TransportError`, or with `ConnectionClosed` by `local`.
- * A server that drains takes no further request and receives the rest of those that it has.
+ * A server that drains takes no further request and receives the rest of those that it has. With `goodbye` that is the last frame of a
+ * connection that is drained, as with {@link serve}; a request that comes while the rest of others is received has no answer then,
+ * while otherwise it has an `abort`.
  *
  * **Gotchas**
  *
@@ -687,7 +689,7 @@ interface ServeStreaming {
 export const serveStreaming = (<T extends AllTypesById, E, R>(
   frames: Service<T, E, R>["frames"],
   handler: Service<T, E, R>["handler"],
-  options?: Body.Options & {
+  options?: Body.Options & Goodbye<T["toClient"]> & {
     readonly maxInFlight?: number | undefined
     readonly refuse?: ((request: T["request"]) => E) | undefined
   }
@@ -696,7 +698,8 @@ export const serveStreaming = (<T extends AllTypesById, E, R>(
     frames,
     handler,
     rules: rulesOf(options, frames.response.abort !== undefined, frames.cancelled),
-    bounds: boundsOf(options)
+    bounds: boundsOf(options),
+    goodbye: options?.goodbye
   }
   return (
     transport: Transport.Transport<T["toServer"], T["toClient"]>
@@ -762,7 +765,7 @@ export interface StreamingClient<in Request, in RequestChunk, out Response, out 
  * When the connection ends, every waiting call fails with how it ended, and so do the bodies that are not complete and every
  * later call. So it is when the scope closes, as `ConnectionClosed` by `local`. A part of a message where it is not due ends
  * the use of the connection as `UnexpectedFrame`. Frames that are none of any response go to `unsolicited`, as those of
- * {@link client} do.
+ * {@link client} do, and with `goodbye` the calls that have no response when the server says that fail with `sent: "no"`, as there.
  *
  * An id is used again only when it is free: when its response is complete, or, where nothing answers a cancelled
  * request, when that was long ago.
@@ -829,7 +832,7 @@ export const streamingClient = Effect.fnUntraced(function*<
     boundsOf(options),
     yield* Effect.context<never>()
   )
-  yield* open(calls, options?.unsolicited)
+  yield* open(calls, options?.unsolicited, options?.goodbye)
   const within = limited(options)
   return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }
 })

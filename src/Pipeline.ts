@@ -182,13 +182,13 @@ export interface Client<in Request, out Response, out Failure = never> {
 interface Options<In, Push extends In, R> extends CallOptions {
   /** What is done with the frames that are no responses. Default: every frame is one. */
   readonly unsolicited?: Unsolicited<In, Push, R> | undefined
+  /** Whether a frame is the server's goodbye. Default: none is. */
+  readonly goodbye?: ((frame: In) => boolean) | undefined
 }
 
 export type { ByCall as KeepAlive } from "./internal/connection/keepAlive.ts"
 
 interface ClientOptions<In, Out, Push extends In, R> extends Options<In, Push, R> {
-  /** Whether a frame is the server's goodbye. Default: none is. */
-  readonly goodbye?: ((frame: In) => boolean) | undefined
   /** How the peer is asked whether it is still there. Default: it is not. */
   readonly keepAlive?: ByCall<Out> | undefined
 }
@@ -409,7 +409,7 @@ interface ServeStreaming {
     handler: (
       request: Body.Message<Request, RequestChunk, Failure | Body.ReadError>
     ) => Effect.Effect<Body.Message<Response, ResponseChunk, E2, R2>, E, R>,
-    options?: Body.Options & { readonly maxInFlight?: number | undefined }
+    options?: Body.Options & ServeOptions<NoInfer<Out>>
   ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, Untold<Tell, E | E2> | TransportError, R | R2>
 }
 
@@ -444,7 +444,8 @@ interface ServeStreaming {
  * It ends when the peer has ended and every response has gone out. A body that was not complete fails with
  * `ConnectionClosed` then, and what is made of that is still sent. Whatever else ends it interrupts the handlers and the
  * bodies of responses, and fails the body that comes in with that `TransportError`, or with `ConnectionClosed` by `local`. A
- * server that drains takes no further request and receives the rest of the one that it has begun with.
+ * server that drains takes no further request and receives the rest of the one that it has begun with. With `goodbye` that is the last
+ * frame of a connection that is drained, behind the responses to all that was begun, as with {@link serve}.
  *
  * **Gotchas**
  *
@@ -522,13 +523,14 @@ interface ServeStreaming {
 export const serveStreaming = (<T extends AllTypes, E, R>(
   frames: Service<T, E, R>["frames"],
   handler: Service<T, E, R>["handler"],
-  options?: Body.Options & { readonly maxInFlight?: number | undefined }
+  options?: Body.Options & ServeOptions<T["toClient"]>
 ) => {
   const service: Service<T, E, R> = {
     frames,
     handler,
     maxInFlight: Math.max(1, options?.maxInFlight ?? defaultMaxInFlight),
-    bounds: boundsOf(options)
+    bounds: boundsOf(options),
+    goodbye: options?.goodbye
   }
   return (
     transport: Transport.Transport<T["toServer"], T["toClient"]>
@@ -593,7 +595,8 @@ export interface StreamingClient<in Request, in RequestChunk, out Response, out 
  *
  * When the connection ends, every waiting call fails with how it ended, and so do the body that comes in and every later
  * call. A part of a message where it is not due ends the use of the connection as `UnexpectedFrame`. Frames that are none of
- * any response go to `unsolicited`, as those of {@link client} do.
+ * any response go to `unsolicited`, as those of {@link client} do, and with `goodbye` the calls that have no response when the server
+ * says that fail with `sent: "no"`, as there.
  *
  * Behind a handshake it is made by the option `client` of `Client.connect`.
  *
@@ -651,7 +654,7 @@ export const streamingClient = Effect.fnUntraced(function*<
     boundsOf(options),
     yield* Effect.context<never>()
   )
-  yield* open(calls, options?.unsolicited)
+  yield* open(calls, options?.unsolicited, options?.goodbye)
   const within = limited(options)
   return { call: (request) => within(calls.call(request)), awaitEnd: calls.awaitEnd }
 })

@@ -190,7 +190,7 @@ const failureOf = <A, E extends { readonly _tag: string }>(fiber: Fiber.Fiber<A,
 describe("serveStreaming", () => {
   const serving = Effect.fnUntraced(function*(
     handler: (request: Request) => Effect.Effect<Response, Refused | Body.ReadError>,
-    options?: Parameters<typeof Pipeline.serveStreaming>[2]
+    options?: Body.Options & { readonly maxInFlight?: number }
   ) {
     const { peer, transport } = yield* settlingPair()
     const fiber = yield* Effect.forkChild(Pipeline.serveStreaming(aborting, handler, options)(transport))

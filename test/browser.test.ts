@@ -3,7 +3,7 @@
  * WebSocket, in Chromium.
  */
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
-import { expect, it } from "@effect/vitest"
+import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -12,6 +12,7 @@ import * as Http from "node:http"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { rolldown } from "rolldown"
+import * as Pure from "../.ci/pure.ts"
 import * as Pipeline from "../src/Pipeline.ts"
 import * as Line from "../src/protocols/Line.ts"
 import * as Server from "../src/Server.ts"
@@ -27,6 +28,8 @@ const bundled = async (input: string, external: ReadonlyArray<RegExp> = []) => {
     input,
     platform: "browser",
     external: [...external],
+    // As the package is built.
+    plugins: [{ name: "pure", transform: (code, id) => id.endsWith(".ts") ? Pure.annotated(code, "ts") : null }],
     onwarn: ({ message }) => warnings.push(message)
   })
   const { output: [chunk] } = await bundle.generate({ format: "esm", minify: true, codeSplitting: false })
@@ -34,17 +37,52 @@ const bundled = async (input: string, external: ReadonlyArray<RegExp> = []) => {
   return { code: chunk.code, imports: chunk.imports, warnings, modules: chunk.moduleIds }
 }
 
+let made: ReturnType<typeof bundled> | undefined
+
+/** The client with all that it needs. */
+const client = () => made ??= bundled(entry)
+
 const kibibytes = (code: string) => gzipSync(code).length / 1024
 
 it("a client for browsers has nothing of Node in it, and no warning when it is bundled", async () => {
-  const { code, imports, modules, warnings } = await bundled(entry)
+  const { code, imports, modules, warnings } = await client()
   expect({ imports, warnings }).toEqual({ imports: [], warnings: [] })
   expect(modules.filter((path) => /platform-node|src\/(internal\/)?node\//.test(path))).toEqual([])
   expect(code).not.toMatch(/["']node:/)
 })
 
+it("a client for browsers has nothing in it that it does not use, such as clients that connect again, and pools", async () => {
+  const { modules } = await client()
+  expect(modules).toContainEqual(expect.stringMatching(/src\/Client\.ts$/))
+  expect(modules.filter((path) => /src\/(internal\/(client|admission|server|dialogue)\/|Server)/.test(path))).toEqual(
+    []
+  )
+})
+
+describe("what a module computes when it is loaded is annotated", () => {
+  it.each([
+    ["const a = f(1, g())", "const a = /*#__PURE__*/ f(1, /*#__PURE__*/ g())"],
+    ["export const a = new A()", "export const a = /*#__PURE__*/ new A()"],
+    ["class A extends f()(\"A\") {}", "class A extends /*#__PURE__*/ f()(\"A\") {}"],
+    [
+      "class A { static a = f(); b = f(); c() { f() } }",
+      "class A { static a = /*#__PURE__*/ f(); b = f(); c() { f() } }"
+    ],
+    ["const a = { [f()]: x ? g() : h }", "const a = { [/*#__PURE__*/ f()]: x ? /*#__PURE__*/ g() : h }"]
+  ])("%s", (code, annotated) => {
+    expect(Pure.annotated(code, "js")).toBe(annotated)
+  })
+
+  it.each(["f()", "const a = () => f()", "function a() { return f() }", "const a = function() { f() }", "a.b = f()"])(
+    "and nothing that is done for what it does, or later: %s",
+    (code) => {
+      expect(Pure.annotated(code, "js")).toBe(code)
+    }
+  )
+})
+
 it("a client for browsers is as large as its documentation says", async () => {
-  const whole = kibibytes((await bundled(entry)).code)
+  const whole = kibibytes((await client()).code)
   const own = kibibytes((await bundled(entry, [/^effect(\/|$)/])).code)
   console.log(
     `a client of lines over WebSocket: ${whole.toFixed(1)} KiB with gzip, of which ${own.toFixed(1)} are ours`
@@ -90,7 +128,7 @@ Peers.describeWith(["chromium"], "Chromium", () => {
   it.live("is let in with the right words, hears its answers, and is told why it is not let in", () =>
     Effect.gen(function*() {
       const { address } = yield* Server.Server
-      const { code } = yield* Effect.promise(() => bundled(entry))
+      const { code } = yield* Effect.promise(client)
       const { told, url } = yield* page(code)
       const port = "port" in address ? address.port : 0
       yield* Peers.start("chromium", [

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import type * as Cause from "effect/Cause"
+import { TerminalCapabilities } from "effect/cli"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -156,6 +157,38 @@ describe("serve MODULE, and those who talk to it", () => {
       expect(lines).toContain("#3  broken at greeting: due was Hello, came \"MENU 1\"")
       expect(lines).toContain("#13  greeting  client  Hello {\"user\":\"ann\"}")
       expect(lines).toContain("#13  key  client  Key {\"key\":\"<redacted>\"}")
+    }))
+
+  it.live("takes the flags of all servers: behind a proxy, with limits for the address of the header, and watched", () =>
+    Effect.gen(function*() {
+      const behind = ["--proxy", "required", "--proxy-trust", "127.0.0.0/8", "--admit-per-address", "1"]
+      const server = yield* Cli.serveHere(gate, "--port", "0", ...behind, "--set", "Menu.items=7", "--watch")
+      yield* server.complains("--watch needs a terminal: serving without it\n")
+      const from = (address: string) =>
+        Tcp.saying(server.port, `PROXY TCP4 ${address} 192.0.2.1 56324 443\r\nHELLO ann\n`)
+      yield* Effect.flatMap(from("203.0.113.7"), (peer) => peer.hears("MENU 7\n"))
+      yield* Effect.flatMap(from("203.0.113.8"), (peer) => peer.hears("MENU 7\n"))
+      const { ended } = yield* from("203.0.113.7")
+      expect(yield* ended).not.toContain("MENU")
+      const direct = yield* Tcp.saying(server.port, "HELLO ann\n")
+      expect(yield* direct.ended).not.toContain("MENU")
+    }))
+
+  it.live("prints no conversation over what --watch draws, and does not ask at a terminal that is drawn on", () =>
+    Effect.gen(function*() {
+      const animated = Effect.map(TerminalCapabilities.TerminalCapabilities, (now) => ({ ...now, canAnimate: true }))
+      const server = yield* Effect.provideServiceEffect(
+        Cli.serveHere(gate, "--port", "0", "--watch", "--set", "Menu.items=7"),
+        TerminalCapabilities.TerminalCapabilities,
+        animated
+      )
+      const peer = yield* Tcp.saying(server.port, "HELLO ann\n")
+      yield* peer.hears("MENU 7\n")
+      expect(server.stdout()).not.toContain("#1")
+      expect(yield* Cli.here("serve", gate, "--port", "0", "--watch", "--ask")).toMatchObject({
+        code: 64,
+        stderr: "--watch and --ask each need the terminal: leave one of them out\n"
+      })
     }))
 
   it.live("goes inside TLS, from the first byte or where the dialogue says so", () =>

@@ -48,6 +48,17 @@ const eventually = <A, E, R>(ask: Effect.Effect<A, E, R>, holds: (answer: A) => 
 /** A connection at each of two workers: they are given out in turn. */
 const greetBoth = (port: number) => Effect.all([greeting(port), greeting(port)])
 
+/** What a server inside TLS answers to a greeting. */
+const greetedInside = (port: number) =>
+  Effect.callback<string>((resume) => {
+    const socket = NodeTls.connect({ port, host: "127.0.0.1", rejectUnauthorized: false }, () => {
+      socket.write("You ready?\n")
+    })
+    socket.once("data", (said) => resume(Effect.succeed(String(said))))
+    socket.on("error", (error) => resume(Effect.die(error)))
+    return Effect.sync(() => socket.destroy())
+  })
+
 /** Who a server proves to be, for anybody. */
 const subject = (port: number) =>
   Effect.callback<string | undefined>((resume) => {
@@ -312,18 +323,24 @@ describe("serve tls-line --workers", () => {
         writeFileSync(key, Redacted.value(certificate.key))
       }
       install(Certificates.expired)
-      const server = yield* withWorkers(
-        Cli.serveIn({}, "tls-line", "--port", "0", "--workers", "2", "--tls-cert", cert, "--tls-key", key)
-      )
+      const limits = join(folder, "limits.json")
+      writeFileSync(limits, "{}")
+      const files = ["--tls-cert", cert, "--tls-key", key, "--limits", limits]
+      const server = yield* withWorkers(Cli.serveIn({}, "tls-line", "--port", "0", "--workers", "2", ...files))
       // They are given out in turn.
       const subjects = Effect.all([subject(server.port), subject(server.port)])
       expect(yield* subjects).toEqual(["CN=localhost", "CN=localhost"])
       expect(server.stderr()).toMatch(/^[^\n]* has expired at [^\n]*\n$/)
       install(Certificates.replacement)
+      writeFileSync(limits, "{\"max-connections\": 0}")
       yield* server.kill("SIGHUP")
       yield* eventually(subjects, (all) => all.every((subject) => subject === "CN=replacement"))
+      const greeted = Effect.all([greetedInside(server.port), greetedInside(server.port)])
+      yield* eventually(greeted, (all) => all.every((said) => said === refusal))
       yield* server.kill("SIGTERM")
       expect(yield* server.exit).toBe(0)
-      expect(server.stdout()).toBe(`listening on 127.0.0.1:${server.port}\ncertificate read again\n`)
+      const lines = server.stdout().split("\n")
+      expect(lines[0]).toBe(`listening on 127.0.0.1:${server.port}`)
+      expect(lines.slice(1).sort()).toEqual(["", "certificate read again", "limits read again"])
     }))
 })

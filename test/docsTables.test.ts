@@ -58,7 +58,7 @@ const defaults: Record<string, ReadonlyArray<Source>> = {
     option("Client.ts", "maxWaiting"),
     option("Client.ts", "waitTimeout")
   ],
-  "Client.reconnecting maxResends": [option("Client.ts", "maxResends")],
+  "Client.reconnecting, Client.pool maxResends": [option("Client.ts", "maxResends")],
   "Client.pool min, max": [option("Client.ts", "min"), option("Client.ts", "max")],
   "Client.pool concurrency": [option("Client.ts", "concurrency")],
   "Client.pool timeToLive": [option("Client.ts", "timeToLive")],

@@ -7,21 +7,23 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as SocketServer from "effect/socket/SocketServer"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import type * as Body from "../src/Body.ts"
 import * as Client from "../src/Client.ts"
 import * as Multiplex from "../src/Multiplex.ts"
 import * as Pipeline from "../src/Pipeline.ts"
 import * as Server from "../src/Server.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import type * as Transport from "../src/Transport.ts"
-import type { TransportError } from "../src/TransportError.ts"
 import { rawPeer, utf8 } from "./support/conversation.ts"
+import * as FourKinds from "./support/fourKinds.ts"
 import { connectedRaw, lines } from "./support/linePeer.ts"
 import { settled } from "./support/serving.ts"
 
 type Lines = Transport.Transport<string, string>
 type Handler = (line: string) => Effect.Effect<string>
-type Serves = (transport: Lines) => Effect.Effect<void, TransportError>
+type Serves = (transport: Lines) => Effect.Effect<void, Body.ReadError>
 
 const cut = (line: string) => {
   const at = line.indexOf(" ")
@@ -40,6 +42,15 @@ const byId: Multiplex.Frames<{ frame: string; id: number; request: string; respo
   }
 }
 
+/** With a body for a request that has one. */
+const answering = (handler: Handler) => ({ body, head }: Body.Message<string, string, Body.ReadError>) =>
+  Effect.map(handler(head), (head) => ({ head, body }))
+
+const withoutBodies = (client: Pipeline.StreamingClient<string, string, string, string>) => ({
+  awaitEnd: client.awaitEnd,
+  call: (head: string) => Effect.map(Effect.scoped(client.call({ head, body: undefined })), ({ head }) => head)
+})
+
 const isGoodbye = (line: string) => line === "BYE"
 
 const kinds = [
@@ -55,6 +66,22 @@ const kinds = [
     serve: (handler: Handler, maxInFlight?: number): Serves =>
       Multiplex.serve(byId, handler, { goodbye: "BYE", maxInFlight }),
     make: (transport: Lines) => Multiplex.client(byId, transport, { goodbye: isGoodbye })
+  },
+  {
+    kind: "Pipeline with bodies",
+    frame: (_: number, body: string) => body,
+    serve: (handler: Handler, maxInFlight?: number): Serves =>
+      Pipeline.serveStreaming(FourKinds.inOrder, answering(handler), { goodbye: "BYE", maxInFlight }),
+    make: (transport: Lines) =>
+      Effect.map(Pipeline.streamingClient(FourKinds.inOrder, transport, { goodbye: isGoodbye }), withoutBodies)
+  },
+  {
+    kind: "Multiplex with bodies",
+    frame: (id: number, body: string) => `${id} ${body}`,
+    serve: (handler: Handler, maxInFlight?: number): Serves =>
+      Multiplex.serveStreaming(FourKinds.byIdWithBodies, answering(handler), { goodbye: "BYE", maxInFlight }),
+    make: (transport: Lines) =>
+      Effect.map(Multiplex.streamingClient(FourKinds.byIdWithBodies, transport, { goodbye: isGoodbye }), withoutBodies)
   }
 ]
 
@@ -157,6 +184,52 @@ describe.each(kinds)("a $kind client", ({ frame, make }) => {
         expect(yield* Effect.flip(client.call("c"))).toMatchObject({ reason: closed, sent: "no" })
         expect(yield* Effect.flip(client.awaitEnd)).toMatchObject({ reason: closed })
       }
+    }))
+})
+
+describe("a Multiplex server with bodies", () => {
+  it.effect("says it when the bodies that were begun have come, and to what came between them nothing else", () =>
+    Effect.gen(function*() {
+      const network = yield* MemorySocket.network()
+      const frames = {
+        request: FourKinds.byIdWithBodies.request,
+        response: { ...FourKinds.byIdWithBodies.response, abort: (id: number) => `!${id}` }
+      }
+      const begun: Array<string> = []
+      const server = yield* Server.make({
+        handshake: lines,
+        serve: Multiplex.serveStreaming(frames, ({ body, head }) => {
+          begun.push(head)
+          return Effect.succeed({ head, body })
+        }, { goodbye: "BYE" })
+      }).pipe(Effect.provideService(SocketServer.SocketServer, network.server))
+      const peer = yield* rawPeer(network.client)
+      yield* peer.write(utf8("+1 a\n.1 one\n"))
+      yield* settled
+      const draining = yield* Effect.forkChild(server.drain)
+      yield* settled
+      yield* peer.write(utf8("+2 b\n.2 lost\n;2 \n.1 two\n;1 \n"))
+      yield* peer.closed
+      expect(peer.heard()).toBe("1 a\n.1 one\n.1 two\n;1 \nBYE\n")
+      expect(begun).toEqual(["a"])
+      yield* peer.end
+      yield* Fiber.join(draining)
+    }))
+})
+
+describe("a Pipeline client with bodies", () => {
+  it.effect("knows by it that a request was not begun whose body it was sending", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connectedRaw()
+      const client = yield* Pipeline.streamingClient(FourKinds.inOrder, transport, { goodbye: isGoodbye })
+      const sending = Stream.concat(Stream.make("one"), Stream.never)
+      const calling = yield* Effect.forkChild(
+        Effect.flip(Effect.scoped(client.call({ head: "+a", body: sending })))
+      )
+      yield* settled
+      expect(peer.heard()).toBe("+a\n.one\n")
+      yield* peer.write(utf8("BYE\n"))
+      expect(yield* Fiber.join(calling)).toMatchObject({ reason: { _tag: "ConnectionClosed", by: "peer" }, sent: "no" })
     }))
 })
 

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
@@ -14,6 +15,7 @@ import * as Pipeline from "../src/Pipeline.ts"
 import * as Transport from "../src/Transport.ts"
 import { dialled, type Meets } from "./support/dialled.ts"
 import { byId } from "./support/fourKinds.ts"
+import { handshake as greeted, welcome } from "./support/greeted.ts"
 import { settled as settledOnce } from "./support/serving.ts"
 
 const handshake = Transport.framed(Codec.lines())
@@ -228,6 +230,227 @@ describe("pool", () => {
         expect(dials.length).toBeLessThanOrEqual(4)
       }))
   })
+
+  describe("calls whose connection has ended", () => {
+    /** The first call of a pool of one, and what becomes of it when its connection ends. */
+    const cut = Effect.fnUntraced(function*(
+      called: (pool: Client.Pooled<Pipeline.Client<string, string>>) => Effect.Effect<string, unknown>,
+      idempotent?: (request: string) => boolean
+    ) {
+      const { options, peers } = yield* dialling()
+      const pool = yield* Client.pool({ ...options, max: 1, idempotent })
+      const calling = yield* forkedAndSettled(Effect.exit(called(pool)))
+      yield* peers[0].end
+      yield* settled
+      if (peers.length > 1) yield* peers[1].say("again")
+      return { exit: yield* Fiber.join(calling), peers }
+    })
+
+    it.effect("are made again on another one where twice does no harm, as the pool or the call says", () =>
+      Effect.gen(function*() {
+        for (
+          const { exit, peers } of [
+            yield* cut((pool) => pool.call("GET"), (request) => request === "GET"),
+            yield* cut((pool) => pool.call("GET", { idempotent: true })),
+            yield* cut((pool) => pool.use(({ call }) => call("GET"), { idempotent: true }))
+          ]
+        ) {
+          expect(exit).toEqual(Exit.succeed("again"))
+          expect(peers.map((peer) => peer.heard())).toEqual([["GET"], ["GET"]])
+        }
+      }))
+
+    it.effect("fail where it might do harm", () =>
+      Effect.gen(function*() {
+        for (
+          const { exit, peers } of [
+            yield* cut((pool) => pool.call("ADD"), (request) => request === "GET"),
+            yield* cut((pool) => pool.call("GET", { idempotent: false }), (request) => request === "GET"),
+            yield* cut((pool) => pool.use(({ call }) => call("GET")), (request) => request === "GET")
+          ]
+        ) {
+          expect(exit).toMatchObject({ cause: { reasons: [{ error: { sent: "perhaps" } }] } })
+          expect(peers.flatMap((peer) => peer.heard()).length).toBe(1)
+        }
+      }))
+
+    it.effect("are made again in any case where they were not sent, and not more often than they may", () =>
+      Effect.gen(function*() {
+        const { options, peers } = yield* dialling()
+        const pool = yield* Client.pool({ ...options, max: 1, maxResends: 1 })
+        const unsent = yield* forkedAndSettled(
+          Effect.flip(pool.use(({ awaitEnd, call }) => Effect.andThen(Effect.flip(awaitEnd), call("late"))))
+        )
+        yield* peers[0].end
+        yield* settled
+        expect(unsent.pollUnsafe()).toBeUndefined()
+        yield* peers[1].end
+        expect(yield* Fiber.join(unsent)).toMatchObject({ sent: "no", reason: { _tag: "ConnectionClosed" } })
+      }))
+
+    it.effect("fail where their connection is there still, whatever they may", () =>
+      Effect.gen(function*() {
+        const { options, peers } = yield* dialling()
+        const pool = yield* Client.pool({ ...options, callTimeout: "1 second", idempotent: () => true })
+        const late = yield* forkedAndSettled(Effect.flip(pool.call("one")))
+        yield* TestClock.adjust("1 second")
+        expect(yield* Fiber.join(late)).toMatchObject({ sent: "perhaps", reason: { _tag: "TimedOut" } })
+        yield* settled
+        expect(peers.flatMap((peer) => peer.heard())).toEqual(["one"])
+      }))
+  })
+
+  describe("where it dials", () => {
+    it.effect("asks for its addresses each time that it needs a connection", () =>
+      Effect.gen(function*() {
+        const { dial, dials, peers } = yield* dialling((address) => address === "dead" ? "refused" : [])
+        const answers = [Effect.succeed(["dead", "a"]), Effect.fail("no answer"), Effect.succeed(["b"])]
+        let asked = 0
+        const pool = yield* Client.pool({ handshake, addresses: Effect.suspend(() => answers[asked++]), dial })
+        yield* forkedAndSettled(Effect.ignore(pool.call("one")))
+        expect(yield* Effect.flip(pool.call("two"))).toMatchObject({ reason: { why: "failed", cause: "no answer" } })
+        yield* forkedAndSettled(Effect.ignore(pool.call("three")))
+        expect(dials.map(([, address]) => address)).toEqual(["dead", "a", "b"])
+        expect(peers.map((peer) => peer.heard())).toEqual([["one"], ["three"]])
+      }))
+
+    it.effect("leaves a peer alone that says when to come back, and goes to another one meanwhile", () =>
+      Effect.gen(function*() {
+        const { dial, dials } = yield* dialling((address) => address === "a" ? ["busy 30"] : welcome)
+        const pool = yield* Client.pool({ handshake: greeted, sockets: [dial("a"), dial("b")] })
+        yield* forkedAndSettled(Effect.ignore(pool.call("one")))
+        yield* TestClock.adjust("29 seconds")
+        yield* forkedAndSettled(Effect.ignore(pool.call("two")))
+        expect(dials.map(([, address]) => address)).toEqual(["a", "b", "b"])
+        yield* TestClock.adjust("1 second")
+        yield* forkedAndSettled(Effect.ignore(pool.call("three")))
+        expect(dials.map(([, address]) => address)).toEqual(["a", "b", "b", "a", "b"])
+      }))
+
+    it.effect("a call waits where everybody wants to be left alone, for that or for a connection that is in use", () =>
+      Effect.gen(function*() {
+        const { dial, peers, times } = yield* dialling((_, nth) => nth === 2 ? ["busy 20"] : welcome)
+        const pool = yield* Client.pool({ handshake: greeted, sockets: [dial("a")], waitTimeout: "10 seconds" })
+        yield* forkedAndSettled(pool.call("one"))
+        const second = yield* forkedAndSettled(pool.call("two"))
+        const third = yield* forkedAndSettled(Effect.flip(pool.call("three")))
+        yield* TestClock.adjust("9 seconds")
+        yield* peers[0].say("first")
+        yield* settled
+        yield* TestClock.adjust("1 second")
+        expect(yield* Fiber.join(third)).toMatchObject({
+          sent: "no",
+          reason: { why: "waited", cause: { reason: { _tag: "Rejected" } } }
+        })
+        expect(peers[0].heard()).toEqual(["one", "two"])
+        yield* TestClock.adjust("9 seconds")
+        expect(times().length).toBe(2)
+        // It does not come back together with all others.
+        yield* TestClock.adjust("1500 millis")
+        expect(times()[2] - times()[1]).toBeGreaterThan(20_000)
+        yield* Fiber.interrupt(second)
+      }))
+
+    it.effect("dials nobody any more when no other try can do better, and goes on with what it has", () =>
+      Effect.gen(function*() {
+        const { dial, peers, times } = yield* dialling((_, nth) => nth === 1 ? welcome : ["password?"])
+        const pool = yield* Client.pool({
+          handshake: greeted,
+          sockets: [dial("a")],
+          retry: Schedule.spaced("1 second")
+        })
+        const first = yield* forkedAndSettled(pool.call("one"))
+        const stopped = {
+          sent: "no",
+          reason: { _tag: "Unavailable", why: "stopped", cause: { reason: { _tag: "AuthenticationFailed" } } }
+        }
+        expect(yield* Effect.flip(pool.call("two"))).toMatchObject(stopped)
+        expect(yield* Effect.flip(pool.awaitEnd)).toMatchObject(stopped)
+        expect(yield* Effect.flip(pool.call("three"))).toMatchObject(stopped)
+        expect(times().length).toBe(2)
+        yield* peers[0].say("first")
+        yield* Fiber.join(first)
+        yield* forkedAndSettled(Effect.ignore(pool.call("four")))
+        expect(peers[0].heard()).toEqual(["one", "four"])
+      }))
+
+    it.effect("is as patient as it is told to be", () =>
+      Effect.gen(function*() {
+        const { dial, times } = yield* dialling((_, nth) => nth < 3 ? ["password?"] : welcome)
+        const pool = yield* Client.pool({
+          handshake: greeted,
+          sockets: [dial("a")],
+          retry: Schedule.spaced("1 second"),
+          while: () => true
+        })
+        yield* forkedAndSettled(Effect.ignore(pool.call("one")))
+        yield* TestClock.adjust("2 seconds")
+        expect(times()).toEqual([0, 1000, 2000])
+        expect(yield* pool.stats).toMatchObject({ used: 1 })
+      }))
+
+    it.effect("says what must be said first on each connection", () =>
+      Effect.gen(function*() {
+        const { options, peers } = yield* dialling()
+        const pool = yield* Client.pool({ ...options, onConnect: ({ call }) => call("subscribe") })
+        for (const n of [0, 1]) {
+          yield* forkedAndSettled(Effect.ignore(pool.call("call")))
+          expect(peers[n].heard()).toEqual(["subscribe"])
+          yield* peers[n].say("ok")
+          yield* settled
+          expect(peers[n].heard()).toEqual(["subscribe", "call"])
+        }
+      }))
+  })
+
+  it.effect("is counted", () =>
+    Effect.gen(function*() {
+      const seen = Effect.map(Metric.snapshot, (all) =>
+        Object.fromEntries(all.flatMap(({ attributes, id, state }) => {
+          const name = id.replace("handshake.client.", "")
+          const of = attributes?.["handshake.client.connection_state"] ?? attributes?.["handshake.client.sent"]
+          const count = "value" in state ? state.value : "count" in state ? state.count : undefined
+          return name === id ? [] : [[of === undefined ? name : `${name} ${of}`, count]]
+        })))
+      const using = yield* Effect.scoped(Effect.gen(function*() {
+        const { options, peers } = yield* dialling()
+        const pool = yield* Client.pool({
+          protocol: { name: "test", client: handshake },
+          sockets: options.sockets,
+          max: 2,
+          drainTimeout: 0,
+          idempotent: (request) => request === "two"
+        })
+        const calls = yield* Effect.forEach(
+          ["one", "two", "three"],
+          (word) => forkedAndSettled(Effect.exit(pool.call(word)))
+        )
+        expect(yield* seen).toEqual({
+          "pooled_connections idle": 0,
+          "pooled_connections used": 2,
+          "waiting_calls": 1
+        })
+        yield* peers[0].end
+        yield* peers[1].end
+        yield* settled
+        yield* Effect.forEach(peers.slice(2), (peer) => peer.say("ok"))
+        yield* Effect.forEach(calls, Fiber.join)
+        yield* settled
+        expect(yield* seen).toEqual({
+          "connections_lost": 2,
+          "failed_calls perhaps": 1,
+          "pooled_connections idle": 2,
+          "pooled_connections used": 0,
+          "resent_calls": 1,
+          "waiting_calls": 0
+        })
+        return yield* forkedAndSettled(Effect.ignore(pool.use(() => Effect.never)))
+      }))
+      // Its connection was closed under it.
+      yield* Fiber.interrupt(using)
+      yield* settled
+      expect(yield* seen).toMatchObject({ "pooled_connections idle": 0, "pooled_connections used": 0 })
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
   describe("its end", () => {
     const inUse = Effect.fnUntraced(function*(use: Effect.Effect<unknown>) {

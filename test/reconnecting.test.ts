@@ -1,6 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -11,39 +10,15 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Client from "../src/Client.ts"
-import * as Codec from "../src/Codec.ts"
-import * as Handshake from "../src/Handshake.ts"
-import * as HandshakeError from "../src/HandshakeError.ts"
 import * as Multiplex from "../src/Multiplex.ts"
 import * as Pipeline from "../src/Pipeline.ts"
-import * as Transport from "../src/Transport.ts"
 import { type TransportError, Unavailable } from "../src/TransportError.ts"
 import { dialled, type Meets } from "./support/dialled.ts"
 import { byId } from "./support/fourKinds.ts"
+import { handshake, welcome } from "./support/greeted.ts"
 import { settled } from "./support/serving.ts"
 
 const everySecond = Schedule.spaced("1 second")
-
-/** The server says whether it takes this client. */
-const handshake = Transport.framed(Codec.lines()).pipe(
-  Handshake.verify("greeting", (line) => {
-    const [word, seconds] = line.split(" ")
-    if (word === "welcome") return Effect.void
-    return Effect.fail<HandshakeError.Reason>(
-      word === "password?"
-        ? new HandshakeError.AuthenticationFailed({ method: "password", detail: "it is wrong", fault: "local" })
-        : new HandshakeError.Rejected({
-          by: "peer",
-          said: line,
-          retryable: word !== "never",
-          ...seconds !== undefined && { retryAfter: Duration.seconds(Number(seconds)) }
-        })
-    )
-  }),
-  Handshake.named("test")
-)
-
-const welcome: Meets = ["welcome"]
 
 const dialling = Effect.fnUntraced(function*(meets: (address: string, nth: number) => Meets = () => welcome) {
   const network = yield* dialled(meets)

@@ -5,32 +5,26 @@
  */
 import { Flag } from "effect/cli"
 import * as Console from "effect/Console"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
-import * as Option from "effect/Option"
 import type * as SocketServer from "effect/socket/SocketServer"
 import type * as Terminal from "effect/Terminal"
 import * as Descriptors from "../internal/node/descriptors.ts"
 import * as Net from "../node/Net.ts"
 import * as Server from "../Server.ts"
-import * as Admit from "./admit.ts"
 import * as Flags from "./flags.ts"
+import * as Limits from "./limits.ts"
+import * as ProxyFlags from "./proxy.ts"
 import * as SecondSignal from "./secondSignal.ts"
 
-/** Where to listen, and the limits. */
-export interface Options extends Admit.AdmitFlags {
+/** What all servers are told. */
+export interface Options extends Limits.Options, ProxyFlags.ProxyFlags {
   readonly host: string
   readonly port: number
   readonly backlog: number
-  readonly maxConnections: number
-  readonly maxPending: number
-  readonly handshakeTimeout: Duration.Duration
-  readonly drainTimeout: Duration.Duration
-  readonly writeTimeout: Option.Option<Duration.Duration>
   /** Whether what it does is shown in the terminal. */
-  readonly watch?: boolean
+  readonly watch: boolean
 }
 
 export const flags = (port: number) => ({
@@ -49,36 +43,29 @@ export const flags = (port: number) => ({
     Flag.withDefault(511),
     Flag.filter((n) => n >= 1 && n <= 65_535, (n) => `a number from 1 to 65535, not ${n}`)
   ),
-  maxConnections: Flags.count("max-connections", 16_384, "Connections at once; further ones are refused"),
-  maxPending: Flags.count("max-pending", 1024, "Handshakes at once; further ones are refused"),
-  handshakeTimeout: Flags.duration("handshake-timeout", "10s", "From accept to ready"),
-  drainTimeout: Flags.duration("drain-timeout", "10s", "How long requests may go on after SIGTERM or SIGINT"),
-  writeTimeout: Flags.optionalDuration("write-timeout", "How long a peer may leave what is written to it"),
-  ...Admit.flags
-})
-
-/** For the servers that have the terminal to themselves. */
-export const watchFlag = {
+  ...Limits.flags,
+  ...ProxyFlags.flags,
   watch: Flag.Boolean("watch").pipe(
     Flag.withDescription("Show in the terminal what the server does: connections, handshakes, the slowest peers"),
     Flag.withDefault(false)
   )
-}
+})
 
 /** Where a server listens, and how many may wait there. */
 export const at = ({ backlog, host, port }: Options) => ({ host, port, backlog })
 
-/** The limits of a server, and who comes in. */
-export const limits = (
-  options: Options
-): Server.Limits & { readonly admission: ReturnType<typeof Admit.admission> } => ({
-  admission: Admit.admission(options),
-  maxConnections: options.maxConnections,
-  maxPendingHandshakes: options.maxPending,
-  handshakeTimeout: options.handshakeTimeout,
-  drainTimeout: options.drainTimeout,
-  writeTimeout: Option.getOrUndefined(options.writeTimeout)
-})
+/** What a server is made with, whatever it speaks. */
+export interface Prepared<O> extends Limits.Told<O> {
+  /** Puts its handshake behind the header of a proxy, where there is to be one. */
+  readonly behind: ProxyFlags.Behind
+}
+
+/** What the flags make of all servers. What is to happen when files were read again is told later. */
+export const prepared = <O extends Options>(options: O, readAgain: Flags.Later) =>
+  Effect.flatMap(
+    ProxyFlags.behind(options),
+    (behind) => Effect.map(Limits.told(options, readAgain), (told): Prepared<O> => ({ ...told, behind }))
+  )
 
 const whyNot = (error: SocketServer.SocketServerError, at: string): string => {
   const { cause } = error.reason
@@ -127,7 +114,7 @@ export const alone = <R>(
             yield* Console.log(listening(server.address))
             if (note !== undefined) yield* Console.log(note)
             yield* warnOfLimits(options.maxConnections)
-            if (options.watch !== true) return
+            if (!options.watch) return
             const { watch } = yield* Effect.promise(() => import("./watching.ts"))
             yield* watch(server, listening(server.address))
           })
@@ -140,3 +127,17 @@ export const alone = <R>(
       Effect.catchTag("SocketServerError", cannotListen(options))
     )
   })
+
+/** A server whose files are read while it starts, in this process. */
+export const started = <O extends Options, R, E, R2>(
+  options: O,
+  server: (
+    prepared: Prepared<O>,
+    readAgain: Flags.Later
+  ) => Effect.Effect<Layer.Layer<Server.Server, Flags.Exited, SocketServer.SocketServer | R>, E, R2>
+) =>
+  Effect.scoped(Effect.gen(function*() {
+    const readAgain = { on: Effect.void }
+    const told = yield* prepared(options, readAgain)
+    return yield* alone(told.options, yield* server(told, readAgain))
+  }))

@@ -5,12 +5,12 @@
  */
 import { Flag } from "effect/cli"
 import * as Effect from "effect/Effect"
-import * as IpNetwork from "effect/net/IpNetwork"
-import * as Result from "effect/Result"
+import type * as IpNetwork from "effect/net/IpNetwork"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import type { HandshakeError } from "../HandshakeError.ts"
 import type * as Transport from "../Transport.ts"
+import * as Admit from "./admit.ts"
 import * as Flags from "./flags.ts"
 
 export interface ProxyFlags {
@@ -26,10 +26,7 @@ export const flags = {
   proxyTrust: Flag.String("proxy-trust").pipe(
     Flag.withMetavar("CIDR"),
     Flag.withDescription("A network whose headers are believed, such as 10.0.0.0/8; may be given again"),
-    Flag.filterMap(
-      (text) => Result.getSuccess(IpNetwork.fromString(text)),
-      (text) => `a network such as 10.0.0.0/8 or fd00::/8, not "${text}"`
-    ),
+    Flag.filterMap(Admit.parseNetwork, (text) => `${Admit.aNetwork}, not "${text}"`),
     Flag.atLeast(0)
   )
 }

@@ -14,18 +14,17 @@ import * as Server from "../Server.ts"
 import * as DialogueFlags from "./dialogueFlags.ts"
 import * as Flags from "./flags.ts"
 import * as Listen from "./listen.ts"
-import * as ProxyFlags from "./proxy.ts"
 import type * as Serving from "./serving.ts"
 import * as TlsFlags from "./tls.ts"
 import * as Users from "./users.ts"
 import * as Workers from "./workers.ts"
 
-interface LineOptions extends Workers.Options, ProxyFlags.ProxyFlags {
+interface LineOptions extends Workers.Options {
   readonly maxLength: number
   readonly echoDelay: Duration.Duration
 }
 
-const lineServer = (behind: ProxyFlags.Behind) => (options: LineOptions) => {
+const lineServer = ({ behind, options, settings }: Listen.Prepared<LineOptions>) => {
   const echo = Duration.isZero(options.echoDelay)
     ? (request: string) => Effect.succeed(request)
     : (request: string) => Effect.delay(Effect.succeed(request), options.echoDelay)
@@ -33,7 +32,7 @@ const lineServer = (behind: ProxyFlags.Behind) => (options: LineOptions) => {
   return Server.layer({
     protocol: { name, server: behind(server) },
     serve: Pipeline.serve<string, string>(echo),
-    ...Listen.limits(options)
+    ...settings
   })
 }
 
@@ -41,15 +40,13 @@ const maxLength = Flags.count("max-length", Codec.defaultMaxLength, "Bytes of a 
 
 const line = Command.make("line", {
   ...Listen.flags(12345),
-  ...Listen.watchFlag,
   maxLength,
   echoDelay: Flags.duration("echo-delay", "0ms", "How long each answer takes"),
-  ...ProxyFlags.flags,
   ...Workers.flags
 }, (options) => {
   // To be stopped by a signal is how a server ends.
   Flags.onSignal.code = 0
-  return Effect.flatMap(ProxyFlags.behind(options), (behind) => Workers.serve(options, lineServer(behind)))
+  return Workers.serve(options, (prepared) => Effect.succeed(lineServer(prepared)))
 }).pipe(
   Command.withDescription("Echo the requests of the line protocol"),
   Command.withExamples([
@@ -73,10 +70,8 @@ const tlsLine = Command.make(
   "tls-line",
   {
     ...Listen.flags(12346),
-    ...Listen.watchFlag,
     ...TlsFlags.serverFlags,
     maxLength,
-    ...ProxyFlags.flags,
     ...Workers.flags
   },
   (options) => loaded((servers) => servers.tlsLine(options))
@@ -92,7 +87,7 @@ const tlsLine = Command.make(
 
 const http2 = Command.make(
   "http2",
-  { ...Listen.flags(8080), ...Listen.watchFlag, ...ProxyFlags.flags, ...TlsFlags.serverFlags },
+  { ...Listen.flags(8080), ...TlsFlags.serverFlags },
   (options) => loaded((servers) => servers.http2(options))
 ).pipe(
   Command.withDescription("Answer HTTP/2 requests with 200 and a short text, in clear or, with --tls-cert, inside TLS"),
@@ -103,8 +98,6 @@ const http2 = Command.make(
 
 const postgres = Command.make("postgres", {
   ...Listen.flags(5432),
-  ...Listen.watchFlag,
-  ...ProxyFlags.flags,
   ...Users.flags("scram-sha-256"),
   ...TlsFlags.serverFlags,
   requireTls: Flag.Boolean("require-tls").pipe(
@@ -123,8 +116,6 @@ const postgres = Command.make("postgres", {
 
 const any = Command.make("any", {
   ...Listen.flags(12345),
-  ...Listen.watchFlag,
-  ...ProxyFlags.flags,
   ...Users.flags("trust"),
   ...TlsFlags.serverFlags
 }, (options) => loaded((servers) => servers.any(options))).pipe(

@@ -8,7 +8,6 @@ import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as SocketServer from "effect/socket/SocketServer"
 import * as Handshake from "../Handshake.ts"
 import * as Pipeline from "../Pipeline.ts"
 import * as Http2 from "../protocols/Http2.ts"
@@ -21,13 +20,12 @@ import * as Flags from "./flags.ts"
 import * as Http2Answer from "./http2.ts"
 import * as Listen from "./listen.ts"
 import * as PostgresAnswer from "./postgres.ts"
-import * as ProxyFlags from "./proxy.ts"
 import * as TlsFlags from "./tls.ts"
 import type * as Users from "./users.ts"
 import * as Workers from "./workers.ts"
 
 /** Lines over TLS, and HTTP/2. */
-export interface Options extends Listen.Options, ProxyFlags.ProxyFlags, TlsFlags.ServerFlags {}
+export interface Options extends Listen.Options, TlsFlags.ServerFlags {}
 
 export interface AnyOptions extends Options, Users.UserFlags {}
 
@@ -35,45 +33,37 @@ interface PostgresOptions extends AnyOptions {
   readonly requireTls: boolean
 }
 
-/** A server whose files are read while it starts. */
-const started = <R, R2>(
-  options: Listen.Options,
-  server: Effect.Effect<Layer.Layer<Server.Server, Flags.Exited, SocketServer.SocketServer | R>, Flags.Exited, R2>
-) => Effect.scoped(Effect.flatMap(server, (server) => Listen.alone(options, server)))
-
 const echo = Pipeline.serve((request: string) => Effect.succeed(request))
 
-export const tlsLine = Effect.fnUntraced(function*(
-  options: TlsFlags.ServerFlags & ProxyFlags.ProxyFlags & Workers.Options & { readonly maxLength: number }
-) {
-  const behind = yield* ProxyFlags.behind(options)
-  const readAgain = { on: Effect.void }
-  const tls = yield* TlsFlags.required(options, readAgain)
-  const handshake = Line.make({ maxLength: options.maxLength }).server.pipe(
-    Tls.server(tls),
-    behind,
-    Handshake.named("tls-line")
+export const tlsLine = (options: TlsFlags.ServerFlags & Workers.Options & { readonly maxLength: number }) =>
+  Workers.serve(
+    options,
+    ({ behind, options, settings }, readAgain) =>
+      Effect.map(TlsFlags.required(options, readAgain), (tls) => {
+        const handshake = Line.make({ maxLength: options.maxLength }).server.pipe(
+          Tls.server(tls),
+          behind,
+          Handshake.named("tls-line")
+        )
+        return Server.layer({ handshake, serve: echo, ...settings })
+      })
   )
-  const server = (options: Listen.Options) => Server.layer({ handshake, serve: echo, ...Listen.limits(options) })
-  yield* Workers.serve(options, server, readAgain)
-}, Effect.scoped)
 
 const http2Body = "The handshake is an Effect.\n"
 
 const http2Server = Http2.server({ settings: Http2Answer.settings })
 
 export const http2 = (options: Options) =>
-  started(
+  Listen.started(
     options,
-    Effect.gen(function*() {
-      const behind = yield* ProxyFlags.behind(options)
+    Effect.fnUntraced(function*({ behind, settings }) {
       const tls = yield* TlsFlags.serving(options)
       return Server.layer({
         handshake: Option.isSome(tls)
           ? Tls.alpn({ h2: http2Server }).pipe(Tls.server(tls.value), behind, Handshake.named("h2"))
           : behind(http2Server),
         serve: Http2Answer.answer(http2Body),
-        ...Listen.limits(options)
+        ...settings
       })
     })
   )
@@ -87,10 +77,9 @@ const postgresServer = (tls: Option.Option<Effect.Effect<Tls.ServerOptions>>, re
   })
 
 export const postgres = (options: PostgresOptions) =>
-  started(
+  Listen.started(
     options,
-    Effect.gen(function*() {
-      const behind = yield* ProxyFlags.behind(options)
+    Effect.fnUntraced(function*({ behind, settings }) {
       const users = yield* Authenticator.layer(options)
       const tls = yield* TlsFlags.serving(options)
       if (options.requireTls && Option.isNone(tls)) {
@@ -99,7 +88,7 @@ export const postgres = (options: PostgresOptions) =>
       return Server.layer({
         handshake: behind(postgresServer(tls, options.requireTls)),
         serve: PostgresAnswer.serve(postgresParameters),
-        ...Listen.limits(options)
+        ...settings
       }).pipe(Layer.provide(users), Layer.provide(NodeCrypto.layer))
     })
   )
@@ -122,10 +111,9 @@ const anyHandshake = (tls: Option.Option<Effect.Effect<Tls.ServerOptions>>) => {
 }
 
 export const any = (options: AnyOptions) =>
-  started(
+  Listen.started(
     options,
-    Effect.gen(function*() {
-      const behind = yield* ProxyFlags.behind(options)
+    Effect.fnUntraced(function*({ behind, settings }) {
       const users = yield* Authenticator.layer(options)
       const tls = yield* TlsFlags.serving(options)
       const answerHttp2 = Http2Answer.answer(http2Body)
@@ -142,7 +130,7 @@ export const any = (options: AnyOptions) =>
               return echo(transport)
           }
         },
-        ...Listen.limits(options)
+        ...settings
       }).pipe(Layer.provide(users), Layer.provide(NodeCrypto.layer))
     })
   )

@@ -3,7 +3,7 @@
  *
  * @internal
  */
-import type { Prompt } from "effect/cli"
+import { type Prompt, TerminalCapabilities } from "effect/cli"
 import * as Console from "effect/Console"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -93,9 +93,17 @@ const hasEncrypted = ({ states }: Spec): boolean =>
 /** A server that says whatever may be said, and tells what is said when it is said. */
 export const server = Effect.fnUntraced(function*(module: string, options: ServerOptions) {
   const { dialogue: spec } = yield* Modules.load(module, "; the protocols are line, tls-line, http2, postgres and any")
+  if (options.watch && options.ask) {
+    return yield* Flags.failing("--watch and --ask each need the terminal: leave one of them out", Flags.usage)
+  }
+  const timeout = timeoutOf(options, options.handshakeTimeout)
+  const prepared = yield* Listen.prepared({ ...options, handshakeTimeout: timeout }, { on: Effect.void })
   const given = yield* Given.read(spec, options)
   const seed = yield* Given.seedOf(options)
   const tls = yield* TlsFlags.serving(options)
+  const { canAnimate } = yield* TerminalCapabilities.TerminalCapabilities
+  // What is told of each conversation would be drawn over.
+  const isDrawn = options.watch && canAnimate
   const isLater = hasEncrypted(spec)
   if (isLater && Option.isNone(tls)) {
     yield* Console.error(`warning: ${spec.name} goes on inside TLS, and without --tls-cert and --tls-key it ends there`)
@@ -109,7 +117,7 @@ export const server = Effect.fnUntraced(function*(module: string, options: Serve
   const handshake = Effect.suspend(() => {
     const conversation = ++conversations
     const label = `#${conversation}  `
-    const tell = (line: string) => Console.log(label + line)
+    const tell = (line: string) => isDrawn ? Effect.void : Console.log(label + line)
     const asked = Ask.choose(given, label)
     const choose: Player.Choose = options.ask
       ? (turn) =>
@@ -136,14 +144,13 @@ export const server = Effect.fnUntraced(function*(module: string, options: Serve
     )
   })
   const layer = Server.layer({
-    handshake: !isLater && Option.isSome(tls) ? Tls.server(handshake, tls.value) : handshake,
+    handshake: prepared.behind(!isLater && Option.isSome(tls) ? Tls.server(handshake, tls.value) : handshake),
     // What is behind the handshake is nobody's business here.
     serve: ({ receive, tell }) => Effect.forever(Effect.flatMap(receive, (frame) => tell(Excerpt.ofFrame(frame)))),
-    ...Listen.limits(options),
-    handshakeTimeout: timeoutOf(options, options.handshakeTimeout)
+    ...prepared.settings
   })
   const note = `${spec.name}, drawn from the seed ${seed}`
-  yield* Effect.raceFirst(Listen.alone(options, layer, note), Deferred.await(hasQuit))
+  yield* Effect.raceFirst(Listen.alone(prepared.options, layer, note), Deferred.await(hasQuit))
 })
 
 const notWanted = ({ name }: Spec, state: string, by: "peer" | "local", said: string) =>

@@ -8,7 +8,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as SocketServer from "effect/socket/SocketServer"
-import type * as Terminal from "effect/Terminal"
 import type * as NodeWorkers from "../node/Workers.ts"
 import type * as Server from "../Server.ts"
 import * as Flags from "./flags.ts"
@@ -22,14 +21,10 @@ export interface Options extends Listen.Options {
 
 export const flags = { workers: Flags.workers, balance: Flags.balance }
 
-/** The server in this worker, with its part of the limits. */
-const inWorker = <O extends Options>(Workers: typeof NodeWorkers, options: O, server: (options: O) => ServerLayer) =>
+/** The server in this worker. */
+const inWorker = (Workers: typeof NodeWorkers, options: Options, server: ServerLayer) =>
   Workers.layerCounts.pipe(
-    Layer.provide(server({
-      ...options,
-      maxConnections: Workers.share(options.maxConnections),
-      maxPending: Workers.share(options.maxPending)
-    })),
+    Layer.provide(server),
     Layer.provide(Workers.layerServer(Listen.at(options))),
     Layer.launch,
     // The primary says why, once for all.
@@ -45,19 +40,11 @@ const grace = Duration.seconds(2)
 const withWorkers = Effect.fnUntraced(function*(
   Workers: typeof NodeWorkers,
   options: Options,
-  onHangUp: Flags.Later | undefined
+  readAgain: Flags.Later
 ) {
-  const { balance, drainTimeout, maxConnections, maxPending, watch, workers } = options
-  if (watch === true) {
+  const { balance, drainTimeout, maxConnections, watch, workers } = options
+  if (watch) {
     return yield* Flags.failing("--watch shows one process: leave out --workers, or --watch", Flags.usage)
-  }
-  for (const [flag, limit] of [["connections", maxConnections], ["pending", maxPending]] as const) {
-    if (limit > 0 && limit < workers) {
-      return yield* Flags.failing(
-        `--max-${flag} ${limit} is too little for ${workers} workers: each needs a part of it`,
-        Flags.usage
-      )
-    }
   }
   const hurry = yield* SecondSignal.watch
   let killed: Effect.Effect<number> = Effect.succeed(0)
@@ -70,11 +57,9 @@ const withWorkers = Effect.fnUntraced(function*(
   const running = yield* Workers.make({ workers, balance, stopTimeout: Duration.sum(drainTimeout, grace) })
   hurry.on = running.kill
   killed = running.killed
-  if (onHangUp !== undefined) {
-    onHangUp.on = Effect.map(running.pids, (pids) => {
-      for (const pid of pids) process.kill(pid, "SIGHUP")
-    })
-  }
+  readAgain.on = Effect.map(running.pids, (pids) => {
+    for (const pid of pids) process.kill(pid, "SIGHUP")
+  })
   yield* Console.log(Listen.listening(running.address))
   yield* Listen.warnOfLimits(Math.ceil(maxConnections / workers))
   yield* running.awaitDrained
@@ -87,20 +72,23 @@ const withWorkers = Effect.fnUntraced(function*(
     })
   ))
 
-/** Serves until a signal. What is done on a SIGHUP by the primary is done by its workers behind that. */
-export const serve = <O extends Options>(
+/** Serves until a signal. What the primary has read again on a SIGHUP its workers read behind that. */
+export const serve = <O extends Options, R>(
   options: O,
-  server: (options: O) => ServerLayer,
-  onHangUp?: Flags.Later
-): Effect.Effect<void, Flags.Exited, Terminal.Terminal> =>
+  server: (prepared: Listen.Prepared<O>, readAgain: Flags.Later) => Effect.Effect<ServerLayer, Flags.Exited, R>
+) =>
   // Workers cost a process with one alone nothing, not even their module. A worker of one that its primary has started
   // for --workers auto is no such process.
   options.workers === 1 && !Flags.isWorker
-    ? Listen.alone(options, server(options))
-    : Effect.flatMap(
-      Effect.promise(() => import("../node/Workers.ts")),
-      (Workers): Effect.Effect<void, Flags.Exited> =>
-        Workers.worker === undefined
-          ? withWorkers(Workers, options, onHangUp)
-          : inWorker(Workers, options, server)
-    )
+    ? Listen.started(options, server)
+    : Effect.scoped(Effect.gen(function*() {
+      const Workers = yield* Effect.promise(() => import("../node/Workers.ts"))
+      const readAgain = { on: Effect.void }
+      const share = Workers.worker === undefined ? {} : { share: Workers.share }
+      const prepared = yield* Listen.prepared({ ...options, ...share }, readAgain)
+      // What is wrong is said by the primary, and once.
+      const layer = yield* server(prepared, readAgain)
+      return yield* Workers.worker === undefined
+        ? withWorkers(Workers, prepared.options, readAgain)
+        : inWorker(Workers, options, layer)
+    }))

@@ -148,6 +148,7 @@ export const startHere = Effect.fnUntraced(function*(...args: ReadonlyArray<stri
     fiber,
     stdout: () => stdout.text,
     stderr: () => stderr.text,
+    says: (text: string) => stdout.until(JSON.stringify(text), () => stdout.text.includes(text)),
     complains: (text: string) => stderr.until(JSON.stringify(text), () => stderr.text.includes(text)),
     firstLine: Effect.map(
       stdout.until("a line", () => code !== undefined || stdout.text.includes("\n")),

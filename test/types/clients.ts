@@ -33,7 +33,9 @@ const again = Client.reconnecting({
 const pool = Client.pool({
   handshake,
   client: (transport) => numbers(transport),
-  check: ({ call }) => call(1)
+  check: ({ call }) => call(1),
+  onConnect: ({ hello }) => hello,
+  idempotent: (n) => n > 0
 })
 
 type Needed = Scope.Scope | Socket.Socket
@@ -45,9 +47,18 @@ same<Effect.Services<typeof pool>, Needed>()
 declare const one: Effect.Success<typeof again>
 declare const many: Effect.Success<typeof pool>
 const once = () => one.call(1, { idempotent: true })
-const onAny = () => many.call(1)
+const onAny = () => many.call(1, { idempotent: true })
 same<ReturnType<typeof once>, Call>()
 same<ReturnType<typeof onAny>, Call>()
+
+// Where addresses are given, no Socket of the context is needed, but what asks for them may need something.
+declare const asked: Effect.Effect<ReadonlyArray<string>, "gone", Registry>
+declare const dial: (address: string) => Effect.Effect<Socket.Socket>
+interface Registry {
+  readonly registry: true
+}
+const found = Client.pool({ handshake, addresses: asked, dial, while: (error) => error !== "gone" })
+same<Effect.Services<typeof found>, Scope.Scope | Registry>()
 
 // A client of calls in order is what it is without `client`, and no other.
 const plain = Client.pool({ handshake })

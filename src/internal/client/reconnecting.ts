@@ -19,20 +19,18 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as MutableHashMap from "effect/MutableHashMap"
-import * as Option from "effect/Option"
-import * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import { isHandshakeError } from "../../HandshakeError.ts"
-import { ConnectionFailed, isTransportError, TransportError, Unavailable } from "../../TransportError.ts"
+import { ConnectionFailed, TransportError } from "../../TransportError.ts"
 import { closedHere } from "../connection/inbox.ts"
 import * as Monotonic from "../connection/monotonic.ts"
+import * as Resending from "./resending.ts"
+import * as Rounds from "./rounds.ts"
 import type { Telemetry } from "./telemetry.ts"
-import { type Bounds, type Live, Waiting } from "./waiting.ts"
+import { type Bounds, Waiting } from "./waiting.ts"
 
 export interface Caller {
   readonly awaitEnd: Effect.Effect<never, TransportError>
@@ -44,102 +42,15 @@ export type State<E> =
   | { readonly _tag: "Waiting"; readonly error: E; readonly next: DateTime.Utc }
   | { readonly _tag: "Stopped"; readonly error: E }
 
-export interface Options<C, E, A> extends Bounds {
-  readonly addresses: Effect.Effect<ReadonlyArray<A>, E>
-  /** Dials, shakes hands and says what must be said first. The connection belongs to the scope. */
-  readonly open: (address: A) => Effect.Effect<C, E | TransportError, Scope.Scope>
-  readonly schedule: Schedule.Schedule<unknown, E | TransportError>
+export interface Options<C, E> extends Rounds.Options<C, E>, Bounds {
+  /** How often a call is made again. */
+  readonly maxResends: number
   /** How long a connection has to live for the schedule to begin anew. */
   readonly stableAfter: Duration.Duration
-  /** Whether another try can do better. */
-  readonly isMendable: (error: E | TransportError) => boolean
   readonly telemetry: Telemetry
 }
 
-// Decisions -----------------------------------------------------------------------------------------------------------
-
-/**
- * Whether another try can do better: after a failed handshake as that says; after the end of a connection, unless it ended for
- * what this side has done and will do again, such as a certificate that the peer does not take (with TLS 1.3 a client learns
- * of that behind its handshake).
- */
-export const isMendable = (error: unknown): boolean => {
-  if (isHandshakeError(error)) return error.retryable
-  if (!isTransportError(error)) return false
-  return error.fault !== "local" || error.reason._tag === "ConnectionClosed"
-}
-
-/** How long the peer that has refused wants to be left alone. */
-const retryAfterOf = (error: unknown): number | undefined =>
-  isHandshakeError(error) && error.reason._tag === "Rejected" && error.reason.retryAfter !== undefined
-    ? Duration.toMillis(error.reason.retryAfter)
-    : undefined
-
-/**
- * How long to wait until the next round: as the schedule says, and not before one of the addresses may be dialled. What
- * the schedule says comes on top, so that those who were sent away together do not come back together.
- */
-export const waitOf = (now: number, earliest: number, delay: number): number =>
-  Math.max(0, Number.isFinite(earliest) ? earliest - now : 0) + delay
-
-// A round -------------------------------------------------------------------------------------------------------------
-
-/** Why a round has ended without a connection. */
-interface Missed<E> {
-  readonly error: E | TransportError
-  /** When one of the addresses may be dialled again, as time that only passes. */
-  readonly earliest: number
-  /** Whether no further round can do better. */
-  readonly isFinal: boolean
-}
-
-interface Connected<C> extends Live<C> {
-  readonly scope: Scope.Closeable
-}
-
-const nowhere = new TransportError({ reason: ConnectionFailed.from("open", new Error("there is no address")) })
-
-/** Goes through all addresses, and remembers from one round to the next which of them want to be left alone. */
-const rounds = <C, E, A>(options: Options<C, E, A>, clock: Clock.Clock, scope: Scope.Scope) => {
-  let dues = MutableHashMap.empty<A, number>()
-
-  const open = Effect.fnUntraced(function*(address: A) {
-    const own = yield* Scope.fork(scope)
-    const client = yield* Effect.onExit(
-      Scope.provide(options.open(address), own),
-      (exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(own, exit)
-    )
-    return { client, scope: own, isLost: false }
-  })
-
-  return Effect.fnUntraced(function*(
-    last: E | TransportError | undefined
-  ): Effect.fn.Return<Result.Result<Connected<C>, Missed<E>>> {
-    const found = yield* Effect.result(options.addresses)
-    // Who knows the addresses may know them the next time.
-    if (Result.isFailure(found)) return Result.fail({ error: found.failure, earliest: 0, isFinal: false })
-    const before = dues
-    dues = MutableHashMap.empty()
-    let error: E | TransportError = last ?? nowhere
-    let earliest = Infinity
-    for (const address of found.success) {
-      let due = Option.getOrElse(MutableHashMap.get(before, address), () => 0)
-      if (due <= Monotonic.millisOf(clock)) {
-        const opened = yield* Effect.result(open(address))
-        if (Result.isSuccess(opened)) return Result.succeed(opened.success)
-        error = opened.failure
-        if (!options.isMendable(error)) return Result.fail({ error, earliest, isFinal: true })
-        const after = retryAfterOf(error)
-        due = after === undefined ? 0 : Monotonic.millisOf(clock) + after
-      }
-      if (due > 0) MutableHashMap.set(dues, address, due)
-      earliest = Math.min(earliest, due)
-    }
-    return Result.fail({ error, earliest, isFinal: false })
-  })
-}
-
-// The whole -----------------------------------------------------------------------------------------------------------
+interface Connected<C> extends Resending.Live<C>, Rounds.Opened<C> {}
 
 /** A defect that has ended a connection was seen by the calls on it. The next connection may do without. */
 const endOf = ({ awaitEnd }: Caller): Effect.Effect<TransportError> =>
@@ -151,13 +62,10 @@ const endOf = ({ awaitEnd }: Caller): Effect.Effect<TransportError> =>
 const brokenBy = (cause: Cause.Cause<unknown>): TransportError =>
   new TransportError({ reason: ConnectionFailed.from("read", Cause.squash(cause)) })
 
-const stoppedBy = (detail: string, cause: unknown): TransportError =>
-  new TransportError({ reason: new Unavailable({ why: "stopped", detail, cause }), sent: "no" })
-
 const utc = (clock: Clock.Clock, after = 0): DateTime.Utc =>
   DateTime.makeUnsafe(clock.currentTimeMillisUnsafe() + after)
 
-export const make = Effect.fnUntraced(function*<C extends Caller, E, A>(options: Options<C, E, A>) {
+export const make = Effect.fnUntraced(function*<C extends Caller, E>(options: Options<C, E>) {
   type Failed = E | TransportError
   const { telemetry } = options
   const clock = yield* Clock.Clock
@@ -192,7 +100,7 @@ export const make = Effect.fnUntraced(function*<C extends Caller, E, A>(options:
         Effect.andThen(Scope.close(scope, exit))
       )
   )
-  const round = rounds(options, clock, scope)
+  const round = Rounds.make(options, clock, scope)
 
   /** Uses a connection to its end, and says how it has ended. */
   const live = Effect.fnUntraced(function*(connected: Connected<C>) {
@@ -214,10 +122,10 @@ export const make = Effect.fnUntraced(function*<C extends Caller, E, A>(options:
     let last: Failed | undefined
     while (true) {
       const connected = yield* round(last)
-      let missed: Missed<E>
+      let missed: Rounds.Missed<E>
       if (Result.isSuccess(connected)) {
         const since = Monotonic.millisOf(clock)
-        const error = yield* live(connected.success)
+        const error = yield* live({ ...connected.success, isLost: false })
         if (waiting.hasStopped) return
         missed = { error, earliest: 0, isFinal: !options.isMendable(error) }
         const lived = Monotonic.millisOf(clock) - since
@@ -225,13 +133,10 @@ export const make = Effect.fnUntraced(function*<C extends Caller, E, A>(options:
       } else missed = connected.failure
       const { error, earliest, isFinal } = missed
       last = waiting.lastError = error
-      if (isFinal) return yield* stop(error, Exit.fail(stoppedBy("no other try can do better", error)))
-      const delay = yield* Pull.catchDone(
-        Effect.map(step(clock.currentTimeMillisUnsafe(), error), ([, delay]) => delay),
-        () => Effect.undefined
-      )
-      if (delay === undefined) return yield* stop(error, Exit.fail(stoppedBy("its schedule has ended", error)))
-      const wait = waitOf(Monotonic.millisOf(clock), earliest, Duration.toMillis(delay))
+      if (isFinal) return yield* stop(error, Exit.fail(Rounds.stoppedBy(Rounds.notMendable, error)))
+      const delay = yield* Rounds.delayOf(step, clock, error)
+      if (delay === undefined) return yield* stop(error, Exit.fail(Rounds.stoppedBy("its schedule has ended", error)))
+      const wait = Rounds.waitOf(Monotonic.millisOf(clock), earliest, delay)
       yield* enter({ _tag: "Waiting", error, next: utc(clock, wait) })
       yield* Effect.sleep(wait)
       yield* enter({ _tag: "Connecting", error })
@@ -246,8 +151,12 @@ export const make = Effect.fnUntraced(function*<C extends Caller, E, A>(options:
   )
 
   return {
-    use: <A2, E2, R2>(f: (client: C) => Effect.Effect<A2, E2, R2>, isIdempotent: () => boolean) =>
-      waiting.use(f, isIdempotent),
+    use: Resending.make<C, Resending.Live<C>>({
+      maxResends: options.maxResends,
+      next: waiting.next,
+      hasStopped: () => waiting.hasStopped,
+      counts: telemetry
+    }),
     ready: Effect.asVoid(waiting.connection),
     awaitEnd: Deferred.await(ended),
     state: SubscriptionRef.get(state),

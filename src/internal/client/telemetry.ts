@@ -1,9 +1,10 @@
 /**
- * The metrics of clients that connect again.
+ * The metrics of clients that connect again, and of pools.
  *
  * | metric | kind | attributes |
  * |---|---|---|
- * | `handshake.client.states` | gauge: clients in this state | `handshake.protocol`, `handshake.client.state` |
+ * | `handshake.client.states` | gauge: clients that connect again, in this state | `handshake.protocol`, `handshake.client.state` |
+ * | `handshake.client.pooled_connections` | gauge: connections of pools, `used` or `idle` | `handshake.protocol`, `handshake.client.connection_state` |
  * | `handshake.client.connections_lost` | counter: connections that have ended | `handshake.protocol` |
  * | `handshake.client.waiting_calls` | gauge: calls that wait for a connection | `handshake.protocol` |
  * | `handshake.client.failed_calls` | counter: calls that have failed with a `TransportError` | `handshake.protocol`, `handshake.client.sent` |
@@ -15,6 +16,8 @@ import type * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import type { Sent } from "../../TransportError.ts"
 import { Series } from "../handshake/telemetry.ts"
+
+type Use = "idle" | "used"
 
 type State = "Connecting" | "Ready" | "Waiting" | "Stopped"
 
@@ -41,6 +44,11 @@ export const make = (protocol: string, context: Context.Context<never>) => {
     Waiting: inState("Waiting"),
     Stopped: inState("Stopped")
   }
+  const ofPool = (state: Use) =>
+    series(Metric.gauge("handshake.client.pooled_connections", { description: "Connections of pools, by use" }), {
+      "handshake.client.connection_state": state
+    })
+  const pooled = { idle: ofPool("idle"), used: ofPool("used") }
   const failures = { no: failed("no"), perhaps: failed("perhaps") }
   const lost = series(counter("handshake.client.connections_lost", "Connections that have ended"))
   const resent = series(counter("handshake.client.resent_calls", "Calls that were made again on another connection"))
@@ -49,6 +57,7 @@ export const make = (protocol: string, context: Context.Context<never>) => {
   )
   return {
     entered: (state: State, by: 1 | -1): void => states[state].modify(by),
+    pooled: (state: Use, by: 1 | -1): void => pooled[state].modify(by),
     lost: (): void => lost.update(1),
     waiting: (by: 1 | -1): void => waiting.modify(by),
     resent: (): void => resent.update(1),

@@ -7,14 +7,8 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { isTransportError, type Sent, TransportError, Unavailable } from "../../TransportError.ts"
-
-/** A connection that is made and set up. */
-export interface Live<out C> {
-  readonly client: C
-  /** Whether it has ended. */
-  isLost: boolean
-}
+import { TransportError, Unavailable } from "../../TransportError.ts"
+import type { Live } from "./resending.ts"
 
 type Found<C> = Exit.Exit<Live<C>, TransportError>
 
@@ -23,14 +17,10 @@ export interface Bounds {
   readonly maxWaiting: number
   /** How long each of them waits. */
   readonly waitTimeout: Duration.Duration
-  /** How often a call is made again. */
-  readonly maxResends: number
 }
 
 export interface Counts {
   readonly waiting: (by: 1 | -1) => void
-  readonly resent: () => void
-  readonly failed: (sent: Sent) => void
 }
 
 /**
@@ -131,42 +121,7 @@ export class Waiting<C> {
     return new TransportError({ reason: new Unavailable({ why, detail, ...cause }), sent: "no" })
   }
 
-  /**
-   * Does something with the connection. When that fails:
-   *
-   * | with | the connection | idempotent | then |
-   * |---|---|---|---|
-   * | an error of its own | | | it has failed |
-   * | a `TransportError` | is there still | | it has failed |
-   * | one that says that it was not sent | has ended | | it is made again on the next one |
-   * | any other | has ended | yes | it is made again on the next one |
-   * | any other | has ended | no | it has failed |
-   *
-   * What has failed was perhaps sent if any of its tries was.
-   */
-  use<A, E, R>(
-    f: (client: C) => Effect.Effect<A, E, R>,
-    isIdempotent: () => boolean
-  ): Effect.Effect<A, E | TransportError, R> {
-    const attempt = (left: number, sent: Sent): Effect.Effect<A, E | TransportError, R> =>
-      Effect.matchEffect(this.connection, {
-        onFailure: (error) => Effect.fail(this.failing(error, sent)),
-        onSuccess: (live) =>
-          Effect.catch(f(live.client), (error) => {
-            if (!isTransportError(error)) return Effect.fail(error)
-            const worst = sent === "no" && error.sent === "no" ? "no" : "perhaps"
-            const isAgain = live.isLost && left > 0 && this.stopped === undefined &&
-              (error.sent === "no" || isIdempotent())
-            if (!isAgain) return Effect.fail(this.failing(error, worst))
-            this.counts.resent()
-            return attempt(left - 1, worst)
-          })
-      })
-    return Effect.suspend(() => attempt(this.bounds.maxResends, "no"))
-  }
-
-  private failing(error: TransportError, sent: Sent): TransportError {
-    this.counts.failed(sent)
-    return error.sent === sent ? error : new TransportError({ reason: error.reason, sent })
-  }
+  /** Does something with the connection. */
+  readonly next = <A, E, R>(f: (live: Live<C>) => Effect.Effect<A, E, R>): Effect.Effect<A, E | TransportError, R> =>
+    Effect.flatMap(this.connection, f)
 }

@@ -35,7 +35,7 @@ export class MultiplexServing<In, Out, Id, Request, Response, E, R> extends Serv
   E,
   R
 > {
-  private readonly service: Service<In, Out, Id, Request, Response, E, R>
+  protected readonly service: Service<In, Out, Id, Request, Response, E, R>
   protected readonly expected = "a request"
 
   constructor(
@@ -45,10 +45,6 @@ export class MultiplexServing<In, Out, Id, Request, Response, E, R> extends Serv
   ) {
     super(impl, context, service.rules)
     this.service = service
-  }
-
-  protected override get goodbye(): Out | undefined {
-    return this.service.goodbye
   }
 
   protected read(frame: In): Multiplex.FromClient<Id, Request> | undefined {

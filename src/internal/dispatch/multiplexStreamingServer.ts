@@ -41,6 +41,7 @@ export interface Service<T extends AllTypesById, E, R> {
   readonly handler: Handler<T, E, R>
   readonly rules: Rules<T["toClient"], T["id"], T["request"], E>
   readonly bounds: Bounds
+  readonly goodbye: T["toClient"] | undefined
 }
 
 type Part<T extends AllTypesById> =
@@ -82,7 +83,7 @@ export class MultiplexStreamingServing<T extends AllTypesById, E, R> extends Ser
   E,
   R
 > {
-  private readonly service: Service<T, E, R>
+  protected readonly service: Service<T, E, R>
   private readonly patience: Patience
   /** The bodies of those in flight that have not ended. */
   private readonly open = new OpenBodies<T["requestChunk"], T["failure"]>()
@@ -175,8 +176,10 @@ export class MultiplexStreamingServing<T extends AllTypesById, E, R> extends Ser
   }
 
   protected refuse(id: T["id"], hasBody: boolean, error: E | undefined): true {
-    const { abort } = this.service.frames.response
-    if (abort !== undefined) this.say(abort(id, error))
+    const { frames: { response: { abort } }, goodbye } = this.service
+    // That it was not begun a goodbye says better.
+    const isTold = this.isDraining && error === undefined && goodbye !== undefined
+    if (abort !== undefined && !isTold) this.say(abort(id, error))
     if (hasBody) this.unended.add(id)
     return true
   }

@@ -25,15 +25,11 @@ interface RequestSlot<In, Out, E> extends Slot<Out, E, RequestSlot<In, Out, E>> 
 }
 
 export class PipelineServing<In, Out, E, R> extends ServingByPlace<In, Out, RequestSlot<In, Out, E>, Out, E, R> {
-  private readonly service: Service<In, Out, E, R>
+  protected readonly service: Service<In, Out, E, R>
 
   constructor(impl: TransportImpl<In, Out>, service: Service<In, Out, E, R>, context: Context.Context<R>) {
     super(impl, context, service.maxInFlight)
     this.service = service
-  }
-
-  protected override get goodbye(): Out | undefined {
-    return this.service.goodbye
   }
 
   protected accept(request: In): true {

@@ -43,6 +43,7 @@ export interface Service<T extends AllTypes, E, R> {
   readonly handler: Handler<T, E, R>
   readonly maxInFlight: number
   readonly bounds: Bounds
+  readonly goodbye: T["toClient"] | undefined
 }
 
 /**
@@ -73,7 +74,7 @@ export class PipelineStreamingServing<T extends AllTypes, E, R> extends ServingB
   E,
   R
 > {
-  private readonly service: Service<T, E, R>
+  protected readonly service: Service<T, E, R>
   private readonly patience: Patience
   /** What was read of the frame that waits. */
   private held: Body.Part<T["request"], T["requestChunk"], T["failure"]> | undefined = undefined

@@ -86,6 +86,8 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
 
   // What the kinds of services differ in ----------------------------------------------------------------------------
 
+  /** What all connections of a service have in common; the goodbye is said last where a drain has ended the requests. */
+  protected abstract readonly service: { readonly goodbye: Out | undefined }
   /** Takes, starts and answers as much as it can. */
   protected abstract act(): void
   /** How many frames may be taken; with none, what has come waits. */
@@ -104,10 +106,6 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   }
   /** Nothing more comes in. */
   protected receivedEnd(_how: Exit.Exit<never, TransportError>): void {}
-  /** What is said last where a drain has ended the requests. */
-  protected get goodbye(): Out | undefined {
-    return undefined
-  }
   /** A turn is over, and others follow. */
   protected settled(): void {}
   /** No turn follows. */
@@ -345,7 +343,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
 
   // A peer that has ended asks for nothing any more.
   private sayGoodbye(): void {
-    const { goodbye } = this
+    const { goodbye } = this.service
     const { inbox } = this.impl.connection
     if (goodbye === undefined || this.hasSaidGoodbye || this.failure !== undefined) return
     if (!this.isDraining || inbox.end !== undefined) return
