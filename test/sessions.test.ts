@@ -1,9 +1,10 @@
 /**
  * Sessions of users on two machines that share a cluster on a real PostgreSQL.
  */
-import { expect } from "@effect/vitest"
+import { describe, expect, it } from "@effect/vitest"
 import * as EntityId from "effect/cluster/EntityId"
 import * as Sharding from "effect/cluster/Sharding"
+import * as TestRunner from "effect/cluster/TestRunner"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -14,8 +15,9 @@ import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import { machine } from "../examples/sessions/server.ts"
-import { Session, withSession } from "../examples/sessions/session.ts"
+import { Logins, Session, SessionLive, withSession } from "../examples/sessions/session.ts"
 import * as Net from "../src/node/Net.ts"
 import * as Line from "../src/protocols/Line.ts"
 import * as Server from "../src/Server.ts"
@@ -95,6 +97,42 @@ const untilHeldBy = (name: string, machine: Machine, user: string): Effect.Effec
 
 const holder = (machine: Machine, user: string) =>
   Effect.flatMap(Session.client, (client) => client(user).Holder()).pipe(Effect.provide(machine.context))
+
+describe("the session of a user", () => {
+  // Begins a session, and tells what has become of it: it is under way, or how it ended.
+  const session = Effect.gen(function*() {
+    let state = "waits"
+    yield* withSession(
+      { user: "alice", machine: "a" },
+      () => Effect.andThen(Effect.sync(() => state = "has begun"), Effect.never)
+    ).pipe(
+      Effect.catch((error) => Effect.sync(() => state = error._tag)),
+      Effect.forkScoped({ startImmediately: true })
+    )
+    return () => state
+  })
+  const inCluster = (entity: typeof SessionLive) =>
+    Layer.merge(Layer.provideMerge(entity, TestRunner.layer), Layer.succeed(Logins, { next: Effect.succeed(1) }))
+  const silent = Session.toLayer({ Hold: () => Stream.never, Holder: () => Effect.succeed(null) }, {
+    concurrency: "unbounded"
+  })
+
+  it.effect("is nobody's where none says within 15 seconds whose it is", () =>
+    Effect.gen(function*() {
+      const state = yield* session
+      yield* TestClock.adjust("14999 millis")
+      expect(state()).toBe("waits")
+      yield* TestClock.adjust("1 millis")
+      expect(state()).toBe("Unknown")
+    }).pipe(Effect.scoped, Effect.provide(inCluster(silent))))
+
+  it.effect("goes on for as long as it is said whose it is", () =>
+    Effect.gen(function*() {
+      const state = yield* session
+      yield* TestClock.adjust("1 minute")
+      expect(state()).toBe("has begun")
+    }).pipe(Effect.scoped, Effect.provide(inCluster(SessionLive))))
+})
 
 Postgres.describeServer("sessions on two machines", {
   version: 18,
@@ -180,6 +218,7 @@ Postgres.describeServer("sessions on two machines", {
       const hold = Effect.fnUntraced(function*(machine: string, login: number) {
         const heard = yield* Queue.unbounded<string>()
         yield* client("alice").Hold({ machine, login }).pipe(
+          Stream.filter(({ _tag }) => _tag !== "Wait"),
           Stream.runForEach((news) => Queue.offer(heard, news._tag === "Taken" ? `taken by ${news.by}` : "yours")),
           Effect.forkScoped
         )

@@ -19,7 +19,7 @@ import { Handshake, HandshakeError, Pipeline, Server, Transport } from "effect-h
 import * as Net from "effect-handshake/node/Net"
 import * as Line from "effect-handshake/protocols/Line"
 import { RunnerAddress, type ShardingConfig } from "effect/cluster"
-import { LoginsLive, SessionLive, withSession } from "./session.ts"
+import { Logins, SessionLive, withSession } from "./session.ts"
 
 /** Who it is. That it is true, a password would have to show: see `Scram`. */
 const login = Effect.gen(function*() {
@@ -62,14 +62,16 @@ export const machine = ({ cluster, database, name, port, sharding }: Options) =>
   }).pipe(
     Layer.provide(Net.layerServer({ host: "127.0.0.1", port })),
     // The server goes first, and its sessions with it, and then what this machine knows of the sessions of all.
-    Layer.provide(Layer.merge(SessionLive, LoginsLive)),
+    Layer.provideMerge(Layer.merge(SessionLive, Logins.layer)),
     Layer.provideMerge(NodeClusterSocket.layer({
       shardingConfig: {
         runnerAddress: Option.some(RunnerAddress.make(cluster.host, cluster.port)),
-        // Sessions of other machines that are asked for here end by themselves never, and are asked for again elsewhere.
+        // Who has a session asks for it again elsewhere: there is nothing to wait for.
         entityTerminationTimeout: "100 millis",
+        // How soon it is seen that a machine has died. Sooner than a session gives up, so that those of others outlive it.
+        runnerHealthCheckInterval: "5 seconds",
         ...sharding
       }
     })),
-    Layer.provideMerge(PgClient.layer(database))
+    Layer.provide(PgClient.layer(database))
   )
