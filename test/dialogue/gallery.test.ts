@@ -5,7 +5,9 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type * as Dialogue from "../../src/Dialogue.ts"
+import * as Schema from "effect/Schema"
+import * as Codec from "../../src/Codec.ts"
+import * as Dialogue from "../../src/Dialogue.ts"
 import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
 import * as Certificates from "../support/certificates/index.ts"
@@ -88,6 +90,26 @@ describe("Laws.dialogue", () => {
     const part = suite.laws[11].parts!.find(({ rank }) => rank === Infinity)!
     const violation = await Effect.runPromise(Effect.flip(part.check))
     expect(violation.message).toMatch(/law 12.*[^]*Full of the server in the state answer was never said/)
+  })
+
+  Law.it("takes alternatives where a state has a deadline that is short", async () => {
+    class Short extends Dialogue.make<Short>()({
+      name: "short",
+      messages: { Hello: { name: Dialogue.free(Schema.String) }, Ok: {} },
+      live: Codec.lines(),
+      start: "greeting",
+      states: {
+        greeting: Dialogue.client({ Hello: "answer" }, { within: "5 seconds", maxBytes: 64 }),
+        answer: Dialogue.server({ Ok: Dialogue.ready })
+      }
+    }) {}
+    const server = Short.server((greeting) => Effect.flatMap(greeting.receive, ({ then }) => then.say("Ok")))
+    const client = (name: string) =>
+      Short.client((greeting) =>
+        Effect.flatMap(greeting.say("Hello", { name }), (answer) => Effect.map(answer.receive, ({ then }) => then))
+      )
+    const sides = { server, client: client("a"), alternatives: [{ client: client("b") }] }
+    await Effect.runPromise(Laws.check(Laws.dialogue(Short, { ...sides, rungs: [Rung.pure], runs: 1, seed: 7 })))
   })
 
   it("registers a test for each law", () => {

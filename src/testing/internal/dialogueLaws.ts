@@ -151,7 +151,10 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
       ...(roles.length === 2
         ? {
           ...withDeadlines(spec, given),
-          alternatives: alternatives.map((one) => ({ ...one, ...withDeadlines(spec, one) }))
+          alternatives: alternatives.map((one) => {
+            const { client, server } = withDeadlines(spec, one)
+            return { ...one, client, server }
+          })
         }
         : { ...withDeadlines(spec, given), peer: ready[0]!.stage.peer })
     })
