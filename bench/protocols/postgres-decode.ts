@@ -6,6 +6,7 @@
 import * as Exit from "effect/Exit"
 import * as Codec from "../../src/Codec.ts"
 import { Frames, Inbox } from "../../src/internal/connection/inbox.ts"
+import { maxPull } from "../../src/internal/connection/transport.ts"
 import * as Postgres from "../../src/protocols/Postgres.ts"
 import * as Sample from "./sample.ts"
 
@@ -58,9 +59,12 @@ const decoders: Readonly<Record<string, () => Promise<Sample.Run>>> = {
       let count = 0
       for (let at = 0; at < bytes.length; at += piece) {
         inbox.push(bytes.subarray(at, at + piece))
-        const taken = frames.nextAll(Infinity)
-        if (Exit.isExit(taken)) throw new Error(`the codec failed: ${taken}`)
-        count += taken.length
+        for (;;) {
+          const taken = frames.nextAll(maxPull)
+          if (Exit.isExit(taken)) throw new Error(`the codec failed: ${taken}`)
+          if (taken.length === 0) break
+          count += taken.length
+        }
       }
       return count
     }
