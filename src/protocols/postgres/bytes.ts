@@ -169,8 +169,14 @@ export class BodyWriter {
     return at
   }
 
-  private get view(): DataView {
-    return new DataView(this.bytes.buffer)
+  private put16(at: number, value: number): void {
+    this.bytes[at] = value >>> 8
+    this.bytes[at + 1] = value
+  }
+
+  private put32(at: number, value: number): void {
+    this.put16(at, value >>> 16)
+    this.put16(at + 2, value)
   }
 
   fail(problem: string): void {
@@ -194,22 +200,22 @@ export class BodyWriter {
 
   int16(value: number): void {
     const at = this.grow(2)
-    if (this.inRange(value, -0x8000, 0x7fff)) this.view.setInt16(at, value)
+    if (this.inRange(value, -0x8000, 0x7fff)) this.put16(at, value)
   }
 
   uint16(value: number): void {
     const at = this.grow(2)
-    if (this.inRange(value, 0, 0xffff)) this.view.setUint16(at, value)
+    if (this.inRange(value, 0, 0xffff)) this.put16(at, value)
   }
 
   int32(value: number): void {
     const at = this.grow(4)
-    if (this.inRange(value, -0x8000_0000, 0x7fff_ffff)) this.view.setInt32(at, value)
+    if (this.inRange(value, -0x8000_0000, 0x7fff_ffff)) this.put32(at, value)
   }
 
   uint32(value: number): void {
     const at = this.grow(4)
-    if (this.inRange(value, 0, 0xffff_ffff)) this.view.setUint32(at, value)
+    if (this.inRange(value, 0, 0xffff_ffff)) this.put32(at, value)
   }
 
   raw(bytes: Uint8Array): void {
@@ -221,8 +227,23 @@ export class BodyWriter {
   string(text: string, what: string): void {
     if (text.includes("\0")) this.fail(`${what} has a zero character in it`)
     else if (!text.isWellFormed()) this.fail(`${what} has half of a character in it`)
-    this.raw(encoder.encode(text))
+    if (!this.ascii(text)) this.raw(encoder.encode(text))
     this.byte(0)
+  }
+
+  /** Writes a short text of ASCII, which takes no encoder; nothing where it is none. */
+  private ascii(text: string): boolean {
+    if (text.length > shortString) return false
+    const at = this.grow(text.length)
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i)
+      if (code > 0x7f) {
+        this.length = at
+        return false
+      }
+      this.bytes[at + i] = code
+    }
+    return true
   }
 
   value(value: Uint8Array | null): void {
@@ -237,7 +258,7 @@ export class BodyWriter {
 
   /** What was written; the length, which counts itself, is put at `at`. */
   finish(at: number): Uint8Array {
-    this.view.setInt32(at, this.length - at)
+    this.put32(at, this.length - at)
     return this.bytes.subarray(0, this.length)
   }
 
