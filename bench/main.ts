@@ -14,6 +14,7 @@ import { compare } from "./commands/compare.ts"
 import { connections } from "./commands/connections.ts"
 import { frames } from "./commands/frames.ts"
 import { inFlight } from "./commands/in-flight.ts"
+import { protocols } from "./commands/protocols.ts"
 import { workers } from "./commands/workers.ts"
 import type { Plan } from "./plan.ts"
 import type { BenchError } from "./process.ts"
@@ -111,6 +112,11 @@ root.pipe(
       "Requests against the number in flight, with a handler that is ready and one that sleeps",
       inFlight
     ),
+    Command.make(
+      "protocols",
+      { rows: names("rows", "Only these rows") },
+      ({ rows }) => Effect.flatMap(root, (input) => saying(protocols(planOf(input), rows)))
+    ).pipe(Command.withDescription("The protocols next to what one would take instead")),
     command("workers", "One process against two that share the connections", workers)
   ]),
   run

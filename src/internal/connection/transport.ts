@@ -37,6 +37,12 @@ export const CurrentRewrite: Context.Reference<Rewrite | undefined> = Context.Re
   { defaultValue: () => undefined }
 )
 
+/**
+ * How many frames a pull takes at most. Those of a whole chunk would all be alive at once, a thousand and more; V8 takes what
+ * it sees so for what lives long, puts all that comes after into the old space, and decoding costs five times as much.
+ */
+export const maxPull = 128
+
 /** How many of the frames that a sink has taken can still be given to another codec when it gives them back. */
 const recallable = 8
 
@@ -223,7 +229,7 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
 
   get incoming(): Stream.Stream<In, TransportError> {
     const pull: Pull.Pull<NonEmptyReadonlyArray<In>, TransportError> = Effect.suspend(() => {
-      const frames = this.takeAll(Infinity)
+      const frames = this.takeAll(maxPull)
       if (Exit.isExit(frames)) return this.endOf(frames)
       if (frames.length === 0) return Effect.andThen(this.connection.readable, pull)
       return Effect.succeed(frames as unknown as NonEmptyReadonlyArray<In>) // its length was checked two lines above
