@@ -152,20 +152,37 @@ export class BodyReader {
   }
 }
 
+/** Most messages are short: many are written into one piece of memory, each behind the one before it. */
+const pieceLength = 4096
+const shortMessage = 64
+let spare: { readonly bytes: Uint8Array<ArrayBuffer>; readonly used: number } | undefined
+
 /** Writes one message. What cannot be written is kept as the `problem`; the first one counts. */
 export class BodyWriter {
   problem: string | undefined = undefined
-  private bytes = new Uint8Array(64)
-  private length = 0
+  private bytes: Uint8Array<ArrayBuffer>
+  private start: number
+  private length: number
+
+  constructor() {
+    // It is this one's until it is finished, whatever else is written meanwhile.
+    const piece = spare
+    spare = undefined
+    this.bytes = piece?.bytes ?? new Uint8Array(pieceLength)
+    this.start = piece?.used ?? 0
+    this.length = this.start
+  }
 
   private grow(length: number): number {
+    if (this.length + length > this.bytes.length) {
+      const written = this.bytes.subarray(this.start, this.length)
+      this.bytes = new Uint8Array(2 * (written.length + length))
+      this.bytes.set(written)
+      this.start = 0
+      this.length = written.length
+    }
     const at = this.length
     this.length += length
-    if (this.length > this.bytes.length) {
-      const grown = new Uint8Array(2 * this.length)
-      grown.set(this.bytes.subarray(0, at))
-      this.bytes = grown
-    }
     return at
   }
 
@@ -189,7 +206,7 @@ export class BodyWriter {
 
   /** The first byte, which is known when the rest is written. */
   first(value: number): void {
-    this.bytes[0] = value
+    this.bytes[this.start] = value
   }
 
   private inRange(value: number, from: number, to: number): boolean {
@@ -256,14 +273,16 @@ export class BodyWriter {
     for (const item of items) write(item)
   }
 
-  /** What was written; the length, which counts itself, is put at `at`. */
+  /** What was written; the length, which counts itself, is put at `at`, counted from the beginning. */
   finish(at: number): Uint8Array {
-    this.put32(at, this.length - at)
-    return this.bytes.subarray(0, this.length)
+    this.put32(this.start + at, this.lengthFrom(at))
+    const { bytes, length } = this
+    if (bytes.length === pieceLength && length <= pieceLength - shortMessage) spare = { bytes, used: length }
+    return new Uint8Array(bytes.buffer, this.start, length - this.start)
   }
 
   /** How many bytes the length field will say. */
   lengthFrom(at: number): number {
-    return this.length - at
+    return this.length - this.start - at
   }
 }
