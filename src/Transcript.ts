@@ -139,6 +139,11 @@ export const recorder: Effect.Effect<Recorder> = Effect.map(Clock.Clock, (clock)
 /**
  * Runs an Effect and records what is said on the connections that it opens. Returns how it ended, and the transcript.
  *
+ * **Details**
+ *
+ * What is said on them when it has ended is not recorded any more, and costs nothing. Whoever watches them anyway, by
+ * `Transport.CurrentObserver`, goes on to do so.
+ *
  * **Example** (The transcript of a client)
  *
  * ```ts
@@ -169,11 +174,20 @@ export const recorder: Effect.Effect<Recorder> = Effect.map(Clock.Clock, (clock)
 export const record = <A, E, R>(
   self: Effect.Effect<A, E, R>
 ): Effect.Effect<readonly [exit: Exit.Exit<A, E>, transcript: Transcript], never, R> =>
-  Effect.flatMap(recorder, (recorder) =>
-    Effect.map(
-      Effect.exit(Effect.provideService(self, Transport.CurrentObserver, recorder.observer)),
-      (exit) => [exit, recorder.entries()] as const
-    ))
+  Effect.gen(function*() {
+    const { entries, observer } = yield* recorder
+    let others = yield* Transport.CurrentObserver
+    let isOver = false
+    const both = (event: Transport.Event) => {
+      if (!isOver) observer(event)
+      if (others?.(event) === Transport.unwatch) others = undefined
+      return isOver && others === undefined ? Transport.unwatch : undefined
+    }
+    const exit = yield* Effect.exit(Effect.provideService(self, Transport.CurrentObserver, both))
+    // A connection may live for weeks behind its handshake.
+    isOver = true
+    return [exit, entries()] as const
+  })
 
 /**
  * Hides entries: of a message only the length is left, of a note nothing.

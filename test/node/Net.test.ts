@@ -517,7 +517,8 @@ describe("Net", () => {
         yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, yield* Net.socket(to))
         yield* next
         const told = asked.mock.calls.filter((call) => call.length === 4)
-        expect(told).toEqual(Array(2).fill([true, 5000, keepAliveInterval, keepAliveCount]))
+        const four = [true, 5000, keepAliveInterval, keepAliveCount]
+        expect(told).toEqual([four, four])
       })
   )
 
