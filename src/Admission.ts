@@ -2,6 +2,7 @@
  * Who comes in, decided before a handshake costs anything: how many at once, how many in a time, how many that fail, of one address,
  * of one key of yours, or in all, on one machine or on many.
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"

@@ -3,6 +3,7 @@
  *
  * `Pipeline` and `Multiplex` serve and call with them. What a frame is of a message is the same for both.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"

@@ -1,6 +1,7 @@
 /**
  * The scoped client runtime: dial, shake hands, call, try again.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"

@@ -6,6 +6,7 @@
  * pieces, every codec has a maximum frame length unless told otherwise, and the length is checked before anything is
  * allocated for the frame.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"

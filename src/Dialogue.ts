@@ -3,6 +3,7 @@
  *
  * From the same value come both sides, which cannot say anything else, and all that can be known of them without running them.
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"

@@ -6,6 +6,7 @@
  * cover is written with `Effect.gen` over `transport.run` and `transport.send`. The two mix freely: given first, a
  * step's handshake may also be a transport.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"

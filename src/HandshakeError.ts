@@ -1,6 +1,7 @@
 /**
  * Why a handshake did not end with a transport: in which protocol, at which step, for what reason, and whose fault.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"

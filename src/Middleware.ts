@@ -11,6 +11,7 @@
  *
  * For what is done with requests and responses, see `Service`.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Context from "effect/Context"

@@ -4,6 +4,7 @@
  * A protocol says in one value what its frames mean: how a request, a response, an error and a cancel are written, and
  * how they are read. The same value serves its servers and its clients.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type * as Context from "effect/Context"

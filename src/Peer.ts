@@ -1,6 +1,7 @@
 /**
  * Who is at the other end of a connection, as far as the connection knows.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import { dual } from "effect/Function"

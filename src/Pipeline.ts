@@ -1,6 +1,7 @@
 /**
  * Requests and responses in order over a transport, any number of them under way at once.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type * as Context from "effect/Context"

@@ -1,6 +1,7 @@
 /**
  * The scoped server runtime: accept, admit, shake hands, serve, drain.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"

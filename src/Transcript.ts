@@ -1,6 +1,7 @@
 /**
  * What was said on a connection, in order and without secrets: recorded, stored, compared and drawn.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"

@@ -5,6 +5,7 @@
  * as a handshake decides what comes next, and everything that is complete at once afterwards. What was received and not
  * taken stays in the transport, whatever sink ran, failed or was interrupted.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Context from "effect/Context"

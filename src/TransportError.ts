@@ -4,6 +4,7 @@
  * A `TransportError` says that frames could not be received or sent; its `reason` says why. During a handshake it
  * becomes a `HandshakeError` that also names the step.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"

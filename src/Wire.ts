@@ -5,6 +5,7 @@
  * Whatever it is, there is one way to say a message: what is read and would be written otherwise is refused. (In JSON, spaces and
  * the order of members mean nothing.)
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import * as Codec from "./Codec.ts"

@@ -31,7 +31,7 @@ const item = (hit: Search.Hit, position: number) => {
     element("span", "hit-page", where === hit.title ? "" : where),
     element("span", "hit-text", ...excerpt)
   )
-  const listed = element("li", `hit hit-${hit.kind}`, link)
+  const listed = element("li", `hit is-${hit.kind}`, link)
   listed.id = `hit-${shown}-${position}`
   listed.role = "option"
   listed.ariaSelected = "false"

@@ -13,10 +13,13 @@ import {
   Application,
   BaseRouter,
   Comment,
+  CommentTag,
   type DeclarationReflection,
   DefaultTheme,
   JSX,
+  MinimalSourceFile as Source,
   type NavigationElement,
+  type NormalizedPath,
   OptionDefaults,
   type ProjectReflection,
   type Reflection,
@@ -90,7 +93,9 @@ const draw = (diagram: string) =>
     bg: "var(--color-background)",
     fg: "var(--color-text)",
     transparent: true,
-    font: "inherit"
+    line: "var(--color-text)",
+    muted: "var(--color-text)",
+    font: "Arial, Helvetica, sans-serif"
   }).replaceAll(/@import url\([^)]*\);?/g, "")
 
 /** The places of the site are those of the repository: `docs/tls.md` is `docs/tls.html`. */
@@ -118,8 +123,11 @@ class PlaceRouter extends BaseRouter {
   }
 }
 
+/** What has all modules under their names, and nothing of its own. */
+const isEntry = (module: Reflection) => module.name === "effect-handshake" || module.name === "testing"
+
 const moduleGroups: ReadonlyArray<readonly [string, RegExp]> = [
-  ["Reference: modules", /^[A-Z]|^index$/],
+  ["Reference: modules", /^[A-Z]|^effect-handshake$/],
   ["Reference: protocols", /^protocols\//],
   ["Reference: Node", /^node\//],
   ["Reference: testing", /^testing/]
@@ -132,8 +140,11 @@ class BookTheme extends DefaultTheme {
       const document = documents.get(file)!
       return { text: text ?? document.name, path: this.router.getFullUrl(document), kind: ReflectionKind.Document }
     }
+    // The entry that has all of them comes first.
     const modulesOf = (name: RegExp) =>
-      project.children!.filter((module) => name.test(module.name)).map((module): NavigationElement => ({
+      project.children!.filter((module) => name.test(module.name)).toSorted((a, b) =>
+        Number(isEntry(b)) - Number(isEntry(a))
+      ).map((module): NavigationElement => ({
         text: module.name,
         path: this.router.getFullUrl(module),
         kind: ReflectionKind.Module,
@@ -152,6 +163,26 @@ class BookTheme extends DefaultTheme {
       { text: "The project", children: [entry("examples"), ...around.map((file) => entry(file))] },
       ...moduleGroups.map(([text, name]) => ({ text, children: modulesOf(name) }))
     ]
+  }
+}
+
+/** What of markdown-it is made use of here. */
+interface Token {
+  readonly type: string
+  content: string
+  children: Array<Token> | null
+}
+interface Markdown {
+  readonly core: {
+    readonly ruler: {
+      readonly push: (
+        name: string,
+        rule: (state: {
+          readonly tokens: ReadonlyArray<Token>
+          readonly Token: new(type: string, tag: string, nesting: number) => Token
+        }) => void
+      ) => void
+    }
   }
 }
 
@@ -181,25 +212,23 @@ const app = await Application.bootstrap({
   customCss: join(here, "style.css"),
   hideGenerator: true,
   includeHierarchySummary: false,
+  useFirstParagraphOfCommentAsSummary: true,
   githubPages: true,
-  searchInComments: false,
   skipErrorChecking: true,
   validation: { notExported: false, invalidLink: true, invalidPath: true, rewrittenLink: true, notDocumented: false },
   logLevel: "Warn",
   // TypeDoc leaves words in code out of the anchors of headings; GitHub doesn't.
-  markdownItLoader: (parser) => {
-    parser.core.ruler.push("code-in-headings", (state: { tokens: Array<any>; Token: any }) => {
-      state.tokens.forEach((token, position) => {
-        if (state.tokens[position - 1]?.type !== "heading_open") return
-        token.children = token.children.flatMap((child: any) => {
+  markdownItLoader: (parser: Markdown) => {
+    parser.core.ruler.push("code-in-headings", ({ Token, tokens }) => {
+      for (const [position, token] of tokens.entries()) {
+        if (tokens[position - 1]?.type !== "heading_open") continue
+        token.children = token.children?.flatMap((child) => {
           if (child.type !== "code_inline") return [child]
-          const [open, text, close] = ["html_inline", "text", "html_inline"].map((type) => new state.Token(type, "", 0))
-          open.content = "<code>"
-          text.content = child.content
-          close.content = "</code>"
-          return [open, text, close]
-        })
-      })
+          return [["html_inline", "<code>"], ["text", child.content], ["html_inline", "</code>"]].map((
+            [type, content]
+          ) => Object.assign(new Token(type, "", 0), { content }))
+        }) ?? null
+      }
     })
   }
 })
@@ -211,6 +240,16 @@ app.options.setValue("theme", "book")
 const since = performance.now()
 const told = (what: string) => console.log(`${((performance.now() - since) / 1000).toFixed(1)} s: ${what}`)
 
+// What a module says of itself stands at its top, above its imports: TypeDoc looks for it where a tag says so.
+app.converter.on("createDeclaration", ({ project }, reflection) => {
+  if (!reflection.kindOf(ReflectionKind.Module)) return
+  const file = `src/${reflection.name}.ts`
+  const { stability, text } = Pages.head(read(file))
+  const { content } = app.converter.parseRawComment(new Source(text, file as NormalizedPath), project.files)
+  reflection.comment = new Comment(content, [new CommentTag("@stability", [{ kind: "text", text: stability }])])
+  if (reflection.name === "index") reflection.name = "effect-handshake"
+})
+
 const project = await app.convert()
 if (project === undefined) throw new Error("TypeDoc could not read the sources")
 for (const document of project.documents!) {
@@ -220,7 +259,7 @@ for (const document of project.documents!) {
 told("the sources are read")
 
 const documented = project.children!.flatMap((module) =>
-  module.name === "index" || module.name === "testing" ? [] : [
+  isEntry(module) ? [] : [
     module,
     ...module.children?.filter((child) => !child.isReference()) ?? []
   ]
@@ -230,7 +269,7 @@ const documented = project.children!.flatMap((module) =>
 const exported = new Map<string, DeclarationReflection>()
 for (const module of project.children!) {
   const short = module.name.split("/").at(-1)!
-  if (module.name === "index" || module.name === "testing") continue
+  if (module.name === "effect-handshake" || module.name === "testing") continue
   for (const [name, target] of [[module.name, module], [short, module]] as const) {
     if (!exported.has(name) || name === module.name) exported.set(name, target)
   }
@@ -352,6 +391,7 @@ const entries: Array<Search.Entry> = [
       title: section.heading,
       page: Pages.titleOf(text),
       text: section.text,
+      labels: section.labels,
       code: section.code.slice(0, 2_000),
       kind: "page"
     }))

@@ -9,6 +9,8 @@ export interface Section {
   /** Empty for what stands under the title of the page. */
   readonly anchor: string
   readonly text: string
+  /** What stands in bold at the beginning of its paragraphs. */
+  readonly labels: string
   readonly code: string
 }
 
@@ -65,6 +67,7 @@ export const sections = (markdown: string): ReadonlyArray<Section> => {
     heading,
     anchor,
     text: plain(text.join("\n")),
+    labels: plain(text.flatMap((line) => /^(?:[-\d.]+ )?\*\*(.+?)\*\*/.exec(line)?.[1] ?? []).join(" ")),
     code: code.join("\n")
   }))
 }
@@ -100,6 +103,15 @@ export const summary = (code: string): string => {
   const comment = /^\/\*\*?\s*([^]*?)\*\//.exec(code)?.[1].replaceAll(/^\s*\* ?/gm, "") ??
     /^(?:\/\/.*\n)+/.exec(code)?.[0].replaceAll(/^\/\/ ?/gm, "") ?? ""
   return comment.split(/\n\s*\n/)[0].replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "`$1`").replaceAll(/\s+/g, " ").trim()
+}
+
+/** What a module says of itself at its top, and how stable it is. */
+export const head = (code: string): { readonly text: string; readonly stability: string } => {
+  const comment = /^\/\*\*\n([^]*?)\n \*\/\n/.exec(code)?.[1].replaceAll(/^ \* ?/gm, "") ?? ""
+  return {
+    text: comment.replaceAll(/^@\w+.*$/gm, "").trim(),
+    stability: /^@stability (.*)$/m.exec(comment)?.[1] ?? ""
+  }
 }
 
 /** A heading of the index of the book, with the pages that it lists. */

@@ -11,6 +11,8 @@ export interface Entry {
   /** Where it stands: the title of the page, or the module. */
   readonly page: string
   readonly text: string
+  /** Words of the text that say what it is about. */
+  readonly labels?: string
   readonly code: string
   readonly kind: "page" | "reference" | "question"
 }
@@ -23,7 +25,7 @@ export interface Hit extends Entry {
 /** Words that a question has whatever it asks for. */
 const empty = new Set(
   `a about after all also an and another any are as at be been being but by can could did do does doing each for from get gets given
-  had has have here how i if in into is isn't it its just kind kinds me mine must my no not of on once one or our out put s
+  had has have here how i if in is isn't it its just kind kinds me mine must my no not of on once one or our out put s
   shall she should so some such t than that the their them then there these they this those to too up us use used using
   want was way we were what when where which while who whom whose why will with without would you your`.split(/\s+/)
 )
@@ -34,7 +36,7 @@ const same: ReadonlyArray<ReadonlyArray<string>> = [
   ["timeout", "deadline", "timed"],
   ["ip", "address"],
   ["balancer", "proxy"],
-  ["nested", "inside", "compose", "combine", "nest"],
+  ["into", "nested", "inside", "compose", "combine", "nest"],
   ["refuse", "reject", "refusal", "deny"],
   ["stop", "shutdown", "drain", "graceful", "restart"],
   ["reconnect", "reconnecting", "back"],
@@ -85,7 +87,7 @@ const perPage = 2
 
 export const make = (entries: ReadonlyArray<Entry>): Search => {
   const search = new MiniSearch<Entry & { readonly id: number }>({
-    fields: ["title", "page", "text", "code"],
+    fields: ["title", "page", "labels", "text", "code"],
     tokenize: words,
     processTerm: index
   })
@@ -107,7 +109,7 @@ export const make = (entries: ReadonlyArray<Entry>): Search => {
         processTerm: (term) => term,
         prefix: (term) => term.length > 3,
         fuzzy: (term) => term.length > 5 ? 0.2 : false,
-        boost: { title: 3, page: 1.5, text: 1, code: 0.4 },
+        boost: { title: 3, page: 1.5, labels: 1.5, text: 1, code: 0.4 },
         weights: { fuzzy: 0.2, prefix: 0.4 },
         boostDocument: (id) => {
           const { kind, title } = entries[id as number]

@@ -5,6 +5,7 @@
  * socket's own events and not through a fiber, and they are complete: they know the peer's address, they let answers
  * follow the peer's half-close, a write to a dead connection fails, and a draining server stops listening.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"

@@ -1,6 +1,7 @@
 /**
  * Node's TLS for sockets that do not bring it.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type * as Context from "effect/Context"

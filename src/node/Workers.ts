@@ -16,6 +16,7 @@
  * | a shared socket | 47 and 17, another time otherwise | 23,000 |
  * | `reusePort`, not used here | 25 and 39, another time otherwise; what waits for a worker that dies is lost | 16,000 |
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import * as Context from "effect/Context"

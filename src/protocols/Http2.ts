@@ -6,6 +6,7 @@
  * on PING and SETTINGS are answered, windows and identifiers are watched, and whoever breaks the rules hears a GOAWAY with
  * the code of the RFC. Streams and HPACK are not of this module: header blocks are bytes.
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"

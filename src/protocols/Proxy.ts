@@ -11,6 +11,7 @@
  *
  * It follows haproxy's `proxy-protocol.txt`; numbers in this module are its sections.
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"

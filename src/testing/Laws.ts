@@ -1,6 +1,7 @@
 /**
  * The laws of handshakes and of codecs, as tests that you run on your own.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type * as Arbitrary from "effect/Arbitrary"

@@ -6,6 +6,7 @@
  * Use to test one side of a handshake against a peer that does exactly what the test says, also what no implementation
  * would do; and to replay a recorded session against either side.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
