@@ -393,7 +393,7 @@ const entries: Array<Search.Entry> = [
       text: section.text,
       labels: section.labels,
       code: section.code.slice(0, 2_000),
-      kind: "page"
+      kind: file.startsWith("examples/") ? "example" : /^(?:docs\/(?!README)|README)/.test(file) ? "page" : "around"
     }))
   ),
   ...Pages.questions(bookIndex).map(([question, to]): Search.Entry => {

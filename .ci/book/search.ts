@@ -4,7 +4,10 @@
  */
 import MiniSearch from "minisearch"
 
-/** What can be found: a section of a page, an export of a module, or a question with the place of its answer. */
+/**
+ * What can be found: a section of a page, an export of a module, a question with the place of its answer, an example, or a
+ * section of what is written around the book.
+ */
 export interface Entry {
   readonly url: string
   readonly title: string
@@ -14,7 +17,7 @@ export interface Entry {
   /** Words of the text that say what it is about. */
   readonly labels?: string
   readonly code: string
-  readonly kind: "page" | "reference" | "question"
+  readonly kind: "page" | "reference" | "question" | "example" | "around"
 }
 
 export interface Hit extends Entry {
@@ -38,7 +41,8 @@ const same: ReadonlyArray<ReadonlyArray<string>> = [
   ["balancer", "proxy"],
   ["into", "nested", "inside", "compose", "combine", "nest"],
   ["refuse", "reject", "refusal", "deny"],
-  ["stop", "shutdown", "drain", "graceful", "restart"],
+  ["heard", "hear", "reach", "arrive"],
+  ["stop", "shutdown", "shut", "drain", "graceful", "restart", "deploy", "downtime"],
   ["reconnect", "reconnecting", "back"],
   ["log", "logging", "logs", "trace", "spans"],
   ["certificate", "cert", "certificates"],
@@ -49,7 +53,9 @@ const same: ReadonlyArray<ReadonlyArray<string>> = [
   ["cluster", "workers", "cores"],
   ["backpressure", "slow", "flow"],
   ["default", "defaults"],
-  ["size", "length", "large"]
+  ["size", "length", "large", "maximum", "max"],
+  ["dead", "gone", "detect", "keepalive"],
+  ["push", "unsolicited", "asked"]
 ]
 
 /** The stem of a word: what its forms have in common, roughly. */
@@ -57,7 +63,7 @@ export const stem = (word: string): string => {
   let stem = word.replace(/['’]s$/, "")
   if (stem.length > 4) stem = stem.replace(/ies$/, "y").replace(/(ss|sh|ch|x)es$/, "$1")
   if (stem.length > 3) stem = stem.replace(/([^s])s$/, "$1")
-  if (stem.length > 5) stem = stem.replace(/(?:ing|al)$/, "")
+  if (stem.length > 5) stem = stem.replace(/(?:ing|al|ion)$/, "")
   if (stem.length > 4) stem = stem.replace(/ed$/, "")
   if (stem.length > 3) stem = stem.replace(/e$/, "").replace(/([b-df-hj-np-tv-z])\1$/, "$1")
   return stem
@@ -92,7 +98,7 @@ export const make = (entries: ReadonlyArray<Entry>): Search => {
     processTerm: index
   })
   search.addAll(entries.map((entry, id) => ({ ...entry, id })))
-  const weight = { page: 1.2, reference: 0.7, question: 1.2 }
+  const weight = { page: 1.2, reference: 0.7, question: 1.3, example: 0.7, around: 0.5 }
   return {
     ask: (query, limit = 10) => {
       const asked = Array.from(new Set(words(query).map(index).filter((word) => word !== null)))
@@ -113,8 +119,10 @@ export const make = (entries: ReadonlyArray<Entry>): Search => {
         weights: { fuzzy: 0.2, prefix: 0.4 },
         boostDocument: (id) => {
           const { kind, title } = entries[id as number]
-          // Who writes a name means that name.
-          return title.toLowerCase() === name ? 20 : weight[kind]
+          // Who writes a name means that name, with its module or without.
+          const lower = title.toLowerCase()
+          const isNamed = lower === name || (kind === "reference" && lower.split(/[./]/).at(-1) === name)
+          return isNamed ? 20 : weight[kind]
         }
       })
       const counts = new Map<string, number>()
