@@ -3,6 +3,7 @@
  * shown, is ours. What can be found comes with the script, for a page that was opened from a file may fetch nothing.
  */
 import * as Search from "./search.ts"
+import * as Words from "./words.ts"
 
 declare global {
   var siteEntries: ReadonlyArray<Search.Entry>
@@ -25,7 +26,7 @@ const item = (hit: Search.Hit, position: number) => {
   link.tabIndex = -1
   link.href = `${document.documentElement.dataset["base"] ?? ""}${hit.url}`
   const where = hit.kind === "question" ? `Question · ${hit.page}` : hit.page
-  const excerpt = Search.excerpt(hit.text, hit.words).map(([text, marked]) => marked ? element("mark", "", text) : text)
+  const excerpt = Words.excerpt(hit.text, hit.words).map(([text, marked]) => marked ? element("mark", "", text) : text)
   link.append(
     element("span", "hit-title", hit.title),
     element("span", "hit-page", where === hit.title ? "" : where),

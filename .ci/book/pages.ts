@@ -120,18 +120,15 @@ export interface Chapter {
   readonly pages: ReadonlyArray<string>
 }
 
-/** The chapters of the book, read from its index: each page stands under the first heading that lists it. */
+/** The chapters of the book, read from its index. */
 export const chapters = (index: string): ReadonlyArray<Chapter> => {
-  const listed = new Set<string>()
   const found: Array<{ heading: string; pages: Array<string> }> = []
   for (const [line, inFence] of fenced(index)) {
     if (inFence) continue
     const heading = /^## (.*)$/.exec(line)?.[1]
     if (heading !== undefined) found.push({ heading, pages: [] })
     const page = /^- \[[^\]]*\]\(([^)#]+\.md)\)/.exec(line)?.[1]
-    if (page === undefined || listed.has(page)) continue
-    listed.add(page)
-    found.at(-1)?.pages.push(page)
+    if (page !== undefined) found.at(-1)?.pages.push(page)
   }
   return found.filter(({ pages }) => pages.length > 0)
 }
