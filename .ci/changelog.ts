@@ -37,7 +37,9 @@ const before = (one: Version, other: Version): boolean => {
 }
 
 /** The least version that may follow, by what the entries say of themselves. */
-const least = ([major, minor, patch]: Version, entries: ReadonlyArray<string>): Version => {
+const least = ([major, minor, patch, pre]: Version, entries: ReadonlyArray<string>): Version => {
+  // What a version has announced is what it brings.
+  if (pre !== "") return [major, minor, patch, ""]
   const isBreaking = entries.some((entry) => entry.startsWith("**Breaking"))
   const isFix = entries.every((entry) => entry.startsWith("**Fixed"))
   if (major === 0) return isBreaking ? [0, minor + 1, 0, ""] : [0, minor, patch + 1, ""]
@@ -83,7 +85,7 @@ export const decide = (options: {
   else if (last !== undefined && !released.includes(version)) {
     const needed = least(last, entries)
     const [major, minor, patch] = wanted
-    if (before([major, minor, patch, ""], needed)) {
+    if (before([major, minor, patch, ""], needed) || before(wanted, last)) {
       problems.push(
         `${version} is too low behind ${released[0]}: what CHANGELOG.md tells needs ${
           needed.slice(0, 3).join(".")

@@ -95,8 +95,13 @@ describe("a release", () => {
     assert.deepStrictEqual(after("0.1.0", "next", "one"), ["next is no version"])
   })
 
-  it("of what is here may be made", () => {
-    const { version } = JSON.parse(read("package.json"))
-    assert.deepStrictEqual(decide({ version, changelog: read("CHANGELOG.md"), tags: [], date: "" }).problems, [])
+  it("follows what was announced of it", () => {
+    assert.deepStrictEqual(after("1.0.0-rc.1", "1.0.0", "one"), [])
+    assert.deepStrictEqual(after("1.0.0-rc.9", "1.0.0-rc.10", "**Breaking.** one"), [])
+    assert.deepStrictEqual(after("1.0.0-rc.2", "1.0.0-rc.1", "one"), tooLow("1.0.0-rc.1", "1.0.0-rc.2", "1.0.0"))
+  })
+
+  it("has a changelog that begins with what is not released yet", () => {
+    assert.strictEqual(sections(read("CHANGELOG.md"))[0].name, "Unreleased")
   })
 })
