@@ -12,7 +12,8 @@ installed(home)
 
 const steps: ReadonlyArray<ReadonlyArray<string>> = [
   [`${home}/node_modules/typescript/bin/tsc`, "--project", home, "--noEmit"],
-  [`${home}/build.ts`]
+  [`${home}/build.ts`],
+  [`${home}/check.ts`]
 ]
 for (const step of steps) {
   const { error, status } = spawnSync(process.execPath, [...step], { stdio: "inherit" })

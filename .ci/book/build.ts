@@ -1,8 +1,7 @@
 /**
  * The site: README, the book and the other pages, the examples and the reference, as HTML in `site/` that works from a file.
  * TypeDoc makes it. What it gets are the pages as `pages.ts` prepares them, and the sources; what is ours on top are links
- * between pages and reference in both directions, and the search. A dead link fails it, and so does a question that the
- * search doesn't answer.
+ * between pages and reference in both directions, and the search. `check.ts` comes after it.
  */
 import { renderMermaidSVG } from "beautiful-mermaid"
 import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
@@ -27,10 +26,8 @@ import {
   type Router,
   type RouterTarget
 } from "typedoc"
-import * as Links from "./links.ts"
 import * as Pages from "./pages.ts"
-import { questions } from "./questions.ts"
-import * as Search from "./search.ts"
+import type * as Search from "./search.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const here = fileURLToPath(new URL(".", import.meta.url))
@@ -427,27 +424,3 @@ const { output: [{ code }] } = await bundle.generate({ format: "iife", minify: t
 await bundle.close()
 writeFileSync(join(out, "assets/search.js"), `globalThis.siteEntries = ${JSON.stringify(entries)};\n${code}`)
 told(`${entries.length} entries can be found`)
-
-const files = new Map(
-  globSync("**/*", { cwd: out, withFileTypes: true }).filter((file) => file.isFile()).map((file) => {
-    const path = join(file.parentPath, file.name).slice(out.length + 1).replaceAll("\\", "/")
-    return [path, /\.(?:html|svg)$/.test(path) ? Links.read(readFileSync(join(out, path), "utf8")) : undefined] as const
-  })
-)
-const dead = [
-  ...Links.dead(files),
-  ...entries.filter(({ url }) => !Links.leads(files, "index.html", url)).map(({ url }) => `the search: ${url}`)
-]
-if (dead.length > 0) throw new Error(`${dead.length} links lead nowhere:\n${dead.join("\n")}`)
-told(`no link of ${Array.from(files.values()).filter((page) => page !== undefined).length} files leads nowhere`)
-
-const search = Search.make(entries)
-const missed = questions.flatMap(([question, answer]) => {
-  const first = search.ask(question, 3).map(({ url }) => url)
-  const isAnswered = first.some((url) => answer.includes("#") ? url === answer : url.split("#")[0] === answer)
-  return isAnswered ? [] : [`${question}\n  not ${answer}\n  but ${first.join("\n      ")}`]
-})
-if (missed.length > 0) {
-  throw new Error(`the search misses ${missed.length} of ${questions.length} questions:\n${missed.join("\n")}`)
-}
-told(`the search answers ${questions.length} questions with its first three hits`)
