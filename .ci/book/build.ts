@@ -5,7 +5,7 @@
  */
 import { renderMermaidSVG } from "beautiful-mermaid"
 import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
-import { dirname, join, posix } from "node:path"
+import { dirname, extname, join, posix } from "node:path"
 import { fileURLToPath } from "node:url"
 import { rolldown } from "rolldown"
 import {
@@ -68,19 +68,30 @@ written.set(
 
 const stagedName = (file: string) => file.endsWith(".md") ? file : `${file}.md`
 
-/** Where links of a page lead, which are relative to it. What is no page, pictures say, is copied beside it. */
+/**
+ * Where links of a page lead, which are relative to it. A source becomes a page when something links to it; what is no page,
+ * pictures say, is copied beside it.
+ */
 const linked = (from: string) => (to: string): string => {
-  const [path, anchor] = to.split("#")
-  if (/^[a-z]+:/.test(to) || path === "") return to
+  const [place, anchor] = to.split("#")
+  if (/^[a-z]+:/.test(to) || place === "") return to
   const folder = from === "examples" ? "." : posix.dirname(from)
-  const file = posix.normalize(posix.join(folder, path)).replace(/\/$/, "")
+  const file = posix.normalize(posix.join(folder, place)).replace(/\/$/, "")
   if (file.startsWith("src/") && modules.includes(file)) return to
+  const path = join(root, file)
   if (!written.has(file)) {
-    if (existsSync(join(root, file)) && statSync(join(root, file)).isFile()) {
-      mkdirSync(dirname(join(stage, file)), { recursive: true })
-      copyFileSync(join(root, file), join(stage, file))
+    if (!existsSync(path)) return to
+    if (statSync(path).isDirectory()) {
+      return file.startsWith("examples/")
+        ? linked(from)(posix.relative(folder, "examples"))
+        : to
     }
-    return to
+    if (!/\.(?:ts|js|json|sh|txt)$/.test(file)) {
+      mkdirSync(dirname(join(stage, file)), { recursive: true })
+      copyFileSync(path, join(stage, file))
+      return to
+    }
+    written.set(file, Pages.source(file, read(file), extname(file).slice(1)))
   }
   return posix.relative(folder, stagedName(file)) + (anchor === undefined ? "" : `#${anchor}`)
 }
