@@ -264,6 +264,13 @@ for (const document of project.documents!) {
   fileOf.set(document, document.name)
   document.name = Pages.titleOf(written.get(document.name)!)
 }
+// What an entry lists is what each module says of itself.
+for (const entry of project.children!.filter(isEntry)) {
+  for (const child of entry.children ?? []) {
+    const { comment } = child.isReference() ? child.getTargetReflectionDeep() : child
+    child.comment = comment === undefined ? new Comment() : new Comment(comment.summary)
+  }
+}
 told("the sources are read")
 
 const documented = project.children!.flatMap((module) =>
