@@ -159,7 +159,7 @@ export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFaile
 }
 
 /**
- * The two sides have no version of the protocol in common. The `fault` is with the side that has offered it; `peer`
+ * The two sides have no version of the protocol in common. `fault` is the side that has offered the version; `peer`
  * unless it is given.
  *
  * @category reasons
