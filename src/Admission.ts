@@ -168,8 +168,8 @@ const defaultMaxKeys = 65_536
  * seen for longest are forgotten. Against somebody who has that many addresses, a limit `inAll` helps. Connections at
  * once are counted exactly.
  *
- * With a `SubscriptionRef` the options can be changed while it is used: the next that comes meets the new ones. Who is in service
- * stays, and counts where it counted.
+ * With a `SubscriptionRef` the options can be changed while it is used: new ones hold for the next peer that comes.
+ * Peers that are in service stay, and go on to count where they did.
  *
  * It dies of a `RangeError` where the options are none.
  *
