@@ -3,8 +3,8 @@
  * folder of their own: nobody but this needs them. Comes after `npm run build`.
  */
 import { spawnSync } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import { installed } from "./installed.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const home = fileURLToPath(new URL("runtimes", import.meta.url))
@@ -16,19 +16,7 @@ const run = (words: ReadonlyArray<string>): number => {
   return status ?? 1
 }
 
-const { dependencies } = JSON.parse(readFileSync(`${home}/package.json`, "utf8")) as {
-  readonly dependencies: Readonly<Record<string, string>>
-}
-
-const isInstalled = Object.entries(dependencies).every(([name, version]) => {
-  const manifest = `${home}/node_modules/${name}/package.json`
-  return existsSync(manifest) && JSON.parse(readFileSync(manifest, "utf8")).version === version
-})
-
-const installed = isInstalled ?
-  0 :
-  run(["npm", "ci", "--prefix", home, "--no-audit", "--no-fund", "--loglevel=error"])
-if (installed !== 0) throw new Error(`npm ci failed with status ${installed} in ${home}`)
+const dependencies = installed(home)
 
 const own = (name: string) => `${home}/node_modules/.bin/${name}`
 

@@ -2,6 +2,7 @@
  * Who comes in, decided before a handshake costs anything: how many at once, how many in a time, how many that fail, of one address,
  * of one key of yours, or in all, on one machine or on many.
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
@@ -49,11 +50,11 @@ export type { Answer } from "./internal/admission/leases.ts"
  * **Details**
  *
  * `admit` is asked once for each connection, and what it says holds until `leave`: it gives the verdict, or an Effect of it where it has
- * to wait for somebody. That one has to be run, once, may be interrupted, and leaves nothing behind then. `onLost` is called where the
- * place is lost later, and the connection should be closed.
+ * to wait for somebody. Such an Effect has to be run once; when it is interrupted it leaves nothing behind. `onLost` is
+ * called where the place is lost later, and the connection should be closed.
  *
- * It is a function of the peer as it is known when it is asked. Where a handshake introduces another one (`Handshake.introduce`), `introduced`
- * of what it has said is asked, and the handshake goes on behind that.
+ * It judges the peer as it is known when it is asked. Where a handshake introduces another one (`Handshake.introduce`),
+ * `introduced` of the verdict is asked, and the handshake goes on after that.
  *
  * @category services
  * @since 0.1.0
@@ -63,8 +64,8 @@ export class Admission extends Context.Service<Admission, {
 }>()("effect-handshake/Admission") {}
 
 /**
- * Whether the error of a handshake is misconduct of the peer: it said what is no message of the protocol or was not due, could not
- * prove who it is, or was silent until the deadline.
+ * Whether the error of a handshake is misconduct of the peer: it sent what is no message of the protocol, or one that
+ * was not due, it could not prove who it is, or it was silent until the deadline.
  *
  * @category guards
  * @since 0.1.0
@@ -158,16 +159,17 @@ const defaultMaxKeys = 65_536
  *
  * **When to use**
  *
- * Use for one server, or for many that need not know of each other: each has the limits for itself. Else {@link makeShared}.
+ * Use for one server, or for many that need not know of each other: each has the limits for itself. Otherwise use
+ * {@link makeShared}.
  *
  * **Details**
  *
- * Nothing that it does waits. What it remembers is bounded by `maxKeys`, whoever comes from wherever: of more keys than that, those that
- * were not seen for longest are forgotten, so that who has that many addresses needs a limit `inAll`. Connections at once are counted
- * exactly.
+ * Nothing that it does waits. What it remembers is bounded by `maxKeys`: of more keys than that, those that were not
+ * seen for longest are forgotten. Against somebody who has that many addresses, a limit `inAll` helps. Connections at
+ * once are counted exactly.
  *
- * With a `SubscriptionRef` the options can be changed while it is used: the next that comes meets the new ones. Who is in service
- * stays, and counts where it counted.
+ * With a `SubscriptionRef` the options can be changed while it is used: new ones hold for the next peer that comes.
+ * Peers that are in service stay, and go on to count where they did.
  *
  * It dies of a `RangeError` where the options are none.
  *
@@ -232,9 +234,10 @@ const forking = (context: Context.Context<never>) => {
  *
  * **Details**
  *
- * Whoever comes in has been asked about in the store, so its handshake begins when that has answered; who is denied is denied without
- * asking again until its time is over. The limits of `atOnce` are those of all machines together, and never exceeded, `closed` as
- * `ifUnavailable` supposed: a place that a machine cannot renew is lost for it, and its connection closed, before another one gets it.
+ * The store is asked about each peer, so its handshake begins when that has answered; a peer that was denied is denied
+ * without asking again until its time is over. The limits of `atOnce` are those of all machines together, and with
+ * `ifUnavailable: "closed"` they are never exceeded: a machine that cannot renew a place loses it, and closes its
+ * connection, before another machine gets it.
  *
  * Nothing waits for longer than `timeout`, and a store that did not answer is not asked again for a second.
  *

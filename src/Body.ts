@@ -1,8 +1,10 @@
 /**
  * Requests and responses that are a head and, where they have one, a body: a Stream of chunks.
  *
- * `Pipeline` and `Multiplex` serve and call with them. What a frame is of a message is the same for both.
+ * `Pipeline` and `Multiplex` serve and call with them. Which part of a message a frame is, is told to both in the same
+ * way: as a `Part`.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
@@ -69,7 +71,7 @@ export interface Message<out Head, out Chunk, out E = never, out R = never> {
 }
 
 /**
- * What one frame is of a message.
+ * Which part of a message one frame is.
  *
  * **Details**
  *
@@ -166,7 +168,7 @@ export type Reason = typeof Reason.Type
  * | `Stalled` | nobody has read it for `bodyTimeout`, while there was no room for more of it | local |
  * | `AlreadyRead` | it was read before | local |
  *
- * `catchReason` of Effect and of its Stream picks one of them. What has come before is there: it fails behind that.
+ * `catchReason` of Effect and of its Stream picks one of them. The chunks that have come before are delivered first.
  *
  * **Example** (What is there of a body that was given up)
  *

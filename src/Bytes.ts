@@ -4,6 +4,7 @@
  * On Node these are as fast as `Buffer`, without a copy for each call and without a type that other platforms lack; they
  * take any `Uint8Array`.
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import type * as Codec from "./Codec.ts"

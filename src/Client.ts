@@ -1,6 +1,7 @@
 /**
  * The scoped client runtime: dial, shake hands, call, try again.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
@@ -41,7 +42,8 @@ type Any = Transport.Transport.Any
  * **Details**
  *
  * `call` sends a request and waits for its response; see `Pipeline.Client`. `transport` is what the handshake has ended
- * with, and its `peer` tells who is at the other end. `awaitEnd` fails when the connection has ended, with how.
+ * with, and its `peer` tells who is at the other end. `awaitEnd` fails when the connection has ended, with the error
+ * that says how.
  *
  * @category models
  * @since 0.1.0
@@ -116,11 +118,14 @@ export interface Makes<in T, out C, out E = never, out R = never> {
  */
 export interface Calls<T = Any, Push extends Transport.Transport.In<T> = never, R = never> extends CallOptions {
   readonly client?: undefined
-  /** What is done with the frames that are no responses. Default: every frame is one. */
+  /** What is done with frames that are not responses. Default: every frame is a response. */
   readonly unsolicited?: Pipeline.Unsolicited<Transport.Transport.In<T>, Push, R> | undefined
-  /** Whether a frame is the server's goodbye, which says that it has begun with nothing that is not answered. Default: none is. */
+  /**
+   * Whether a frame is the server's goodbye, which says that the server has begun no request that it has not answered.
+   * Default: no frame is.
+   */
   readonly goodbye?: ((frame: Transport.Transport.In<T>) => boolean) | undefined
-  /** How the peer is asked whether it is still there. Default: it is not. */
+  /** How the peer is asked whether it is still there. Default: it is not asked. */
   readonly keepAlive?: Pipeline.KeepAlive<Transport.Transport.Out<T>> | undefined
 }
 
@@ -224,9 +229,9 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2, Pu
  *
  * **Details**
  *
- * Calls are answered in order, as `Pipeline.client` makes them, with the `transport` beside them, and frames that nobody asks for
- * are what `unsolicited` says, as there. For a protocol that is
- * spoken otherwise, `client` makes something else of the transport, and that is what `connect` returns.
+ * Calls are answered in order, as `Pipeline.client` makes them, and the `transport` stands beside them. Frames that
+ * nobody asks for are handled by `unsolicited`, as with `Pipeline.client`. For a protocol that is spoken otherwise,
+ * `client` makes another client of the transport, and `connect` returns that.
  *
  * It dials the `Socket` of the context, or each of `sockets` in order: a failure that may be mended elsewhere, such as a
  * rejection or a refused connection, goes on to the next one. `retry` goes through all of them again. An attempt that
@@ -237,8 +242,8 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2, Pu
  *
  * **Gotchas**
  *
- * It is one connection. When that has ended nothing connects again, and every call fails with how it ended; `awaitEnd` tells
- * when to make a new client.
+ * It is the client of one connection. When that has ended it does not connect again: every call fails with the error
+ * that ended the connection, and `awaitEnd` tells when to make a new client.
  *
  * **Example** (Two calls)
  *
@@ -330,7 +335,7 @@ export const connect = <
  * **Details**
  *
  * It is {@link connect}, with the same options and the same errors: it connects when the layer is built, and the connection
- * lives until the layer is released. With `client` the service is what that makes.
+ * lives until the layer is released. With the option `client` the service is what `client` makes.
  *
  * **Example** (A client as a service)
  *
@@ -423,7 +428,7 @@ export const backoff = (options?: {
  */
 export type State<E> = Internal.State<E>
 
-/** What a client that connects again has to know of one connection's. */
+/** What a client that connects again has to know of the client of one connection. */
 interface Caller {
   readonly awaitEnd: Effect.Effect<never, TransportError>
 }
@@ -440,8 +445,8 @@ interface Callable<in Request> extends Caller {
  */
 export interface CallAgain {
   /**
-   * Whether it does no harm when the peer gets it twice. Then it is made again, when its connection has ended before its
-   * answer. Default: as the client's option `idempotent` says.
+   * Whether the call does no harm when the peer gets it twice. Such a call is made again when its connection ends
+   * before its answer has come. Default: what the client's option `idempotent` says.
    */
   readonly idempotent?: boolean | undefined
 }
@@ -468,11 +473,11 @@ interface CallsAgain<out C> {
  * **Details**
  *
  * - `call` is that of `C`, and waits for a connection where there is none.
- * - `use` does with the client of a connection what is more than a call, such as a call with a body. What `call` says of
- *   failures holds for the `TransportError`s that come out of it.
+ * - `use` runs an effect of yours with the client of a connection, for what is more than a call, such as a call with a
+ *   body. What `call` says of failures holds for the `TransportError`s that come out of it.
  * - `ready` waits for a connection as a call does.
  * - `awaitEnd` fails when it has stopped: as `Unavailable`, or, when its scope is closed, as `ConnectionClosed` by `local`.
- * - `state` is how it is doing, and `changes` that and what it becomes, up to `Stopped`.
+ * - `state` is its present state, and `changes` the present state and all later ones, up to `Stopped`.
  *
  * A `TransportError` of a call says whether it was `sent`: `no`, or `perhaps`.
  *
@@ -487,13 +492,13 @@ export interface Reconnecting<out C, out E = HandshakeError | TransportError> ex
 }
 
 /**
- * Where a client connects to that asks for its addresses: before each round, so that what has changed meanwhile counts.
+ * Where a client connects to whose addresses may change: it asks for them before each round.
  *
  * **Details**
  *
  * `addresses` may ask DNS or a registry. When it fails it is asked again, as the schedule says. `dial` says how one of them is
- * dialled, such as `Net.socket`. Two addresses that are equal by `Equal.equals` are the same to whom a peer has told when to
- * come back.
+ * dialled, such as `Net.socket`. Addresses are compared by `Equal.equals`: when a peer has said when to come back,
+ * equal addresses are left alone until then.
  *
  * @category models
  * @since 0.1.0
@@ -509,13 +514,13 @@ interface Connects<in out C, in Failed, out E = never, out R = never> {
   /** From dialling to ready, absolute, for each attempt, and as long again for what `onConnect` does. Default: 10 seconds. */
   readonly handshakeTimeout?: Duration.Input | undefined
   /**
-   * Whether another try can do better. Default: where a `HandshakeError` is `retryable`, and a `TransportError` no fault of
-   * this side's; no other error is mended by trying again.
+   * Whether another try can do better. Default: true for a `HandshakeError` that is `retryable` and for a
+   * `TransportError` that is not this side's fault, false for any other error.
    */
   readonly while?: ((error: Failed) => boolean) | undefined
   /**
    * What has to be said on each connection before anything else, such as subscriptions: no call is sent before it is done. Its
-   * scope is that of the connection. When it fails there was no connection.
+   * scope is that of the connection. If it fails, the connection counts as one that was not made.
    */
   readonly onConnect?: ((client: C) => Effect.Effect<unknown, E, R>) | undefined
   /** How many calls wait for a connection; one more fails at once. Default: 1,024. */
@@ -524,7 +529,7 @@ interface Connects<in out C, in Failed, out E = never, out R = never> {
   readonly waitTimeout?: Duration.Input | undefined
   /** Which requests do no harm when the peer gets them twice. Default: none. */
   readonly idempotent?: ((request: RequestOf<C>) => boolean) | undefined
-  /** How often a call is made again whose connection has ended. Default: 3. */
+  /** How often a call is made again when its connection has ended. Default: 3. */
   readonly maxResends?: number | undefined
 }
 
@@ -540,11 +545,11 @@ interface Connects<in out C, in Failed, out E = never, out R = never> {
  */
 export interface Again<in out C, in Failed, out E = never, out R = never> extends Connects<C, Failed, E, R> {
   /**
-   * How long to wait between two rounds over all addresses. It begins anew behind a connection that has lived for
+   * How long to wait between two rounds over all addresses. It begins anew after a connection that has lived for
    * `stableAfter`. When it ends, the client stops. Default: {@link backoff}, which does not end.
    */
   readonly schedule?: Schedule.Schedule<unknown, Failed> | undefined
-  /** How long a connection lives that did not fail early. Default: 10 seconds. */
+  /** How long a connection has to live for `schedule` to begin anew after it. Default: 10 seconds. */
   readonly stableAfter?: Duration.Input | undefined
 }
 
@@ -670,22 +675,25 @@ const reconnectingTo = Effect.fnUntraced(function*<
  *
  * **When to use**
  *
- * Use where a program shall outlive the servers that it needs. Where the end of a connection is the end of what it was made
- * for, use {@link connect}.
+ * Use where a program shall outlive the servers that it needs. Where a program has nothing more to do once its
+ * connection has ended, use {@link connect}.
  *
  * **Details**
  *
- * It is there at once and connects by itself: each round goes through `sockets`, or what `addresses` gives, in order until one accepts, and
- * `schedule` says how long to wait between two rounds. A peer that refuses and says when to come back is left alone until
- * then. What no other try can mend, such as a password that is wrong, is not tried again: the client stops.
+ * The client is there at once and connects by itself: each round goes through `sockets`, or what `addresses` gives, in
+ * order until one accepts, and `schedule` says how long to wait between two rounds. A peer that refuses and says when
+ * to come back is left alone until then. After a failure that no other try can mend, such as a wrong password, the
+ * client stops.
  *
  * Where there is no connection a call waits, up to `waitTimeout` and among at most `maxWaiting`; after that, and when the client has
  * stopped, it fails as `Unavailable`. Calls go out in the order in which they were made. A call whose connection ends
- * before it was sent is made again on the next one. One that perhaps was sent fails with how the connection ended, and is made again, up to `maxResends`
- * times, only where it is `idempotent`. Whether a call that has failed was sent its error says: `sent` is `no` or `perhaps`.
+ * before it was sent is made again on the next one. A call that perhaps was sent fails with the error that ended the
+ * connection, unless it is `idempotent`: then it is made again, up to `maxResends` times. The error of a call says
+ * whether the call was sent: `sent` is `no` or `perhaps`.
  *
- * An interrupted call is given up as with the client of one connection; one that waits leaves nothing behind. When the scope
- * closes, every call fails as `ConnectionClosed` by `local`, and so it is without waiting for answers.
+ * An interrupted call is given up as with the client of one connection; if it was still waiting for a connection, it
+ * leaves nothing behind. When the scope closes, every call fails as `ConnectionClosed` by `local`, at once: answers are
+ * not waited for.
  *
  * | metric | attributes | what it is |
  * |---|---|---|
@@ -699,10 +707,10 @@ const reconnectingTo = Effect.fnUntraced(function*<
  *
  * **Gotchas**
  *
- * A call that is made again comes behind what was made meanwhile.
+ * A call that is made again is sent after those that were made meanwhile.
  *
- * An address that cannot be mended stops the client, whatever the others would say, as with {@link connect}. Where a server may say
- * nonsense for a while, `while` can be more patient.
+ * A failure of one address that no other try can mend stops the client, whatever the other addresses would have
+ * answered, as with {@link connect}. Where a server may say nonsense for a while, `while` can be more patient.
  *
  * **Example** (A server that is restarted)
  *
@@ -780,7 +788,8 @@ type Suits<Made, C> = [Made] extends [C] ? unknown : never
  * **Details**
  *
  * It is {@link reconnecting}, with the same options. The layer is there at once, whether there is a server or not, and cannot fail:
- * a program that shall not begin before waits for `ready`. When the layer is released the client is closed.
+ * a program that needs a connection before it begins waits for `ready`. When the layer is released the client is
+ * closed.
  *
  * The service is a `Reconnecting`, or what that can be used as, such as a `Pipeline.Client`.
  *
@@ -884,9 +893,14 @@ export interface Sharing<in out C, in Failed, out E = never, out R = never> exte
    * depend on each other, such as calls by id.
    */
   readonly concurrency?: number | undefined
-  /** How long a connection above `min` is kept that nobody uses; up to twice as long. Default: 1 minute. */
+  /**
+   * How long a connection beyond `min` is kept while nobody uses it; it may be up to twice as long. Default: 1 minute.
+   */
   readonly timeToLive?: Duration.Input | undefined
-  /** Whether a connection still works: if this fails, or takes longer than `checkTimeout`, another one is taken. Default: not asked. */
+  /**
+   * Whether a connection still works: if this fails, or takes longer than `checkTimeout`, another one is taken.
+   * Default: connections are not checked.
+   */
   readonly check?: ((client: C) => Effect.Effect<unknown, unknown, R>) | undefined
   /** How long after its last success a connection is checked before it is used. Default: 1 second. */
   readonly checkAfter?: Duration.Input | undefined
@@ -897,7 +911,10 @@ export interface Sharing<in out C, in Failed, out E = never, out R = never> exte
    * the calls that wait.
    */
   readonly retry?: Schedule.Schedule<unknown, Failed> | undefined
-  /** How long the end of its scope waits for calls that have begun, before it closes their connections. Default: 10 seconds. */
+  /**
+   * How long calls that have begun may still take when the scope closes, before their connections are closed. Default:
+   * 10 seconds.
+   */
   readonly drainTimeout?: Duration.Input | undefined
 }
 
@@ -944,8 +961,8 @@ const poolTo = Effect.fnUntraced(function*<
  *
  * **When to use**
  *
- * Use where one conversation at a time is all that a connection has, as with the transactions of a database, or where one
- * connection is not enough. Where calls may go over one connection, {@link reconnecting} has less to keep.
+ * Use where a connection has room for one conversation at a time only, as with the transactions of a database, or where
+ * one connection is not enough. Where all calls may go over one connection, {@link reconnecting} is the simpler one.
  *
  * **Details**
  *
@@ -956,8 +973,8 @@ const poolTo = Effect.fnUntraced(function*<
  * A connection is dialled as {@link reconnecting} does it: each round goes through `sockets`, or what `addresses` gives, in order until one
  * accepts. A peer that refuses and says when to come back is left alone until then: where that is true of all, calls wait. Any other
  * failure that another try can mend fails those that wait for a connection (`failed`, with what has gone wrong as its `cause`), or, with
- * `retry`, is tried again before that. After what no other try can mend, such as a password that is wrong, nobody is dialled any more:
- * calls go on over the connections that there are, and those that find none fail as `Unavailable` (`stopped`).
+ * `retry`, is tried again before that. After a failure that no other try can mend, such as a wrong password, it dials
+ * no more: calls go on over the connections that there are, and those that find none fail as `Unavailable` (`stopped`).
  *
  * A call whose connection ends before it was sent is made again on another one, up to `maxResends` times. One that perhaps was sent is
  * made again only where it is `idempotent`, and fails otherwise with how the connection ended.
@@ -965,7 +982,8 @@ const poolTo = Effect.fnUntraced(function*<
  * A connection that has ended is given to nobody. One on which a use has failed with a `TransportError`, such as `TimedOut`, is closed
  * when those who share it are done, unless that was a fault of this side's, such as a request that cannot be encoded.
  *
- * One that did nothing for `checkAfter` is asked by `check` first. What that fails with is not seen: the next one is taken.
+ * One that was idle for `checkAfter` is asked by `check` first. A failure of `check` is not seen by the call, which
+ * takes the next connection.
  *
  * An interrupted call that waits leaves nothing behind, and one that has begun is given up as with the client of one connection.
  * When the scope closes, calls that wait and new ones fail as `ConnectionClosed` by `local`, and those that have begun have `drainTimeout` to
@@ -981,8 +999,8 @@ const poolTo = Effect.fnUntraced(function*<
  *
  * **Gotchas**
  *
- * What a use leaves behind on its connection, such as a transaction that is open, is what the next one finds. A use that can be
- * interrupted in the middle ends with what takes it back.
+ * What a use leaves behind on its connection, such as an open transaction, is there for the next use. A use that can be
+ * interrupted in the middle has to take that back itself.
  *
  * A connection of the `min` that cannot be made is tried again with the next call, and not by itself.
  *

@@ -6,6 +6,7 @@
  * pieces, every codec has a maximum frame length unless told otherwise, and the length is checked before anything is
  * allocated for the frame.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type { NonEmptyReadonlyArray } from "effect/Array"
@@ -118,13 +119,13 @@ export interface Codec<out In, in Out> extends Pipeable {
   /** For a codec with a memory: makes the encoder of one connection. */
   readonly encoder?: (() => Encoder<Out>) | undefined
   /**
-   * Appends a frame to `into`, or returns why it cannot. What it wrote before it failed is not sent. That of a codec with a
-   * memory encodes a frame as if it were the first of a connection.
+   * Appends a frame to `into`, or returns why it cannot. What it wrote before it failed is not sent. In a codec with a
+   * memory it encodes a frame as if it were the first of a connection.
    */
   readonly encode: (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
   /**
-   * For codecs without a memory that encode many frames faster than one by one: appends all of them and returns true, or
-   * appends none and returns false where one of them may not be encodable, and `encode` says which.
+   * For codecs without a memory that encode many frames faster than one by one: appends all of them and returns true,
+   * or appends none and returns false where one of them may not be encodable: then `encode` says which.
    */
   readonly encodeMany?: ((frames: ReadonlyArray<Out>, into: ByteWriter) => boolean) | undefined
 }
@@ -179,8 +180,8 @@ export const encoderOf = <Out>(codec: Codec<unknown, Out>): Encoder<Out> => Enco
  *
  * **When to use**
  *
- * Use for frames whose parts tell what comes next, and for those that may stand inside each other. What it costs for each part
- * is more than that of a decoder for {@link make}, and the same for each, however small the pieces.
+ * Use for frames whose parts tell what comes next, and for those that may stand inside each other. Each part costs more
+ * than in a decoder for {@link make}, but always the same, however small the pieces are in which it comes.
  *
  * **Details**
  *

@@ -3,6 +3,7 @@
  *
  * From the same value come both sides, which cannot say anything else, and all that can be known of them without running them.
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
@@ -192,11 +193,11 @@ export const refused = (options?: {
 export const encrypted = <const S extends string>(state: S): Model.Encrypted<S> => ({ _tag: "Encrypted", state })
 
 /**
- * A field of which any value will do: the name of whoever greets, the text of a banner.
+ * A field that may have any value: the name of whoever greets, the text of a banner.
  *
  * **Details**
  *
- * Whatever is not free must be looked at by the side that receives it, and `Laws.dialogue` holds that.
+ * Every field that is not free must be looked at by the side that receives it: `Laws.dialogue` holds it to that.
  *
  * @category fields
  * @since 0.1.0
@@ -317,9 +318,9 @@ export interface Heard<K extends string, D, Then> {
  *
  * **Details**
  *
- * What is received is one of the messages of the state, already checked. A refusal fails as `Rejected`, with the fields of the
- * message; anything else as `InvalidGreeting` at this state, and what the dialogue says `otherwise` is heard. Interrupted while it
- * waits, it has taken nothing.
+ * What is received is one of the messages of the state, already checked. A refusal fails as `Rejected`, with the fields
+ * of the message. Anything else fails as `InvalidGreeting` at this state, and the other side hears what the dialogue
+ * says `otherwise`. When it is interrupted while it waits, it has taken nothing.
  *
  * @category models
  * @since 0.1.0
@@ -375,7 +376,7 @@ type Roleless<T extends { readonly role: unknown }> = Omit<T, "role"> & { readon
 declare const EndedTypeId: unique symbol
 
 /**
- * What a side of a dialogue ends with. The only way to have one is to come to an end that is ready.
+ * What a side of a dialogue ends with. The only way to get one is to come to an end that is ready.
  *
  * @category models
  * @since 0.1.0
@@ -440,8 +441,8 @@ interface Options<M extends Messages, S extends States, Start, L extends Live> {
   readonly start: Start
   readonly states: S & NoInfer<Checked<M, S>>
   /**
-   * What a side says to whoever breaks the rules, and a server to whom it turns away: always the same message, or a function of why,
-   * of the state in which that is, and of when to come back, where a server knows. Default: nothing.
+   * What a side says to a peer that breaks the rules, and a server to one that it turns away: always the same message,
+   * or a function of the reason, the state, and when to come back, where a server knows that. Default: nothing.
    */
   readonly otherwise?: {
     readonly server?: Otherwise<NoInfer<M>> | undefined
@@ -582,7 +583,7 @@ const snapshotOf = (dialogue: Any | SnapshotModel.Snapshot): SnapshotModel.Snaps
  *
  * **Details**
  *
- * It is the same each time it is made, up to the member names' order, so that what has changed is seen as a small difference.
+ * It is the same each time it is made, down to the order of its members, so that a change shows as a small difference.
  * Secrets in its examples are made up.
  *
  * **Example** (What a version of a protocol was)
@@ -747,9 +748,10 @@ export const document = (dialogue: Any | SnapshotModel.Snapshot): string => Docu
  * allows, with all values that their Schemas take; they part where something of it is not read by the other as the same, where one
  * is ready and the other is not, and where both wait. It is told by the shortest conversation that comes to it.
  *
- * Fewer bytes or less time is told as a warning. What cannot be decided, such as whether two patterns match the same texts, is no
- * understanding, and `isCertain` is false. A check without a name is taken for the same where both versions have one, and a function
- * that says what is said `otherwise` for what it says to whoever says what is not due.
+ * Fewer bytes or less time is told as a warning. What cannot be decided, such as whether two patterns match the same
+ * texts, counts as not understood, and `isCertain` is false. Where both versions have a check without a name, the two
+ * are taken for the same. Where `otherwise` is a function, what it says to a peer that says what is not due is
+ * compared.
  *
  * **Example** (A version is not spoken any more)
  *

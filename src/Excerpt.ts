@@ -7,6 +7,7 @@
  *
  * What must not be seen at all is no excerpt: show {@link redacted} for it.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Formatter from "effect/Formatter"

@@ -3,9 +3,10 @@
  *
  * A handshake is an ordinary Effect that needs a `Socket`, speaks over it, and ends with a `Transport`, or fails with a
  * `HandshakeError` that names the step. The steps of this module are combinators over such Effects; what they do not
- * cover is written with `Effect.gen` over `transport.run` and `transport.send`. The two mix freely: given first, a
- * step's handshake may also be a transport.
+ * cover is written with `Effect.gen` over `transport.run` and `transport.send`. The two mix freely: what a step is
+ * given first may be a handshake or a transport.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
@@ -44,8 +45,8 @@ import { isTransportError, type TransportError } from "./TransportError.ts"
  *
  * **Details**
  *
- * The connection belongs to the scope: it is closed with it, however the handshake ends. Interrupted at any point, a
- * handshake leaves nothing behind but that.
+ * The connection belongs to the scope, and is closed with it, however the handshake ends. A handshake may be
+ * interrupted at any point, and leaves nothing else behind.
  *
  * @category models
  * @since 0.1.0
@@ -104,7 +105,7 @@ const failing = <A, E, R>(self: Effect.Effect<A, E, R>, progress: Progress.Progr
  * Inside it a `TransportError` becomes a `HandshakeError` at this step, and so does a bare reason such as
  * `new HandshakeError.UnsupportedVersion(…)`. Other failures pass.
  *
- * `connect` is what the opening of the connection is called; a step of another name can be told from it.
+ * The step that opens the connection is called `connect`: another name tells yours from it.
  *
  * **Example** (A step in `Effect.gen`)
  *
@@ -215,7 +216,10 @@ const deservesReply = (cause: Cause.Cause<unknown>): boolean => {
  * @since 0.1.0
  */
 export interface ExpectOptions<T> {
-  /** What a peer hears that says anything else, or nothing that is a frame. Without it the connection is just closed. */
+  /**
+   * What is said to a peer that sends anything else, or something that is no frame. Without it the connection is just
+   * closed.
+   */
   readonly orReply?: Out<T> | undefined
   /** The peer's ways of saying no. They fail as `Rejected`. */
   readonly rejections?: ReadonlyArray<In<T>> | undefined
@@ -224,8 +228,9 @@ export interface ExpectOptions<T> {
   /** The name of the step; by default it tells what is expected. */
   readonly name?: string | undefined
   /**
-   * Whether the frame is a secret that no error and no transcript may show. Default: false, but where a later step of the
-   * same pipe receives a secret no error shows what was refused: it may be that secret, said too early. `false` shows it.
+   * Whether the frame is a secret that no error and no transcript may show. Default: false. But where a later step of
+   * the same pipe receives a secret, no error shows what this step has refused, for it may be that secret, said too
+   * early; an explicit `false` shows it.
    */
   readonly secret?: boolean | undefined
 }
@@ -236,7 +241,7 @@ export interface ExpectOptions<T> {
  * **Details**
  *
  * Frames are compared by value. A frame among the `rejections` fails as `Rejected`, any other as `InvalidGreeting`;
- * before it fails, the peer hears `orReply`, also where what it sent is too long, malformed or cut.
+ * before it fails, the peer hears `orReply`, also where its frame is too long, malformed or cut off.
  *
  * **Example** (The server of the line protocol)
  *
@@ -301,11 +306,12 @@ const unexpected = <T extends Receiving>(
  * @since 0.1.0
  */
 export interface VerifyOptions<T> {
-  /** What a peer hears whose frame is refused, or that sends nothing that is a frame. */
+  /** What is said to a peer whose frame is refused, or that sends something that is no frame. */
   readonly orReply?: Out<T> | undefined
   /**
-   * Whether the frame is a secret that no error and no transcript may show. Default: false, but where a later step of the
-   * same pipe receives a secret no error shows what was refused: it may be that secret, said too early. `false` shows it.
+   * Whether the frame is a secret that no error and no transcript may show. Default: false. But where a later step of
+   * the same pipe receives a secret, no error shows what this step has refused, for it may be that secret, said too
+   * early; an explicit `false` shows it.
    */
   readonly secret?: boolean | undefined
 }
@@ -315,8 +321,8 @@ export interface VerifyOptions<T> {
  *
  * **Details**
  *
- * The function refuses with a reason of `HandshakeError`; where that is the peer's fault and is not the peer's own
- * rejection, the peer hears `orReply`. Other failures pass.
+ * The function refuses a frame by failing with a reason of `HandshakeError`. Where that is the peer's fault, and not a
+ * rejection by the peer, the peer hears `orReply`. Other failures pass.
  *
  * **Example** (A version that must be known)
  *
@@ -372,14 +378,14 @@ export const verify: {
  *
  * **When to use**
  *
- * Use in a handshake that is written by hand, for what the next step depends on: a user's name, a version, a challenge. Where
- * nothing is needed of the frame, {@link verify} goes on with the transport.
+ * Use in a handshake that is written by hand, for what the next step depends on: a user's name, a version, a challenge.
+ * Where the frame is not needed afterwards, use {@link verify}, which goes on with the transport.
  *
  * **Details**
  *
- * It decides and answers as {@link verify} does, whose options it has: a frame that is refused, or that is none at all, is
- * answered with `orReply`, and fails at the step `name`. The function may fail with several reasons. Interrupted while it waits, it
- * has taken nothing.
+ * It has the options of {@link verify}, and decides and answers as that does: a frame that is refused, or bytes that
+ * are no frame, are answered with `orReply`, and the failure is that of the step `name`. The function may fail with
+ * several reasons. When it is interrupted while it waits, it has taken nothing.
  *
  * **Example** (A version that both sides know)
  *
@@ -555,8 +561,8 @@ export const exchange: {
  *
  * **Details**
  *
- * By default the reason is a `Rejected` by this side, which means that there is no room. Where it is what the peer has
- * said, give the reason, such as an `InvalidGreeting`: events and metrics count by it.
+ * By default the reason is a `Rejected` by this side, which means that there is no room. Where the peer is turned away
+ * for what it has said, give that as the reason, such as an `InvalidGreeting`: events and metrics count by it.
  *
  * **Example** (By hand, in `Effect.gen`)
  *
@@ -685,8 +691,8 @@ export const startTls: {
  * - `rate`: more new connections, or more handshakes that have failed, than are allowed in a time.
  * - `draining`: the server is shutting down.
  * - `deadline`: the handshake was not done in time.
- * - `forbidden`: it may not come in, or not by this way. `Server` says it to nobody by itself; what is around a handshake does
- *   (`turnAway`), such as `protocols/Proxy`.
+ * - `forbidden`: it may not come in, or not by this way. `Server` itself never gives this reason; what is put around a
+ *   handshake does, such as `protocols/Proxy` (by `turnAway`).
  *
  * @category models
  * @since 0.1.0
@@ -694,8 +700,8 @@ export const startTls: {
 export type Refusal = Progress.Refusal
 
 /**
- * Tells a peer in the words of the protocol that it is turned away, and not before when it may come again, where that is known; it
- * should fail with {@link refuse}.
+ * Tells a peer, in the words of the protocol, that it is turned away and, where that is known, when it may come again.
+ * It should fail with {@link refuse}.
  *
  * @category models
  * @since 0.1.0
@@ -706,7 +712,7 @@ export type Refuse<R = never> = (
 ) => Effect.Effect<never, HandshakeError, Socket.Socket | Scope.Scope | R>
 
 /**
- * Gives a handshake the words for whom a server turns away without regard to what it says.
+ * Gives a handshake the words with which a server turns a peer away without regard to what that has said.
  *
  * **When to use**
  *
@@ -714,12 +720,13 @@ export type Refuse<R = never> = (
  *
  * **Details**
  *
- * `refuse` runs in the place of the handshake, on the same connection, where there is no room or where the server drains. Of a
- * handshake that is cut off, by its deadline or by a drain, it runs behind it: over what is there then, inside TLS too, with
- * the bytes that were not taken. It has two seconds in all. It may need services, which the handshake needs then.
+ * Where there is no room, or the server drains, `refuse` runs in the place of the handshake, on the same connection.
+ * Where the handshake is cut off, by its deadline or by a drain, `refuse` runs after it: on the connection as it is
+ * then, inside TLS too, beginning with the bytes that were not taken. It has two seconds in all. The services that it
+ * needs are needed by the handshake then.
  *
  * Whatever is made of the handshake keeps the words: `Effect.map`, `Effect.provide`, `Effect.withSpan`, a branch of `firstOf` or of
- * `Tls.alpn`, what is `inside` another one. Where words are given to a handshake that has some, the outer ones are said.
+ * `Tls.alpn`, what is `inside` another one. Where a handshake is given words twice, the outer ones are said.
  *
  * **Example** (A handshake in `Effect.gen` that turns clients away politely)
  *
@@ -796,8 +803,8 @@ const words = <R>(progress: Progress.Progress, refuse: Refuse<R>) =>
  *
  * **Details**
  *
- * It never succeeds. It fails with what the words fail with; and where the handshake has none, before it opens a connection,
- * as `UnexpectedEnd` by this side. `retryAfter` is what the words may say of when to come back.
+ * It never succeeds: it fails as the words fail. A handshake without words fails as `UnexpectedEnd` by this side,
+ * before a connection is opened. The words are given `retryAfter`, for the peer to know when to come back.
  *
  * **Example** (What a client hears)
  *
@@ -868,8 +875,8 @@ export const turnAway: {
  * `outer` runs first, and then `self` on the same connection, which is opened once, whoever runs it. It ends with what `self`
  * ends with. Where that depends on what the outer handshake has learnt, give a function of its transport.
  *
- * The deadline, the name and the byte limit of the whole hold for both. A server that turns a peer away does so in the words
- * of `outer` where it has some, else lets it shake hands and says those of `self`.
+ * The deadline, the name and the byte limit of the whole hold for both. A server that turns a peer away uses the words
+ * of `outer`, if it has some. Otherwise it lets the peer shake hands with `outer` and uses the words of `self`.
  *
  * **Example** (An address before the protocol itself)
  *
@@ -958,7 +965,7 @@ const around = <A, E, R>(outer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> 
  * @since 0.1.0
  */
 export interface Branch<A, E, R> {
-  /** What the first bytes are of, for the error where they are of none. */
+  /** What the branch is called, for the error of a peer whose first bytes fit none. */
   readonly name: string
   readonly accepts: (bytes: Uint8Array) => boolean | undefined
   readonly handshake: Effect.Effect<A, E, R>
@@ -969,10 +976,10 @@ export interface Branch<A, E, R> {
  *
  * **Details**
  *
- * The first branch in order that accepts has the connection, once every branch before it has declined. It gets all of
- * the bytes, those that were looked at too. Where all decline, or the peer ends or has sent `maxLength` bytes, 1024 by
- * default, before one accepts, it fails as `InvalidGreeting`. The result is that of any of them: give each something to tell
- * them apart, with `extend`.
+ * The connection goes to the first branch in order that accepts it, once every branch before that has declined. The
+ * branch gets all bytes, including those that were looked at. Where all decline, or the peer ends or has sent
+ * `maxLength` bytes, 1024 by default, before one accepts, it fails as `InvalidGreeting`. The result is that of the
+ * branch: with `extend`, give each something by which they can be told apart.
  *
  * A server that turns a peer away does so in the words of the protocol that the peer has asked for, and says nothing to one that
  * has not asked for any by the deadline.
@@ -1057,8 +1064,8 @@ const choose = <B extends Branch<any, any, any>>(
  *
  * **Details**
  *
- * It also turns what is left of `TransportError` and of bare reasons in a handshake that is written with `Effect.gen`
- * into `HandshakeError`.
+ * In a handshake that is written with `Effect.gen`, it also turns every `TransportError` and every bare reason that is
+ * left into a `HandshakeError`.
  *
  * @category combinators
  * @since 0.1.0

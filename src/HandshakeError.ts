@@ -1,6 +1,7 @@
 /**
  * Why a handshake did not end with a transport: in which protocol, at which step, for what reason, and whose fault.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
@@ -158,7 +159,7 @@ export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFaile
 }
 
 /**
- * The two sides have no version of the protocol in common. The `fault` is with the side that has offered it; `peer`
+ * The two sides have no version of the protocol in common. `fault` is the side that has offered the version; `peer`
  * unless it is given.
  *
  * @category reasons

@@ -6,11 +6,12 @@
  * between a handshake and what serves its transport, and compose with `pipe`. What a middleware handles never reaches
  * the service, however that takes its frames: by `receive`, `run`, `incoming`, or as a `Pipeline`.
  *
- * Whatever has a middleware is listened to, also while the service takes nothing: up to `readAhead` frames are read and
- * wait for it. That many frames behind, the peer is not heard any more, and time that is counted against it stands still.
+ * A transport with a middleware is read from even while the service takes nothing: up to `readAhead` frames wait for
+ * the service. When that many wait, nothing more is read, and time that is counted against the peer stands still.
  *
  * For what is done with requests and responses, see `Service`.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
@@ -48,8 +49,8 @@ export type Bounds = Internal.Bounds
  *
  * **Details**
  *
- * `decide` is asked about each frame as that of {@link intercept} is, and `watch` is called when it begins, at the time that it
- * has returned last, and after `look`.
+ * `decide` is asked about each frame, as that of {@link intercept} is. `watch` is called at the beginning, at the time
+ * that it last returned, and after `look`.
  *
  * @see {@link make}
  *
@@ -63,8 +64,8 @@ export type Part<In, Out> = Internal.Part<In, Out>
  *
  * **Details**
  *
- * Times are in milliseconds of the clock. None of it waits: what is sent goes out as soon as it can, and one that cannot be
- * encoded or written ends the connection with that error.
+ * Times are in milliseconds of the clock. None of it waits: what is sent goes out as soon as it can, and a frame that
+ * cannot be encoded or written ends the connection with that error.
  *
  * @see {@link make}
  *
@@ -147,15 +148,14 @@ export const make: {
  *
  * **Details**
  *
- * `decide` is asked about each frame: `undefined` lets it pass, and an array handles it and is what is answered, if it
- * is empty nothing. Answers are sent at once, in the order of the frames and ahead of responses that are not ready; those
- * to frames that came together travel in one write. A response never overtakes the answer to a frame that was
- * taken before its request. Several middlewares are asked in the order in which
- * they were added.
+ * `decide` is asked about each frame: `undefined` lets it pass, and an array handles it: its frames are the answer,
+ * none if it is empty. Answers are sent at once, in the order of the frames and ahead of responses that are not ready;
+ * those to frames that came together travel in one write. A response never overtakes the answer to a frame that was
+ * taken before its request. Several middlewares are asked in the order in which they were added.
  *
- * A frame is answered while the service takes frames or waits for some, and while it does not, such as a `Pipeline` that has
- * all the requests it may have, for as long as fewer than `readAhead` frames wait for it. An answer that cannot be encoded
- * or written ends the connection with that error.
+ * Frames are answered while the service takes frames or waits for some. While it does not, such as a `Pipeline` that
+ * has all the requests it may have, they are answered for as long as fewer than `readAhead` frames wait for it. An
+ * answer that cannot be encoded or written ends the connection with that error.
  *
  * When the scope closes, what was answered is written, for at most a second.
  *
@@ -234,9 +234,9 @@ export interface PingPongOptions<T> extends Bounds {
  * **Details**
  *
  * Pings are answered before and between
- * requests, and while requests are served; see {@link intercept}, which this is a use of, for when they are and for its
- * bounds: a peer that pings and never reads has at most `maxUnsent` pongs waiting for it, 64 by default, and is then read
- * from no more.
+ * requests, and while requests are served; see {@link intercept}, of which this is made, for when exactly that is, and
+ * for the bounds: a peer that pings and never reads has at most `maxUnsent` pongs waiting for it, 64 by default, and is
+ * then read from no more.
  *
  * **Example** (A line server that answers pings)
  *
@@ -292,19 +292,19 @@ export const pingPong: {
 export interface KeepAliveOptions<T> extends KeepAlive.Times {
   /** What is sent to ask whether the peer is still there. */
   readonly ping: Out<T>
-  /** Whether a frame is the answer to that. No pong reaches the service, also one that was not asked for. */
+  /** Whether a frame is the answer to a ping. No pong reaches the service, not even one that was not asked for. */
   readonly isPong: (frame: In<T>) => boolean
 }
 
 /**
- * Pings a peer that was not heard for some time, and ends the connection if it stays silent.
+ * Pings a peer from which nothing was heard for some time, and ends the connection if it stays silent.
  *
  * **Details**
  *
- * Whatever is heard of a peer proves that it is there, a pong or a part of a long frame: a connection that is in use sends
- * no ping. After `interval` of silence one ping is sent; after `timeout` more the connection ends as `TimedOut`, for
- * whoever receives and whoever sends, also for one that waits for the peer to take something. When the peer has ended
- * its own side, or the scope closes, no ping is sent any more.
+ * Whatever comes from a peer proves that it is there, be it a pong or a part of a long frame: on a connection that is
+ * in use no ping is sent. After `interval` of silence one ping is sent; after `timeout` more the connection ends as
+ * `TimedOut`, for whoever receives and whoever sends, also for one that waits for the peer to take something. When the
+ * peer has ended its own side, or the scope closes, no ping is sent any more.
  *
  * While what was written to it is on its way, and the peer takes some of it at least every `timeout`, it is there too: it is asked
  * when it has taken all of that and was silent for `interval` since.
@@ -387,15 +387,16 @@ export interface IdleOptions {
  *
  * **Details**
  *
- * What counts are whole frames, so that a peer gains nothing by dribbling bytes: those that are received for the service,
- * and what the service sends. After `duration` without any, the connection ends as `TimedOut` for whoever receives, and
- * for whoever waits to send to a peer that takes nothing. Else it can still be sent to, for a last word; it is closed
- * with its scope. While frames wait for the service, and when the peer has ended its own side, no time is counted.
+ * Whole frames count, so that a peer gains nothing by dribbling bytes: those that are received for the service, and
+ * those that the service sends. After `duration` without any, the connection ends as `TimedOut` for whoever receives,
+ * and for whoever waits to send to a peer that takes nothing. Apart from that it can still be sent to, for a last word;
+ * it is closed with its scope. While frames wait for the service, and when the peer has ended its own side, no time is
+ * counted.
  *
  * **Gotchas**
  *
- * A request that is being served is no use of the connection. Choose a duration longer than the longest request, or
- * bound requests with `Service.timeout`.
+ * A request that is being served does not count as use of the connection. Choose a duration longer than the longest
+ * request, or bound requests with `Service.timeout`.
  *
  * **Example** (Nobody says anything)
  *

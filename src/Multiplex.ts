@@ -4,6 +4,7 @@
  * A protocol says in one value what its frames mean: how a request, a response, an error and a cancel are written, and
  * how they are read. The same value serves its servers and its clients.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type * as Context from "effect/Context"
@@ -261,7 +262,7 @@ const rulesOf = <Out, Id, Head, E>(
 export type { ByCall as KeepAlive } from "./internal/connection/keepAlive.ts"
 
 interface ClientOptions<In, Push extends In, R> extends CallOptions {
-  /** What is done with the frames that are no answers. Default: every frame has to be one. */
+  /** What is done with frames that are not answers. Default: every frame has to be an answer. */
   readonly unsolicited?: Unsolicited<In, Push, R> | undefined
   /** Whether a frame is the server's goodbye. Default: none is. */
   readonly goodbye?: ((frame: In) => boolean) | undefined
@@ -307,16 +308,17 @@ type Options<Request, Tell, Told> =
  * `refuse`, it is answered at once with that failure. Answers that become ready together are sent in one write. A
  * handler whose result is already there costs no fiber.
  *
- * A handler's failure is sent to the client where the protocol has a `failure` for it, and goes out of `serve` where it
- * has none; a defect always goes out. A cancel interrupts its handler, and one for a request that is not in flight does
- * nothing. A frame that means nothing, or a request whose id is in flight, fails with `UnexpectedFrame`.
+ * A handler's failure is sent to the client where the protocol has a `failure` for it; where it has none, `serve` fails
+ * with it. With a defect `serve` always fails. A cancel interrupts its handler, and one for a request that is not in
+ * flight does nothing. A frame that means nothing, or a request whose id is in flight, fails with `UnexpectedFrame`.
  *
  * It ends when the peer has ended and every request is answered; a peer that has only ended its own side still hears
  * the answers. It fails with a `TransportError` where the connection broke or an answer cannot be encoded. However it
  * fails, the answers that are ready are sent first. Whatever ends it interrupts the handlers that are still running.
  *
- * With `goodbye` that is the last frame of a connection that is drained, behind the answers of all that was begun: what has none by then
- * was not begun. No other end has one. Give {@link client} the same.
+ * With `goodbye`, this frame is the last one of a connection that is drained, behind the answers to all requests that
+ * were begun: a request without an answer by then was not begun. It is sent at no other end. Give {@link client} the
+ * same.
  *
  * **Gotchas**
  *
@@ -413,8 +415,8 @@ export interface Client<in Request, out Response, out Failure = never> {
  *
  * At most `maxInFlight` calls, 64 by default, are sent and not answered at once; further ones wait, in order. Requests
  * that are made together travel together. When the connection ends, every waiting call fails with how it ended, and so
- * does every later one. So it is when the scope closes, as `ConnectionClosed` by `local`. An answer to no request, or a
- * frame that is none, ends the use of the connection as `UnexpectedFrame`.
+ * does every later one. When the scope closes, they fail as `ConnectionClosed` by `local`. An answer to no request, or
+ * a frame that is none, ends the use of the connection as `UnexpectedFrame`.
  *
  * With `goodbye` a frame for which that holds ends the use of the connection, and the calls that wait fail with `sent: "no"`, for the server
  * has begun with none of them. See `Pipeline.client`.
@@ -430,7 +432,7 @@ export interface Client<in Request, out Response, out Failure = never> {
  * dropped when it comes. Without it a call waits for as long as the connection lives.
  *
  * An id is used again only when it is free: when its answer has come, or, where nothing answers a cancelled request,
- * when that was long ago.
+ * long after it was cancelled.
  *
  * Behind a handshake it is made by the option `client` of `Client.connect`.
  *
@@ -453,7 +455,7 @@ export const client = Effect.fnUntraced(function*<
   frames: Internal.ClientFrames<In, Out, Id, Request, Response, Failure> & NextId<Id>,
   transport: Transport.Transport<In, Out>,
   options?: ClientOptions<In, Push, R> & {
-    /** How the peer is asked whether it is still there. Default: it is not. */
+    /** How the peer is asked whether it is still there. Default: it is not asked. */
     readonly keepAlive?: ByCall<Request> | undefined
   }
 ): Effect.fn.Return<Client<Request, Response, Failure>, never, Scope.Scope | R> {
@@ -763,12 +765,13 @@ export interface StreamingClient<in Request, in RequestChunk, out Response, out 
  * body fails as `Stalled` and its call is given up.
  *
  * When the connection ends, every waiting call fails with how it ended, and so do the bodies that are not complete and every
- * later call. So it is when the scope closes, as `ConnectionClosed` by `local`. A part of a message where it is not due ends
- * the use of the connection as `UnexpectedFrame`. Frames that are none of any response go to `unsolicited`, as those of
- * {@link client} do, and with `goodbye` the calls that have no response when the server says that fail with `sent: "no"`, as there.
+ * later call. When the scope closes, they fail as `ConnectionClosed` by `local`. A part of a message where it is not
+ * due ends the use of the connection as `UnexpectedFrame`. Frames that are none of any response go to `unsolicited`, as
+ * those of {@link client} do, and with `goodbye` the calls that have no response when the server says that fail with
+ * `sent: "no"`, as there.
  *
  * An id is used again only when it is free: when its response is complete, or, where nothing answers a cancelled
- * request, when that was long ago.
+ * request, long after it was cancelled.
  *
  * Behind a handshake it is made by the option `client` of `Client.connect`.
  *

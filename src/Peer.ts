@@ -1,6 +1,7 @@
 /**
  * Who is at the other end of a connection, as far as the connection knows.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import { dual } from "effect/Function"
@@ -28,10 +29,11 @@ export interface Ends {
  *
  * **Details**
  *
- * The addresses are those of the socket until a handshake introduces others (`Handshake.introduce`): then they are those,
- * and `socket` has the socket's own. `user` and `via` are there where a handshake has introduced them.
+ * The addresses are those of the socket until a handshake introduces others (`Handshake.introduce`): then they are the
+ * introduced ones, and `socket` has those of the socket. `user` and `via` are there where a handshake has introduced
+ * them.
  *
- * `tls` is there from the moment on at which the connection is encrypted by `Transport.startTls`.
+ * `tls` is there once the connection is encrypted by `Transport.startTls`.
  *
  * @category models
  * @since 0.1.0
@@ -57,7 +59,7 @@ export interface Peer extends Ends {
  * @since 0.1.0
  */
 export interface Introduction {
-  /** Who the connection is from, where it is not from whoever is at the other end of the socket. */
+  /** Whom the connection comes from, where that is not who is at the other end of the socket. */
   readonly remote?: NetAddress.SocketAddress | undefined
   /** What address that one has connected to. */
   readonly local?: NetAddress.SocketAddress | undefined
@@ -97,7 +99,10 @@ export interface Tls {
  * @since 0.1.0
  */
 export interface Certificate {
-  /** The distinguished name, such as `CN=example.com`, one attribute a line. Empty where the names are the alternative ones. */
+  /**
+   * The distinguished name, such as `CN=example.com`, one attribute a line. Empty where the certificate has alternative
+   * names only.
+   */
   readonly subject: string
   readonly issuer: string
   /** The subject's alternative names, such as `DNS:example.com, IP Address:127.0.0.1`. */

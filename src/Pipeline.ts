@@ -1,6 +1,7 @@
 /**
  * Requests and responses in order over a transport, any number of them under way at once.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type * as Context from "effect/Context"
@@ -71,17 +72,17 @@ interface Serve {
  * anything waits. A handler whose result is already there costs no fiber.
  *
  * A handler's failure is answered with the frame that `failure` makes of it and of its request, in its place in the
- * order. Without `failure` it ends the connection: it goes out of `serve`, after the responses before it. A defect always
- * does.
+ * order. Without `failure` it ends the connection: `serve` fails with it, after the responses before it were sent. A
+ * defect always does that.
  *
  * It ends when the peer has ended between two requests and every response is sent; a peer that has only ended its own
  * side still hears them. It fails with a `TransportError` where the connection broke or a response cannot be encoded.
  * Whatever ends it interrupts the handlers that are still running.
  *
- * A server that drains begins no further request, and its connections end when what was begun is answered. A client cannot tell
- * that from any other end, and so does not know of a request that was on its way whether it was begun. With `goodbye` it does:
- * that is the last frame of a connection that is drained, in the place of the next answer, and says that nothing behind it was begun.
- * No other end has one. Give {@link client} the same.
+ * A server that drains begins no further request, and its connections end when what was begun is answered. A client
+ * cannot tell that from any other end, and so does not know whether a request that was on its way was begun. With
+ * `goodbye` it does: this frame is the last one of a connection that is drained, in the place of the next answer, and
+ * says that no further request was begun. It is sent at no other end. Give {@link client} the same.
  *
  * **Gotchas**
  *
@@ -170,9 +171,9 @@ export interface Client<in Request, out Response, out Failure = never> {
    *
    * **Details**
    *
-   * Fails with the `Failure` that the server has answered with, with nothing sent where the request cannot be encoded,
-   * and with the end of the connection where that comes before the response. An interrupted call that was not sent yet is
-   * not sent; one that was keeps its place, and its response is dropped when it comes.
+   * Fails with the `Failure` that the server has answered with; where the request cannot be encoded, with nothing sent;
+   * and where the connection ends before the response has come, with how it ended. An interrupted call that was not
+   * sent yet is not sent; one that was keeps its place, and its response is dropped when it comes.
    */
   readonly call: (request: Request) => Effect.Effect<Response, Failure | TransportError>
   /** Fails when the connection has ended, with how. */
@@ -180,7 +181,7 @@ export interface Client<in Request, out Response, out Failure = never> {
 }
 
 interface Options<In, Push extends In, R> extends CallOptions {
-  /** What is done with the frames that are no responses. Default: every frame is one. */
+  /** What is done with frames that are not responses. Default: every frame is a response. */
   readonly unsolicited?: Unsolicited<In, Push, R> | undefined
   /** Whether a frame is the server's goodbye. Default: none is. */
   readonly goodbye?: ((frame: In) => boolean) | undefined
@@ -189,7 +190,7 @@ interface Options<In, Push extends In, R> extends CallOptions {
 export type { ByCall as KeepAlive } from "./internal/connection/keepAlive.ts"
 
 interface ClientOptions<In, Out, Push extends In, R> extends Options<In, Push, R> {
-  /** How the peer is asked whether it is still there. Default: it is not. */
+  /** How the peer is asked whether it is still there. Default: it is not asked. */
   readonly keepAlive?: ByCall<Out> | undefined
 }
 
@@ -224,15 +225,15 @@ interface MakeClient {
  * With `keepAlive` a peer that was not heard for some time is asked by a request of its own, whose response goes to nobody else, and
  * the connection ends as `TimedOut` where none comes. See {@link KeepAlive}.
  *
- * With `goodbye` a frame for which that holds ends the use of the connection: the server has begun with nothing that it has not answered,
- * so that the calls that wait fail as `ConnectionClosed` by `peer` with `sent: "no"`, and a client that connects again makes them
- * again. It needs a server that keeps to that, such as {@link serve} with a `goodbye`.
+ * A frame for which `goodbye` is true ends the use of the connection: the server has begun no request that it has not
+ * answered, so that the calls that wait fail as `ConnectionClosed` by `peer` with `sent: "no"`, and a client that
+ * connects again makes them again. It needs a server that keeps to that, such as {@link serve} with a `goodbye`.
  *
  * Where the protocol has error responses, `response` tells which of the frames are: what it
  * makes of them is what `call` succeeds and fails with. A `response` that throws ends the use of the connection.
  *
- * When the connection ends, every waiting call fails with how it ended, and so does every later one. So it is when the
- * scope closes, as `ConnectionClosed` by `local`. A response to no request ends the use of the connection as
+ * When the connection ends, every waiting call and every later one fails with the error that says how. When the scope
+ * closes, they fail as `ConnectionClosed` by `local`. A response to no request ends the use of the connection as
  * `UnexpectedFrame`.
  *
  * **Example** (News between the answers)

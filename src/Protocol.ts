@@ -1,6 +1,7 @@
 /**
  * A name with its server handshake and its client handshake.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"

@@ -1,6 +1,7 @@
 /**
  * The scoped server runtime: accept, admit, shake hands, serve, drain.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
@@ -58,9 +59,9 @@ export interface Counts {
  * - `events`: what happens to its connections from now on, until it is drained. A subscriber that falls more than 1024
  *   events behind misses the oldest; the server never waits for one.
  * - `drain`: stops taking connections, begins no further requests, lets what was begun be answered, for at most `drainTimeout`,
- *   then closes what is left. To call it twice is harmless, and once begun it goes on, also where its caller is interrupted. A
- *   handler that waits for it is closed in the end, like all that takes too long. The end of the server's scope does the
- *   same.
+ *   then closes what is left. To call it twice is harmless. Once begun it goes on, even if its caller is interrupted. A
+ *   handler that waits for the drain is closed in the end, like everything that takes too long. The end of the server's
+ *   scope does the same.
  * - `awaitDrained`: waits until that is done, whoever began it.
  *
  * @category services
@@ -79,15 +80,16 @@ export class Server extends Context.Service<Server, {
  *
  * **Details**
  *
- * `serve` gets the transport of each connection that has become ready, and the connection is closed when it ends. How a peer is
- * turned away, the handshake brings along: see `Handshake.withRefusal`, and `refuse` of `Protocol.make`. Where it has no words the
- * connection is just closed. A `protocol` gives its name to spans that begin before the handshake does.
+ * `serve` gets the transport of each connection that has become ready, and the connection is closed when it ends. The
+ * handshake brings the words with which a peer is turned away: see `Handshake.withRefusal`, and `refuse` of
+ * `Protocol.make`. Where it has none the connection is just closed. A `protocol` gives its name to spans that begin
+ * before the handshake does.
  *
- * `limits` are limits that may change while it serves, and go before those that stand beside them: whoever comes next meets what is in
- * it then, and nobody who is there already is touched.
+ * `limits` are limits that may change while the server serves. They go before those that stand beside them, hold for
+ * whoever comes after a change, and touch nobody who is there already.
  *
  * `admission` decides who comes in, before anything is made for a connection: `Admission.make` with its options, or the service
- * `Admission.Admission` from the context. Without, everybody does for whom there is room.
+ * `Admission.Admission` from the context. Without it everybody comes in for whom there is room.
  *
  * @category models
  * @since 0.1.0

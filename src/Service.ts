@@ -8,6 +8,7 @@
  *
  * For what is done with frames, see `Middleware`.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type * as Cause from "effect/Cause"

@@ -1,6 +1,7 @@
 /**
  * What was said on a connection, in order and without secrets: recorded, stored, compared and drawn.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
@@ -194,8 +195,8 @@ export const record = <A, E, R>(
  *
  * **When to use**
  *
- * Use before a transcript is stored or sent to somebody, where it holds what is no secret of the protocol and is one all
- * the same, such as the name of a user. What a step or a codec says is secret never gets into a transcript.
+ * Use before a transcript is stored or sent to somebody, where it contains what is no secret to the protocol but is one
+ * to you, such as the name of a user. What a step or a codec says is secret never gets into a transcript.
  *
  * **Example** (Without names)
  *

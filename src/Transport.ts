@@ -5,6 +5,7 @@
  * as a handshake decides what comes next, and everything that is complete at once afterwards. What was received and not
  * taken stays in the transport, whatever sink ran, failed or was interrupted.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
@@ -207,7 +208,7 @@ export const show = <T extends Transport.Receiving>(self: T, frame: Transport.In
 export const socket = (self: Transport.Any): Socket => implOf(self).connection.socket
 
 /**
- * Says the last words of this side: they are sent, and when the connection is closed it waits until the peer has heard them.
+ * Sends the last words of this side, and lets the connection close only when the peer has heard them.
  *
  * **When to use**
  *
@@ -218,12 +219,12 @@ export const socket = (self: Transport.Any): Socket => implOf(self).connection.s
  *
  * To close a connection while there are bytes that nobody has read resets it, and a reset destroys what the peer has not read
  * yet. So behind last words the connection goes on to read what still comes, and drops it, until the peer ends it or a second
- * has passed. A peer that was told so is `Refused` in the events of a server where the handshake fails then, and hears no other
- * refusal.
+ * has passed. If the handshake of a server fails after that, the server's event is `Refused`, and the peer hears no
+ * other refusal.
  *
- * It fails where the words cannot be encoded or sent. That a peer does not even take them changes nothing about why this side
- * ends: `Effect.ignore` it where there is a better reason to tell. Interrupted, what was handed to the connection is said all the
- * same.
+ * It fails where the words cannot be encoded or sent. If the peer does not even take them, this side still ends for its
+ * own reason: use `Effect.ignore` where that is the one to tell. When it is interrupted, what was handed to the
+ * connection is sent all the same.
  *
  * **Example** (Goodbye)
  *
@@ -268,13 +269,13 @@ export const farewell: {
  *
  * **When to use**
  *
- * Use where a protocol has words for that this side is about to leave: say them then, serve what was begun, and end.
+ * Use where a protocol can announce that this side is about to leave: announce it then, serve what was begun, and end.
  *
  * **Details**
  *
- * While somebody waits for it, and behind it, a drain leaves the connection open to receive from, for as long as the
- * `drainTimeout` of the server. To a service that does not wait, nothing more is given out from then on. Where the
- * connection is closed to requests already it is over at once; on a connection that no server has it never ends.
+ * While somebody waits for it, and afterwards, a drain leaves the connection open to receive from, for as long as the
+ * `drainTimeout` of the server. A service that does not wait receives nothing more once the drain has begun. Where the
+ * connection is closed to requests already, it ends at once; on a connection that belongs to no server it never ends.
  *
  * **Example** (A server that says goodbye, and takes what comes until its client has heard that)
  *
@@ -320,9 +321,9 @@ export const whenDraining = (self: Transport.Any): Effect.Effect<void> => implOf
  * **Details**
  *
  * The unread bytes are carried over, byte for byte: the new codec begins where the last frame of the old one ended. The
- * old transport must not be used any more, and the `Middleware` on it ends. Fails with `UnexpectedFrame` only where a sink
- * has given back a frame that it took so long ago that its bytes are gone, or where middleware has used up a frame from
- * behind one that was not taken.
+ * old transport must not be used any more, and the `Middleware` on it ends. It fails with `UnexpectedFrame` in two
+ * cases only: a sink has given back a frame that it took so long ago that its bytes are gone, or middleware has handled
+ * a frame that came after one that was not taken.
  *
  * @category combinators
  * @since 0.1.0
@@ -389,7 +390,7 @@ export const extend: {
  *
  * **Details**
  *
- * `goAhead` is what a server says to let the client begin. It is sent once nothing unread was found.
+ * `goAhead` is what a server says to let the client begin. It is sent after the check that there are no unread bytes.
  *
  * @category models
  * @since 0.1.0
@@ -409,28 +410,28 @@ export type StartTlsOptions<T extends Transport.Any> =
  * **Details**
  *
  * Fails with `TransportError`, whose reason is a `TlsFailure` with its `kind`, or `UnreadBytes` where more has come than
- * was taken: such bytes were sent in clear, by whoever, and must not be taken for what comes encrypted. A server says its
- * go-ahead with `goAhead`, so that this is looked at before the peer may begin. With `unread: "feed"` the bytes are the
+ * was taken: such bytes were sent in clear, by anybody, and must not be mistaken for encrypted ones. A server says its
+ * go-ahead with `goAhead`, so that this check comes before the peer may begin. With `unread: "feed"` the bytes are the
  * beginning of TLS, and nothing is refused.
  *
  * The old transport must not be used any more, and the `Middleware` on it ends. The decoder begins anew. `peer` has `tls`
  * then, with what was agreed on and the peer's certificate.
  *
- * The options may be an Effect, which runs for each connection: so certificates are replaced while a server serves. What
- * is the same object is prepared once.
+ * The options may be an Effect, which runs for each connection: this is how certificates are replaced while a server
+ * serves. Options that are the same object are prepared once.
  *
  * **Gotchas**
  *
  * The socket has to know TLS: those of `node/Net` do, and `node/Tls` provides it for any other. How long TLS may take is up
- * to the handshake's deadline. Interrupted, or failed, the connection is of no use any more.
+ * to the handshake's deadline. When it was interrupted or has failed, the connection is of no use any more.
  *
- * With TLS 1.3 a client is done before the server has looked at its certificate. That the server refuses it may be the
- * failure of what the client does next. Why one that was shown is refused, Node's servers do not say, and neither do its clients of
- * a server's: the peer sees the connection end.
+ * With TLS 1.3 a client is done before the server has looked at its certificate: if the server refuses it, it may be
+ * the client's next step that fails. Node does not tell the peer why it has refused the peer's certificate, neither as
+ * a server nor as a client: the peer sees the connection end.
  *
  * Node does not tell an end that TLS has announced (`close_notify`) from one that somebody on the way has forged: between two
- * frames both are a `ConnectionClosed`, in the middle of one a `Truncated`. A protocol that must know has a frame that says
- * goodbye.
+ * frames both are a `ConnectionClosed`, in the middle of one a `Truncated`. A protocol that must know needs a frame
+ * that says goodbye.
  *
  * @category combinators
  * @since 0.1.0

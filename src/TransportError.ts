@@ -4,6 +4,7 @@
  * A `TransportError` says that frames could not be received or sent; its `reason` says why. During a handshake it
  * becomes a `HandshakeError` that also names the step.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
@@ -60,7 +61,7 @@ export class Truncated extends Schema.TaggedError<Truncated>()("Truncated", {
  *
  * **Details**
  *
- * `detail` says what happened in the words of the operating system; without it, it is found in the `cause`.
+ * `detail` says what happened in the words of the operating system; where there is none, look into the `cause`.
  *
  * @category errors
  * @since 0.1.0
@@ -221,8 +222,8 @@ export type TlsFailureKind = typeof TlsFailureKind.Type
  *
  * **Gotchas**
  *
- * With TLS 1.3 a client is done before the server has looked at its certificate: that the server refuses it may be the
- * failure of what the client does next.
+ * With TLS 1.3 a client is done before the server has looked at its certificate: if the server refuses it, it may be
+ * the client's next step that fails.
  *
  * @category errors
  * @since 0.1.0
@@ -245,9 +246,9 @@ export class TlsFailure extends Schema.TaggedError<TlsFailure>()("TlsFailure", {
  * `why` is one of
  *
  * - `waited`: none came for as long as the call was willing to wait,
- * - `full`: as many calls as may wait for one do so already,
- * - `failed`: a pool has made one for it, and that has failed,
- * - `stopped`: none will come, for what was tried last cannot be mended by trying again.
+ * - `full`: as many calls as may wait for a connection are waiting already,
+ * - `failed`: a pool has tried to make one for it, and that has failed,
+ * - `stopped`: none will come, because the last failure cannot be mended by another try.
  *
  * `detail` says it in words, and `cause` is what the last try has failed with.
  *
@@ -317,8 +318,8 @@ export type Reason = typeof Reason.Type
  *
  * **Details**
  *
- * Where it is the failure of a call, `sent` says whether the request went out: one that did not can be made again, and one
- * that perhaps did only where it does no harm twice.
+ * Where it is the failure of a call, `sent` says whether the request went out: a call that was not sent can be made
+ * again, and one that perhaps was sent only where it does no harm when it is done twice.
  *
  * **Example** (An ordinary end is one of the reasons)
  *

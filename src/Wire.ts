@@ -5,6 +5,7 @@
  * Whatever it is, there is one way to say a message: what is read and would be written otherwise is refused. (In JSON, spaces and
  * the order of members mean nothing.)
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import * as Codec from "./Codec.ts"
@@ -98,8 +99,8 @@ export const codec = <F extends Text.Tagged>(codec: Codec.Codec<F, F>): Wire<F["
 export type Width = FormPrefix
 
 /**
- * Where a text or bytes end: after so many bytes, after as many as a number in front of them says, before an ending, or with what
- * they are in.
+ * Where a text or bytes end: after so many bytes, after as many as a number in front of them says, before an ending, or
+ * at the end of what they are in.
  *
  * @category models
  * @since 0.1.0

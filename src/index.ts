@@ -1,6 +1,7 @@
 /**
  * Connection handshakes as first-class Effects.
  *
+ * @stability stable
  * @since 0.1.0
  */
 

@@ -1,6 +1,7 @@
 /**
  * What tests of a handshake need.
  *
+ * @stability stable
  * @since 0.1.0
  */
 

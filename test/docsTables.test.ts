@@ -347,3 +347,24 @@ describe("the flags of command.md", () => {
     }
   })
 })
+
+describe("the stability of modules", () => {
+  const { exports } = JSON.parse(read("package.json")) as { readonly exports: Readonly<Record<string, unknown>> }
+  const closed = Object.entries(exports).flatMap(([path, to]) => to === null ? [`src/${path.slice(2, -1)}`] : [])
+  const modules = glob("src/**/*.ts").filter((file) => !closed.some((folder) => file.startsWith(folder)))
+
+  /** What a module says of itself, in the comment above its imports. */
+  const said = (file: string) => /^\/\*\*\n(?: \*.*\n)*? \* @stability (.*)\n/.exec(read(file))?.[1]
+
+  it("is said at the top of each", () => {
+    assert.deepStrictEqual(modules.filter((file) => !["stable", "experimental"].includes(said(file) ?? "")), [])
+  })
+
+  it("is what versions.md says", () => {
+    assert.deepStrictEqual(
+      rowsOf(read("docs/versions.md"), "module").map(([module, stability]) => [module.slice(1, -1), stability])
+        .toSorted(),
+      modules.map((file) => [file.slice("src/".length, -".ts".length), said(file)]).toSorted()
+    )
+  })
+})

@@ -5,6 +5,7 @@
  * socket's own events and not through a fiber, and they are complete: they know the peer's address, they let answers
  * follow the peer's half-close, a write to a dead connection fails, and a draining server stops listening.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
@@ -127,8 +128,8 @@ export interface KeepAliveProbes {
  * the name of the interface or its number: `fe80::1%eth0`. How long dialling may take is the handshake's deadline.
  * Interrupted, it gives up at once.
  *
- * What Node does not take, such as port 70000, and an address whose zone is no interface of this machine, fails the dial
- * as a refused connection does, with a `SocketError`.
+ * Options that Node does not take, such as port 70000, and an address whose zone is no interface of this machine, fail
+ * the dial with a `SocketError`, as a refused connection does.
  *
  * @category constructors
  * @since 0.1.0
@@ -319,9 +320,9 @@ const addressOf = (address: string | NodeNet.AddressInfo | null): NetAddress.Soc
  *
  * **Details**
  *
- * Fails with `SocketServerError` where the address cannot be had, and where the options are none that Node takes. Connections
- * that come before `run` wait for it. Where the process has no file descriptors left, connections are closed as they come; this is counted as
- * `handshake.accept_failures` and logged as a warning once a minute.
+ * Fails with `SocketServerError` where the address cannot be had, and where Node does not take the options. Connections
+ * that come before `run` wait for it. Where the process has no file descriptors left, connections are closed as they
+ * come; this is counted as `handshake.accept_failures` and logged as a warning once a minute.
  *
  * @category constructors
  * @since 0.1.0

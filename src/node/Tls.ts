@@ -1,6 +1,7 @@
 /**
  * Node's TLS for sockets that do not bring it.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type * as Context from "effect/Context"
@@ -65,7 +66,7 @@ const encrypt: Encrypt = (source, options, unread) =>
 export const layer: Layer.Layer<never> = Layer.succeed(CurrentEncrypt, encrypt)
 
 /**
- * Looks at what TLS is told before anybody connects, and gives it back.
+ * Checks the options of TLS before anybody connects, and returns them.
  *
  * **When to use**
  *
@@ -74,9 +75,10 @@ export const layer: Layer.Layer<never> = Layer.succeed(CurrentEncrypt, encrypt)
  * **Details**
  *
  * It fails as `TlsFailure` of the kind `bad-configuration` where the first connection would: a key of another certificate, a
- * passphrase that is missing, an intermediate that stands first, authorities that are none, ciphers and names that there are
- * none of. What can be used, but peers will object to, is logged as a warning: a certificate that has expired or is not valid
- * yet, here and in `names`. Where nobody has looked before, the warning comes with the first connection.
+ * passphrase that is missing, an intermediate that stands first, authorities that are no certificates, ciphers and
+ * names that there cannot be. What can be used, but peers will object to, is logged as a warning: a certificate that
+ * has expired or is not valid yet, here and in `names`. Without this check, the warning comes with the first
+ * connection.
  *
  * **Example** (A server that does not start with a key that is not its certificate's)
  *

@@ -16,6 +16,7 @@
  * | a shared socket | 47 and 17, another time otherwise | 23,000 |
  * | `reusePort`, not used here | 25 and 39, another time otherwise; what waits for a worker that dies is lost | 16,000 |
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
@@ -42,11 +43,11 @@ const membership = ((): Wire.Membership | undefined => {
 })()
 
 /**
- * Which worker this process is, from 1 to `count`; `undefined` in a process that is none, such as the primary.
+ * Which worker this process is, from 1 to `count`; `undefined` in a process that is no worker, such as the primary.
  *
  * **Details**
  *
- * A worker that replaces one that has died has its number.
+ * A worker that replaces a dead one has the number of that.
  *
  * @category workers
  * @since 0.1.0
@@ -67,9 +68,10 @@ export const worker: { readonly number: number; readonly count: number } | undef
  *
  * **Gotchas**
  *
- * Connections are given out in turn, whoever has left and whatever the parts are. So one may be refused while there is
- * still room elsewhere: by a worker whose connections stay while those of the others leave, or by one of those with the
- * lesser part. A total below the number of workers leaves some with nothing; those refuse whatever they are given.
+ * Connections are given out in turn, without regard to which ones have ended and how large the parts are. So one may be
+ * refused while there is still room elsewhere: by a worker whose connections stay while those of the others leave, or
+ * by one of those with the lesser part. A total below the number of workers leaves some with nothing; those refuse
+ * whatever they are given.
  *
  * **Example** (In a process that is no worker)
  *
@@ -244,7 +246,7 @@ export interface Options {
   readonly stopTimeout?: Duration.Input | undefined
   /** How many restarts in a row may follow early deaths. Default: 5. */
   readonly maxRestarts?: number | undefined
-  /** A death is early before it has listened for so long. Default: 10 seconds. */
+  /** A death is early if the worker has listened for less than this. Default: 10 seconds. */
   readonly stableAfter?: Duration.Input | undefined
 }
 

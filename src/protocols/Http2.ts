@@ -6,6 +6,7 @@
  * on PING and SETTINGS are answered, windows and identifiers are watched, and whoever breaks the rules hears a GOAWAY with
  * the code of the RFC. Streams and HPACK are not of this module: header blocks are bytes.
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
@@ -43,8 +44,8 @@ export type {
    */
   Continuation,
   /**
-   * The content of a message (RFC 9113 6.1). `padLength` is there where the frame is padded, and then its padding counts in
-   * the windows, with one byte more.
+   * The content of a message (RFC 9113 6.1). `padLength` is there where the frame is padded. The padding, and the byte
+   * with its length, count in the windows.
    *
    * @category frames
    * @since 0.1.0
@@ -184,12 +185,13 @@ export const ErrorCode = Errors.ErrorCode
 export const errorCodeName = (code: number): string => Errors.nameOf(code)
 
 /**
- * The name of the error code that belongs to an error: the one that the peer was told where it could be told, or has told.
+ * The name of the error code that belongs to an error: the one that this side has told the peer, where that was
+ * possible, or that the peer has told.
  *
  * **Details**
  *
- * `undefined` where the error is of a kind that HTTP/2 has no code for, such as a connection that broke. Whoever did not say
- * its SETTINGS, or did not acknowledge those of this side, before a deadline is a SETTINGS_TIMEOUT.
+ * `undefined` where the error is of a kind that HTTP/2 has no code for, such as a connection that broke. A peer that
+ * did not say its SETTINGS, or did not acknowledge those of this side, before a deadline is a SETTINGS_TIMEOUT.
  *
  * **Example** (A peer that speaks something else)
  *
@@ -357,7 +359,7 @@ export const isPreface = (bytes: Uint8Array): boolean | undefined =>
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * What a connection is told. The bounds of what a peer may ask for have defaults that no peer in good order meets.
+ * The options of a connection. The bounds of what a peer may ask for have defaults that no peer in good order reaches.
  *
  * @category models
  * @since 0.1.0
@@ -379,15 +381,15 @@ export interface Options {
   readonly maxContinuations?: number | undefined
   /**
    * How many frames may come that cost the peer nothing and ask for work, beyond what goes with the data and the streams that
-   * move: PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, GOAWAY, PUSH_PROMISE, DATA without data that ends nothing, what is
-   * not known, streams beyond `maxConcurrentStreams`, and streams that this side resets for what the peer did. `burst` at once, and
-   * `perSecond` more with each second. Default: 1000 and 100.
+   * move: PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, GOAWAY, PUSH_PROMISE, DATA that is empty and ends
+   * nothing, frames of unknown types, streams beyond `maxConcurrentStreams`, and streams that this side resets for what
+   * the peer did. `burst` at once, and `perSecond` more with each second. Default: 1000 and 100.
    *
    * What moves earns more: a PING for each DATA in either direction, a WINDOW_UPDATE for each byte that was sent, an RST_STREAM
    * for each stream that was answered before. So a peer that measures its bandwidth all the time, as gRPC's do, is no flood.
    */
   readonly cheapFrames?: { readonly burst?: number | undefined; readonly perSecond?: number | undefined } | undefined
-  /** How many frames are answered with what the peer has not taken; then it is read no more. Default: 64. */
+  /** How many answers may wait for a peer that does not take them; then nothing more is read from it. Default: 64. */
   readonly maxUnsent?: number | undefined
   /** How many frames are read ahead of the service. Default: 16. */
   readonly readAhead?: number | undefined

@@ -5,6 +5,7 @@
  * answers `Bring it!` and takes requests, or `No! Go away!` and closes. Behind the handshake each request line gets one
  * response line, in order, and clients may pipeline.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"

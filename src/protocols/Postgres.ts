@@ -8,6 +8,7 @@
  * What is spoken is protocol 3.0 and 3.2 (the PostgreSQL manual, chapter 54), with the methods trust, password, md5,
  * scram-sha-256 and, over TLS, its binding to the server's certificate.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"

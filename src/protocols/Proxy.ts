@@ -11,6 +11,7 @@
  *
  * It follows haproxy's `proxy-protocol.txt`; numbers in this module are its sections.
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
@@ -48,8 +49,8 @@ export type Version = Model.Version
 export type Header = Model.Header
 
 /**
- * The connection is the proxy's own, such as a health check: it is from where its socket comes from. Only version 2 has it;
- * whatever else such a header says is dropped (2.2).
+ * The connection is the proxy's own, such as a health check: it comes from where its socket says. Only version 2 has
+ * it; whatever else such a header says is dropped (2.2).
  *
  * @category models
  * @since 0.1.0
@@ -109,7 +110,7 @@ export type Tlv = Model.Tlv
  *
  * `overTls` says whether the client has come by TLS at all; `certificate` whether it has shown a certificate on this
  * connection, earlier in the same session, or both. `verify` is 0 where that was verified, and else what the proxy's TLS says.
- * Without a certificate it is 0 or not, as the proxy likes it, so look at both.
+ * Without a certificate its value depends on the proxy, so look at both.
  *
  * @category models
  * @since 0.1.0
@@ -150,8 +151,8 @@ export interface ServerOptions {
   /** The versions that are taken. Default: both. */
   readonly versions?: ReadonlyArray<Version> | undefined
   /**
-   * How long a header of version 2 may be, with all that it says, in bytes. Default: 4,096; the protocol has 65,551. A line of
-   * version 1 has never more than 107.
+   * How long a header of version 2 may be, with all that it says, in bytes. Default: 4,096; the protocol allows 65,551.
+   * A line of version 1 has never more than 107.
    */
   readonly maxLength?: number | undefined
 }
@@ -436,7 +437,8 @@ const receiving = (options: ServerOptions): Effect.Effect<
 }
 
 /**
- * Receives a header and introduces the peer by it, for what comes behind to be chosen by what it says.
+ * Receives a header, introduces the peer by it, and ends with it, so that what comes next can be chosen by what it
+ * says.
  *
  * **When to use**
  *

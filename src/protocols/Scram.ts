@@ -15,6 +15,7 @@
  * | `ServerFirst` | the user's `Verifier` | `ServerChallenge` | server-first-message |
  * | `ServerChallenge` | client-final-message | `ServerFinal`, which is `Authenticated` | server-final-message |
  *
+ * @stability stable
  * @since 0.1.0
  */
 

@@ -5,6 +5,7 @@
  * negotiated (ALPN, RFC 7301), and knows the first bytes of TLS for a port that serves other protocols too. Where a protocol
  * switches to TLS in mid-connection, `Handshake.startTls` does that.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"

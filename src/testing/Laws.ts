@@ -1,6 +1,7 @@
 /**
  * The laws of handshakes and of codecs, as tests that you run on your own.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import type * as Arbitrary from "effect/Arbitrary"
@@ -183,11 +184,12 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  * another, and `trailing` for one that says more of itself when a side is ready.
  *
  * What is let in is decided by what you tell, so tell it in another way than the handshake does it: `accepts`, `refusal` and
- * `failure` get the bytes of a message, with its delimiters and its lengths, and who decodes them with the codec under test has
- * its mistakes, too. What stands behind the last message, and is left for who is served, need not be looked at. A wrong
- * message that no change of one byte or one field makes, such as one with a length too many and a byte that fits it, or with
- * something wrong inside Base64, is one of `wrong`; a secret that is almost right in such a form is one of `impostors`, which
- * {@link almost} makes. Each code with which a server may refuse is one of `wrong.client`, so that `failure` is held for all.
+ * `failure` get the bytes of a message, with its delimiters and its lengths, and whoever decodes them with the codec
+ * under test repeats its mistakes. What stands behind the last message, and is left for who is served, need not be
+ * looked at. A wrong message that no change of one byte or one field makes, such as one with a length too many and a
+ * byte that fits it, or with something wrong inside Base64, is one of `wrong`; a secret that is almost right in such a
+ * form is one of `impostors`, which {@link almost} makes. Each code with which a server may refuse is one of
+ * `wrong.client`, so that `failure` is held for all.
  *
  * Law 5 says each message as it is made at that time, changed at every place: bytes, characters, words, and each field of a frame,
  * which goes through the peer's own codec; where JSON stands in a text, its members and elements, and what does not count in JSON is no

@@ -6,6 +6,7 @@
  * Use to test a handshake against a peer that is written in the test, and to run a server and its clients in one
  * process under `TestClock`.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"

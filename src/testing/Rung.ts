@@ -1,6 +1,7 @@
 /**
  * What a handshake is tried on: from plain function calls to real sockets. The laws are the same on each rung.
  *
+ * @stability experimental
  * @since 0.1.0
  */
 import * as Deferred from "effect/Deferred"

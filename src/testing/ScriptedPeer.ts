@@ -6,6 +6,7 @@
  * Use to test one side of a handshake against a peer that does exactly what the test says, also what no implementation
  * would do; and to replay a recorded session against either side.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
@@ -46,8 +47,8 @@ export type { Step } from "./internal/script.ts"
  *
  * **Details**
  *
- * A script is a value and may be played many times, also at once. What its functions keep for themselves, such as a nonce,
- * is of the test: make a script anew where that must not be shared.
+ * A script is a value and may be played many times, also at once. What its functions keep, such as a nonce, is shared
+ * by all plays: make a new script where that must not be.
  *
  * @category models
  * @since 0.1.0
@@ -317,7 +318,7 @@ const asEffect = <A>(value: A | Effect.Effect<A>): Effect.Effect<A> =>
   Effect.isEffect(value) ? value as Effect.Effect<A> : Effect.succeed(value as A) // a guard cannot tell an unknown `A`
 
 /**
- * Expects the other side to end what it says, in order by default, with nothing said before.
+ * Expects the other side to end its direction of the connection, in order by default, with nothing said before that.
  *
  * @category expecting
  * @since 0.1.0

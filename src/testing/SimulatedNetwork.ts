@@ -25,6 +25,7 @@
  * - A reset destroys what was not pulled: `pull` fails with a `SocketReadError`.
  * - `upgrade` is not supported.
  *
+ * @stability stable
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
