@@ -40,6 +40,7 @@ console.log(Dialogue.outline(Login.Login).trimEnd())
 // =>
 // => challenge: server speaks, in at most 64 bytes
 // =>   Nonce { nonce }  -> answer
+// =>   Busy             -> refused
 // =>
 // => answer: client speaks, within 5s, in at most 64 bytes
 // =>   Proof { proof }  -> verdict
@@ -48,4 +49,4 @@ console.log(Dialogue.outline(Login.Login).trimEnd())
 // =>   Welcome          -> ready
 // =>   Denied           -> refused for good
 // =>
-// => the server says Denied to whoever breaks the rules
+// => the server says Denied or else to whoever breaks the rules
