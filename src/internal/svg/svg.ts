@@ -97,13 +97,15 @@ const colours = (of: typeof light & typeof lightEnds): string =>
     `.bad{fill:${of.badSoft};stroke:${of.bad}}`,
     `text.bad,text.refused{fill:${of.bad};stroke:none}`,
     `text.good{fill:${of.good}}`,
-    `.cross{stroke:${of.bad}}`
+    `.cross{stroke:${of.bad}}`,
+    `.start{fill:${of.quiet}}`
   ].map((rule) => rule.replace(/(^|,)/g, "$1.effect-handshake ")).join("")
 
 const style = [
   ".effect-handshake{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,\"DejaVu Sans Mono\",monospace}",
   ".effect-handshake text{white-space:pre}.effect-handshake path{fill:none;stroke-width:1.5}",
-  ".effect-handshake .life{stroke-dasharray:4 4;stroke-width:1}",
+  ".effect-handshake .life{stroke-dasharray:4 4;stroke-width:1}.effect-handshake .turn{stroke-width:4}",
+  ".effect-handshake .name{font-weight:bold}",
   colours({ ...light, ...lightEnds }),
   `@media (prefers-color-scheme:dark){${colours({ ...dark, ...darkEnds })}}`
 ].join("")
