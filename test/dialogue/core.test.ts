@@ -281,6 +281,31 @@ describe("what is not due", () => {
       const { result } = yield* outcomeOf(client, utf8(`{"_tag":"No"}\n`))
       expect(result).toMatchObject({ step: "verdict", reason: { _tag: "Rejected", by: "peer" } })
     }))
+
+  it.effect("what is a refusal in another state means there what it means in that one", () =>
+    Effect.gen(function*() {
+      class Busy extends Dialogue.make<Busy>()({
+        name: "busy",
+        messages: { Hello: {}, Ask: {}, Busy: {}, Word: {}, Welcome: {}, No: {} },
+        live: Codec.lines(),
+        start: "greeting",
+        states: {
+          greeting: Dialogue.client({ Hello: "question" }),
+          question: Dialogue.server({ Ask: "word", Busy: Dialogue.refused({ code: "full" }) }),
+          word: Dialogue.client({ Word: "verdict" }),
+          verdict: Dialogue.server({ Welcome: Dialogue.ready, No: Dialogue.refused({ retryable: false }) })
+        },
+        otherwise: { server: (why) => ({ _tag: typeof why === "string" ? "Busy" : "No" }) }
+      }) {}
+      const client = Busy.client((greeting) =>
+        Effect.gen(function*() {
+          const asked = yield* (yield* greeting.say("Hello")).receive
+          return (yield* (yield* asked.then.say("Word")).receive).then
+        })
+      )
+      const { result } = yield* outcomeOf(client, utf8(`{"_tag":"Ask"}\n{"_tag":"Busy"}\n`))
+      expect(result).toMatchObject({ step: "verdict", reason: { _tag: "Rejected", retryable: true, code: "full" } })
+    }))
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
