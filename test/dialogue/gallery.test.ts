@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../src/Codec.ts"
 import * as Dialogue from "../../src/Dialogue.ts"
+import * as HandshakeError from "../../src/HandshakeError.ts"
 import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
 import * as Certificates from "../support/certificates/index.ts"
@@ -55,6 +56,10 @@ describe("what is specified holds for", () => {
     ["a pass whose server names who is not let in, in time", Pass.Pass, {
       ...pass,
       server: Pass.server({ thinks: 4900 })
+    }],
+    ["a pass whose server says in its own words what its refusal is", Pass.Pass, {
+      ...pass,
+      server: Pass.server({ reason: new HandshakeError.Rejected({ by: "local", said: "NO", retryable: true }) })
     }],
     ["a ring whose state of the server is bound more narrowly", Ring.Ring, {
       server: Ring.server(),
@@ -380,6 +385,34 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     Post.Post,
     { ...post, server: Post.server({ isEarly: true }) },
     /law 11.*[^]*the peer hears why: No in the state verdict[^]*it said Yes, and it failed at step box/
+  ],
+  [
+    "says yes before it looks, and no where nothing more is said",
+    Post.Post,
+    { ...post, server: Post.server({ isLate: true }) },
+    /law 11.*[^]*the peer hears why: No in the state verdict[^]*it said Yes, and it failed at step letter/
+  ],
+  [
+    "takes its own refusal for one that is worth no other try",
+    Pass.Pass,
+    {
+      ...pass,
+      server: Pass.server({
+        reason: new HandshakeError.Rejected({ by: "local", said: "NO", retryable: false })
+      })
+    },
+    /law 5.*\(server, pure\)[^]*No in the state verdict is worth another try/
+  ],
+  [
+    "has another code for its own refusal",
+    Pass.Pass,
+    {
+      ...pass,
+      server: Pass.server({
+        reason: new HandshakeError.Rejected({ by: "local", said: "NO", retryable: true, code: "no" })
+      })
+    },
+    /law 5.*\(server, pure\)[^]*No in the state verdict has the code of none/
   ],
   [
     "takes the fault on itself",

@@ -89,14 +89,30 @@ const lastWords = (
 
 /**
  * What it has said for a yes, where it fails for what it knew by then: in a state in which the other side speaks, for a reason of its
- * own and not for anything that came there.
+ * own and not for anything that came there; or later, when all that came behind the message that is wrong has nothing to look at.
  */
-const saidTooEarly = ({ namesStates, role, spec }: Subject, error: HandshakeError, walk: Walk): Taken | undefined => {
+const saidTooEarly = (
+  { namesStates, role, spec }: Subject,
+  error: HandshakeError,
+  { end, taken }: Walk,
+  nth: number | undefined
+): Taken | undefined => {
   const { reason, step } = error
   if (!namesStates || reason._tag !== "AuthenticationFailed" && reason._tag !== "UnsupportedVersion") return undefined
-  if (spec.states.get(step)?.turn !== otherRole(role)) return undefined
-  const last = walk.taken.findLast(({ target }) => stateOf(target) === step)
-  return last?.by === role && refusalsOf(last.state).length > 0 ? last : undefined
+  const isYes = ({ by, state, target }: Taken) => by === role && !isRefused(target) && refusalsOf(state).length > 0
+  if (spec.states.get(step)?.turn === otherRole(role)) {
+    const last = taken.findLast(({ target }) => stateOf(target) === step)
+    return last !== undefined && isYes(last) ? last : undefined
+  }
+  if (nth === undefined || end._tag !== "Refused" || end.by !== role) return undefined
+  const wrong = taken.findIndex((heard) => heard.by !== role && heard.nth === nth)
+  const from = wrong < 0 ? -1 : taken.findIndex((said, i) => i > wrong && isYes(said))
+  const since = from < 0 ? [] : taken.slice(from).filter(({ by }) => by !== role)
+  const isFree = ({ state, tag }: Taken) => {
+    const { free, names } = state.wire.fields.get(tag)!
+    return names.every((name) => free.includes(name))
+  }
+  return since.length > 0 && since.every(isFree) ? taken[from] : undefined
 }
 
 /** What says no in a state. */
@@ -204,7 +220,7 @@ export const judge = (
   }
 
   // It has failed.
-  const early = error === undefined ? undefined : saidTooEarly(subject, error, walk)
+  const early = error === undefined ? undefined : saidTooEarly(subject, error, walk, nth)
   if (early !== undefined) {
     const due = refusalsOf(early.state).join(" or ")
     return flaw(
@@ -238,6 +254,21 @@ export const judge = (
       ? flaw(law, `it fails at the state ${state.name}`)
       : undefined
 
+  // A refusal has one meaning, for whoever says it and for whoever hears it.
+  const rejected = (refused: Walk["end"] & { readonly _tag: "Refused" }): Flaw | undefined => {
+    const target = state.targets.get(refused.tag)
+    if (error?.reason._tag !== "Rejected" || typeof target !== "object" || target._tag !== "Refused") return undefined
+    const { code, retryable } = error.reason
+    const field = target.codeField === undefined ? undefined : refused.values[target.codeField]
+    const due = target.code ?? (field === undefined ? undefined : String(field))
+    if (retryable !== target.retryable) {
+      return flaw(5, `${called(refused)} is ${target.retryable ? "" : "not "}worth another try`)
+    }
+    // Who says it may leave out what it is called by.
+    if (code === due || refused.by === role && code === undefined) return undefined
+    return flaw(5, `${called(refused)} has the code ${due ?? "of none"}`)
+  }
+
   switch (end._tag) {
     case "Ready": {
       const last = taken.at(-1)
@@ -260,22 +291,12 @@ export const judge = (
             `it heard ${end.tag}, as who breaks the rules, and ${actual}`
           )
         }
-        return said.length === 0 ? undefined : heard(12, false)
+        return said.length === 0 ? rejected(end) : heard(12, false)
       }
       if (error !== undefined && error.reason._tag !== "Rejected") {
         return flaw(5, `${called(end)} is a refusal, and whoever hears it fails as Rejected`)
       }
-      const target = state.targets.get(end.tag)
-      if (error?.reason._tag === "Rejected" && typeof target === "object" && target._tag === "Refused") {
-        const { code, retryable } = error.reason
-        const field = target.codeField === undefined ? undefined : end.values[target.codeField]
-        const due = target.code ?? (field === undefined ? undefined : String(field))
-        if (retryable !== target.retryable) {
-          return flaw(5, `${called(end)} is ${target.retryable ? "" : "not "}worth another try`)
-        }
-        if (code !== due) return flaw(5, `${called(end)} has the code ${due ?? "of none"}`)
-      }
-      return atState(5) ?? (said.length === 0 ? undefined : flaw(12, "nobody answers a refusal"))
+      return rejected(end) ?? atState(5) ?? (said.length === 0 ? undefined : flaw(12, "nobody answers a refusal"))
     }
     case "Waiting": {
       if (end.on === peer) return heard(12, isOwnDecision && error !== undefined && !end.isBegun)
