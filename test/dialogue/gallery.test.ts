@@ -14,6 +14,7 @@ import * as Rung from "../../src/testing/Rung.ts"
 import * as Certificates from "../support/certificates/index.ts"
 import * as Law from "../support/laws.ts"
 import * as Door from "./gallery/door.ts"
+import * as Gate from "./gallery/gate.ts"
 import * as Login from "./gallery/login.ts"
 import * as Offer from "./gallery/offer.ts"
 import * as Pass from "./gallery/pass.ts"
@@ -31,6 +32,7 @@ const check = (dialogue: Dialogue.Any, sides: Sides, runs = 10) =>
 const vault = { server: Vault.server(), client: Vault.client() }
 const login = { server: Login.server, client: Login.client }
 const room = { server: Room.server(), client: Room.client() }
+const gate = { server: Gate.server(), client: Gate.client() }
 const door = { server: Door.server(), client: Door.client() }
 const pass = { server: Pass.server(), client: Pass.client }
 const post = { server: Post.server(), client: Post.client() }
@@ -52,6 +54,7 @@ describe("what is specified holds for", () => {
     ["a login whose sides are written by hand", Login.Login, byHand],
     ["a room in JSON", Room.Room, room],
     ["a box at the post", Post.Post, post],
+    ["a gate with a way that its client does not take", Gate.Gate, gate],
     ["a door whose server is written by hand", Door.Boundless, boundless],
     ["a pass whose server names who is not let in, in time", Pass.Pass, {
       ...pass,
@@ -173,7 +176,7 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
   ["shows a wrong proof in its error", Vault.Vault, {
     ...vault,
     server: Vault.server({ detail: (proof) => `${proof} is wrong` })
-  }, /law 9.*[^]*Proof in the state proof/],
+  }, /law 9.*\(server, pure\)[^]*the error's text/],
   ["shows a proof in its log", Vault.Vault, {
     ...vault,
     server: Vault.server({ heard: (proof) => Effect.logDebug(proof) })
@@ -442,6 +445,45 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     Pass.Pass,
     { ...pass, server: Pass.server({ stranger: (user) => `${user} is nobody` }) },
     /law 9.*[^]*it says the same whether (user or password|password or user) is wrong in Login[^]*"\* is nobody"/
+  ],
+  [
+    "says whether it knows somebody, beside fields that are no words",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ stranger: "Unknown" }) },
+    /law 9.*[^]*it says the same whether (user or password|password or user) is wrong in Login/
+  ],
+  [
+    "shows a secret where another field is wrong",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ offered: (level, { password }) => `${level} with ${password}` }) },
+    /law 9.*\(server, pure\)[^]*its field level is [^]*a secret of 8 show in the error's (text|fields)/
+  ],
+  [
+    "logs a secret where another field is wrong",
+    Gate.Gate,
+    {
+      ...gate,
+      server: Gate.server({ heard: ({ password, user }) => user === "ann" ? Effect.void : Effect.logInfo(password) })
+    },
+    /law 9.*\(server, pure\)[^]*in its field user[^]*a secret of 8 show in a log/
+  ],
+  [
+    "says its password to anybody, and looks who that was then",
+    Gate.Gate,
+    { ...gate, client: Gate.client("behind") },
+    /law 9.*\(client, pure\)[^]*no secret to whoever has said another host in Hello[^]*it said Login in the state login/
+  ],
+  [
+    "turns down a number of which any will do",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ isWelcome: ({ stay }) => stay < 3600 }) },
+    /law 5.*[^]*its field stay is "?3600[^]*any stay will do in Login in the state login/
+  ],
+  [
+    "turns down a text of which any will do, because it is long",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ isWelcome: ({ agent }) => agent.length < 100 }) },
+    /law 5.*[^]*any agent will do in Login in the state login/
   ],
   [
     "says no when its client waits no longer",

@@ -181,6 +181,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
             })),
         { discard: true }
       ).pipe(
+        Watch.watching,
         // What the handshake logs is not what the laws have to say.
         Effect.provideService(References.CurrentLoggers, new Set())
       )

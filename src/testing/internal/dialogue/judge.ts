@@ -87,6 +87,10 @@ const lastWords = (
   return otherwiseIn(spec, role, at, error.reason)?.bytes ?? nothing
 }
 
+/** Whether it has failed because it does not want its peer. */
+export const isOwnDecision = (error: HandshakeError): boolean =>
+  error.fault === "peer" && !isNoAnswer(error) && !["Rejected", "TlsFailure"].includes(error.reason._tag)
+
 /**
  * What it has said for a yes, where it fails for what it knew by then: in a state in which the other side speaks, for a reason of its
  * own and not for anything that came there; or later, when all that came behind the message that is wrong has nothing to look at.
@@ -232,8 +236,7 @@ export const judge = (
   const words = lastWords(subject, state, error)
   const said = rest[role]
   const isPeers = error === undefined || error.fault === "peer"
-  const isOwnDecision = error === undefined ||
-    error.fault === "peer" && !isNoAnswer(error) && !["Rejected", "TlsFailure"].includes(error.reason._tag)
+  const isOwn = error === undefined || isOwnDecision(error)
   const heard = (law: Suite.LawNumber, isOwed: boolean): Flaw | undefined => {
     if (said.length === 0 && (!isOwed || words === undefined || words.length === 0)) return undefined
     if (words === undefined || isSame(said, words)) return undefined
@@ -275,7 +278,7 @@ export const judge = (
       if (last?.by === role && state.turn !== "both") {
         return flaw(12, `who has said ${called(last)} is ready`)
       }
-      return isOwnDecision ? heard(12, false) : flaw(12, `it is ready: all was said that had to be`)
+      return isOwn ? heard(12, false) : flaw(12, `it is ready: all was said that had to be`)
     }
     case "Refused": {
       if (end.by === role) {
@@ -284,7 +287,7 @@ export const judge = (
         }
         // What is said otherwise is for whoever breaks the rules, and nobody has.
         const refusals = isClosed(subject.spec, state, visitsOf(taken)) ? [] : refusalsOf(state)
-        if (end.isOtherwise && refusals.length > 0 && isOwnDecision && rest[peer].length === 0) {
+        if (end.isOtherwise && refusals.length > 0 && isOwn && rest[peer].length === 0) {
           return flaw(
             11,
             `the peer hears why: ${refusals.join(" or ")} in the state ${state.name}`,
@@ -299,11 +302,11 @@ export const judge = (
       return rejected(end) ?? atState(5) ?? (said.length === 0 ? undefined : flaw(12, "nobody answers a refusal"))
     }
     case "Waiting": {
-      if (end.on === peer) return heard(12, isOwnDecision && error !== undefined && !end.isBegun)
+      if (end.on === peer) return heard(12, isOwn && error !== undefined && !end.isBegun)
       if (end.isBegun) return flaw(12, dueIn(state), `it said only a part of a message, and ${actual}`)
       const owed = [...refusalsOf(state), ...(words !== undefined && words.length > 0 ? [shown(state, words)] : [])]
       // What it cannot say is its own mistake.
-      const isSilent = isOwnDecision && isPeers || error?.fault === "local" && error.reason._tag !== "Rejected"
+      const isSilent = isOwn && isPeers || error?.fault === "local" && error.reason._tag !== "Rejected"
       return isSilent && owed.length > 0
         ? flaw(
           11,

@@ -3,6 +3,7 @@
  *
  * @internal
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -20,7 +21,17 @@ import * as Watch from "../watch.ts"
 import * as Changes from "./changes.ts"
 import { isHello } from "./clearTls.ts"
 import type { Tally } from "./coverage.ts"
-import { called, dueIn, errorOf, type Flaw, judge, otherwiseIn, type Subject, visitsOf } from "./judge.ts"
+import {
+  called,
+  dueIn,
+  errorOf,
+  type Flaw,
+  isOwnDecision,
+  judge,
+  otherwiseIn,
+  type Subject,
+  visitsOf
+} from "./judge.ts"
 import * as Stage from "./stage.ts"
 
 export type Problem = Suite.Problem
@@ -62,6 +73,11 @@ export interface Attempt extends Settings {
   readonly known: Stage.Known
   /** How those were refused who have said one field of a login wrong: the field, and the words. */
   readonly refusals: Map<string, { readonly field: string; readonly words: string }>
+  /** What came of other values of fields of which any will do. */
+  readonly taken: Map<string, { letsIn: boolean; refused: Problem | undefined }>
+  /** Looks for these secrets in what can be seen, and what of that was looked at. */
+  readonly hiding: (seen: ReadonlyArray<Watch.Seen>) => Watch.Leak | undefined
+  readonly looked: Set<string>
 }
 
 export const attempt = (
@@ -89,13 +105,17 @@ export const attempt = (
         known.set(key, [...(known.get(key) ?? []), values])
       }
     }
+    const secrets = secretsIn(spec, references.flatMap(({ played }) => played.walk.taken))
     return {
       ...settings,
       stage,
       references,
       known,
       refusals: new Map(),
-      secrets: secretsIn(spec, references.flatMap(({ played }) => played.walk.taken)),
+      taken: new Map(),
+      secrets,
+      hiding: Watch.hiding(secrets),
+      looked: new Set(),
       subject: { spec, role, namesStates: namesStates(stage, references) }
     }
   })
@@ -170,6 +190,54 @@ const problem = (
 const conversing = ({ references }: Attempt, { name }: Reference): string =>
   references.length === 1 || name === "" ? "" : ` (${name})`
 
+const leaking = ({ context, length, of, where }: Watch.Leak): Flaw => ({
+  law: 9,
+  expected: "no secret shows, whether it is the right one or not",
+  actual: `${length} characters of a secret of ${of} show in ${where}: ${context}`
+})
+
+/**
+ * Plays a conversation, and looks whether a secret shows that is said in it, whatever else was said. Where what was said in the
+ * place of a message has it where it does not belong, nobody can know that it is one.
+ */
+const inSight = (
+  attempt: Attempt,
+  playing: Stage.Playing
+): Effect.Effect<readonly [Stage.Played, leak: Flaw | undefined]> => {
+  const { hiding, looked, secrets, stage } = attempt
+  if (secrets.length === 0) return Effect.map(stage.play(playing), (played) => [played, undefined])
+  return Effect.map(
+    Watch.watched(stage.play(playing), (seen) => hiding([seen]) !== undefined),
+    ([played, seen]) => {
+      const { exit } = played.talk
+      const texts = [
+        ...seen("but for failures"),
+        ...(exit !== undefined && Exit.isFailure(exit) ? Watch.ofError(Cause.squash(exit.cause)) : [])
+      ].filter(({ text }) => !looked.has(text))
+      const leak = hiding(texts)
+      if (leak !== undefined && !isMisplaced(attempt, playing, played)) return [played, leaking(leak)]
+      if (leak === undefined) { for (const { text } of texts) looked.add(text) }
+      return [played, undefined]
+    }
+  )
+}
+
+/** Whether a secret was said where none belongs. */
+const isMisplaced = (
+  { hiding, secrets, stage }: Attempt,
+  { instead }: Stage.Playing,
+  { said, walk }: Stage.Played
+): boolean => {
+  if (said === undefined || !secrets.some((secret) => Watch.indexOf(said, secret) !== -1)) return false
+  const now = walk.taken.find(({ by, nth }) => by !== stage.role && nth === instead?.nth)
+  if (now === undefined || now.bytes.length !== said.length) return true
+  const hidden = now.state.wire.fields.get(now.tag)!.secrets
+  const open = Object.entries(Changes.carriedOf(now.state, now.tag, now.values) ?? {}).filter(([name]) =>
+    !hidden.includes(name)
+  )
+  return hiding([{ where: "", text: JSON.stringify(open.map(([, value]) => value)) }]) !== undefined
+}
+
 /** Nobody disturbs the conversation, and everybody says what is specified. */
 export const undisturbed = (attempt: Attempt): Effect.Effect<void, Problem> =>
   Effect.forEach(attempt.references, (reference) => {
@@ -220,17 +288,21 @@ const tellingWho = (
   if (end._tag !== "Refused" || end.isOtherwise) return undefined
   const carried = Changes.carriedOf(state, tag, values) ?? {}
   const isSecret = secrets.includes(field)
-  // Who is refused may be named, and is another one each time.
+  if (!isSecret && !saysWho.test(field)) return undefined
+  // Who is refused may be named, and is another one each time; what else was said is the same, but for what is made anew.
+  const others = state.wire.fields.get(tag)!.fresh
   const named = Object.entries(carried).flatMap(([name, value]) =>
-    typeof value === "string" && !secrets.includes(name) ? [value] : []
+    typeof value === "string" && (saysWho.test(name) || others.includes(name)) && !secrets.includes(name) ? [value] : []
   )
-  if (!isSecret && !saysWho.test(field) || named.some((value) => !/^\w{3,}$/.test(value))) return undefined
+  if (named.some((value) => !isName.test(value))) return undefined
   const { fresh } = end.state.wire.fields.get(end.tag)!
   const said = Object.entries(Changes.carriedOf(end.state, end.tag, end.values) ?? {})
-  const words = named.reduce(
-    (text, value) => text.replaceAll(new RegExp(`\\b${value}\\b`, "gi"), "*"),
-    JSON.stringify([end.tag, ...said.filter(([name]) => !fresh.includes(name)).map(([, value]) => value)])
-  )
+  const words = JSON.stringify([
+    end.tag,
+    ...said.filter(([name]) => !fresh.includes(name)).map(([, value]) =>
+      typeof value === "string" ? named.reduce(withoutName, value) : value
+    )
+  ])
   const key = (isSecret: boolean) => `${name} ${nth} ${isSecret}`
   refusals.set(key(isSecret), { field, words })
   const other = refusals.get(key(!isSecret))
@@ -265,6 +337,85 @@ const saidInClear = (
     expected: "it says no secret in clear that it says in TLS where nobody disturbs it",
     actual: `it said ${called(first.said)}, and TLS had not begun`
   }
+}
+
+/** What a side says behind a message that is wrong, with the secret that it says where nothing is. A proof would be another one. */
+const saidToStranger = (
+  { stage }: Attempt,
+  { played: undisturbed }: Reference,
+  wrong: Taken,
+  { walk: { taken } }: Stage.Played
+): Taken | undefined =>
+  taken.slice(taken.indexOf(wrong)).find(({ by, nth, state, tag, values }) =>
+    by === stage.role &&
+    state.wire.fields.get(tag)!.secrets.some((name) =>
+      undisturbed.walk.taken.some((other) =>
+        other.by === by && other.nth === nth && other.state === state && other.tag === tag &&
+        !Changes.differing(state, tag, other.values, values).includes(name)
+      )
+    )
+  )
+
+/**
+ * A side that turns down a value of a field of which any will do: another number, or a text with more behind it. Whether it finds what
+ * it needs in a list or in another text is another matter. What covers that field as well, such as a proof, is wrong with each other
+ * value: so where there is anything to look at in the message, one of them has to be let in.
+ */
+const turnedDown = (
+  attempt: Attempt,
+  { name }: Reference,
+  taken: Taken,
+  now: Taken,
+  changed: ReadonlyArray<string>,
+  played: Stage.Played,
+  scenario: string
+): Problem | undefined => {
+  const { role } = attempt.stage
+  const { talk, walk } = played
+  const { state, tag } = taken
+  const fields = state.wire.fields.get(tag)!
+  const [field] = changed
+  if (field === undefined || changed.length > 1 || !fields.free.includes(field)) return undefined
+  const isFree = (other: Taken) => {
+    const { free, names } = other.state.wire.fields.get(other.tag)!
+    return names.every((name) => free.includes(name))
+  }
+  const [before, after] = [taken, now].map(({ values }) => Changes.carriedOf(state, tag, values)?.[field])
+  const isMore = typeof before === "string" && typeof after === "string" && after.startsWith(before)
+  if (typeof after !== "number" && !isMore && !(typeof after === "string" && isDigits.test(after))) return undefined
+  if (walk.taken.slice(walk.taken.indexOf(now) + 1).some((other) => other.by !== role && !isFree(other))) {
+    return undefined
+  }
+  const key = `${name} ${taken.nth} ${field}`
+  const known = attempt.taken.get(key) ?? { letsIn: isFree(taken), refused: undefined }
+  attempt.taken.set(key, known)
+  if (Trial.isReady(talk)) known.letsIn = true
+  else if (isTurnedDown(attempt, played)) {
+    known.refused ??= problem(attempt, played, scenario, {
+      law: 5,
+      expected: `it is ready: any ${field} will do in ${called(taken)}, as \`Dialogue.free\` says`,
+      actual: Trial.outcome(talk)
+    })
+  }
+  return known.letsIn ? known.refused : undefined
+}
+
+const isDigits = /^\d+$/
+
+/** Whether a side has said no by itself. */
+const isTurnedDown = ({ stage: { role } }: Attempt, { talk, walk: { end } }: Stage.Played): boolean => {
+  const error = errorOf(talk)
+  return error !== undefined && (
+    end._tag === "Refused" && end.by === role || end._tag === "Waiting" && end.on === role && isOwnDecision(error)
+  )
+}
+
+/** A name that is found again in a text. */
+const isName = /^[!-~]{3,}$/
+
+const withoutName = (text: string, name: string): string => {
+  const escaped = name.replaceAll(/[^\w]/g, "\\$&")
+  return text.replaceAll(new RegExp(`(?<!\\w)${escaped}(?!\\w)`, "gi"), "*")
 }
 
 /** What fields are called that say who logs in. */
@@ -309,7 +460,7 @@ const disturbed = (
     const { stage, subject, tally } = attempt
     const { nth, state, tag } = taken
     const instead = { nth, state, say: change.apply }
-    const played = yield* stage.play({ ...reference.plan, instead })
+    const [played, leak] = yield* inSight(attempt, { ...reference.plan, instead })
     const { due, said, talk, walk } = played
     if (due === undefined || said === undefined || Trial.firstDifference(due, said) === -1) return
     const now = walk.taken.find((other) => other.by === taken.by && other.nth === nth)
@@ -326,7 +477,7 @@ const disturbed = (
     const kind = change.field === undefined ? "" : isLegal ? ", as its type allows" : ", which is none of its type"
     const scenario = place + kind + conversing(attempt, reference)
     const flaw = judge(subject, talk, walk, nth) ?? refusedLate(attempt, reference, played) ??
-      saidInClear(attempt, reference, played)
+      saidInClear(attempt, reference, played) ?? leak
     if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
     if (!isLegal || now.tag !== tag || !reference.isReady) return
     const { read } = readOne(state, due)
@@ -334,6 +485,18 @@ const disturbed = (
     const changed = Changes.differing(state, tag, read.values, now.values)
     const bound = boundChanges(state.wire.fields.get(tag)!, changed)
     const names = bound.join(" and ")
+    const given = bound.length === 0 || isKnown(attempt, now)
+      ? undefined
+      : saidToStranger(attempt, reference, now, played)
+    if (given !== undefined) {
+      return yield* Effect.fail(problem(attempt, played, scenario, {
+        law: 9,
+        expected: `it says no secret to whoever has said another ${names} in ${called(taken)}`,
+        actual: `it said ${called(given)}, with the secret that is due`
+      }))
+    }
+    const turned = turnedDown(attempt, reference, taken, now, changed, played, scenario)
+    if (turned !== undefined) return yield* Effect.fail(turned)
     if (!Trial.isReady(talk)) {
       const error = errorOf(talk)
       if (bound.length > 0 && error?.fault === "local" && error.reason._tag !== "Rejected" && !isKnown(attempt, now)) {
@@ -502,10 +665,10 @@ const round = (attempt: Attempt, spec: Spec, state: Compiled, wanted: number): E
       return tag === undefined || fields === undefined ? undefined : [tag, fields]
     }
     const peer = Stage.player(spec, otherRole(stage.role), choose)
-    const played = yield* stage.play({ peer })
+    const [played, leak] = yield* inSight(attempt, { peer })
     const { talk, walk } = played
     const scenario = `the state ${state.name} is come to ${wanted} times`
-    const flaw = judge(subject, talk, walk, undefined)
+    const flaw = judge(subject, talk, walk, undefined) ?? leak
     if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
     const error = errorOf(talk)
     // Others may end it before, or it may say no in its own words.
@@ -604,12 +767,8 @@ export const secrets = (attempt: Attempt): Effect.Effect<void, Problem> =>
             if (leak === undefined) {
               return
             }
-            return yield* Effect.fail({
-              law: 9 as const,
-              scenario: `${called(taken)} comes with another ${name}`,
-              expected: "no secret shows, whether it is the right one or not",
-              actual: `${leak.length} characters of a secret of ${leak.of} show in ${leak.where}: ${leak.context}`
-            })
+            // The conversation itself may show it.
+            return yield* Effect.fail({ ...leaking(leak), scenario: `${called(taken)} comes with another ${name}` })
           }), { discard: true }), { discard: true })
     }, { discard: true }), { discard: true })
 
@@ -761,9 +920,9 @@ export const walks = (attempt: Attempt): Effect.Effect<void, Problem> => {
     (seed) =>
       Effect.gen(function*() {
         const peer = Stage.player(stage.spec, role, Stage.drawing(seed, known))
-        const played = yield* stage.play({ peer, random: seed })
+        const [played, leak] = yield* inSight(attempt, { peer, random: seed })
         const taken = takenTwice(played)
-        const flaw = judge(subject, played.talk, played.walk, undefined) ?? (taken === undefined ? undefined : {
+        const flaw = judge(subject, played.talk, played.walk, undefined) ?? leak ?? (taken === undefined ? undefined : {
           law: 5 as const,
           expected: `it is not ready with ${taken} than before; or \`Dialogue.free\` says that any will do, or ` +
             "`alternatives` which others",
