@@ -341,7 +341,7 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * for whoever breaks the rules. Where steps have the names of the states, as those of a dialogue have, errors have to name them.
  *
  * TLS encrypts nothing here: what it does is not the dialogue's business, but where it begins is. A client that begins it without a
- * look at the certificate (`verify: "none"`) breaks law 5, unless `anyCertificate` allows it.
+ * look at the certificate (`verify: "none"`), or at its name (`"authority"`), breaks law 5, unless `anyCertificate` allows it.
  *
  * `coverage` of the suite counts each message in each state, each field and each message where it is not due;
  * {@link dialogueHoles} says what was never tried, and with `coverage: "whole"` that fails.

@@ -40,8 +40,11 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
   readonly rungs?: ReadonlyArray<Rung.Rung> | undefined
   /** Further conversations that are valid, which take other ways through the dialogue. */
   readonly alternatives?: ReadonlyArray<Alternative<S, C>> | undefined
-  /** Whether a client may begin TLS with whoever shows any certificate (`verify: "none"`). Default: it may not. */
-  readonly anyCertificate?: boolean | undefined
+  /**
+   * Whether a client may begin TLS with whoever shows any certificate (`verify: "none"`), or any that its authority has signed,
+   * whatever the name (`"authority"`, as `verify` is then). Default: it may not.
+   */
+  readonly anyCertificate?: boolean | "authority" | undefined
   /** Fails where a transition was never taken, a field never altered, or a message never said where it is not due. */
   readonly coverage?: "whole" | undefined
   /** How much of something of yours handshakes hold now, such as permits. Law 7 looks whether it is given back. */
@@ -88,10 +91,11 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
     (options.breathe === undefined ? [Rung.pure, Rung.memory, Rung.simulated()] : [Rung.memory, Rung.simulated()])
   const own = rungs.find(({ time }) => time === "virtual") ?? (options.breathe === undefined ? Rung.pure : Rung.memory)
   const tally = new Coverage.Tally(spec, roles)
-  let takesAnyCertificate = false
+  const verified = new Set<"authority" | "none">()
   const told: ClearTls.Told = (tls) => {
-    if (tls.role === "client" && tls.verify === "none") takesAnyCertificate = true
+    if (tls.role === "client" && (tls.verify === "authority" || tls.verify === "none")) verified.add(tls.verify)
   }
+  const mayTake = (verify: "authority" | "none") => options.anyCertificate === true || options.anyCertificate === verify
   const staged = <H extends Side | undefined>(side: H): H =>
     // What it needs besides its socket was provided already.
     (side === undefined || !Stage.isEncrypted(spec) ? side : ClearTls.within(side, told)) as H
@@ -127,7 +131,8 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
           runs: options.runs ?? 200,
           seed: seedOf(options.seed),
           isAlone: peer === undefined,
-          takesAnyCertificate: () => takesAnyCertificate && options.anyCertificate !== true,
+          takesCertificates: () =>
+            (["none", "authority"] as const).find((verify) => verified.has(verify) && !mayTake(verify)),
           remake: (handshake) => Trial.make(own, { role, handshake }, found[0]!.peer ?? Effect.never, options)
         })
       }))

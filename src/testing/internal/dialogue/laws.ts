@@ -59,8 +59,8 @@ interface Settings {
   readonly seed: number
   /** Whether nobody but the specification plays the other side. */
   readonly isAlone: boolean
-  /** Whether the client has begun TLS without a look at the certificate, and must not. */
-  readonly takesAnyCertificate: () => boolean
+  /** With how little of a look at the certificate the client has begun TLS, and must not. */
+  readonly takesCertificates: () => "none" | "authority" | undefined
   readonly remake: (handshake: Side) => Trial.Trial
 }
 
@@ -863,13 +863,19 @@ export const inPieces = (attempt: Attempt): Effect.Effect<void, Problem> => {
 }
 
 /** A client looks at whom it is encrypted with, or anybody in between reads all of it. */
-export const certificates = ({ stage, takesAnyCertificate }: Attempt): Effect.Effect<void, Problem> =>
-  stage.role !== "client" || !takesAnyCertificate() ? Effect.void : Effect.fail({
+export const certificates = ({ stage, takesCertificates }: Attempt): Effect.Effect<void, Problem> => {
+  const verify = stage.role === "client" ? takesCertificates() : undefined
+  return verify === undefined ? Effect.void : Effect.fail({
     law: 5,
     scenario: "TLS begins, and its server shows the certificate of somebody else",
-    expected: "it fails as TlsFailure; or `anyCertificate` says that any certificate will do",
-    actual: "it takes any certificate: `verify` is \"none\""
+    expected: verify === "none"
+      ? "it fails as TlsFailure; or `anyCertificate` says that any certificate will do"
+      : "it fails as TlsFailure; or `anyCertificate: \"authority\"` says that any that the authority has signed will do",
+    actual: verify === "none"
+      ? "it takes any certificate: `verify` is \"none\""
+      : "it takes any certificate of its authority, whatever the name: `verify` is \"authority\""
   })
+}
 
 /** A server that has no room says what it says otherwise. */
 export const turnedAway = (attempt: Attempt): Effect.Effect<void, Problem> =>
