@@ -323,7 +323,8 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * | 4, oversize | a message of `maxBytes`, and of a byte more; a text as long as its codec allows, and a byte more; a loop as often as `atMost`, and once more |
  * | 5, wrong turn | each field within its type: what is near it, where the type begins and ends, what was said elsewhere; and outside of it; each other message, due or not, and each refusal; other spellings |
  * | 6, silence | a message just before the time of its state is over, and just after; a refusal that comes when its peer waits no longer |
- * | 9, secrets | a `Redacted` field with another value, right or not, and with another part of it; a refusal that tells a wrong user from a wrong secret; a client that is talked out of TLS |
+ * | 8, linear cost | larger and larger numbers, up to the largest that its type takes |
+ * | 9, secrets | a `Redacted` field with another value, right or not, and with another part of it; whatever else is wrong beside it; a secret said to whoever has said something wrong; a refusal that tells a wrong user from a wrong secret; a client that is talked out of TLS |
  * | 10, isolation | what is `Dialogue.fresh` on three connections; one who is not let in beside one who is |
  * | 11, refusal is heard | what is said otherwise; a refusal of the state, where it is this side's turn and it fails; who is turned away |
  * | 12, agreement | what nobody disturbs, and walks that are drawn |
@@ -333,6 +334,7 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * Base64. What is known to be wrong is refused where it is this side's turn, and not behind a yes. A field that is
  * `Dialogue.free` may have any value, and one that is `Dialogue.fresh` is another one each time. Where several values are
  * right, such as two users, `alternatives` are conversations with the others, and take other ways through the dialogue.
+ * A free number that the side turns down, and a free text that it takes and does not take with more behind it, break law 5.
  *
  * Whoever fails as `AuthenticationFailed` hears the same whether the secret is wrong or the field beside it that says who it is for:
  * one whose name has `user`, `account`, `login`, `mail` or `member` in it.
@@ -349,7 +351,7 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * **Gotchas**
  *
  * With one side alone, what is right can only be found by chance: a password that the Schemas do not give is not found, and what
- * needs somebody who is let in is not tried. A field that is free and is looked at all the same is not seen.
+ * needs somebody who is let in is not tried. Whether a side finds what it needs in a list that is free, or in a text, is not seen.
  *
  * **Example** (A server that does not look at the version)
  *

@@ -474,6 +474,18 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     /law 9.*\(client, pure\)[^]*no secret to whoever has said another host in Hello[^]*it said Login in the state login/
   ],
   [
+    "works for as long as it is told",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ heard: ({ stay }) => Gate.working(stay / 10) }) },
+    /law 8.*[^]*Login in the state login comes, and its field stay is \d+ for 60\n[^]*a turn has taken/
+  ],
+  [
+    "works on each login while everybody else waits",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ heard: () => Gate.working(300) }) },
+    /law 8.*[^]*nobody disturbs the conversation[^]*a turn has taken/
+  ],
+  [
     "turns down a number of which any will do",
     Gate.Gate,
     { ...gate, server: Gate.server({ isWelcome: ({ stay }) => stay < 3600 }) },

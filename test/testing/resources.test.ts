@@ -101,8 +101,17 @@ describe("a turn of the event loop", () => {
       expect(most).toBeLessThan(90)
     }))
 
-  it("may last for a fifth of a second, and longer on a slow machine", () => {
-    expect(Turns.bound()).toBeGreaterThanOrEqual(200)
-    expect([200, 201].map(Turns.seemsLong)).toEqual([false, true])
+  it("may last for so long, and longer on a slow machine", () => {
+    expect(Turns.isLong(Turns.tooBusy, Turns.tooBusy)).toBe(false)
+    expect(Turns.isLong(100 * Turns.tooBusy, Turns.tooBusy)).toBe(true)
   })
+
+  it.effect("is looked at again where it seems to be too long, unless nothing else can make it so long", () =>
+    Effect.gen(function*() {
+      let looks = 0
+      const once = (millis: number) => Effect.suspend(() => looks++ === 0 ? working(millis) : Effect.succeed("again"))
+      expect((yield* Turns.shortest(once(12), 10))[0]).toBe("again")
+      looks = 0
+      expect((yield* Turns.shortest(once(60), 10))[0]).toBe("done")
+    }))
 })

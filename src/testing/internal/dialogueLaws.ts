@@ -67,6 +67,7 @@ const ownLaws: ReadonlyArray<
   readonly [law: Suite.LawNumber, rank: number, check: (attempt: Laws.Attempt) => Effect.Effect<void, Laws.Problem>]
 > = [
   [12, -10, Laws.undisturbed],
+  [8, -9.8, Laws.turns],
   [1, -9.5, Laws.inPieces],
   [11, -9, Laws.turnedAway],
   [6, -8, Laws.deadlines],

@@ -78,6 +78,16 @@ export interface Habits {
   readonly isWelcome?: (login: Login) => boolean
 }
 
+/** So many milliseconds of work. */
+export const working = (millis: number) =>
+  Effect.sync(() => {
+    const begun = process.threadCpuUsage()
+    for (;;) {
+      const { system, user } = process.threadCpuUsage(begun)
+      if (user + system >= millis * 1000) return
+    }
+  })
+
 const wrong = new HandshakeError.AuthenticationFailed({ method: "password", detail: "wrong", fault: "peer" })
 
 export const server = (

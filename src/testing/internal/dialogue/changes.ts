@@ -162,6 +162,30 @@ const bounds = (
   return typeof value === "number" ? around(value, (value) => value) : []
 }
 
+/** A message with larger and larger numbers in one of its fields, up to the largest that is taken. */
+export const ofNumbers = (spec: Spec, { state, tag, values }: Taken): ReadonlyArray<Change> => {
+  const carried = carriedOf(state, tag, values) ?? {}
+  return Object.entries(carried).flatMap(([field, value]) => {
+    const isText = typeof value === "string" && isDigits(value)
+    if (!isText && typeof value !== "number") return []
+    const now = Number(value)
+    const said = (number: number) =>
+      looseBytes(spec, state, tag, { ...carried, [field]: isText ? String(number) : number })
+    const isTaken = (number: unknown) => {
+      const bytes = said(number as number) // as it is made here
+      return bytes !== undefined && readOne(state, bytes).read._tag === "Message"
+    }
+    const largest = Math.max(...bounds(now, isTaken, true).filter(isTaken).map(Number))
+    const numbers: Array<number> = []
+    for (let number = Math.max(1, now) * 4; number < largest; number *= 4) numbers.push(number)
+    return [...numbers.filter(isTaken), largest].filter((number) => number > now).map((number): Change => ({
+      what: `its field ${field} is ${number} for ${now}`,
+      field,
+      apply: () => said(number)
+    }))
+  })
+}
+
 /** A value with a change at each of its places. */
 const places = (value: unknown): ReadonlyArray<unknown> =>
   Alterations.ofFrame(value, 16).flatMap(({ apply }) => {

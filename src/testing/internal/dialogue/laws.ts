@@ -14,9 +14,11 @@ import { isRefused, readOne, type Taken } from "../../../internal/dialogue/follo
 import * as SpecModule from "../../../internal/dialogue/spec.ts"
 import type { Compiled, Spec } from "../../../internal/dialogue/spec.ts"
 import { evenly } from "../laws/cases.ts"
+import { isBusy } from "../laws/linearCost.ts"
 import type * as Suite from "../suite.ts"
 import { type Handshake as Side, otherRole, type Peer } from "../talk.ts"
 import * as Trial from "../trial.ts"
+import * as Turns from "../turns.ts"
 import * as Watch from "../watch.ts"
 import * as Changes from "./changes.ts"
 import { isHello } from "./clearTls.ts"
@@ -876,6 +878,36 @@ export const certificates = ({ stage, takesCertificates }: Attempt): Effect.Effe
       : "it takes any certificate of its authority, whatever the name: `verify` is \"authority\""
   })
 }
+
+/** Nobody else has to wait for a conversation, whatever number is said in it: what is found here would make all else take for ever. */
+export const turns = (attempt: Attempt): Effect.Effect<void, Problem> =>
+  Effect.gen(function*() {
+    const { references, stage } = attempt
+    if (!stage.trial.isVirtual || !Turns.areKnown()) return
+    const isShort = (scenario: string, playing: Stage.Playing) =>
+      Effect.flatMap(Turns.shortest(stage.play(playing), Turns.tooBusy, 3), ([played, millis]) =>
+        Turns.isLong(millis, Turns.tooBusy)
+          ? Effect.fail(problem(attempt, played, scenario, { law: 8, ...isBusy(millis) }))
+          : Effect.void)
+    const seen = new Set<string>()
+    for (const reference of references) {
+      const conversation = conversing(attempt, reference)
+      yield* isShort(`nobody disturbs the conversation${conversation}`, reference.plan)
+      for (const taken of reference.heard) {
+        const { nth, state, tag } = taken
+        const key = Stage.keyOf(state, tag)
+        if (seen.has(key)) {
+          continue
+        }
+        seen.add(key)
+        // One after the other: what takes too long is not made to take any longer.
+        for (const { apply, what } of Changes.ofNumbers(stage.spec, taken)) {
+          const instead = { nth, state, say: apply }
+          yield* isShort(`${called(taken)} comes, and ${what}${conversation}`, { ...reference.plan, instead })
+        }
+      }
+    }
+  })
 
 /** A server that has no room says what it says otherwise. */
 export const turnedAway = (attempt: Attempt): Effect.Effect<void, Problem> =>
