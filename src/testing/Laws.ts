@@ -199,7 +199,7 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  * connections share, such as `process`, an `EventEmitter` or an `AbortSignal`. What only you know it sees with `held`. Law 8
  * counts what decoders look at, and measures how long a turn of the event loop lasts, where the platform tells the CPU time of a
  * thread (Node from 23.9 on): in the conversation, and while fields of messages grow to 24 KiB, one for every twenty `runs`. It objects to more than
- * 200 ms, and for what has grown only where that is far out of proportion; that the machine has much else to do is not counted.
+ * 50 ms, and for what has grown to more than 200 ms where that is far out of proportion; that the machine has much else to do is not counted.
  *
  * Where many messages mean the same, such as the head of an HTTP request with its fields in another order and their names in
  * another case, let `accepts` compare what `said` and `due` mean, in its own words and not with the code of the handshake. `due` is

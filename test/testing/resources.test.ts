@@ -55,6 +55,21 @@ describe("what is left", () => {
       expect(yield* leftBy(() => shared.on("close", listener).off("close", listener))).toBeUndefined()
     }))
 
+  it.effect("is a timer also where others strike meanwhile", () =>
+    Effect.gen(function*() {
+      const set: Array<NodeJS.Timeout> = []
+      const others = Array.from({ length: 2 * often }, () => setTimeout(() => {}, 1))
+      const busy = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5)))
+      const once = Effect.andThen(Effect.sync(() => set.push(setTimeout(() => {}, 10_000))), busy)
+      expect(yield* Resources.leftBy(once, often)).toEqual(["Timeout", often])
+      for (const timer of [...set, ...others]) clearTimeout(timer)
+    }))
+
+  it.effect("is no timer that keeps nothing alive", () =>
+    Effect.gen(function*() {
+      expect(yield* leftBy(() => setTimeout(() => {}, 200).unref())).toBeUndefined()
+    }))
+
   it.effect("is nothing that is there once, whoever has made it", () =>
     Effect.gen(function*() {
       const shared = new EventEmitter({})
