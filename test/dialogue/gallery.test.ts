@@ -474,6 +474,24 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     /law 9.*\(client, pure\)[^]*no secret to whoever has said another host in Hello[^]*it said Login in the state login/
   ],
   [
+    "logs what it is asked, which its client does not ask",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ asked: (token) => Effect.logInfo(`asked by ${token}`) }) },
+    /law 9.*\(server, pure\)[^]*show in a log[^]*asked by \*\*\*/
+  ],
+  [
+    "takes any password of whoever has asked with the right one",
+    Gate.Gate,
+    { ...gate, server: Gate.careless() },
+    /law 5.*[^]*\(by the specification, with Ask in the state login\)[^]*not ready with another password in Login/
+  ],
+  [
+    "has less patience than is written down",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ patience: 2 }) },
+    /law 4.*[^]*the state (login|hint) is come to 5 times[^]*it may be come to 5 times[^]*failed at step hint/
+  ],
+  [
     "works for as long as it is told",
     Gate.Gate,
     { ...gate, server: Gate.server({ heard: ({ stay }) => Gate.working(stay / 10) }) },
@@ -507,7 +525,7 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     "takes any ticket, which its client has none of",
     Pass.Pass,
     { ...pass, server: Pass.server({ takes: () => true }) },
-    /law 5.*[^]*not ready with another number in Ticket in the state login than before/
+    /law 5.*[^]*not ready with another number in Ticket in the state login/
   ],
   ["says the same otherwise whatever the state is", Post.Post, {
     ...post,

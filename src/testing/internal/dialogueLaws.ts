@@ -59,6 +59,8 @@ export interface DialogueSuite extends Suite.Suite {
   readonly coverage: Effect.Effect<Coverage.Report>
 }
 
+const defaultRuns = 200
+
 /** How many walks are drawn to find one that a side lets in, where nobody plays the other side. */
 const searched = 60
 
@@ -129,7 +131,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
         ]
         return yield* Laws.attempt(stage, conversations, {
           tally,
-          runs: options.runs ?? 200,
+          runs: options.runs ?? defaultRuns,
           seed: seedOf(options.seed),
           isAlone: peer === undefined,
           takesCertificates: () =>
@@ -148,7 +150,8 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
       ...derive(spec, ready),
       name,
       rungs,
-      runs: options.runs,
+      // What it alters without knowing what that means was altered before by what the specification knows.
+      runs: Math.ceil((options.runs ?? defaultRuns) / 2),
       seed: options.seed,
       replay: options.replay,
       held: options.held,

@@ -121,6 +121,17 @@ export const server = (
     return yield* verdict.say("Yes")
   }))
 
+/** Whoever has asked with the right password may say any. */
+export const careless = () =>
+  Effect.suspend(() => {
+    let isKnown = false
+    const asked = (token: string) =>
+      Effect.sync(() => {
+        isKnown = token === "Hunter22"
+      })
+    return server({ asked, isPassword: (password) => isKnown || password === "Hunter22" })
+  })
+
 /** It looks who is there before it says its password, or only when it has. */
 export const client = (looks: "before" | "behind" = "before") =>
   Gate.client(Effect.fnUntraced(function*(hello) {

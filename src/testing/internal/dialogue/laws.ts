@@ -35,6 +35,7 @@ import {
   visitsOf
 } from "./judge.ts"
 import * as Stage from "./stage.ts"
+import * as Ways from "./ways.ts"
 
 export type Problem = Suite.Problem
 
@@ -53,6 +54,8 @@ export interface Reference {
   readonly isReady: boolean
   /** What the side hears in it, message by message; empty where its peer does not say message by message. */
   readonly heard: ReadonlyArray<Taken>
+  /** Whether the specification plays the other side, on a way that nobody takes who is given. */
+  readonly isSpecified: boolean
 }
 
 interface Settings {
@@ -70,6 +73,8 @@ export interface Attempt extends Settings {
   readonly stage: Stage.Stage
   readonly subject: Subject
   readonly references: ReadonlyArray<Reference>
+  /** Ways that nobody takes who is given, and on which the side does not become ready with what was drawn. */
+  readonly strange: ReadonlyArray<Reference>
   readonly secrets: ReadonlyArray<Uint8Array>
   /** What was said in these conversations. */
   readonly known: Stage.Known
@@ -88,39 +93,55 @@ export const attempt = (
   settings: Settings
 ): Effect.Effect<Attempt> =>
   Effect.gen(function*() {
-    const { role, spec } = stage
-    const references = yield* Effect.forEach(conversations, ({ handshake, name, peer }) => {
+    const { spec } = stage
+    const referTo = ({ handshake, name, peer }: Conversation, isSpecified = false) => {
       const plan = { ...(peer !== undefined && { peer }), ...(handshake !== undefined && { handshake }) }
       return Effect.map(stage.play(plan), (played): Reference => ({
         name,
         plan,
         played,
         isReady: Trial.isReady(played.talk),
-        heard: heardIn(stage, played)
+        heard: heardIn(stage, played),
+        isSpecified
       }))
-    })
+    }
+    const given = yield* Effect.forEach(conversations, (conversation) => referTo(conversation))
     const known = new Map<string, Array<Values>>()
-    for (const { isReady, played } of references) {
-      if (!isReady) continue
-      for (const { state, tag, values } of played.walk.taken) {
+    const learn = ({ isReady, played }: Reference) => {
+      for (const { state, tag, values } of isReady ? played.walk.taken : []) {
         const key = Stage.keyOf(state, tag)
         known.set(key, [...(known.get(key) ?? []), values])
       }
     }
-    const secrets = secretsIn(spec, references.flatMap(({ played }) => played.walk.taken))
+    given.forEach(learn)
+    const taken = given.flatMap(({ isReady, played }) => isReady ? played.walk.taken : [])
+    const role = otherRole(stage.role)
+    const untaken = settings.isAlone || taken.length === 0 ? [] : Ways.untaken(spec, role, taken)
+    const ways = yield* Effect.forEach(untaken.slice(0, mostWays), (step) =>
+      referTo({
+        name: `by the specification, with ${called(step)}`,
+        peer: Stage.player(spec, role, Ways.through(spec, role, step, { known, taken, seed: settings.seed }))
+      }, true))
+    ways.forEach(learn)
+    const references = [...given, ...ways.filter(({ isReady }) => isReady)]
+    const secrets = secretsIn(spec, given.flatMap(({ played }) => played.walk.taken))
     return {
       ...settings,
       stage,
       references,
+      strange: ways.filter(({ isReady }) => !isReady),
       known,
       refusals: new Map(),
       taken: new Map(),
       secrets,
       hiding: Watch.hiding(secrets),
       looked: new Set(),
-      subject: { spec, role, namesStates: namesStates(stage, references) }
+      subject: { spec, role: stage.role, namesStates: namesStates(stage, given) }
     }
   })
+
+/** So many ways are taken that nobody takes who is given. */
+const mostWays = 8
 
 /** What it hears, if each message of its peer is one that is specified. */
 const heardIn = ({ role }: Stage.Stage, { messages, walk }: Stage.Played): ReadonlyArray<Taken> => {
@@ -189,8 +210,8 @@ const problem = (
   { actual, expected, law }: Flaw
 ): Problem => ({ law, scenario, expected, actual, diagram: Trial.diagram(stage.trial.side, talk) })
 
-const conversing = ({ references }: Attempt, { name }: Reference): string =>
-  references.length === 1 || name === "" ? "" : ` (${name})`
+const conversing = ({ references }: Attempt, { isSpecified, name }: Reference): string =>
+  name === "" || references.length === 1 && !isSpecified ? "" : ` (${name})`
 
 const leaking = ({ context, length, of, where }: Watch.Leak): Flaw => ({
   law: 9,
@@ -242,18 +263,20 @@ const isMisplaced = (
 
 /** Nobody disturbs the conversation, and everybody says what is specified. */
 export const undisturbed = (attempt: Attempt): Effect.Effect<void, Problem> =>
-  Effect.forEach(attempt.references, (reference) => {
+  Effect.forEach([...attempt.references, ...attempt.strange], (reference) => {
     const { isReady, played } = reference
     const scenario = `nobody disturbs the conversation${conversing(attempt, reference)}`
     const flaw = judge(attempt.subject, played.talk, played.walk, undefined)
     if (flaw !== undefined) return Effect.fail(problem(attempt, played, scenario, flaw))
     const { peerExit } = played.talk
     const why = peerExit !== undefined && Exit.isFailure(peerExit) ? `; its peer ${Trial.ended(peerExit)}` : ""
-    return isReady || attempt.isAlone ? Effect.void : Effect.fail(problem(attempt, played, scenario, {
-      law: 12,
-      expected: `it is ready; ${dueIn(played.walk.end.state)}`,
-      actual: Trial.outcome(played.talk) + why
-    }))
+    return isReady || attempt.isAlone || reference.isSpecified ?
+      Effect.void :
+      Effect.fail(problem(attempt, played, scenario, {
+        law: 12,
+        expected: `it is ready; ${dueIn(played.walk.end.state)}`,
+        actual: Trial.outcome(played.talk) + why
+      }))
   }, { discard: true })
 
 /** Whether somebody who is let in says just that, but for what may be anything. */
@@ -378,10 +401,6 @@ const turnedDown = (
   const fields = state.wire.fields.get(tag)!
   const [field] = changed
   if (field === undefined || changed.length > 1 || !fields.free.includes(field)) return undefined
-  const isFree = (other: Taken) => {
-    const { free, names } = other.state.wire.fields.get(other.tag)!
-    return names.every((name) => free.includes(name))
-  }
   const [before, after] = [taken, now].map(({ values }) => Changes.carriedOf(state, tag, values)?.[field])
   const isMore = typeof before === "string" && typeof after === "string" && after.startsWith(before)
   if (typeof after !== "number" && !isMore && !(typeof after === "string" && isDigits.test(after))) return undefined
@@ -400,6 +419,12 @@ const turnedDown = (
     })
   }
   return known.letsIn ? known.refused : undefined
+}
+
+/** Whether there is nothing to look at in a message. */
+const isFree = ({ state, tag }: Taken): boolean => {
+  const { free, names } = state.wire.fields.get(tag)!
+  return names.every((name) => free.includes(name))
 }
 
 const isDigits = /^\d+$/
@@ -538,10 +563,13 @@ const eachChange = (
       // What was said before as it is said now, in this conversation or in another one, was altered there.
       const before = [...attempt.references.slice(0, i).flatMap(({ heard }) => heard), ...reference.heard.slice(0, nth)]
       const isNew = !before.some((other) => other.state === taken.state && other.tag === taken.tag)
-      const all = distinct(taken.bytes, changesOf(taken, reference))
-      const most = Math.ceil(Math.max(attempt.runs, leastChanges) / (isNew ? 1 : 4))
+      const share = (isNew ? 1 : 4) * (reference.isSpecified ? 4 : 1)
+      const most = Math.ceil(Math.max(attempt.runs, leastChanges) / share)
+      const changes = changesOf(taken, reference)
+      // To make them all costs more than to try a few.
+      const all = distinct(taken.bytes, isNew ? changes : evenly(changes, 2 * most))
       const isFirst = ({ isFirst }: Changes.Change) => isFirst === true
-      const first = isNew ? all.filter(isFirst) : []
+      const first = isNew ? evenly(all.filter(isFirst), reference.isSpecified ? most : Infinity) : []
       return Effect.forEach(
         [...first, ...evenly(all.filter((change) => !first.includes(change)), Math.max(most - first.length, 1))],
         (change) => disturbed(attempt, reference, taken, change),
@@ -609,25 +637,6 @@ const unbounded = ({ source }: Spec): Spec =>
     )
   })
 
-/** How many messages lie at least between a state and another one; Infinity where no way leads there. */
-const distanceTo = ({ states }: Spec, goal: string): ReadonlyMap<string, number> => {
-  const distances = new Map([[goal, 0]])
-  for (let isNew = true; isNew;) {
-    isNew = false
-    for (const { name, targets } of states.values()) {
-      for (const target of targets.values()) {
-        const next = SpecModule.stateOf(target)
-        const distance = next === undefined ? Infinity : 1 + (distances.get(next) ?? Infinity)
-        if (distance < (distances.get(name) ?? Infinity)) {
-          distances.set(name, distance)
-          isNew = true
-        }
-      }
-    }
-  }
-  return distances
-}
-
 /** A loop is gone round as often as it may be, and once more. */
 export const loops = (attempt: Attempt): Effect.Effect<void, Problem> => {
   const bounded = Array.from(attempt.stage.spec.states.values()).filter(({ atMost }) => atMost <= mostRounds)
@@ -648,7 +657,7 @@ const mostRounds = 1000
 const round = (attempt: Attempt, spec: Spec, state: Compiled, wanted: number): Effect.Effect<void, Problem> =>
   Effect.gen(function*() {
     const { known, seed, stage, subject } = attempt
-    const distances = distanceTo(spec, state.name)
+    const distances = Ways.distanceTo(spec, [state.name])
     const choose: Stage.Choose = (here, turn, visits) => {
       const values = (tag: string) =>
         known.get(Stage.keyOf(stage.spec.states.get(here.name)!, tag))?.[0] ?? Draw.draw(here, tag, seed + turn)
@@ -677,9 +686,11 @@ const round = (attempt: Attempt, spec: Spec, state: Compiled, wanted: number): E
     const isHere = (!subject.namesStates || error?.step === state.name) &&
       (walk.end._tag !== "Refused" || walk.end.isOtherwise) &&
       !SpecModule.isClosed(stage.spec, stage.spec.states.get(walk.end.state.name)!, visitsOf(walk.taken))
-    if (wanted > state.atMost || walk.end._tag === "TooOften" || error?.reason._tag !== "InvalidGreeting" || !isHere) {
-      return
-    }
+    // Nothing is wrong that whoever ends it could have heard.
+    const isRight = walk.taken.every((heard) => heard.by === stage.role || isKnown(attempt, heard) || isFree(heard))
+    const isTurnedDown = error !== undefined &&
+      (error.reason._tag === "InvalidGreeting" || isRight && isOwnDecision(error))
+    if (wanted > state.atMost || walk.end._tag === "TooOften" || !isTurnedDown || !isHere) return
     return yield* Effect.fail(problem(attempt, played, scenario, {
       law: 4,
       expected: `it may be come to ${state.atMost} times`,
@@ -752,27 +763,30 @@ const decoys = ["qjzkxwv7qjzk", "Zq9xKw2vJ7pQm4Tz"]
 
 /** A secret comes that is another one, or none of its type: nobody shows it. */
 export const secrets = (attempt: Attempt): Effect.Effect<void, Problem> =>
-  Effect.forEach(attempt.references, (reference) =>
-    Effect.forEach(reference.heard, (taken) => {
-      const { state, tag } = taken
-      return Effect.forEach(state.wire.fields.get(tag)!.secrets, (name) =>
-        Effect.forEach(Changes.ofSecret(attempt.stage.spec, taken, name, decoys, attempt.seed), ({ apply, secret }) =>
-          Effect.gen(function*() {
-            const hidden = Watch.hiding([secret, ...attempt.secrets])
-            const playing = attempt.stage.play({
-              ...reference.plan,
-              instead: { nth: taken.nth, state, say: apply }
-            })
-            const [played, seen] = yield* Watch.watched(playing, (seen) =>
-              hidden([seen]) !== undefined)
-            const leak = hidden([...Watch.ofTalk(played.talk), ...seen()])
-            if (leak === undefined) {
-              return
-            }
-            // The conversation itself may show it.
-            return yield* Effect.fail({ ...leaking(leak), scenario: `${called(taken)} comes with another ${name}` })
-          }), { discard: true }), { discard: true })
-    }, { discard: true }), { discard: true })
+  Effect.forEach(
+    [...attempt.references, ...attempt.strange],
+    (reference) =>
+      Effect.forEach(reference.heard, (taken) => {
+        const { state, tag } = taken
+        return Effect.forEach(state.wire.fields.get(tag)!.secrets, (name) =>
+          Effect.forEach(Changes.ofSecret(attempt.stage.spec, taken, name, decoys, attempt.seed), ({ apply, secret }) =>
+            Effect.gen(function*() {
+              const hidden = Watch.hiding([secret, ...attempt.secrets])
+              const playing = attempt.stage.play({
+                ...reference.plan,
+                instead: { nth: taken.nth, state, say: apply }
+              })
+              const [played, seen] = yield* Watch.watched(playing, (seen) => hidden([seen]) !== undefined)
+              const leak = hidden([...Watch.ofTalk(played.talk), ...seen()])
+              if (leak === undefined) {
+                return
+              }
+              // The conversation itself may show it.
+              return yield* Effect.fail({ ...leaking(leak), scenario: `${called(taken)} comes with another ${name}` })
+            }), { discard: true }), { discard: true })
+      }, { discard: true }),
+    { discard: true }
+  )
 
 /** What is made anew for each connection is another one each time, and who is not let in is not let in beside who is. */
 export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
