@@ -40,8 +40,11 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
   readonly rungs?: ReadonlyArray<Rung.Rung> | undefined
   /** Further conversations that are valid, which take other ways through the dialogue. */
   readonly alternatives?: ReadonlyArray<Alternative<S, C>> | undefined
-  /** Whether a client may begin TLS with whoever shows any certificate (`verify: "none"`). Default: it may not. */
-  readonly anyCertificate?: boolean | undefined
+  /**
+   * Whether a client may begin TLS with whoever shows any certificate (`verify: "none"`), or any that its authority has signed,
+   * whatever the name (`"authority"`, as `verify` is then). Default: it may not.
+   */
+  readonly anyCertificate?: boolean | "authority" | undefined
   /** Fails where a transition was never taken, a field never altered, or a message never said where it is not due. */
   readonly coverage?: "whole" | undefined
   /** How much of something of yours handshakes hold now, such as permits. Law 7 looks whether it is given back. */
@@ -56,6 +59,8 @@ export interface DialogueSuite extends Suite.Suite {
   readonly coverage: Effect.Effect<Coverage.Report>
 }
 
+const defaultRuns = 200
+
 /** How many walks are drawn to find one that a side lets in, where nobody plays the other side. */
 const searched = 60
 
@@ -64,6 +69,7 @@ const ownLaws: ReadonlyArray<
   readonly [law: Suite.LawNumber, rank: number, check: (attempt: Laws.Attempt) => Effect.Effect<void, Laws.Problem>]
 > = [
   [12, -10, Laws.undisturbed],
+  [8, -9.8, Laws.turns],
   [1, -9.5, Laws.inPieces],
   [11, -9, Laws.turnedAway],
   [6, -8, Laws.deadlines],
@@ -88,10 +94,11 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
     (options.breathe === undefined ? [Rung.pure, Rung.memory, Rung.simulated()] : [Rung.memory, Rung.simulated()])
   const own = rungs.find(({ time }) => time === "virtual") ?? (options.breathe === undefined ? Rung.pure : Rung.memory)
   const tally = new Coverage.Tally(spec, roles)
-  let takesAnyCertificate = false
+  const verified = new Set<"authority" | "none">()
   const told: ClearTls.Told = (tls) => {
-    if (tls.role === "client" && tls.verify === "none") takesAnyCertificate = true
+    if (tls.role === "client" && (tls.verify === "authority" || tls.verify === "none")) verified.add(tls.verify)
   }
+  const mayTake = (verify: "authority" | "none") => options.anyCertificate === true || options.anyCertificate === verify
   const staged = <H extends Side | undefined>(side: H): H =>
     // What it needs besides its socket was provided already.
     (side === undefined || !Stage.isEncrypted(spec) ? side : ClearTls.within(side, told)) as H
@@ -124,10 +131,11 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
         ]
         return yield* Laws.attempt(stage, conversations, {
           tally,
-          runs: options.runs ?? 200,
+          runs: options.runs ?? defaultRuns,
           seed: seedOf(options.seed),
           isAlone: peer === undefined,
-          takesAnyCertificate: () => takesAnyCertificate && options.anyCertificate !== true,
+          takesCertificates: () =>
+            (["none", "authority"] as const).find((verify) => verified.has(verify) && !mayTake(verify)),
           remake: (handshake) => Trial.make(own, { role, handshake }, found[0]!.peer ?? Effect.never, options)
         })
       }))
@@ -142,7 +150,8 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
       ...derive(spec, ready),
       name,
       rungs,
-      runs: options.runs,
+      // What it alters without knowing what that means was altered before by what the specification knows.
+      runs: Math.ceil((options.runs ?? defaultRuns) / 2),
       seed: options.seed,
       replay: options.replay,
       held: options.held,
@@ -181,6 +190,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
             })),
         { discard: true }
       ).pipe(
+        Watch.watching,
         // What the handshake logs is not what the laws have to say.
         Effect.provideService(References.CurrentLoggers, new Set())
       )
