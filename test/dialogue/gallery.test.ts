@@ -130,6 +130,21 @@ describe("Laws.dialogue", () => {
   it("wants a side", () => {
     expect(() => Laws.dialogue(Room.Room, {})).toThrow("give a server, a client, or both")
   })
+
+  it("wants alternatives as a list of sides, and options by their names", () => {
+    const given = (options: object) => () => Laws.dialogue(Room.Room, { ...room, ...options })
+    expect(given({ alternatives: { client: [room.client] } })).toThrow(
+      "`alternatives` of Laws.dialogue is a list of sides that are let in as well, such as [{ client }]"
+    )
+    expect(given({ alternatives: [room.client] })).toThrow("one of them is no object with sides")
+    expect(given({ alternatives: [{ clients: room.client }] })).toThrow(
+      "one of `alternatives` of Laws.dialogue has \"clients\", and knows client, name, server, value"
+    )
+    expect(given({ accepts: () => true })).toThrow(
+      "the options of Laws.dialogue has \"accepts\", and knows alternatives"
+    )
+    given({ alternatives: [{ client: room.client }] })()
+  })
 })
 
 let known: string | undefined

@@ -6,6 +6,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
@@ -20,7 +21,7 @@ import { derive } from "./dialogue/derived.ts"
 import * as Laws from "./dialogue/laws.ts"
 import * as Stage from "./dialogue/stage.ts"
 import { handshake } from "./handshakeLaws.ts"
-import type { Alternative, Any } from "./laws/options.ts"
+import { type Alternative, alternatives, type Any } from "./laws/options.ts"
 import * as Suite from "./suite.ts"
 import { type Handshake as Side, otherRole, type Peer } from "./talk.ts"
 import * as Trial from "./trial.ts"
@@ -88,6 +89,8 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
   options: Options<S, C>
 ): DialogueSuite => {
   const name = options.name ?? spec.name
+  const mistake = mistakeOf(options)
+  if (mistake !== undefined) throw mistake
   const roles = (["server", "client"] as const).filter((role) => options[role] !== undefined)
   if (roles.length === 0) throw new TypeError("Laws.dialogue: give a server, a client, or both")
   const rungs = options.rungs ??
@@ -103,7 +106,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
     // What it needs besides its socket was provided already.
     (side === undefined || !Stage.isEncrypted(spec) ? side : ClearTls.within(side, told)) as H
   const given = { server: staged(options.server), client: staged(options.client) }
-  const alternatives = (options.alternatives ?? []).map(({ client, server, ...rest }) => ({
+  const others = (options.alternatives ?? []).map(({ client, server, ...rest }) => ({
     ...rest,
     server: staged(server),
     client: staged(client)
@@ -123,7 +126,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
         const stage = Stage.make(spec, trial, side, found[0]!.peer ?? Effect.never, tally.walked)
         const conversations = [
           ...found,
-          ...(peer === undefined ? [] : alternatives.map((alternative, i) => ({
+          ...(peer === undefined ? [] : others.map((alternative, i) => ({
             name: alternative.name ?? `alternative ${i + 1}`,
             peer: alternative[otherRole(role)],
             handshake: alternative[role]
@@ -160,7 +163,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
       ...(roles.length === 2
         ? {
           ...withDeadlines(spec, given),
-          alternatives: alternatives.map((one) => {
+          alternatives: others.map((one) => {
             const { client, server } = withDeadlines(spec, one)
             return { ...one, client, server }
           })
@@ -221,6 +224,41 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
   }
   if (options.it !== undefined) Suite.register(suite, options.it)
   return suite
+}
+
+/** What is only heard if it is spelled right, of whoever is not told by a compiler. */
+const known: Readonly<Record<keyof Options<Any, Any>, true>> = {
+  alternatives: true,
+  anyCertificate: true,
+  breathe: true,
+  client: true,
+  coverage: true,
+  held: true,
+  it: true,
+  name: true,
+  replay: true,
+  reset: true,
+  rungs: true,
+  runs: true,
+  seed: true,
+  server: true
+}
+
+/** What is wrong with the options themselves. */
+const mistakeOf = (options: Options<any, any>): TypeError | undefined => {
+  const found = Suite.mistakeIn("the options of Laws.dialogue", options, known)
+  if (found !== undefined) return found
+  const given: unknown = options.alternatives ?? []
+  const shape = "a list of sides that are let in as well, such as [{ client }]"
+  if (!Array.isArray(given)) return new TypeError(`\`alternatives\` of Laws.dialogue is ${shape}`)
+  for (const one of given as ReadonlyArray<unknown>) {
+    if (!Predicate.isObject(one) || Effect.isEffect(one)) {
+      return new TypeError(`\`alternatives\` of Laws.dialogue is ${shape}, and one of them is no object with sides`)
+    }
+    const mistake = Suite.mistakeIn("one of `alternatives` of Laws.dialogue", one, alternatives)
+    if (mistake !== undefined) return mistake
+  }
+  return undefined
 }
 
 /** What a dialogue lets in is said by the dialogue, and not by options. */
