@@ -53,6 +53,12 @@ describe("pages", () => {
     assert.lengthOf(Pages.questions(index), index.match(/^\| .*\? \|/gm)!.length)
   })
 
+  it("have all words of the glossary", () => {
+    const glossary = read("docs/glossary.md")
+    assert.deepStrictEqual(Pages.terms("| **a** | what [b](c.md) is |\n| d | e |\n"), [["a", "what b is"]])
+    assert.lengthOf(Pages.terms(glossary), glossary.match(/^\| \*\*/gm)!.length)
+  })
+
   it("of examples say what they are for in one line", () => {
     assert.strictEqual(Pages.summary("/**\n * One\n * [two](x).\n *\n * Three.\n */\ncode"), "One `two`.")
     assert.strictEqual(Pages.summary("// One\n// two.\n\n// three\n"), "One two.")

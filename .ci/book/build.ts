@@ -423,6 +423,14 @@ const entries: Array<Search.Entry> = [
       kind: "question"
     }
   }),
+  ...Pages.terms(read("docs/glossary.md")).map(([word, meaning]): Search.Entry => ({
+    url: placeOf("docs/glossary.md"),
+    title: word,
+    page: "Glossary",
+    text: meaning,
+    code: "",
+    kind: "term"
+  })),
   ...documented.map((reflection): Search.Entry => {
     const [text, ...code] = textOf(reflection).split("```")
     const isModule = reflection.kindOf(ReflectionKind.Module)

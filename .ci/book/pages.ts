@@ -133,6 +133,13 @@ export const chapters = (index: string): ReadonlyArray<Chapter> => {
   return found.filter(({ pages }) => pages.length > 0)
 }
 
+/** The rows of the glossary: a word, and what it means. */
+export const terms = (glossary: string): ReadonlyArray<readonly [word: string, meaning: string]> =>
+  Array.from(
+    glossary.matchAll(/^\| \*\*(.+?)\*\* \| (.*) \|$/gm),
+    ([, word, meaning]) => [plain(word), plain(meaning)] as const
+  )
+
 /** The rows of the table of questions in the index of the book: what is asked, and where the answer is. */
 export const questions = (index: string): ReadonlyArray<readonly [question: string, to: string]> =>
   Array.from(

@@ -43,13 +43,37 @@ export const questions: ReadonlyArray<readonly [question: string, answer: string
   ["how do I hide a password from the logs", "docs/security.html#where-secrets-may-show"],
   ["two protocols on one port", "docs/one-port.html"],
   ["how fast is it", "docs/speed.html"],
-  ["what is a dialogue", "docs/write-a-protocol-down.html"],
+  ["what is a dialogue", "docs/glossary.html"],
+  ["how do I write a dialogue", "docs/write-a-protocol-down.html"],
   ["how do I write a handshake by hand with Effect.gen", "docs/handshakes.html#the-same-by-hand"],
   ["OpenTelemetry", "docs/observability.html"],
   ["what is a rung", "docs/testing.html#rungs"],
   ["probe a server from the command line", "docs/command.html"],
   ["how do I read a varint", "docs/codecs.html"],
   ["how do I record a session", "docs/observability.html#transcripts"],
+  [
+    "how do I pass data from the handshake to the handler",
+    "docs/handshakes.html#what-a-handshake-has-learnt-given-to-the-handler"
+  ],
+  [
+    "how do I know who the user is in the handler",
+    "docs/handshakes.html#what-a-handshake-has-learnt-given-to-the-handler"
+  ],
+  [
+    "what happens to bytes that arrive with the last handshake message",
+    "docs/handshakes.html#what-a-handshake-has-learnt-given-to-the-handler"
+  ],
+  ["my law fails what now", "docs/prove-your-handshake.html#what-to-do-about-each-message"],
+  ["how do I reproduce a failed law", "docs/prove-your-handshake.html#runs-seed-and-replay"],
+  ["how do I keep a connection alive", "docs/clients-that-come-back.html#is-it-still-there"],
+  ["what is a transport", "docs/glossary.html"],
+  ["what does fault mean", "docs/glossary.html"],
+  ["slowloris", "docs/security.html#attacks-and-what-becomes-of-them"],
+  ["memory per connection", "docs/speed.html"],
+  ["how do I set the handshake timeout", "docs/limits.html"],
+  ["what is the difference between HandshakeError and TransportError", "docs/errors.html"],
+  ["how do I use client certificates", "docs/tls.html"],
+  ["how do I handle errors in a handler", "docs/requests.html#failures-as-answers"],
   ["Client.reconnecting", "reference/Client.reconnecting.html"],
   ["Handshake.inside", "reference/Handshake.inside.html"],
   ["Codec.gen", "reference/Codec.gen.html"],

@@ -6,7 +6,8 @@ import MiniSearch from "minisearch"
 import * as Words from "./words.ts"
 
 /**
- * What can be found: a section of a page, an export of a module, a question with the place of its answer, an example, or a
+ * What can be found: a section of a page, an export of a module, a question with the place of its answer, a word of
+ * the glossary, an example, or a
  * section of what is written around the book.
  */
 export interface Entry {
@@ -18,7 +19,7 @@ export interface Entry {
   /** Words of the text that say what it is about. */
   readonly labels?: string
   readonly code: string
-  readonly kind: "page" | "reference" | "question" | "example" | "around"
+  readonly kind: "page" | "reference" | "question" | "term" | "example" | "around"
 }
 
 export interface Hit extends Entry {
@@ -29,6 +30,9 @@ export interface Hit extends Entry {
 export interface Search {
   readonly ask: (query: string, limit?: number) => ReadonlyArray<Hit>
 }
+
+const termsOf = (text: string): string =>
+  Array.from(new Set(Words.words(text).map(Words.term).filter((word) => word !== null))).join(" ")
 
 /** How often hits of one page may stand among the first. */
 const perPage = 2
@@ -41,11 +45,13 @@ export const make = (entries: ReadonlyArray<Entry>): Search => {
   })
   search.addAll(entries.map((entry, id) => ({ ...entry, id })))
   // Who asks wants to read, and who doesn't has a name in mind.
-  const weights = { page: 1.2, reference: 0.7, question: 1.3, example: 0.7, around: 0.5 }
+  const weights = { page: 1.2, reference: 0.7, question: 1.3, term: 0.7, example: 0.7, around: 0.5 }
   return {
     ask: (query, limit = 10) => {
-      const asked = Array.from(new Set(Words.words(query).map(Words.term).filter((word) => word !== null)))
-      const weight = Words.isQuestion(query) ? { ...weights, reference: 0.45, example: 0.45, question: 1.8 } : weights
+      const asked = termsOf(query).split(" ").filter((word) => word !== "")
+      const weight = Words.isQuestion(query)
+        ? { ...weights, reference: 0.35, term: 1, example: 0.45, question: 1.8 }
+        : weights
       const name = query.trim().toLowerCase()
       const results = search.search({
         combineWith: "OR",
@@ -66,7 +72,10 @@ export const make = (entries: ReadonlyArray<Entry>): Search => {
           // Who writes a name means that name, with its module or without.
           const lower = title.toLowerCase()
           const isNamed = lower === name || (kind === "reference" && lower.split(/[./]/).at(-1) === name)
-          return isNamed ? 20 : weight[kind]
+          if (isNamed) return 20
+          // Who asks for one thing alone wants what has it as its subject.
+          const isSubject = asked.length > 0 && termsOf(title) === asked.join(" ")
+          return weight[kind] * (isSubject ? 3 : 1)
         }
       })
       const counts = new Map<string, number>()

@@ -3,7 +3,7 @@
 /** Words that a question has whatever it asks for. */
 const empty = new Set(
   `a about after all also an and another any are as at be been being but by can could did do does doing each for from get gets given
-  had has have here how i if in is isn't it its just kind kinds me mine must my no not of on once one or our out put s
+  had has have here how i if in is isn't it its just kind kinds me mean means meaning mine must my no not of on once one or our out put s
   shall she should so some such t than that the their them then there these they this those to too up us use used using
   want was way we were what when where which while who whom whose why will with without would you your`.split(/\s+/)
 )
@@ -29,7 +29,10 @@ const same: ReadonlyArray<ReadonlyArray<string>> = [
   ["backpressure", "slow", "flow"],
   ["default", "defaults"],
   ["size", "length", "large", "maximum", "max"],
-  ["dead", "gone", "detect", "keepalive"],
+  ["dead", "gone", "detect", "keepalive", "alive"],
+  ["learnt", "pass", "return"],
+  ["attack", "attacks", "slowloris", "denial", "dos", "abuse"],
+  ["leftover", "arrive", "behind"],
   ["push", "unsolicited", "asked"]
 ]
 
