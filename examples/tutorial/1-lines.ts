@@ -35,7 +35,7 @@ const client = (name: string) =>
     Handshake.named("chat")
   )
 
-const ChatServer = Server.layer({ handshake: server, serve: Chat.serve, writeTimeout: "200 millis" }).pipe(
+const ChatServer = Server.layer({ handshake: server, serve: Chat.serve, writeTimeout: "1 second" }).pipe(
   Layer.provide(Net.layerServer({ host: "127.0.0.1", port: 0 })),
   Layer.provide(Chat.Room.layer)
 )
@@ -59,7 +59,7 @@ const program = Effect.gen(function*() {
   console.log(nobody.message)
   // => chat handshake failed at step expect "WELCOME": rejected by the peer: "ERROR say NAME and your name"
 
-  // 3. Dan does not listen. When all buffers are full, he holds the others up, for 200 milliseconds and no longer.
+  // 3. Dan does not listen. When all buffers are full, he holds the others up, for a second and no longer.
   const { events } = yield* Server.Server
   const thrownOut = yield* events.pipe(
     Stream.map((event) => event._tag === "Closed" ? event.error : undefined),
@@ -72,7 +72,7 @@ const program = Effect.gen(function*() {
   yield* Effect.replicateEffect(ann.say("x".repeat(60_000)), 200, { concurrency: 10 })
   console.log(new Set(yield* Fiber.join(heard)).size) // => 200
   console.log(Option.getOrThrow(yield* Fiber.join(thrownOut)).message)
-  // => the peer did not take what was written within 200ms
+  // => the peer did not take what was written within 1s
 }).pipe(Effect.scoped)
 
 await Effect.runPromise(Effect.provide(program, ChatServer))

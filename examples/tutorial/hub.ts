@@ -22,10 +22,16 @@ export const machines: Login.Keys = new Map([
 /** The hub's end of a connection. */
 export const serve = Effect.fnUntraced(function*(transport: Transport.Transport<string, string>) {
   const room = yield* Chat.Room
-  const saying = Pipeline.serve((line: string) => {
-    const [, from, text] = /^(\w+): (.*)$/s.exec(line) ?? []
-    return from === undefined ? Effect.succeed("ERROR say NAME: TEXT") : Effect.as(room.say(from, text), "OK")
-  }, { failure: () => "LOST", goodbye: "BYE" })
+  const saying = Pipeline.serve(
+    Effect.fnUntraced(function*(line: string) {
+      const [, from, text] = /^(\w+): (.*)$/s.exec(line) ?? []
+      // A machine hears OK or the end of its connection, and so knows of nothing that was not said.
+      if (from === undefined) return yield* Effect.fail("this is no message of a machine")
+      yield* room.say(from, text)
+      return "OK"
+    }),
+    { goodbye: "BYE" }
+  )
   const hearing = Stream.run(Stream.map(room.heard, Chat.write), transport.outgoing)
   yield* Effect.raceFirst(saying(transport), hearing)
 })
