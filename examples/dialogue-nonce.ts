@@ -15,22 +15,28 @@ class Vault extends Dialogue.make<Vault>()({
     Nonce: { nonce: Dialogue.fresh(Schema.Uint8Array) },
     Proof: { proof: Schema.Redacted(Schema.Uint8Array) },
     Welcome: {},
-    Denied: {}
+    Denied: {},
+    Busy: {}
   },
   wire: Wire.bytes({
     Hello: ["H", Wire.string("user", { prefix: 1 })],
     Nonce: ["N", Wire.blob("nonce", { length: 16 })],
     Proof: ["P", Wire.blob("proof", { length: 32 })],
     Welcome: ["+"],
-    Denied: ["-"]
+    Denied: ["-"],
+    Busy: ["~"]
   }),
   live: Codec.lines(),
   start: "greeting",
   states: {
     greeting: Dialogue.client({ Hello: "challenge" }, { within: "5 seconds", maxBytes: 64 }),
-    challenge: Dialogue.server({ Nonce: "proof" }),
+    challenge: Dialogue.server({ Nonce: "proof", Busy: Dialogue.refused() }),
     proof: Dialogue.client({ Proof: "verdict" }, { within: "5 seconds" }),
-    verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused({ retryable: false }) })
+    verdict: Dialogue.server({
+      Welcome: Dialogue.ready,
+      Denied: Dialogue.refused({ retryable: false }),
+      Busy: Dialogue.refused()
+    })
   },
   otherwise: { server: "Denied" }
 }) {}

@@ -444,6 +444,9 @@ interface Options<M extends Messages, S extends States, Start, L extends Live> {
   /**
    * What a side says to a peer that breaks the rules, and a server to one that it turns away: always the same message,
    * or a function of the reason, the state, and when to come back, where a server knows that. Default: nothing.
+   *
+   * A server that has no room or no time does not tell anybody so that it is for good: where this message means that, it says
+   * another refusal, one without fields that is worth another try and due where the client listens next, if there is one.
    */
   readonly otherwise?: {
     readonly server?: Otherwise<NoInfer<M>> | undefined

@@ -754,6 +754,53 @@ describe("a server that turns everybody away", () => {
     }))
 })
 
+describe("who comes at a bad time", () => {
+  const away = Effect.fnUntraced(function*(
+    states: { readonly question: Readonly<Record<string, ReturnType<typeof Dialogue.refused>>> },
+    otherwise: string
+  ) {
+    class Room extends Dialogue.make<Room>()({
+      name: "room",
+      wire: Wire.json(),
+      messages: { Hello: {}, Ask: {}, Busy: {}, Denied: {}, Word: {}, Welcome: {} },
+      live: Codec.lines(),
+      start: "greeting",
+      states: {
+        greeting: Dialogue.client({ Hello: "question" }),
+        question: Dialogue.server({ Ask: "word", ...states.question } as { readonly Ask: "word" }),
+        word: Dialogue.client({ Word: "verdict" }),
+        verdict: Dialogue.server({
+          Welcome: Dialogue.ready,
+          Busy: Dialogue.refused(),
+          Denied: Dialogue.refused({ retryable: false })
+        })
+      },
+      otherwise: { server: otherwise as "Denied" }
+    }) {}
+    const server = Room.server((greeting) => Effect.flatMap(greeting.receive, () => Effect.never))
+    const { heard } = yield* outcomeOf(Handshake.turnAway(server, "capacity"), utf8(`{"_tag":"Hello"}\n`))
+    return heard
+  })
+
+  it.effect("hears the refusal that is worth another try, where what is said otherwise is for good", () =>
+    Effect.gen(function*() {
+      expect(yield* away({ question: { Busy: Dialogue.refused() } }, "Denied")).toBe(`{"_tag":"Busy"}\n`)
+    }))
+
+  it.effect("hears what is said otherwise, where that is worth another try", () =>
+    Effect.gen(function*() {
+      const question = { Busy: Dialogue.refused(), Denied: Dialogue.refused() }
+      expect(yield* away({ question }, "Busy")).toBe(`{"_tag":"Busy"}\n`)
+    }))
+
+  it.effect("hears what is said otherwise, where no other refusal is due then, or that is for good, too", () =>
+    Effect.gen(function*() {
+      expect(yield* away({ question: {} }, "Denied")).toBe(`{"_tag":"Denied"}\n`)
+      const question = { Busy: Dialogue.refused({ retryable: false }) }
+      expect(yield* away({ question }, "Denied")).toBe(`{"_tag":"Denied"}\n`)
+    }))
+})
+
 describe("a varint with a bound", () => {
   class Short extends Dialogue.make<Short>()({
     name: "short",

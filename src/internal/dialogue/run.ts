@@ -233,7 +233,7 @@ export class Conversation {
       if (target === undefined) {
         return Effect.fail(
           this.isOtherwise(tag)
-            ? rejectedBy("peer", this.refusalElsewhere(tag), values, state.wire.show(frame))
+            ? rejectedBy("peer", refusalOf(this.spec, tag), values, state.wire.show(frame))
             : this.unexpected(state, frame, undefined)
         )
       }
@@ -293,15 +293,6 @@ export class Conversation {
     return said !== undefined && (typeof said === "function" || saidOf(said)[0] === tag)
   }
 
-  /** What a refusal means is the same where it is said out of turn. */
-  private refusalElsewhere(tag: string): Refused | undefined {
-    for (const { targets } of this.spec.states.values()) {
-      const target = targets.get(tag)
-      if (target !== undefined && isRefused(target)) return target
-    }
-    return undefined
-  }
-
   /** Says why this side ends, once. */
   lastWord(frame: unknown): Effect.Effect<void> {
     return Effect.suspend(() => {
@@ -330,6 +321,60 @@ export class Conversation {
 const isEncrypted = (target: Target): boolean => typeof target === "object" && target._tag === "Encrypted"
 
 const isRefused = (target: Target): target is Refused => typeof target === "object" && target._tag === "Refused"
+
+/** What a refusal means is the same where it is said out of turn. */
+const refusalOf = ({ states }: Spec, tag: string): Refused | undefined => {
+  for (const { targets } of states.values()) {
+    const target = targets.get(tag)
+    if (target !== undefined && isRefused(target)) return target
+  }
+  return undefined
+}
+
+/** The states in which the client hears what a server says in this one. */
+const heardIn = ({ states }: Spec, state: Compiled): ReadonlyArray<Compiled> => {
+  const heard = new Set<Compiled>()
+  const seen = new Set([state])
+  for (const one of seen) {
+    if (one.turn !== "client") heard.add(one)
+    else {
+      for (const target of one.targets.values()) {
+        const next = typeof target === "string" ? states.get(target) : undefined
+        if (next !== undefined) seen.add(next)
+      }
+    }
+  }
+  return Array.from(heard)
+}
+
+/** A refusal without fields that is worth another try, wherever the client may be. */
+const anotherTry = (spec: Spec, state: Compiled): string | undefined => {
+  const heard = heardIn(spec, state)
+  const isOne = (tag: string) =>
+    heard.every(({ targets }) => {
+      const target = targets.get(tag)
+      return target !== undefined && isRefused(target) && target.retryable
+    })
+  return heard[0]?.due.find((tag) => isOne(tag) && Result.isSuccess(state.wire.write(tag, {}, [tag])))
+}
+
+/**
+ * What a server says to whom it has no room or no time for. Whoever is only unlucky is not told `otherwise` that it is for good, where
+ * the dialogue has a word for that.
+ */
+const unluckyFrame = (spec: Spec, state: Compiled, why: Handshake.Refusal, retryAfter?: Duration.Duration): unknown => {
+  const told = spec.otherwise.server
+  const isForGood = told !== undefined && typeof told !== "function" &&
+    refusalOf(spec, saidOf(told)[0])?.retryable !== true
+  const other = isForGood ? anotherTry(spec, state) : undefined
+  return otherwiseFrame(
+    other === undefined ? spec : { ...spec, otherwise: { ...spec.otherwise, server: other } },
+    "server",
+    state,
+    why,
+    retryAfter
+  )
+}
 
 /** The frame of what is said otherwise; undefined where there is none. */
 export const otherwiseFrame = (
@@ -503,7 +548,7 @@ export const talk = <A, E, R>(
   }
   const refusingIn = (stateOf: () => Compiled): Handshake.Refuse => (why, retryAfter) => {
     const state = stateOf()
-    const frame = otherwiseFrame(spec, "server", state, why, retryAfter)
+    const frame = unluckyFrame(spec, state, why, retryAfter)
     if (frame === undefined) return Effect.fail(silently(spec.name, why))
     const codec = state.wire.codec(state.due)
     return Handshake.refuse(state === start ? framed : Transport.framed(codec, { describe }), frame)
