@@ -1,59 +1,12 @@
 /**
- * What this library does for a connection that comes in, and for one that is denied: in this process, on sources that answer at once, so
- * that what the system and Node do for both is not in it. The address is read from its text, as Node has it.
+ * What this library does for a connection that comes in, and for one that is denied.
  */
 import * as Effect from "effect/Effect"
-import * as NetAddress from "effect/net/NetAddress"
-import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Admission from "../src/Admission.ts"
-import { type Incoming, runDirectly, type Source, type SourceEvents } from "../src/internal/connection/source.ts"
-import type * as Peer from "../src/Peer.ts"
 import * as Line from "../src/protocols/Line.ts"
 import * as Server from "../src/Server.ts"
-
-const hello = new TextEncoder().encode("You ready?\n")
-
-/** A client that says what is due, takes what it hears and goes. */
-class Client implements Source {
-  private readonly ip: string
-  private events: SourceEvents | undefined = undefined
-  private hasSpoken = false
-  readonly flushed: Effect.Effect<void> = Effect.void
-
-  constructor(ip: string) {
-    this.ip = ip
-  }
-
-  get peer(): Peer.Peer {
-    return { remote: NetAddress.inetAddressFromIpStringUnsafe(this.ip, 1024), local: undefined }
-  }
-
-  attach(events: SourceEvents): void {
-    this.events = events
-  }
-
-  resume(): void {
-    if (this.hasSpoken) return
-    this.hasSpoken = true
-    queueMicrotask(() => this.events?.onBytes(hello))
-  }
-
-  pause(): void {}
-
-  write(): Effect.Effect<void, Socket.SocketError> {
-    return Effect.void
-  }
-
-  writeNow(): undefined {}
-
-  endWrite(): boolean {
-    queueMicrotask(() => this.events?.onEnd(undefined))
-    return true
-  }
-
-  destroy(): void {}
-}
+import { accepting, Client, cost } from "./accepting.ts"
 
 export const kinds = ["handshake", "admitted", "denied, told", "denied, at once", "denied, in a time"] as const
 
@@ -80,21 +33,10 @@ const options: Record<Kind, Admission.Options | undefined> = {
 
 const batch = 500
 
-const microseconds = ({ system, user }: NodeJS.CpuUsage): number => system + user
-
 /** The processor's microseconds for each connection, for about so many seconds. */
 export const measure = (kind: Kind, seconds: number): Effect.Effect<number> =>
   Effect.scoped(Effect.gen(function*() {
-    let accept: (incoming: Incoming) => void = () => {}
-    const socketServer: SocketServer.SocketServer["Service"] = {
-      address: NetAddress.inetAddressFromIpStringUnsafe("127.0.0.1", 7),
-      run: runDirectly(() => Effect.never, {
-        accept: (take) =>
-          Effect.callback<never>(() => {
-            accept = take
-          })
-      })
-    }
+    const { accept, socketServer } = accepting()
     const given = options[kind]
     const server = yield* Server.make({
       protocol: Line.protocol,
@@ -106,25 +48,12 @@ export const measure = (kind: Kind, seconds: number): Effect.Effect<number> =>
       }
     }).pipe(Effect.provideService(SocketServer.SocketServer, socketServer))
     yield* Effect.yieldNow
+    const isBusy = Effect.map(server.counts, ({ connections, refusing }) =>
+      connections + refusing > 0)
     const round = Effect.gen(function*() {
-      for (let i = 0; i < batch; i++) {
-        accept(new Client("192.0.2.1"))
-      }
-      const isBusy = Effect.map(server.counts, ({ connections, refusing }) =>
-        connections + refusing > 0)
+      for (let i = 0; i < batch; i++) accept(new Client("192.0.2.1"))
       while (yield* isBusy) yield* Effect.sleep(0)
+      return batch
     })
-    const until = (end: number): Effect.Effect<number> =>
-      Effect.gen(function*() {
-        let count = 0
-        while (performance.now() < end) {
-          yield* round
-          count += batch
-        }
-        return count
-      })
-    yield* until(performance.now() + seconds * 300)
-    const before = process.cpuUsage()
-    const count = yield* until(performance.now() + seconds * 1000)
-    return microseconds(process.cpuUsage(before)) / count
+    return yield* cost(round, seconds)
   }))

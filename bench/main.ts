@@ -12,8 +12,10 @@ import { check } from "./commands/check.ts"
 import { codecs } from "./commands/codecs.ts"
 import { compare } from "./commands/compare.ts"
 import { connections } from "./commands/connections.ts"
+import { features } from "./commands/features.ts"
 import { frames } from "./commands/frames.ts"
 import { inFlight } from "./commands/in-flight.ts"
+import { protocols } from "./commands/protocols.ts"
 import { workers } from "./commands/workers.ts"
 import type { Plan } from "./plan.ts"
 import type { BenchError } from "./process.ts"
@@ -104,6 +106,7 @@ root.pipe(
       (options) => saying(check(options))
     ).pipe(Command.withDescription("Counts that depend on no machine, held to bench/budget.json")),
     command("codecs", "How fast each codec decodes and encodes", codecs),
+    command("features", "What each feature adds to a connection and to a request", features),
     command("frames", "The cost of a byte against the length of a frame and the size of its pieces", frames),
     command("connections", "Memory and requests against the number of connections", connections),
     command(
@@ -111,6 +114,11 @@ root.pipe(
       "Requests against the number in flight, with a handler that is ready and one that sleeps",
       inFlight
     ),
+    Command.make(
+      "protocols",
+      { rows: names("rows", "Only these rows") },
+      ({ rows }) => Effect.flatMap(root, (input) => saying(protocols(planOf(input), rows)))
+    ).pipe(Command.withDescription("The protocols next to what one would take instead")),
     command("workers", "One process against two that share the connections", workers)
   ]),
   run

@@ -132,7 +132,7 @@ export const start = (
 
 /** Runs a process to its end and returns its standard output; fails where it does, or takes longer than `limit`. */
 export const run = (
-  core: number,
+  core: number | string,
   command: ReadonlyArray<string>,
   limit: Duration.Input
 ): Effect.Effect<string, BenchError> =>

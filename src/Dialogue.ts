@@ -25,6 +25,7 @@ import * as Document from "./internal/dialogue/document.ts"
 import { roleKey, type Shape } from "./internal/dialogue/fields.ts"
 import * as Follow from "./internal/dialogue/follow.ts"
 import type * as Model from "./internal/dialogue/model.ts"
+import * as Picture from "./internal/dialogue/picture.ts"
 import * as Run from "./internal/dialogue/run.ts"
 import * as Snapshots from "./internal/dialogue/snapshot.ts"
 import * as SnapshotModel from "./internal/dialogue/snapshotModel.ts"
@@ -665,6 +666,31 @@ export const parseSnapshot: (json: unknown) => Result.Result<SnapshotModel.Snaps
  * @since 0.1.0
  */
 export const diagram = (dialogue: Any | SnapshotModel.Snapshot): string => Diagram.mermaid(snapshotOf(dialogue))
+
+/**
+ * The states of a dialogue as a picture in SVG: one below the other, whose turn it is and for how long, and where each message leads.
+ *
+ * **Details**
+ *
+ * It is one file that needs no other: light or dark as the reader has it (`prefers-color-scheme`), with a title, and with
+ * {@link outline} for those who do not see it. Names and messages of more than 60 characters are cut.
+ *
+ * **Example** (A picture of the line protocol)
+ *
+ * ```ts
+ * import { Dialogue } from "effect-handshake"
+ * import { Line } from "effect-handshake/protocols/Line"
+ *
+ * console.log(Dialogue.svg(Line).split("\n")[1])
+ * // => <title>line: who may say what, and where it leads</title>
+ * ```
+ *
+ * @see {@link diagram} for Mermaid
+ *
+ * @category documentation
+ * @since 0.1.0
+ */
+export const svg = (dialogue: Any | SnapshotModel.Snapshot): string => Picture.svg(snapshotOf(dialogue))
 
 /**
  * The states of a dialogue as text, for a terminal.

@@ -1242,9 +1242,10 @@ export const introduce: {
   ): Effect.Effect<T, E, R> =>
     Effect.tap(Effect.isEffect(self) ? self : Effect.succeed(self), (transport) =>
       Effect.suspend(() => {
-        const { connection, observer } = implOf(transport)
+        const impl = implOf(transport)
+        const { connection } = impl
         const judged = connection.introduce(typeof who === "function" ? who(transport) : who)
-        observer?.({ _tag: "Introduced", peer: connection.peer })
+        impl.tell({ _tag: "Introduced", peer: connection.peer })
         return judged ?? Effect.void
       }))
 )

@@ -546,18 +546,18 @@ export const logFrames = (options?: LogOptions) => <T extends Any>(self: T): Ins
     return Effect.as(
       Effect.acquireRelease(
         Effect.sync(() => {
-          const { observer } = impl
+          let { observer } = impl
           const both = (event: Transport.Event) => {
-            observer?.(event)
+            if (observer?.(event) === Transport.unwatch) observer = undefined
             logger(event)
           }
           impl.observer = both
-          return { both, observer }
+          return { both, before: () => observer }
         }),
-        ({ both, observer }) =>
+        ({ before, both }) =>
           Effect.sync(() => {
             // Whoever has come since then calls this one.
-            if (impl.observer === both) impl.observer = observer
+            if (impl.observer === both) impl.observer = before()
           })
       ),
       self

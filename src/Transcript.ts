@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import * as TextDiff from "effect/TextDiff"
 import * as Excerpt from "./Excerpt.ts"
 import * as Monotonic from "./internal/connection/monotonic.ts"
+import * as Sequence from "./internal/svg/sequence.ts"
 import * as Literal from "./internal/text/literal.ts"
 import * as Peer from "./Peer.ts"
 import * as Transport from "./Transport.ts"
@@ -140,6 +141,11 @@ export const recorder: Effect.Effect<Recorder> = Effect.map(Clock.Clock, (clock)
 /**
  * Runs an Effect and records what is said on the connections that it opens. Returns how it ended, and the transcript.
  *
+ * **Details**
+ *
+ * What is said on them when it has ended is not recorded any more, and costs nothing. Whoever watches them anyway, by
+ * `Transport.CurrentObserver`, goes on to do so.
+ *
  * **Example** (The transcript of a client)
  *
  * ```ts
@@ -170,11 +176,20 @@ export const recorder: Effect.Effect<Recorder> = Effect.map(Clock.Clock, (clock)
 export const record = <A, E, R>(
   self: Effect.Effect<A, E, R>
 ): Effect.Effect<readonly [exit: Exit.Exit<A, E>, transcript: Transcript], never, R> =>
-  Effect.flatMap(recorder, (recorder) =>
-    Effect.map(
-      Effect.exit(Effect.provideService(self, Transport.CurrentObserver, recorder.observer)),
-      (exit) => [exit, recorder.entries()] as const
-    ))
+  Effect.gen(function*() {
+    const { entries, observer } = yield* recorder
+    let others = yield* Transport.CurrentObserver
+    let isOver = false
+    const both = (event: Transport.Event) => {
+      if (!isOver) observer(event)
+      if (others?.(event) === Transport.unwatch) others = undefined
+      return isOver && others === undefined ? Transport.unwatch : undefined
+    }
+    const exit = yield* Effect.exit(Effect.provideService(self, Transport.CurrentObserver, both))
+    // A connection may live for weeks behind its handshake.
+    isOver = true
+    return [exit, entries()] as const
+  })
 
 /**
  * Hides entries: of a message only the length is left, of a note nothing.
@@ -363,6 +378,74 @@ export const mermaid = (
     `  participant peer as ${mermaidText(peerName(sides))}`,
     ...transcript.map(({ direction, frame }) => `  ${arrows[direction]}: ${mermaidText(frame)}`)
   ].join("\n")
+}
+
+/**
+ * How a picture of a transcript is made.
+ *
+ * **Details**
+ *
+ * - `title`: what it is called, for those who do not see it. Default: who speaks with whom.
+ * - `error`: why it ended as it did, such as the `message` of a `HandshakeError`. It stands below all that was said.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SvgOptions extends Sides {
+  readonly title?: string | undefined
+  readonly error?: string | undefined
+}
+
+/**
+ * Draws a transcript as a sequence diagram in SVG, with the times, and where a side has ended the connection.
+ *
+ * **Details**
+ *
+ * It is one file that needs no other, to be stored, shown in a page or given to somebody: light or dark as the reader has it
+ * (`prefers-color-scheme`), with a title and a description for those who do not see it. What is a secret is `<redacted>`, as in
+ * the transcript. Frames of more than 60 characters stand on several lines, and longer names than 32 are cut, so that it has at most
+ * some 830 pixels in width, whatever was said.
+ *
+ * **Example** (A picture of a handshake that has failed)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transcript, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Exit } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * const client = Transport.framed(Codec.lines()).pipe(Handshake.send("You ready?"), Handshake.expect("Bring it!"))
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const server = yield* Transport.framed(Codec.lines()).pipe(Effect.provideService(Socket.Socket, there))
+ *   yield* server.send("What?")
+ *   const [exit, transcript] = yield* Transcript.record(client).pipe(Effect.provideService(Socket.Socket, here))
+ *   const error = Exit.findErrorOption(exit)
+ *   return Transcript.svg(transcript, { error: error._tag === "Some" ? error.value.message : undefined })
+ * })
+ *
+ * const svg = await Effect.runPromise(Effect.scoped(program))
+ * console.log(svg.split("\n")[1]) // => <title>client and server</title>
+ * ```
+ *
+ * @see {@link diagram} for a terminal
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const svg = (
+  transcript: ReadonlyArray<Drawn & { readonly end?: End | undefined }>,
+  options?: SvgOptions
+): string => {
+  const self = selfName(options)
+  const peer = peerName(options)
+  return Sequence.draw(transcript, {
+    self,
+    peer,
+    title: options?.title ?? `${self} and ${peer}`,
+    error: options?.error
+  })
 }
 
 const header = "effect-handshake transcript"

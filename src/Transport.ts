@@ -27,7 +27,7 @@ import { annotateTls } from "./internal/handshake/telemetry.ts"
 import type { TransportError } from "./TransportError.ts"
 
 export type { Transport } from "./internal/connection/model.ts"
-export type { Event, Observed, Observer } from "./internal/connection/observer.ts"
+export { type Event, type Observed, type Observer, unwatch } from "./internal/connection/observer.ts"
 export type { TlsCertificate, TlsClientOptions, TlsOptions, TlsServerOptions } from "./internal/connection/tls.ts"
 
 /**
@@ -147,10 +147,11 @@ const framedOn = <In, Out>(
   // What was framed before inside the same limit counts.
   inbox.byteLimit = Math.min(inbox.byteLimit, inbox.unread.consumed + Context.get(context, CurrentByteLimit))
   const observer = Context.get(context, CurrentObserver)
-  if (observer !== undefined && !connection.wasTold) observer({ _tag: "Connected", peer: connection.peer })
+  const impl = new TransportImpl(connection, codec, observer, describe)
+  if (observer !== undefined && !connection.wasTold) impl.tell({ _tag: "Connected", peer: connection.peer })
   connection.wasTold ||= observer !== undefined
   connection.rewrite = Context.get(context, CurrentRewrite)
-  return new TransportImpl(connection, codec, observer, describe)
+  return impl
 }
 
 /**
@@ -454,7 +455,7 @@ export const startTls: {
       (options) =>
         Effect.contextWith((context: Context.Context<never>) => {
           const impl = implOf(self)
-          const { connection, observer } = impl
+          const { connection } = impl
           const lost = impl.leave("TLS")
           if (lost !== undefined) return Effect.fail(lost)
           const goAhead = options.role === "server" ? options.goAhead : undefined
@@ -467,8 +468,8 @@ export const startTls: {
           return told.pipe(
             Effect.andThen(connection.startTls(options, Context.get(context, CurrentEncrypt))),
             Effect.flatMap((tls) => {
-              observer?.({ _tag: "Secured", tls })
-              const encrypted = new TransportImpl(connection, impl.codec, observer, impl.describe)
+              impl.tell({ _tag: "Secured", tls })
+              const encrypted = new TransportImpl(connection, impl.codec, impl.observer, impl.describe)
               return Effect.as(annotateTls(tls, options.role), encrypted)
             })
           )

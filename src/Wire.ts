@@ -142,8 +142,9 @@ const formOf = (part: PartLike): FormPart =>
  *
  * **Details**
  *
- * Which message comes is seen by its constants: where all bytes that differ have come, it is the first that they fit, in the order
- * of the state. `maxLength` is of a message in bytes; the default is 64 KiB, and a state may have less.
+ * Which message comes is seen by its constants, also by those behind parts that are as long as they say: where all bytes that
+ * differ have come, it is the first that they fit, in the order of the state. A message that would always be taken for one before it
+ * fails the dialogue when it is made. `maxLength` is of a message in bytes; the default is 64 KiB, and a state may have less.
  *
  * **Example** (The greeting of SOCKS5, RFC 1928 3)
  *

@@ -7,12 +7,14 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Codec from "../src/Codec.ts"
 import * as Handshake from "../src/Handshake.ts"
+import type { HandshakeError } from "../src/HandshakeError.ts"
 import { implOf } from "../src/internal/connection/transport.ts"
 import * as Literal from "../src/internal/text/literal.ts"
 import * as Pipeline from "../src/Pipeline.ts"
@@ -162,6 +164,60 @@ describe("record", () => {
       ))
       const [, transcript] = yield* recorded(side, "abc")
       expect(said(transcript).at(-1)).toBe("received 3 bytes")
+    }))
+
+  /** Records a handshake, then hears so many lines behind it, and tells how often somebody has looked at a frame. */
+  const looksBehind = (
+    handshake: (described: Effect.Effect<Lines, never, Needs>) => Effect.Effect<Lines, HandshakeError, Needs>
+  ) =>
+    Effect.gen(function*() {
+      let looks = 0
+      const described = Effect.orDie(Transport.framed(Codec.lines(), { describe: (frame) => `${++looks} ${frame}` }))
+      const [here, there] = yield* MemorySocket.pair()
+      const peer = yield* rawPeer(there)
+      yield* peer.write(utf8("a\nb\nc\nd\n"))
+      const transport = yield* Effect.provideService(handshake(described), Socket.Socket, here)
+      const before = looks
+      for (let i = 0; i < 3; i++) yield* transport.receive
+      yield* transport.sendAll(["x", "y"])
+      yield* transport.send("z")
+      return looks - before
+    })
+
+  type Lines = Transport.Transport<string, string>
+  type Needs = Socket.Socket | Scope.Scope
+
+  it.effect("what is said behind what was recorded is looked at no more", () =>
+    Effect.gen(function*() {
+      const looks = yield* looksBehind((described) =>
+        Effect.flatMap(Transcript.record(Handshake.expect(described, "a")), ([exit]) => exit)
+      )
+      expect(looks).toBe(1)
+    }))
+
+  it.effect("whoever watches anyway hears of all of it", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const looks = yield* looksBehind((described) =>
+        Effect.flatMap(Transcript.record(Handshake.expect(described, "a")), ([exit]) => exit).pipe(
+          Effect.provideService(Transport.CurrentObserver, (event) => seen.push(event._tag))
+        )
+      )
+      expect(looks).toBe(6)
+      expect(seen).toEqual(["Connected", ...Array(4).fill("Received"), ...Array(3).fill("Sent")])
+    }))
+
+  it.effect("an observer that has seen enough is called no more, and what it was not called for arrives", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const looks = yield* looksBehind((described) =>
+        Effect.provideService(Handshake.expect(described, "a"), Transport.CurrentObserver, (event) => {
+          seen.push(event._tag)
+          return event._tag === "Received" ? Transport.unwatch : undefined
+        })
+      )
+      expect(looks).toBe(0)
+      expect(seen).toEqual(["Connected", "Received"])
     }))
 
   it.effect("a connection that is interrupted leaves its transcript", () =>

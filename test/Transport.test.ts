@@ -244,6 +244,16 @@ describe("run", () => {
 })
 
 describe("incoming", () => {
+  it.effect("a pull takes 128 frames at most, and the next one goes on with the rest", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connectedRaw()
+      yield* peer.write(utf8("line\n".repeat(129)))
+      yield* peer.end
+      const lengths: Array<number> = []
+      yield* Stream.runForEachArray(transport.incoming, (lines) => Effect.sync(() => lengths.push(lines.length)))
+      expect(lengths).toEqual([128, 1])
+    }))
+
   it.effect("ends where the connection ends between two frames", () =>
     Effect.gen(function*() {
       const { peer, transport } = yield* connectedRaw({ segments: cutInto([2]) })

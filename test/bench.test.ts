@@ -3,6 +3,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Check from "../bench/commands/check.ts"
 import * as Compare from "../bench/commands/compare.ts"
+import * as Protocols from "../bench/commands/protocols.ts"
 import * as Storm from "../bench/commands/storm.ts"
 import * as Workers from "../bench/commands/workers.ts"
 import * as Linebench from "../bench/linebench.ts"
@@ -137,6 +138,47 @@ describe("Compare", () => {
     expect(detail).toContain("- ours: 1 of 3 rounds failed: echo mismatch")
     expect(detail).toContain("- gone: 3 of 3 rounds failed: connection lost")
     expect(detail).not.toContain("- raw-node:")
+  })
+})
+
+describe("Protocols", () => {
+  const row: Protocols.Row = {
+    id: "row",
+    title: "A row",
+    unit: "things/s",
+    contenders: [
+      { name: "ours", run: ["script.ts"] },
+      { name: "theirs", needs: "their-package", run: ["script.ts"] },
+      { name: "by hand", isLimit: true, run: ["script.ts"] }
+    ]
+  }
+  const round = (perSecond: number, cpu: number) => ({ value: { perSecond, cpu } })
+  const measured = Protocols.evaluate(
+    row,
+    new Map([
+      ["ours", [round(100, 1), round(30, 4)]],
+      ["theirs", [round(50, 2), { error: "refused" }]],
+      ["by hand", [round(200, 0.5), round(90, 1)]]
+    ])
+  )
+
+  it("divides what ours does by what the others do in the same round", () => {
+    const [, theirs, limit] = measured.lines
+    expect(theirs.ratio).toEqual({ median: 2, min: 2, max: 2, n: 1 })
+    expect(limit.cpuRatio).toEqual({ median: 3, min: 2, max: 4, n: 2 })
+    expect(measured.failures).toEqual(["- theirs: 1 of 2 rounds failed: refused"])
+  })
+
+  it("says who is a limit, and shows the delay of the event loop only where it was measured", () => {
+    expect(Protocols.table([measured])).toContain("| by hand (a limit) |")
+    expect(Protocols.delays([measured])).toEqual([])
+  })
+
+  it("leaves out a package that is not installed, and a row whose server is not there", () => {
+    expect(Protocols.leftOut(row, () => true)).toEqual([])
+    expect(Protocols.leftOut(row, () => false)).toEqual(["row: theirs is left out, for it is not installed"])
+    const peer = { name: "server", path: undefined, start: () => Effect.die("not started") }
+    expect(Protocols.leftOut({ ...row, peer }, () => true)).toEqual(["row: left out, for there is no server here"])
   })
 })
 

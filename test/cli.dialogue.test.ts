@@ -49,6 +49,7 @@ describe.concurrent("dialogue", () => {
       const beginnings: Record<string, string> = {
         outline: "gate, from greeting\n",
         mermaid: "stateDiagram-v2\n",
+        svg: "<svg ",
         markdown: "# gate\n",
         json: "{\n"
       }

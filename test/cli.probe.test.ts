@@ -9,6 +9,7 @@ import { splitZone } from "../src/cli/probing.ts"
 import * as Transcript from "../src/Transcript.ts"
 import * as Cli from "./support/cli.ts"
 import * as Tcp from "./support/tcp.ts"
+import { tagsOf } from "./support/xml.ts"
 
 const refusal = "No! Go away!\n"
 
@@ -191,6 +192,33 @@ describe.concurrent("probe", () => {
         `note ${stdout.trimEnd().split("\n").at(-1)}`
       ])
       expect(transcript[2]).toMatchObject({ end: { by: "peer", how: "closed" } })
+    }))
+
+  it.live("with --svg draws the session, and what came of it", () =>
+    Effect.gen(function*() {
+      const file = yield* scratch
+      const { port } = yield* probing(here, greeted("Bring it!\n"), "--svg", file)
+      const texts = tagsOf(readFileSync(file, "utf8")).filter(({ name }) => /^(?:title|text)$/.test(name))
+      expect(texts.map(({ text }) => text.trim()).filter((text) => !text.endsWith(" ms"))).toEqual([
+        `line at 127.0.0.1:${port}`,
+        "client",
+        "server",
+        `connected to 127.0.0.1:${port}`,
+        "\"You ready?\"",
+        "\"Bring it!\"",
+        `ready: line at 127.0.0.1:${port}`
+      ])
+    }))
+
+  it.live("with --svg draws why it has failed at its end", () =>
+    Effect.gen(function*() {
+      const file = yield* scratch
+      const { code, stdout } = yield* probing(here, greeted(refusal), "--svg", file)
+      expect(code).toBe(2)
+      const end = tagsOf(readFileSync(file, "utf8")).filter(({ attributes, name }) =>
+        name === "text" && attributes.class === "bad"
+      )
+      expect(stdout).toContain(`\n${end.map(({ text }) => text.trim()).join(" ")}\n`)
     }))
 
   it.live("with --record keeps a session that was interrupted", () =>

@@ -354,6 +354,7 @@ const fenceOf = (kind: string, code: string, index: number): Fence => ({
   file: `${kind}-${index}`,
   line: 0,
   title: "",
+  language: "ts",
   tag: "",
   code: imports + code
 })

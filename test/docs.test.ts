@@ -11,13 +11,16 @@ import {
   fencesInMarkdown,
   fixture,
   glob,
+  isQuotation,
   linksIn,
   nameOf,
   pages,
   passing,
+  quotations,
   read,
   root,
-  run
+  run,
+  standsIn
 } from "./support/docs.ts"
 import type { Fence } from "./support/docs.ts"
 
@@ -57,6 +60,15 @@ describe("the harness", () => {
       ["src/A.ts:8 Adding", "if (a) {\n  b()\n}\n"],
       ["src/A.ts:15", "\nc\n"]
     ])
+  })
+
+  it("knows whether lines stand in a program, wherever that has them", () => {
+    const program = "a\n  b {\n\n    c\n  }\n"
+    assert.isTrue(standsIn("b {\n\n  c\n}\n", program))
+    assert.isTrue(standsIn("a\n", program))
+    for (const other of ["b {\n  c\n}\n", "b {\n\nc\n}\n", " {\n", "c\n}\nd\n"]) {
+      assert.isFalse(standsIn(other, program))
+    }
   })
 
   it("compares every line", () => {
@@ -123,6 +135,10 @@ describe("the pages", () => {
 
 // Some check whole handshakes against all laws, on a machine that may have much else to do.
 const timeout = 60_000
+
+for (const fence of quotations()) {
+  it(`${nameOf(fence)} is a part of ${fence.tag}`, () => assert.isTrue(isQuotation(fence)))
+}
 
 for (const fence of documented()) {
   it(nameOf(fence), { timeout }, async () => {

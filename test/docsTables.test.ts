@@ -289,7 +289,7 @@ describe("the options of the laws", () => {
       ["server", "client", ...rows.flatMap(([names]) => named(names))].toSorted(),
       [...fieldsOf("dialogueLaws.ts", "Options"), ...common].toSorted()
     )
-    const runs = /options\.runs \?\? (\d+)/.exec(read("src/testing/internal/dialogueLaws.ts"))![1]
+    const runs = /defaultRuns = (\d+)/.exec(read("src/testing/internal/dialogueLaws.ts"))![1]
     assert.match(rows.find(([names]) => names.includes("`runs`"))![2], new RegExp(`^${runs},`))
   })
 

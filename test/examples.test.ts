@@ -36,7 +36,12 @@ const run = async (files: ReadonlyArray<string>): Promise<Map<string, string | u
 describe("examples", { timeout: 60_000 }, () => {
   // It tells of all that has happened in its process: before the others, that is itself.
   const first = "examples/events-and-metrics.ts"
-  const files = [first, ...globSync("examples/*.ts", { cwd: root }).toSorted().filter((file) => file !== first)]
+  const files = [
+    first,
+    ...globSync(["examples/*.ts", "examples/tutorial/[0-9]-*.ts"], { cwd: root }).toSorted().filter((file) =>
+      file !== first
+    )
+  ]
 
   let problems: ReadonlyMap<string, string | undefined>
   beforeAll(async () => {

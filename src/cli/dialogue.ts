@@ -7,7 +7,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import * as Effect from "effect/Effect"
 import * as DialogueFlags from "./dialogueFlags.ts"
 
-const formats = ["outline", "mermaid", "markdown", "json"] as const
+const formats = ["outline", "mermaid", "svg", "markdown", "json"] as const
 
 const compared = (name: string, description: string) =>
   Argument.String(name).pipe(
@@ -40,8 +40,8 @@ export const dialogue = Command.make(
     module: DialogueFlags.module,
     format: Flag.Literals("format", formats).pipe(
       Flag.withDescription(
-        "outline for the terminal, mermaid for a diagram, markdown for a document to hand over, json for a snapshot " +
-          "to keep (default outline)"
+        "outline for the terminal, mermaid for a diagram, svg for a picture of it, markdown for a document to hand " +
+          "over, json for a snapshot to keep (default outline)"
       ),
       Flag.withDefault("outline")
     )

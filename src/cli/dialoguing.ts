@@ -11,7 +11,7 @@ import * as Flags from "./flags.ts"
 import * as Modules from "./modules.ts"
 import * as TlsFlags from "./tls.ts"
 
-type Format = "outline" | "mermaid" | "markdown" | "json"
+type Format = "outline" | "mermaid" | "svg" | "markdown" | "json"
 
 /** A dialogue, or a snapshot of one where the file is JSON. */
 const versionOf = Effect.fnUntraced(function*(written: string) {
@@ -35,6 +35,8 @@ const printed = (version: Dialogue.Any | Dialogue.Snapshot, format: Format): str
       return Dialogue.outline(version)
     case "mermaid":
       return Dialogue.diagram(version)
+    case "svg":
+      return Dialogue.svg(version)
     case "markdown":
       return Dialogue.document(version)
     case "json":

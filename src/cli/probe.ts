@@ -34,6 +34,10 @@ export const probe = Command.make(
     record: Flag.Path("record", { typeName: "file" }).pipe(
       Flag.withDescription("Write what was said to this file, as text that can be replayed"),
       Flag.optional
+    ),
+    svg: Flag.Path("svg", { typeName: "file" }).pipe(
+      Flag.withDescription("Draw what was said to this file, as a sequence diagram in SVG"),
+      Flag.optional
     )
   },
   ({ url, ...flags }) => Effect.flatMap(Effect.promise(() => import("./probing.ts")), ({ probe }) => probe(url, flags))
@@ -41,7 +45,7 @@ export const probe = Command.make(
   Command.withShortDescription("Shake hands with a server, and tell how it went"),
   Command.withDescription(
     "Shake hands with a server. Exit code: 0 ready, 2 rejected, 3 invalid or broken peer, 4 timeout, " +
-      "5 no connection, 64 wrong usage, 66 a file cannot be used, 73 the file of --record cannot be written"
+      "5 no connection, 64 wrong usage, 66 a file cannot be used, 73 the file of --record or --svg cannot be written"
   ),
   Command.withExamples([
     { command: "effect-handshake probe line://127.0.0.1:12345 --json", description: "Ask a line server" },

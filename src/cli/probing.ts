@@ -60,6 +60,7 @@ export interface Flags extends TlsFlags.ClientFlags, SpeakingFlags {
   readonly timeout: Duration.Duration
   readonly json: boolean
   readonly record: Option.Option<string>
+  readonly svg: Option.Option<string>
 }
 
 /** How a kind of URL is probed. */
@@ -492,11 +493,11 @@ const verdict = (report: Report): string =>
 // sysexits.h: EX_CANTCREAT
 const cannotCreate = 73
 
-/** Stores the session, or says on stderr why not. */
-const store = Effect.fnUntraced(function*(file: string, transcript: Transcript.Transcript) {
+/** Writes a file, or says on stderr why not. */
+const write = Effect.fnUntraced(function*(file: string, content: string) {
   const fs = yield* FileSystem.FileSystem
   yield* Effect.catch(
-    fs.writeFileString(file, Transcript.format(transcript, { self: "client", peer: "server" })),
+    fs.writeFileString(file, content),
     (error) =>
       Effect.andThen(
         Console.error(`cannot write ${file}: ${error.cause instanceof Error ? error.cause.message : error.message}`),
@@ -507,7 +508,7 @@ const store = Effect.fnUntraced(function*(file: string, transcript: Transcript.T
 
 /** Probes a URL, tells how it went, and ends with the exit code for it. */
 export const probe = Effect.fnUntraced(function*(url: Redacted.Redacted<string>, flags: Flags) {
-  const { json, record, timeout } = flags
+  const { json, record, svg, timeout } = flags
   const target = yield* targetOf(Redacted.value(url), flags)
   const dialogue = Option.isSome(flags.dialogue) ? yield* Modules.load(flags.dialogue.value) : undefined
   const inside: Client = dialogue === undefined
@@ -516,11 +517,19 @@ export const probe = Effect.fnUntraced(function*(url: Redacted.Redacted<string>,
   const client: Client = target.isProxied ? Proxy.client(inside, Proxy.direct) : inside
   const protocol = dialogue?.dialogue.name ?? target.scheme.protocol
   const recorder = yield* Transcript.recorder
-  const stored = Effect.suspend(() => Option.isSome(record) ? store(record.value, recorder.entries()) : Effect.void)
+  const sides = { self: "client", peer: "server", title: `${protocol} at ${target.address}:${target.port}` }
+  const store = Effect.fnUntraced(function*(failed: { readonly after: number; readonly error: string } | undefined) {
+    const entries = recorder.entries()
+    if (Option.isSome(record)) yield* write(record.value, Transcript.format(entries, sides))
+    if (Option.isNone(svg)) return
+    // Why it has failed is more than the last note.
+    const said = entries.slice(0, failed?.after)
+    yield* write(svg.value, Transcript.svg(said, { ...sides, error: failed?.error }))
+  })
   // Who gives up on a server that hangs wants to see what it has said.
   const { error, report } = yield* Effect.onError(
     run(target, protocol, client, Speaking.timeoutOf(flags, timeout), recorder),
-    () => Effect.ignore(stored)
+    () => Effect.ignore(store(undefined))
   )
   const transcript = recorder.entries()
   recorder.note(verdict(report))
@@ -542,7 +551,7 @@ export const probe = Effect.fnUntraced(function*(url: Redacted.Redacted<string>,
     if (advice !== undefined) yield* Console.log(`hint: ${advice}`)
     for (const line of details(report)) yield* Console.log(line)
   }
-  yield* stored
+  yield* store(report.reason === null ? undefined : { after: transcript.length, error: verdict(report) })
   const code = exitCodes[report.outcome]
   if (code !== 0) return yield* new Exited({ code })
 })

@@ -92,14 +92,32 @@ class AcceptedSocket extends NetSocket {
  * Node's options of `net.connect`, with `noDelay` and `allowHalfOpen` on: small requests travel at once, and a server that
  * ends its side can still be heard and answered.
  *
- * TCP's own keep-alive is `keepAlive`, with `keepAliveInitialDelay` in milliseconds of silence before the first probe. Node takes
- * neither how often nor how many times is probed among these options, so that the system's values hold; and it has no
- * TCP_USER_TIMEOUT. What bounds a peer that takes nothing is `Middleware.keepAlive`, and `writeTimeout` of a `Server`.
+ * TCP's own keep-alive is `keepAlive`, with `keepAliveInitialDelay` in milliseconds of silence before the first probe, and how
+ * it goes on from there in {@link KeepAliveProbes}. Node has no TCP_USER_TIMEOUT. What bounds a peer that takes nothing is
+ * `Middleware.keepAlive`, and `writeTimeout` of a `Server`.
  *
  * @category models
  * @since 0.1.0
  */
-export type DialOptions = NodeNet.NetConnectOpts
+export type DialOptions = NodeNet.NetConnectOpts & KeepAliveProbes
+
+/**
+ * How TCP's own keep-alive goes on, where `keepAlive` is on.
+ *
+ * **Details**
+ *
+ * A peer that answers no probe is given up, with the error ETIMEDOUT, after `keepAliveInitialDelay` and `keepAliveCount` times
+ * `keepAliveInterval`. Versions of Node whose `setKeepAlive` does not take these two, such as 22, probe each second, ten times.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KeepAliveProbes {
+  /** Milliseconds between probes, in whole seconds. Default: 1000. */
+  readonly keepAliveInterval?: number | undefined
+  /** How many probes without an answer there may be. Default: 10. */
+  readonly keepAliveCount?: number | undefined
+}
 
 /**
  * A socket that dials a TCP port or a Unix path each time its connection is opened.
@@ -132,11 +150,37 @@ const native = <A extends object>(options: A): A => {
   return { ...options, ...Object.fromEntries(hosts) }
 }
 
+/** The bounds of Linux, tcp(7), which are those of TCP_KEEPINTVL and TCP_KEEPCNT elsewhere or lie within them. */
+const probeBounds: ReadonlyArray<readonly [keyof KeepAliveProbes, number, number]> = [
+  ["keepAliveInterval", 1000, 32_767_000],
+  ["keepAliveCount", 1, 127]
+]
+
+/** Throws where these are none that the system takes, which Node would not say. */
+const checkProbes = (probes: KeepAliveProbes): void => {
+  for (const [name, least, greatest] of probeBounds) {
+    const value = probes[name]
+    if (value !== undefined && !(value >= least && value <= greatest)) {
+      throw new RangeError(`${name} is from ${least} to ${greatest}, not ${value}`)
+    }
+  }
+}
+
+const setProbes = (
+  conn: NodeNet.Socket,
+  { keepAlive, keepAliveCount, keepAliveInitialDelay, keepAliveInterval }: NodeNet.ServerOpts & KeepAliveProbes
+): void => {
+  if (keepAlive !== true || (keepAliveInterval === undefined && keepAliveCount === undefined)) return
+  conn.setKeepAlive(true, keepAliveInitialDelay ?? 0, keepAliveInterval ?? 1000, keepAliveCount ?? 10)
+}
+
 /** Node's `net.connect`, which throws at what it does not take, and would keep what it has made of the socket. */
 const connect = (options: DialOptions): NodeNet.Socket => {
+  checkProbes(options)
   const all = { noDelay: true, allowHalfOpen: true, ...native(options) }
   const conn = new NodeNet.Socket(all)
   try {
+    setProbes(conn, all)
     if (all.timeout) conn.setTimeout(all.timeout)
     return conn.connect(all)
   } catch (cause) {
@@ -251,7 +295,7 @@ export const layerSocket = (to: DialOptions | NetAddress.SocketAddress): Layer.L
  * @category models
  * @since 0.1.0
  */
-export type ListenOptions = NodeNet.ServerOpts & NodeNet.ListenOptions
+export type ListenOptions = NodeNet.ServerOpts & NodeNet.ListenOptions & KeepAliveProbes
 
 // As Effect's own socket servers report it.
 const unhandled = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
@@ -296,17 +340,20 @@ export const makeServer = Effect.fnUntraced(function*(
 
   const failed = openError(options)
   const server = yield* Effect.try({
-    try: () =>
-      NodeNet.createServer(
+    try: () => {
+      checkProbes(options)
+      return NodeNet.createServer(
         { noDelay: true, allowHalfOpen: true, ...options, pauseOnConnect: true },
         (conn) => {
           hearErrors(conn)
+          setProbes(conn, options)
           if (Descriptors.isLast(conn, descriptors)) acceptFailed(Descriptors.exhausted())
           if (accept !== undefined) return accept(conn)
           parked.add(conn)
           conn.once("close", () => parked.delete(conn))
         }
-      ),
+      )
+    },
     catch: failed
   })
   const stop = Effect.sync(() => {

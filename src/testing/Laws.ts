@@ -201,7 +201,7 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  * connections share, such as `process`, an `EventEmitter` or an `AbortSignal`. What only you know it sees with `held`. Law 8
  * counts what decoders look at, and measures how long a turn of the event loop lasts, where the platform tells the CPU time of a
  * thread (Node from 23.9 on): in the conversation, and while fields of messages grow to 24 KiB, one for every twenty `runs`. It objects to more than
- * 200 ms, and for what has grown only where that is far out of proportion; that the machine has much else to do is not counted.
+ * 50 ms, and for what has grown to more than 200 ms where that is far out of proportion; that the machine has much else to do is not counted.
  *
  * Where many messages mean the same, such as the head of an HTTP request with its fields in another order and their names in
  * another case, let `accepts` compare what `said` and `due` mean, in its own words and not with the code of the handshake. `due` is
@@ -325,7 +325,8 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * | 4, oversize | a message of `maxBytes`, and of a byte more; a text as long as its codec allows, and a byte more; a loop as often as `atMost`, and once more |
  * | 5, wrong turn | each field within its type: what is near it, where the type begins and ends, what was said elsewhere; and outside of it; each other message, due or not, and each refusal; other spellings |
  * | 6, silence | a message just before the time of its state is over, and just after; a refusal that comes when its peer waits no longer |
- * | 9, secrets | a `Redacted` field with another value, right or not, and with another part of it; a refusal that tells a wrong user from a wrong secret; a client that is talked out of TLS |
+ * | 8, linear cost | larger and larger numbers, up to the largest that its type takes |
+ * | 9, secrets | a `Redacted` field with another value, right or not, and with another part of it; whatever else is wrong beside it; a secret said to whoever has said something wrong; a refusal that tells a wrong user from a wrong secret; a client that is talked out of TLS |
  * | 10, isolation | what is `Dialogue.fresh` on three connections; one who is not let in beside one who is |
  * | 11, refusal is heard | what is said otherwise; a refusal of the state, where it is this side's turn and it fails; who is turned away |
  * | 12, agreement | what nobody disturbs, and walks that are drawn |
@@ -335,6 +336,7 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * Base64. What is known to be wrong is refused where it is this side's turn, and not behind a yes. A field that is
  * `Dialogue.free` may have any value, and one that is `Dialogue.fresh` is another one each time. Where several values are
  * right, such as two users, `alternatives` are conversations with the others, and take other ways through the dialogue.
+ * A free number that the side turns down, and a free text that it takes and does not take with more behind it, break law 5.
  *
  * Whoever fails as `AuthenticationFailed` hears the same whether the secret is wrong or the field beside it that says who it is for:
  * one whose name has `user`, `account`, `login`, `mail` or `member` in it.
@@ -343,7 +345,7 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * for whoever breaks the rules. Where steps have the names of the states, as those of a dialogue have, errors have to name them.
  *
  * TLS encrypts nothing here: what it does is not the dialogue's business, but where it begins is. A client that begins it without a
- * look at the certificate (`verify: "none"`) breaks law 5, unless `anyCertificate` allows it.
+ * look at the certificate (`verify: "none"`), or at its name (`"authority"`), breaks law 5, unless `anyCertificate` allows it.
  *
  * `coverage` of the suite counts each message in each state, each field and each message where it is not due;
  * {@link dialogueHoles} says what was never tried, and with `coverage: "whole"` that fails.
@@ -351,7 +353,7 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * **Gotchas**
  *
  * With one side alone, what is right can only be found by chance: a password that the Schemas do not give is not found, and what
- * needs somebody who is let in is not tried. A field that is free and is looked at all the same is not seen.
+ * needs somebody who is let in is not tried. Whether a side finds what it needs in a list that is free, or in a text, is not seen.
  *
  * **Example** (A server that does not look at the version)
  *

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
@@ -280,6 +281,31 @@ describe("what is not due", () => {
       )
       const { result } = yield* outcomeOf(client, utf8(`{"_tag":"No"}\n`))
       expect(result).toMatchObject({ step: "verdict", reason: { _tag: "Rejected", by: "peer" } })
+    }))
+
+  it.effect("what is a refusal in another state means there what it means in that one", () =>
+    Effect.gen(function*() {
+      class Busy extends Dialogue.make<Busy>()({
+        name: "busy",
+        messages: { Hello: {}, Ask: {}, Busy: {}, Word: {}, Welcome: {}, No: {} },
+        live: Codec.lines(),
+        start: "greeting",
+        states: {
+          greeting: Dialogue.client({ Hello: "question" }),
+          question: Dialogue.server({ Ask: "word", Busy: Dialogue.refused({ code: "full" }) }),
+          word: Dialogue.client({ Word: "verdict" }),
+          verdict: Dialogue.server({ Welcome: Dialogue.ready, No: Dialogue.refused({ retryable: false }) })
+        },
+        otherwise: { server: (why) => ({ _tag: typeof why === "string" ? "Busy" : "No" }) }
+      }) {}
+      const client = Busy.client((greeting) =>
+        Effect.gen(function*() {
+          const asked = yield* (yield* greeting.say("Hello")).receive
+          return (yield* (yield* asked.then.say("Word")).receive).then
+        })
+      )
+      const { result } = yield* outcomeOf(client, utf8(`{"_tag":"Ask"}\n{"_tag":"Busy"}\n`))
+      expect(result).toMatchObject({ step: "verdict", reason: { _tag: "Rejected", retryable: true, code: "full" } })
     }))
 })
 
@@ -766,6 +792,43 @@ describe("a varint with a bound", () => {
     }))
 })
 
+describe("constants tell messages in bytes apart", () => {
+  const text = Wire.string("x", { prefix: 2 })
+  const due = ["A", "B"]
+  const bound = (a: ReadonlyArray<Wire.PartLike>, b: ReadonlyArray<Wire.PartLike>) =>
+    Wire.bytes({ A: a, B: b } as never).bind({ A: { x: Schema.String }, B: { x: Schema.String } })
+  const behind: ReadonlyArray<readonly [what: string, front: ReadonlyArray<Wire.PartLike>]> = [
+    ["a text with its length before it", [0x10, text]],
+    ["a text with an ending", [0x10, Wire.string("x", { ending: "\0" })]],
+    ["a text of a known length", [0x10, Wire.string("x", { length: 3 })]]
+  ]
+  for (const [what, front] of behind) {
+    it(`behind ${what}`, () => {
+      const wire = bound([...front, 0xc2], [...front, 0xc6])
+      for (const tag of due) expect(Result.isSuccess(wire.write(tag, { x: "abc" }, due)), tag).toBe(true)
+    })
+  }
+
+  it("behind a length that is a varint, of one byte and of two", () => {
+    const sized = (flags: number) => [0x10, Wire.sized({ varint: 4 }, [flags, text])]
+    const wire = bound(sized(0xc2), sized(0xc6))
+    for (const tag of due) {
+      for (const x of ["a", "a".repeat(200)]) expect(Result.isSuccess(wire.write(tag, { x }, due)), tag).toBe(true)
+    }
+  })
+
+  it("and nothing is waited for where there is no room for them", () => {
+    const sized = (flags: number) => [0x10, Wire.sized({ varint: 4 }, [text, flags])]
+    const codec = bound(sized(0xc2), sized(0xc6)).codec(due)
+    expect(() => Codec.decodeAll(codec, Uint8Array.of(0x10, 2, 0, 0))).toThrow("a part is longer than what it is in")
+  })
+
+  it("and nothing is waited for where the first of them is over", () => {
+    const wire = bound([0x10, text], [0x10, text, 0xc6])
+    expect(Codec.decodeAll(wire.codec(due), Uint8Array.of(0x10, 0, 1, 0x61))).toHaveLength(1)
+  })
+})
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Specifications that are wrong
 // ---------------------------------------------------------------------------------------------------------------------
@@ -821,6 +884,18 @@ describe("a specification that is wrong", () => {
         messages: { A: { x: Schema.String }, B: { y: Schema.String } },
         wire: Wire.text(Codec.lines(), { A: "A {x}", B: "A {y}" }),
         states: { a: Dialogue.client({ A: Dialogue.ready, B: Dialogue.ready }) }
+      },
+      "dialogue x: in the state a nobody can tell A from B"
+    ],
+    "a layout stands behind one that is taken for it": [
+      {
+        ...good,
+        messages: { A: { x: Schema.Int }, B: { x: Schema.Int } },
+        wire: Wire.bytes({
+          A: [Wire.sized("varint", [Wire.uint("x", 1)])],
+          B: [Wire.sized("varint", [0, Wire.uint("x", 1)])]
+        }),
+        states: { a: Dialogue.client({ A: "b", B: "b" }), b: Dialogue.server({ B: Dialogue.ready }) }
       },
       "dialogue x: in the state a nobody can tell A from B"
     ],

@@ -8,11 +8,13 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../src/Codec.ts"
 import * as Dialogue from "../../src/Dialogue.ts"
+import * as HandshakeError from "../../src/HandshakeError.ts"
 import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
 import * as Certificates from "../support/certificates/index.ts"
 import * as Law from "../support/laws.ts"
 import * as Door from "./gallery/door.ts"
+import * as Gate from "./gallery/gate.ts"
 import * as Login from "./gallery/login.ts"
 import * as Offer from "./gallery/offer.ts"
 import * as Pass from "./gallery/pass.ts"
@@ -30,6 +32,7 @@ const check = (dialogue: Dialogue.Any, sides: Sides, runs = 10) =>
 const vault = { server: Vault.server(), client: Vault.client() }
 const login = { server: Login.server, client: Login.client }
 const room = { server: Room.server(), client: Room.client() }
+const gate = { server: Gate.server(), client: Gate.client() }
 const door = { server: Door.server(), client: Door.client() }
 const pass = { server: Pass.server(), client: Pass.client }
 const post = { server: Post.server(), client: Post.client() }
@@ -51,10 +54,15 @@ describe("what is specified holds for", () => {
     ["a login whose sides are written by hand", Login.Login, byHand],
     ["a room in JSON", Room.Room, room],
     ["a box at the post", Post.Post, post],
+    ["a gate with a way that its client does not take", Gate.Gate, gate],
     ["a door whose server is written by hand", Door.Boundless, boundless],
     ["a pass whose server names who is not let in, in time", Pass.Pass, {
       ...pass,
       server: Pass.server({ thinks: 4900 })
+    }],
+    ["a pass whose server says in its own words what its refusal is", Pass.Pass, {
+      ...pass,
+      server: Pass.server({ reason: new HandshakeError.Rejected({ by: "local", said: "NO", retryable: true }) })
     }],
     ["a ring whose state of the server is bound more narrowly", Ring.Ring, {
       server: Ring.server(),
@@ -122,6 +130,21 @@ describe("Laws.dialogue", () => {
   it("wants a side", () => {
     expect(() => Laws.dialogue(Room.Room, {})).toThrow("give a server, a client, or both")
   })
+
+  it("wants alternatives as a list of sides, and options by their names", () => {
+    const given = (options: object) => () => Laws.dialogue(Room.Room, { ...room, ...options })
+    expect(given({ alternatives: { client: [room.client] } })).toThrow(
+      "`alternatives` of Laws.dialogue is a list of sides that are let in as well, such as [{ client }]"
+    )
+    expect(given({ alternatives: [room.client] })).toThrow("one of them is no object with sides")
+    expect(given({ alternatives: [{ clients: room.client }] })).toThrow(
+      "one of `alternatives` of Laws.dialogue has \"clients\", and knows client, name, server, value"
+    )
+    expect(given({ accepts: () => true })).toThrow(
+      "the options of Laws.dialogue has \"accepts\", and knows alternatives"
+    )
+    given({ alternatives: [{ client: room.client }] })()
+  })
 })
 
 let known: string | undefined
@@ -168,7 +191,7 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
   ["shows a wrong proof in its error", Vault.Vault, {
     ...vault,
     server: Vault.server({ detail: (proof) => `${proof} is wrong` })
-  }, /law 9.*[^]*Proof in the state proof/],
+  }, /law 9.*\(server, pure\)[^]*the error's text/],
   ["shows a proof in its log", Vault.Vault, {
     ...vault,
     server: Vault.server({ heard: (proof) => Effect.logDebug(proof) })
@@ -382,6 +405,34 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     /law 11.*[^]*the peer hears why: No in the state verdict[^]*it said Yes, and it failed at step box/
   ],
   [
+    "says yes before it looks, and no where nothing more is said",
+    Post.Post,
+    { ...post, server: Post.server({ isLate: true }) },
+    /law 11.*[^]*the peer hears why: No in the state verdict[^]*it said Yes, and it failed at step letter/
+  ],
+  [
+    "takes its own refusal for one that is worth no other try",
+    Pass.Pass,
+    {
+      ...pass,
+      server: Pass.server({
+        reason: new HandshakeError.Rejected({ by: "local", said: "NO", retryable: false })
+      })
+    },
+    /law 5.*\(server, pure\)[^]*No in the state verdict is worth another try/
+  ],
+  [
+    "has another code for its own refusal",
+    Pass.Pass,
+    {
+      ...pass,
+      server: Pass.server({
+        reason: new HandshakeError.Rejected({ by: "local", said: "NO", retryable: true, code: "no" })
+      })
+    },
+    /law 5.*\(server, pure\)[^]*No in the state verdict has the code of none/
+  ],
+  [
     "takes the fault on itself",
     Post.Post,
     { ...post, server: Post.server({ fault: "local" }) },
@@ -411,6 +462,75 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     /law 9.*[^]*it says the same whether (user or password|password or user) is wrong in Login[^]*"\* is nobody"/
   ],
   [
+    "says whether it knows somebody, beside fields that are no words",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ stranger: "Unknown" }) },
+    /law 9.*[^]*it says the same whether (user or password|password or user) is wrong in Login/
+  ],
+  [
+    "shows a secret where another field is wrong",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ offered: (level, { password }) => `${level} with ${password}` }) },
+    /law 9.*\(server, pure\)[^]*its field level is [^]*a secret of 8 show in the error's (text|fields)/
+  ],
+  [
+    "logs a secret where another field is wrong",
+    Gate.Gate,
+    {
+      ...gate,
+      server: Gate.server({ heard: ({ password, user }) => user === "ann" ? Effect.void : Effect.logInfo(password) })
+    },
+    /law 9.*\(server, pure\)[^]*in its field user[^]*a secret of 8 show in a log/
+  ],
+  [
+    "says its password to anybody, and looks who that was then",
+    Gate.Gate,
+    { ...gate, client: Gate.client("behind") },
+    /law 9.*\(client, pure\)[^]*no secret to whoever has said another host in Hello[^]*it said Login in the state login/
+  ],
+  [
+    "logs what it is asked, which its client does not ask",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ asked: (token) => Effect.logInfo(`asked by ${token}`) }) },
+    /law 9.*\(server, pure\)[^]*show in a log[^]*asked by \*\*\*/
+  ],
+  [
+    "takes any password of whoever has asked with the right one",
+    Gate.Gate,
+    { ...gate, server: Gate.careless() },
+    /law 5.*[^]*\(by the specification, with Ask in the state login\)[^]*not ready with another password in Login/
+  ],
+  [
+    "has less patience than is written down",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ patience: 2 }) },
+    /law 4.*[^]*the state (login|hint) is come to 5 times[^]*it may be come to 5 times[^]*failed at step hint/
+  ],
+  [
+    "works for as long as it is told",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ heard: ({ stay }) => Gate.working(stay / 10) }) },
+    /law 8.*[^]*Login in the state login comes, and its field stay is \d+ for 60\n[^]*a turn has taken/
+  ],
+  [
+    "works on each login while everybody else waits",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ heard: () => Gate.working(300) }) },
+    /law 8.*[^]*nobody disturbs the conversation[^]*a turn has taken/
+  ],
+  [
+    "turns down a number of which any will do",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ isWelcome: ({ stay }) => stay < 3600 }) },
+    /law 5.*[^]*its field stay is "?3600[^]*any stay will do in Login in the state login/
+  ],
+  [
+    "turns down a text of which any will do, because it is long",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ isWelcome: ({ agent }) => agent.length < 100 }) },
+    /law 5.*[^]*any agent will do in Login in the state login/
+  ],
+  [
     "says no when its client waits no longer",
     Pass.Pass,
     { ...pass, server: Pass.server({ thinks: 5100 }) },
@@ -420,7 +540,7 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     "takes any ticket, which its client has none of",
     Pass.Pass,
     { ...pass, server: Pass.server({ takes: () => true }) },
-    /law 5.*[^]*not ready with another number in Ticket in the state login than before/
+    /law 5.*[^]*not ready with another number in Ticket in the state login/
   ],
   ["says the same otherwise whatever the state is", Post.Post, {
     ...post,

@@ -66,3 +66,13 @@ it.effect("a client that takes any certificate is caught, unless it may", () =>
     assert.match(violation.message, /law 5.*client[^]*takes any certificate/)
     yield* part(5, -4, { client: client("none"), anyCertificate: true })
   }))
+
+it.effect("a client that takes the certificate of any name is caught, unless it may", () =>
+  Effect.gen(function*() {
+    const violation = yield* Effect.flip(part(5, -4, { client: client("authority") }))
+    assert.match(violation.message, /law 5.*client[^]*takes any certificate of its authority, whatever the name/)
+    yield* part(5, -4, { client: client("authority"), anyCertificate: "authority" })
+    yield* part(5, -4, { client: client("authority"), anyCertificate: true })
+    const none = yield* Effect.flip(part(5, -4, { client: client("none"), anyCertificate: "authority" }))
+    assert.match(none.message, /takes any certificate: `verify` is "none"/)
+  }))

@@ -1,5 +1,5 @@
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect, it, vi } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -15,6 +15,7 @@ import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
 import { mkdtempSync, rmSync } from "node:fs"
+import * as NodeNet from "node:net"
 import { networkInterfaces, tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Client from "../../src/Client.ts"
@@ -501,6 +502,32 @@ describe("Net", () => {
       expect(error.message).toContain("ECONNREFUSED")
     }))
 
+  it.live.each([[1000, 1], [32_767_000, 127]])(
+    "probes every %i ms and up to %i times on both sides, where it is told so",
+    ([keepAliveInterval, keepAliveCount]) =>
+      Effect.gen(function*() {
+        // What the system has made of it nobody but the system knows.
+        const asked = yield* Effect.acquireRelease(
+          Effect.sync(() => vi.spyOn(NodeNet.Socket.prototype, "setKeepAlive")),
+          (spy) => Effect.sync(() => spy.mockRestore())
+        )
+        const probes = { keepAlive: true, keepAliveInitialDelay: 5000, keepAliveInterval, keepAliveCount }
+        const { at, next } = yield* accepting(Net.layerServer({ ...loopback, ...probes }))
+        const to = { host: "127.0.0.1", port: Number(at), ...probes }
+        yield* Effect.provideService(Transport.framed(Codec.lines()), Socket.Socket, yield* Net.socket(to))
+        yield* next
+        const told = asked.mock.calls.filter((call) => call.length === 4)
+        const four = [true, 5000, keepAliveInterval, keepAliveCount]
+        expect(told).toEqual([four, four])
+      })
+  )
+
+  it.live("fails to listen with probes that no system takes", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Net.makeServer({ ...loopback, keepAlive: true, keepAliveInterval: 32_768_000 }))
+      expect(String(error.reason.cause)).toContain("keepAliveInterval is from 1000 to 32767000, not 32768000")
+    }))
+
   const long = "./" + "x".repeat(200)
   const aborted = AbortSignal.abort()
   // Whoever writes JavaScript, or reads options from a file, has no compiler to say so.
@@ -516,6 +543,9 @@ describe("Net", () => {
     "a path that is too long": { path: long },
     "a high-water mark that is none": { port: 1, highWaterMark: "x" },
     "a signal that is aborted": { port: 1, signal: aborted },
+    "a probe each millisecond": { host: "127.0.0.1", port: 1, keepAlive: true, keepAliveInterval: 999 },
+    "no probe at all": { host: "127.0.0.1", port: 1, keepAlive: true, keepAliveCount: 0 },
+    "128 probes": { host: "127.0.0.1", port: 1, keepAlive: true, keepAliveCount: 128 },
     "nowhere to dial": {}
   }))("fails to dial %s as ConnectionFailed", ([, to]) =>
     Effect.gen(function*() {

@@ -4,6 +4,8 @@
  * An example is a `ts` fence in a Markdown file, or in a JSDoc comment. It is a module of its own: it imports what it
  * uses, and may await at its top level. Each `// => text` is a line that it has to print, in order; without any, it just
  * has to come to its end. `ts no-run` is compiled only.
+ *
+ * `ts examples/FILE.ts` is a quotation, a part of that program, and `text examples/FILE.ts` a part of what that prints.
  */
 import { spawn } from "node:child_process"
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -22,11 +24,14 @@ export interface Fence {
   /** The line of the file that opens the fence. Line n of the code is n lines below it. */
   readonly line: number
   readonly title: string
+  readonly language: "ts" | "text"
   readonly tag: string
   readonly code: string
 }
 
 export const nameOf = (fence: Fence): string => `${fence.file}:${fence.line} ${fence.title}`.trimEnd()
+
+const isProgram = (tag: string): boolean => tag.startsWith("examples/")
 
 const fencesIn = (file: string, lines: Iterable<readonly [line: number, text: string]>, titles: RegExp) => {
   const fences: Array<Fence> = []
@@ -39,9 +44,13 @@ const fencesIn = (file: string, lines: Iterable<readonly [line: number, text: st
         open.code.push(text.startsWith(open.indent) ? text.slice(open.indent.length) : text.trimStart())
         continue
       }
-      const [language, ...tag] = open.info.trim().split(/\s+/)
+      const [language, ...rest] = open.info.trim().split(/\s+/)
+      const tag = rest.join(" ")
+      const code = open.code.join("\n") + "\n"
       if (language === "ts" || language === "typescript") {
-        fences.push({ file, line: open.line, title, tag: tag.join(" "), code: open.code.join("\n") + "\n" })
+        fences.push({ file, line: open.line, title, language: "ts", tag, code })
+      } else if (language === "text" && isProgram(tag)) {
+        fences.push({ file, line: open.line, title, language, tag, code })
       }
       open = undefined
     } else if (fence !== null) {
@@ -122,12 +131,40 @@ export const pages = (): ReadonlyArray<string> => ["README.md", ...glob("docs/**
 
 /** The examples of the whole documentation. */
 export const documented = (): ReadonlyArray<Fence> => [
-  ...pages().flatMap((file) => fencesInMarkdown(file, read(file))),
+  ...pages().flatMap((file) => fencesInMarkdown(file, read(file))).filter(({ tag }) => !isProgram(tag)),
   ...glob("src/**/*.ts").flatMap((file) => fencesInJsDoc(file, read(file)))
 ]
 
+/** What pages quote of programs. */
+export const quotations = (): ReadonlyArray<Fence> =>
+  pages().flatMap((file) => fencesInMarkdown(file, read(file))).filter(({ tag }) => isProgram(tag))
+
+/** Whether lines stand in a text, one below the other, all of them indented by the same. */
+export const standsIn = (quoted: string, text: string): boolean => {
+  const [first, ...others] = quoted.trimEnd().split("\n")
+  const lines = text.split("\n")
+  return lines.some((line, at) => {
+    const indent = line.slice(0, line.length - first.length)
+    return indent.trim() === "" && line === indent + first &&
+      others.every((other, i) => lines[at + 1 + i] === (other === "" ? "" : indent + other))
+  })
+}
+
+/** Whether what is quoted stands in the program, or is printed by it. */
+export const isQuotation = ({ code, language, tag }: Fence): boolean => {
+  const text = read(tag)
+  return standsIn(code, language === "ts" ? text : expectedLines(text).join("\n"))
+}
+
 /** What the harness is tried on. */
-export const fixture = (line: number, code: string): Fence => ({ file: "fixture.md", line, title: "", tag: "", code })
+export const fixture = (line: number, code: string): Fence => ({
+  file: "fixture.md",
+  line,
+  title: "",
+  language: "ts",
+  tag: "",
+  code
+})
 
 /** The fixture that does as it says. */
 export const passing = fixture(

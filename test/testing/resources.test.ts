@@ -55,6 +55,21 @@ describe("what is left", () => {
       expect(yield* leftBy(() => shared.on("close", listener).off("close", listener))).toBeUndefined()
     }))
 
+  it.effect("is a timer also where others strike meanwhile", () =>
+    Effect.gen(function*() {
+      const set: Array<NodeJS.Timeout> = []
+      const others = Array.from({ length: 2 * often }, () => setTimeout(() => {}, 1))
+      const busy = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5)))
+      const once = Effect.andThen(Effect.sync(() => set.push(setTimeout(() => {}, 10_000))), busy)
+      expect(yield* Resources.leftBy(once, often)).toEqual(["Timeout", often])
+      for (const timer of [...set, ...others]) clearTimeout(timer)
+    }))
+
+  it.effect("is no timer that keeps nothing alive", () =>
+    Effect.gen(function*() {
+      expect(yield* leftBy(() => setTimeout(() => {}, 200).unref())).toBeUndefined()
+    }))
+
   it.effect("is nothing that is there once, whoever has made it", () =>
     Effect.gen(function*() {
       const shared = new EventEmitter({})
@@ -101,8 +116,17 @@ describe("a turn of the event loop", () => {
       expect(most).toBeLessThan(90)
     }))
 
-  it("may last for a fifth of a second, and longer on a slow machine", () => {
-    expect(Turns.bound()).toBeGreaterThanOrEqual(200)
-    expect([200, 201].map(Turns.seemsLong)).toEqual([false, true])
+  it("may last for so long, and longer on a slow machine", () => {
+    expect(Turns.isLong(Turns.tooBusy, Turns.tooBusy)).toBe(false)
+    expect(Turns.isLong(100 * Turns.tooBusy, Turns.tooBusy)).toBe(true)
   })
+
+  it.effect("is looked at again where it seems to be too long, unless nothing else can make it so long", () =>
+    Effect.gen(function*() {
+      let looks = 0
+      const once = (millis: number) => Effect.suspend(() => looks++ === 0 ? working(millis) : Effect.succeed("again"))
+      expect((yield* Turns.shortest(once(12), 10))[0]).toBe("again")
+      looks = 0
+      expect((yield* Turns.shortest(once(60), 10))[0]).toBe("done")
+    }))
 })

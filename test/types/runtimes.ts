@@ -367,6 +367,11 @@ const hearingByPredicate = Pipeline.client(mixedTransport, {
 })
 same<typeof hearingByPredicate, Effect.Effect<Pipeline.Client<string, number>, never, Scope.Scope>>()
 
+// Nor does one that was written elsewhere, where nothing is inferred.
+const ofNumbers = { is: (n: number) => n > 0, handle: (_: number) => Effect.void }
+const hearingElsewhere = Pipeline.client(mixedTransport, { unsolicited: ofNumbers })
+same<typeof hearingElsewhere, Effect.Effect<Pipeline.Client<string, number>, never, Scope.Scope>>()
+
 // @ts-expect-error: what is handled must not fail with an error of its own
 Pipeline.client(mixedTransport, { unsolicited: { is: (n) => n > 0, handle: () => shop } })
 

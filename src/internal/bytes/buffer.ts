@@ -42,6 +42,9 @@ const unfinished = (bytes: Uint8Array, from: number, to: number): number => {
 const manyChunks = 64
 const smallChunk = 1024
 
+/** The longest range over two chunks that is copied when it is looked at. */
+const smallSeam = 1024
+
 /**
  * The bytes that were received and not yet taken: a contiguous front, and behind it the chunks that came since.
  *
@@ -50,7 +53,7 @@ const smallChunk = 1024
  * | `at`, `indexOf`, `lastIndexOf` | looks there | looks in each |
  * | `text` | decodes them | decodes each, and joins strings: no byte is copied |
  * | `take`, `skip` | hands out a view, or forgets | puts together just what is taken |
- * | `peek` | hands out a view | merges the chunks into the front |
+ * | `peek` | hands out a view | copies what is short, over two of them; else merges the chunks into the front |
  *
  * So a long frame that is searched as it comes and taken when it is there is copied once. Merging costs an amortized
  * constant per byte, for the front grows by doubling. Bytes that were handed out are never written again, so a frame may
@@ -174,6 +177,13 @@ export class ByteBuffer {
       const last = this.chunks[this.chunks.length - 1]
       const begin = this.length - last.length
       if (from >= begin) return last.subarray(from - begin, to - begin)
+      // A frame that begins in one chunk and ends in the next one: one piece of all would cost more than a copy of that.
+      if (this.chunks.length === 1 && from < front && to - from <= smallSeam) {
+        const seam = new Uint8Array(Math.min(to, this.length) - from)
+        seam.set(this.store.subarray(this.start + from, this.end))
+        seam.set(last.subarray(0, seam.length - (front - from)), front - from)
+        return seam
+      }
       this.merge()
     }
     return this.store.subarray(this.start + from, Math.min(this.start + to, this.end))

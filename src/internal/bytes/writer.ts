@@ -73,13 +73,50 @@ export class ByteWriter {
     this.parts = undefined
     // It would keep what was said.
     this.markedTexts = this.texts
-    return parts ?? []
+    return parts === undefined ? [] : parts.length === 1 ? parts : joined(parts)
   }
 
   /** What was written, as one array of bytes; empties the writer. */
   finishBytes(): Uint8Array {
     return concat(this.finish().map((part) => typeof part === "string" ? encoder.encode(part) : part))
   }
+}
+
+/** Neighbours that have at most so many bytes together become one part: to write a part costs more than to copy it. */
+const smallJoined = 2048
+
+/** No text has more bytes. */
+const bytesAtMost = (part: string | Uint8Array): number => typeof part === "string" ? 3 * part.length : part.length
+
+const join = (parts: ReadonlyArray<string | Uint8Array>, from: number, to: number, atMost: number): Uint8Array => {
+  const bytes = new Uint8Array(atMost)
+  let at = 0
+  for (let i = from; i < to; i++) {
+    const part = parts[i]
+    if (typeof part === "string") at += encoder.encodeInto(part, bytes.subarray(at)).written
+    else {
+      bytes.set(part, at)
+      at += part.length
+    }
+  }
+  return at === atMost ? bytes : bytes.subarray(0, at)
+}
+
+/** The same bytes in fewer parts, where many are small. */
+const joined = (parts: Array<string | Uint8Array>): Array<string | Uint8Array> => {
+  const fewer: Array<string | Uint8Array> = []
+  let from = 0
+  let length = 0
+  for (let i = 0; i <= parts.length; i++) {
+    const next = i === parts.length ? Infinity : bytesAtMost(parts[i])
+    if (length + next > smallJoined && i > from) {
+      fewer.push(i === from + 1 ? parts[from] : join(parts, from, i, length))
+      from = i
+      length = 0
+    }
+    length += next
+  }
+  return fewer
 }
 
 // What is written is needed from its first frame to its write, and nearly every connection is between two.

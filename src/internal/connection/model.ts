@@ -32,9 +32,9 @@ export interface Transport<out In, in Out> extends Pipeable {
    *
    * **Details**
    *
-   * Ends where the connection ends between two frames; fails where it is cut inside one. Each pull takes every frame
-   * that is complete, so a consumer that stops early drops the rest of its last batch: use `run` to take a part of the
-   * frames.
+   * Ends where the connection ends between two frames; fails where it is cut inside one. Each pull takes the frames
+   * that are complete, up to 128 of them, so a consumer that stops early drops the rest of its last batch: use `run` to
+   * take a part of the frames.
    */
   readonly incoming: Stream.Stream<In, TransportError>
 

@@ -87,9 +87,23 @@ export const zoneProblem = (host: string): string | undefined => {
 const known = (ip: string | undefined, port: number | undefined): NetAddress.SocketAddress | undefined =>
   ip === undefined || port === undefined ? undefined : Option.getOrUndefined(Result.getSuccess(address(ip, port)))
 
+let lastLocal: { readonly ip: string; readonly port: number; readonly address: NetAddress.SocketAddress | undefined } =
+  {
+    ip: "",
+    port: 0,
+    address: undefined
+  }
+
+/** This end is the same for most connections of a server, so the one that was told last is kept. A zone may be another by now. */
+const localOf = (ip: string | undefined, port: number | undefined): NetAddress.SocketAddress | undefined => {
+  if (ip === undefined || port === undefined || ip.includes("%")) return known(ip, port)
+  if (lastLocal.ip !== ip || lastLocal.port !== port) lastLocal = { ip, port, address: known(ip, port) }
+  return lastLocal.address
+}
+
 export const peerOf = (socket: Addresses): Peer.Peer => ({
   remote: known(socket.remoteAddress, socket.remotePort),
-  local: known(socket.localAddress, socket.localPort)
+  local: localOf(socket.localAddress, socket.localPort)
 })
 
 /**

@@ -49,9 +49,18 @@ export interface Observed {
 }
 
 /**
- * Watches a transport. It is called at once for each event and must not throw.
+ * Watches a transport. It is called at once for each event and must not throw. One that returns {@link unwatch} is called no
+ * more; what else it returns means nothing.
  *
  * @category models
  * @since 0.1.0
  */
-export type Observer = (event: Event) => void
+export type Observer = (event: Event) => unknown
+
+/**
+ * What an `Observer` returns when it has seen enough. The transport is then as fast again as one that nobody watches.
+ *
+ * @category symbols
+ * @since 0.1.0
+ */
+export const unwatch: unique symbol = Symbol.for("effect-handshake/Transport/unwatch")

@@ -22,7 +22,7 @@ import * as Redaction from "../text/redaction.ts"
 import type { Connection, Rewrite } from "./connection.ts"
 import { errorOf, Frames, redactReason, type Secrecy, type Taken } from "./inbox.ts"
 import { type Transport, TypeId } from "./model.ts"
-import type { Event, Observed, Observer } from "./observer.ts"
+import { type Event, type Observed, type Observer, unwatch } from "./observer.ts"
 import { Outbox } from "./outbox.ts"
 
 /** The limit that `Handshake.byteLimit` sets for the connections that are opened inside it. */
@@ -36,6 +36,12 @@ export const CurrentRewrite: Context.Reference<Rewrite | undefined> = Context.Re
   "effect-handshake/internal/CurrentRewrite",
   { defaultValue: () => undefined }
 )
+
+/**
+ * How many frames a pull takes at most. Those of a whole chunk would all be alive at once, a thousand and more; V8 takes what
+ * it sees so for what lives long, puts all that comes after into the old space, and decoding costs five times as much.
+ */
+export const maxPull = 128
 
 /** How many of the frames that a sink has taken can still be given to another codec when it gives them back. */
 const recallable = 8
@@ -111,6 +117,11 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
     return Redaction.showsRedacted(shown) || Redaction.holdsRedacted(frame)
   }
 
+  /** Tells whoever watches, if somebody does. */
+  tell(event: Event): void {
+    if (this.observer?.(event) === unwatch) this.observer = undefined
+  }
+
   observeReceived(taken: Taken<In>): void {
     const { bytes, frame, start } = taken
     // One that a sink gives back was seen when the sink took it.
@@ -120,13 +131,13 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
     if (end <= inbox.observed && bytes.length > 0) return
     const news = bytes.subarray(Math.max(0, inbox.observed - start))
     inbox.observed = end
-    this.observer({ _tag: "Received", ...this.observed(frame, news) })
+    this.tell({ _tag: "Received", ...this.observed(frame, news) })
   }
 
   private observeEnd(error: TransportError | undefined): void {
     if (error === undefined || this.observer === undefined || this.endObserved) return
     this.endObserved = true
-    this.observer({ _tag: "Ended", message: error.message, how: howItEnded(error) })
+    this.tell({ _tag: "Ended", message: error.message, how: howItEnded(error) })
   }
 
   // Which bytes a frame was made of costs something, and is asked for an observer or a sink only.
@@ -223,7 +234,7 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
 
   get incoming(): Stream.Stream<In, TransportError> {
     const pull: Pull.Pull<NonEmptyReadonlyArray<In>, TransportError> = Effect.suspend(() => {
-      const frames = this.takeAll(Infinity)
+      const frames = this.takeAll(maxPull)
       if (Exit.isExit(frames)) return this.endOf(frames)
       if (frames.length === 0) return Effect.andThen(this.connection.readable, pull)
       return Effect.succeed(frames as unknown as NonEmptyReadonlyArray<In>) // its length was checked two lines above
@@ -276,12 +287,16 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
     )
   }
 
-  /** Appends a frame to what will be written, or returns why it cannot and leaves that as it was. */
-  encode(frame: Out, into: ByteWriter, observer = this.observer): TransportError | undefined {
+  /**
+   * Appends a frame to what will be written, or returns why it cannot and leaves that as it was. Whoever watches is told at once,
+   * unless that is to be kept in `sent`.
+   */
+  encode(frame: Out, into: ByteWriter, sent?: Array<Event>): TransportError | undefined {
     into.mark()
-    if (observer !== undefined && this.isRewritten(frame, into, observer)) return undefined
+    const see = this.observer && ((event: Event) => sent === undefined ? this.tell(event) : void sent.push(event))
+    if (see !== undefined && this.isRewritten(frame, into, see)) return undefined
     // What is observed is written on its own, to be seen on its own.
-    const own = observer === undefined ? into : new ByteWriter()
+    const own = see === undefined ? into : new ByteWriter()
     const result = this.put(frame, own)
     if (result !== undefined && Result.isFailure(result)) {
       into.reset()
@@ -289,10 +304,10 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
         reason: this.frames.secrecy === "secret" ? redactReason(result.failure) : result.failure
       })
     }
-    if (observer !== undefined) {
+    if (see !== undefined) {
       const bytes = own.finishBytes()
       into.bytes(bytes)
-      observer({ _tag: "Sent", ...this.observed(frame, bytes) })
+      see({ _tag: "Sent", ...this.observed(frame, bytes) })
     }
     return undefined
   }
@@ -302,7 +317,7 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
   }
 
   /** Appends what is said in the place of a frame, where something is. */
-  private isRewritten(frame: Out, into: ByteWriter, observer: Observer): boolean {
+  private isRewritten(frame: Out, into: ByteWriter, see: (event: Event) => void): boolean {
     const bytesOf = (frame: Out): Uint8Array | undefined => {
       const own = new ByteWriter()
       try {
@@ -317,7 +332,7 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
       const bytes = bytesOf(said)
       if (bytes === undefined) return false
       into.bytes(bytes)
-      observer({ _tag: "Sent", ...this.observed(said, bytes) })
+      see({ _tag: "Sent", ...this.observed(said, bytes) })
       return true
     }
     const due = (): Uint8Array | undefined => {
@@ -349,13 +364,12 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
 
   /** Appends all of the frames, or returns why one of them cannot be encoded. Nothing was seen then. */
   private encodeBatch(frames: Iterable<Out>, into: ByteWriter): TransportError | undefined {
-    const { observer } = this
-    const sent: Array<Event> | undefined = observer && []
+    const sent: Array<Event> = []
     for (const frame of frames) {
-      const error = this.encode(frame, into, sent && ((event) => sent.push(event)))
+      const error = this.encode(frame, into, sent)
       if (error !== undefined) return error
     }
-    sent?.forEach((event) => observer?.(event))
+    sent.forEach((event) => this.tell(event))
     return undefined
   }
 

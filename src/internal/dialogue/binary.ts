@@ -1,8 +1,9 @@
 /**
  * Messages that are bytes: one part behind the other.
  *
- * Which of the due messages comes is decided by their constants, byte by byte from the front. Where the bytes that differ have all
- * come it is the first of those that are left; where none is left, what came is no message, and not one byte more is waited for.
+ * Which of the due messages comes is decided by their constants, byte by byte from the front, and also behind parts that are as
+ * long as they say themselves. Where the bytes that differ have all come it is the first of those that are left; where none is
+ * left, what came is no message, and not one byte more is waited for.
  *
  * @internal
  */
@@ -34,8 +35,8 @@ interface Kind {
   readonly tag: string
   readonly fields: Fields.Fields
   readonly parts: ReadonlyArray<FormPart>
-  /** The bytes at the front: constant, or any where they are undefined. */
-  readonly front: ReadonlyArray<number | undefined>
+  /** How many of its bytes are constants. */
+  readonly constants: number
 }
 
 const encoder = new TextEncoder()
@@ -275,35 +276,154 @@ function* readSized(read: Codec.Reader, cursor: Cursor, size: Size): Codec.Readi
   return cursor.left === Infinity ? yield* read.fail("nothing says where it ends") : yield* cursor.take(cursor.left)
 }
 
-/** What is known of the first bytes of a message. */
-export const frontOf = (parts: ReadonlyArray<FormPart>): Array<number | undefined> => {
-  const front: Array<number | undefined> = []
-  const any = (length: number) => {
-    for (let i = 0; i < length; i++) front.push(undefined)
-  }
-  for (const part of parts) {
+/**
+ * What is known of a message, place by place: a byte that is constant, any byte, or a part that is as long as it says itself, by
+ * its shape.
+ */
+export type Place = number | undefined | string
+
+export const placesOf = (parts: ReadonlyArray<FormPart>): ReadonlyArray<Place> =>
+  parts.flatMap((part): ReadonlyArray<Place> => {
+    const any = (length: number): ReadonlyArray<Place> => Array.from({ length }, () => undefined)
     switch (part.part) {
       case "constant":
-        front.push(...part.bytes)
-        break
+        return part.bytes
       case "uint":
-        any(part.size)
-        break
+        return any(part.size)
       case "sized":
-        // How long it is may be written in one byte or in several.
-        if (typeof part.prefix !== "number") return front
-        any(part.prefix)
-        return [...front, ...frontOf(part.parts)]
+        return [
+          ...typeof part.prefix === "number" ? any(part.prefix) : [JSON.stringify(part.prefix)],
+          ...placesOf(part.parts)
+        ]
       case "text":
       case "bytes":
-        if (!("length" in part.size)) return front
-        any(part.size.length)
-        break
-      default:
-        return front
+        return "length" in part.size ? any(part.size.length) : [JSON.stringify(part.size)]
+      case "varint":
+        return [JSON.stringify({ varint: part.maxBytes ?? mostVarintBytes })]
+      case "uints":
+        return [JSON.stringify([part.count, part.size])]
+    }
+  })
+
+/** The byte that is due in each place of a message, and undefined where any is; it takes that byte, and ends where the message does. */
+type Expecting<A> = Generator<number | undefined, A, number>
+
+/** How many bytes are left of what has a length. */
+interface Room {
+  left: number
+}
+
+/** Whether there was room for so many bytes. */
+function* expectAny(room: Room, count: number): Expecting<boolean> {
+  for (let i = 0; i < count; i++) {
+    if (room.left-- <= 0) return false
+    yield undefined
+  }
+  return true
+}
+
+/** What a length or a count says; undefined where there was no room for it. */
+function* expectPrefix(room: Room, prefix: Prefix): Expecting<number | undefined> {
+  const most = varintBytesOf(prefix)
+  let value = 0
+  for (let i = 0; i < (most ?? (prefix as number)); i++) {
+    if (room.left-- <= 0) return undefined
+    const byte = yield undefined
+    if (most === undefined) value = value * 256 + byte
+    else {
+      value += (byte % 128) * 128 ** i
+      if (byte < 128) break
     }
   }
-  return front
+  return value
+}
+
+function* expectEnding(room: Room, ending: Uint8Array): Expecting<boolean> {
+  const taken: Array<number> = []
+  while (!endsWith(taken, ending)) {
+    if (room.left-- <= 0) return false
+    taken.push(yield undefined)
+  }
+  return true
+}
+
+function* expectSize(room: Room, size: Size): Expecting<boolean> {
+  if ("length" in size) return yield* expectAny(room, size.length)
+  if ("ending" in size) return yield* expectEnding(room, encoder.encode(size.ending))
+  const length = "rest" in size ? room.left : yield* expectPrefix(room, size.prefix)
+  return length !== undefined && length !== Infinity && (yield* expectAny(room, length))
+}
+
+/** Ends as false where the parts are no longer those of a message: whoever reads it says why. */
+function* expectParts(room: Room, parts: ReadonlyArray<FormPart>): Expecting<boolean> {
+  for (const part of parts) if (!(yield* expectPart(room, part))) return false
+  return true
+}
+
+function* expectPart(room: Room, part: FormPart): Expecting<boolean> {
+  switch (part.part) {
+    case "constant":
+      for (const byte of part.bytes) {
+        if (room.left-- <= 0) return false
+        yield byte
+      }
+      return true
+    case "sized": {
+      const said = yield* expectPrefix(room, part.prefix)
+      const length = said === undefined ? undefined : said - ownLength(part)
+      if (length === undefined || length < 0 || length > room.left) return false
+      const outside = room.left - length
+      room.left = length
+      if (!(yield* expectParts(room, part.parts)) || room.left > 0) return false
+      room.left = outside
+      return true
+    }
+    case "uint":
+      return yield* expectAny(room, part.size)
+    case "varint":
+      return (yield* expectPrefix(room, { varint: part.maxBytes ?? mostVarintBytes })) !== undefined
+    case "uints": {
+      const count = yield* expectPrefix(room, part.count)
+      return count !== undefined && (yield* expectAny(room, count * part.size))
+    }
+    case "text":
+    case "bytes":
+      return yield* expectSize(room, part.size)
+  }
+}
+
+/** A message that it may be, as far as it has come. */
+class Candidate {
+  readonly kind: Kind
+  private readonly expecting: Expecting<boolean>
+  /** The byte that is due, where it is constant. */
+  due: number | undefined
+  isOver = false
+  /** How many constants are to come. */
+  ahead: number
+
+  constructor(kind: Kind) {
+    this.kind = kind
+    this.ahead = kind.constants
+    this.expecting = expectParts({ left: Infinity }, kind.parts)
+    this.go(0)
+  }
+
+  private go(byte: number): void {
+    const { done, value } = this.expecting.next(byte)
+    this.isOver = done === true
+    this.due = typeof value === "number" ? value : undefined
+  }
+
+  /** Whether it may be this one still. */
+  takes(byte: number): boolean {
+    if (this.due !== undefined) {
+      if (byte !== this.due) return false
+      this.ahead--
+    }
+    this.go(byte)
+    return true
+  }
 }
 
 /** Finds out which of them comes; the bytes that it took for that are returned, too. */
@@ -312,22 +432,16 @@ function* choose(
   kinds: ReadonlyArray<Kind>
 ): Codec.Reading<readonly [Kind | undefined, Uint8Array]> {
   const seen: Array<number> = []
-  let left = kinds
-  const isDecided = () =>
-    left.length <= 1 || left.some(({ front }) => front.length <= seen.length) ||
-    left.every(({ front }) => front.slice(seen.length).every((byte) => byte === undefined))
-  while (!isDecided()) {
-    const byte = yield* read.byte
-    const at = seen.push(byte) - 1
-    left = left.filter(({ front }) => front[at] === undefined || front[at] === byte)
-  }
+  let left = kinds.map((kind) => new Candidate(kind))
+  // Where one of them is over, nobody knows whether another byte will come.
+  const isOpen = () => left.some(({ ahead }) => ahead > 0) && left.every(({ isOver }) => !isOver)
   // A single one that is due is looked at byte for byte, too: what is none is known as early as that.
-  while (left.length === 1 && seen.length < left[0]!.front.length && left[0]!.front[seen.length] !== undefined) {
+  while (left.length > 1 ? isOpen() : left[0]?.due !== undefined) {
     const byte = yield* read.byte
-    const at = seen.push(byte) - 1
-    left = left.filter(({ front }) => front[at] === byte)
+    seen.push(byte)
+    left = left.filter((candidate) => candidate.takes(byte))
   }
-  return [left[0], Uint8Array.from(seen)]
+  return [left[0]?.kind, Uint8Array.from(seen)]
 }
 
 const decoderOf = (kinds: ReadonlyArray<Kind>) =>
@@ -389,12 +503,23 @@ const kindOf = (tag: string, parts: ReadonlyArray<FormPart> | undefined, shape: 
     }
   }
   if (!isEnding(parts, false)) throw new Unspecified(`the layout of ${tag}: nothing says where its last field ends`)
-  return { tag, fields, parts, front: frontOf(parts) }
+  return { tag, fields, parts, constants: placesOf(parts).filter(isConstant).length }
 }
 
-const areAlike = (a: Kind, b: Kind): boolean =>
-  JSON.stringify(a.parts, (key, value) => key === "name" ? undefined : value) ===
-    JSON.stringify(b.parts, (key, value) => key === "name" ? undefined : value)
+const isConstant = (place: Place): place is number => typeof place === "number"
+
+/** Whether each message of the second kind is taken for one of the first, which stands before it. */
+const isHidden = (first: Kind, second: Kind): boolean => {
+  const [a, b] = [placesOf(first.parts), placesOf(second.parts)]
+  const last = Math.max(a.findLastIndex(isConstant), b.findLastIndex(isConstant))
+  for (let i = 0; i <= last && i < a.length && i < b.length; i++) {
+    const [one, other] = [a[i], b[i]]
+    // Any byte is taken for any.
+    if (one === undefined && typeof other !== "string") continue
+    if (one !== other) return false
+  }
+  return true
+}
 
 export const byLayouts = (
   layouts: Readonly<Record<string, ReadonlyArray<FormPart>>>,
@@ -474,7 +599,7 @@ export const byLayouts = (
     ambiguous: (due) => {
       const all = due.map((tag) => kinds.get(tag)!)
       for (const [i, a] of all.entries()) {
-        for (const b of all.slice(i + 1)) if (areAlike(a, b)) return [a.tag, b.tag]
+        for (const b of all.slice(i + 1)) if (isHidden(a, b)) return [a.tag, b.tag]
       }
       return undefined
     }

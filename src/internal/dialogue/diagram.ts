@@ -58,9 +58,18 @@ export const signature = ({ messages }: Snapshot, tag: string): string => {
   return names.length === 0 ? tag : `${tag} { ${names.join(", ")} }`
 }
 
+/** What is said to whoever breaks the rules. */
+export const otherwise = ({ otherwise }: Snapshot): ReadonlyArray<string> =>
+  (["server", "client"] as const).flatMap((role) => {
+    const said = otherwise[role]
+    if (said === undefined) return []
+    const what = said.message === undefined ? "something" : `${said.message}${said.varies === true ? " or else" : ""}`
+    return [`the ${role} says ${what} to whoever breaks the rules`]
+  })
+
 /** The same as text. */
 export const outline = (snapshot: Snapshot): string => {
-  const { name, otherwise, start, states } = snapshot
+  const { name, start, states } = snapshot
   const lines = [`${name}, from ${start}`]
   const width = Math.max(
     ...Object.values(states).flatMap(({ says }) => Object.keys(says).map((tag) => signature(snapshot, tag).length))
@@ -71,11 +80,6 @@ export const outline = (snapshot: Snapshot): string => {
       lines.push(`  ${padded(signature(snapshot, tag), width)}  -> ${Words.target(target)}`)
     }
   }
-  const told = (["server", "client"] as const).flatMap((role) => {
-    const said = otherwise[role]
-    if (said === undefined) return []
-    const what = said.message === undefined ? "something" : `${said.message}${said.varies === true ? " or else" : ""}`
-    return [`the ${role} says ${what} to whoever breaks the rules`]
-  })
+  const told = otherwise(snapshot)
   return `${[...lines, ...(told.length > 0 ? ["", ...told] : [])].join("\n")}\n`
 }

@@ -368,12 +368,12 @@ const readBytes = (
   parts: ReadonlyArray<FormPart>
 ): Reading => {
   // What is always the same is known of what is said, whatever it is called; what is heard is a field until it is looked at.
-  const front = Binary.frontOf(atomsOf(parts, singleOf(said)))
+  const front = Binary.placesOf(atomsOf(parts, singleOf(said)))
   const own = atomsOf(parts, none)
   let before: string | undefined
   for (const tag of due) {
     const places = align(own, atomsOf(heardParts(heard, tag), none))
-    if (places !== undefined && (due.length === 1 || isAlike(front, Binary.frontOf(heardParts(heard, tag))))) {
+    if (places !== undefined && (due.length === 1 || isAlike(front, Binary.placesOf(heardParts(heard, tag))))) {
       if (isSwapped(places.names)) return unread(`its fields stand in another order in ${tag}`)
       if (before !== undefined) return unread(`it may be read as ${before}`, { isCertain: false })
       const read = readFields(said, heard, tag, places)
@@ -385,9 +385,9 @@ const readBytes = (
         ? read
         : unread(`nobody can tell whether what is not ${tag} is ${next}`, { isCertain: false })
     }
-    if (isAlike(front, Binary.frontOf(heardParts(heard, tag))) && !isShielded(said, heard, tag)) before ??= tag
+    if (isAlike(front, Binary.placesOf(heardParts(heard, tag))) && !isShielded(said, heard, tag)) before ??= tag
   }
-  const isNoticed = isStrange(front, due.map((tag) => Binary.frontOf(heardParts(heard, tag))))
+  const isNoticed = isStrange(front, due.map((tag) => Binary.placesOf(heardParts(heard, tag))))
   const why = due.includes(said.message)
     ? `its bytes are others than those of ${said.message} there`
     : `its bytes are those of no message that is due in ${heard.state}`
@@ -404,18 +404,20 @@ const isSwapped = (names: Places["names"]): boolean =>
     own !== theirs && names.some(([other]) => other === theirs) && names.some(([, other]) => other === own)
   )
 
-const isAlike = (a: ReadonlyArray<number | undefined>, b: ReadonlyArray<number | undefined>): boolean =>
-  a.every((byte, i) => byte === undefined || b[i] === undefined || byte === b[i])
+/** Whether the second may be what the first is: nobody knows behind parts that are cut otherwise. */
+const isAlike = (a: ReadonlyArray<Binary.Place>, b: ReadonlyArray<Binary.Place>): boolean => {
+  const cut = a.findIndex((place, i) => place !== b[i] && (typeof place === "string" || typeof b[i] === "string"))
+  return a.slice(0, cut < 0 ? a.length : cut).every((byte, i) =>
+    byte === undefined || b[i] === undefined || byte === b[i]
+  )
+}
 
 /** Whether none of those that are due begins so, and that is seen from bytes that are always the same. */
-const isStrange = (
-  front: ReadonlyArray<number | undefined>,
-  due: ReadonlyArray<ReadonlyArray<number | undefined>>
-): boolean =>
+const isStrange = (front: ReadonlyArray<Binary.Place>, due: ReadonlyArray<ReadonlyArray<Binary.Place>>): boolean =>
   due.every((other) => {
     const at = other.findIndex((byte, i) => byte !== undefined && byte !== front[i])
-    return at !== -1 && at < front.length && front[at] !== undefined &&
-      other.slice(0, at).every((byte) => byte !== undefined)
+    return at !== -1 && other.slice(0, at + 1).every((byte) => typeof byte === "number") &&
+      typeof front[at] === "number"
   })
 
 /** Whether the one who says it has such a message before it, too, and so says nothing that is read as that. */

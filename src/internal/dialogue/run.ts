@@ -233,7 +233,7 @@ export class Conversation {
       if (target === undefined) {
         return Effect.fail(
           this.isOtherwise(tag)
-            ? rejectedBy("peer", undefined, values, state.wire.show(frame))
+            ? rejectedBy("peer", this.refusalElsewhere(tag), values, state.wire.show(frame))
             : this.unexpected(state, frame, undefined)
         )
       }
@@ -291,6 +291,15 @@ export class Conversation {
   private isOtherwise(tag: string): boolean {
     const said = this.spec.otherwise[this.role === "server" ? "client" : "server"]
     return said !== undefined && (typeof said === "function" || saidOf(said)[0] === tag)
+  }
+
+  /** What a refusal means is the same where it is said out of turn. */
+  private refusalElsewhere(tag: string): Refused | undefined {
+    for (const { targets } of this.spec.states.values()) {
+      const target = targets.get(tag)
+      if (target !== undefined && isRefused(target)) return target
+    }
+    return undefined
   }
 
   /** Says why this side ends, once. */

@@ -234,7 +234,11 @@ const checkState = (
     )
     if (lost !== undefined) fail(`${tag} in the state ${name} has no field ${lost}`)
   }
-  if (entries.every(([, target]) => isRefused(target))) fail(`in the state ${name} there is nothing to say but no`)
+  if (entries.every(([, target]) => isRefused(target))) {
+    fail(
+      `in the state ${name} there is nothing to say but no: let it lead back, or leave out what leads there, and \`otherwise\` answers it`
+    )
+  }
   if (turn === "both") {
     const onward = entries.filter(([, target]) => !isRefused(target)).map(([, target]) => target)
     if (onward.some((target) => JSON.stringify(target) !== JSON.stringify(onward[0]))) {

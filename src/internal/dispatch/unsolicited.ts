@@ -14,8 +14,11 @@ import { TimedOut, TransportError } from "../../TransportError.ts"
 import { Patience } from "./body.ts"
 import { isReady } from "./exits.ts"
 
-/** What is left of the frames of a transport where those that nobody has asked for are told from answers. */
-export type Answers<In, Push extends In> = [Push] extends [never] ? In : Exclude<In, Push>
+/**
+ * What is left of the frames of a transport where those that nobody has asked for are told from answers. A predicate for which a
+ * function with an annotated parameter handles frames of any kind narrows nothing.
+ */
+export type Answers<In, Push extends In> = [Push] extends [never] ? In : [In] extends [Push] ? In : Exclude<In, Push>
 
 /**
  * What a client does with the frames that nobody has asked for.

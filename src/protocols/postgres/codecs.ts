@@ -199,6 +199,9 @@ export const answer: Codec.Codec<Messages.EncryptionAnswer, Messages.EncryptionA
 
 const codeOf = (type: string): number => type.charCodeAt(0)
 
+/** Whether a byte may be the type of a message: it is a letter, a digit or a sign. */
+const isType = (code: number): boolean => code > 0x20 && code < 0x7f
+
 /** How the messages of one direction are read and written. */
 interface Direction<In extends Messages.Message, Out extends Messages.Message> {
   readonly read: (type: string, reader: BodyReader) => In
@@ -213,27 +216,66 @@ const messages = <In extends Messages.Message, Out extends Messages.Message>(
   direction: Direction<In, Out>,
   sendLimit: number
 ): Codec.Codec<In, Out> => {
-  const decoder: Codec.Decoder<In> = {
-    decode: (input) => {
-      if (input.length < 5) return undefined
-      const code = input.at(0)
-      const length = int32At(input, 1)
+  const decode = (input: Codec.ByteBuffer): Result.Result<In, Codec.CodecError> | undefined => {
+    if (input.length < 5) return undefined
+    const code = input.at(0)
+    const length = int32At(input, 1)
+    const type = String.fromCharCode(code)
+    if (!isType(code)) return malformed("no message has this type", Excerpt.ofBytes(input.peek(0, 1)))
+    if (length < 4) {
+      return malformed(`a message has a length of at least 4, not ${length}`, Excerpt.ofBytes(input.peek(0, 5)))
+    }
+    const limit = direction.limit(type)
+    if (length > limit) return tooLarge(input, limit, 5)
+    if (input.length < length + 1) return undefined
+    const isSecret = direction.isSecret(input)
+    const bytes = input.take(length + 1)
+    const reader = new BodyReader(bytes, 5)
+    const message = direction.read(type, reader)
+    reader.end()
+    return reader.problem === undefined
+      ? Result.succeed(message)
+      : malformed(reader.problem, isSecret ? Excerpt.redacted : Excerpt.ofBytes(bytes))
+  }
+  /** How many bytes the next messages have, of those that are there to their end. */
+  const lengthOfWhole = (input: Codec.ByteBuffer, max: number): number => {
+    let end = 0
+    for (let count = 0; count < max && input.length - end >= 5; count++) {
+      const next = end + 1 + int32At(input, end + 1)
+      if (next > input.length) break
+      end = next
+    }
+    return end
+  }
+  /** Takes messages up to one that is not as it has to be: that is left for `decode`, which tells why. */
+  const decodeWhole = (input: Codec.ByteBuffer, max: number, frames: Array<In>): void => {
+    const bytes = input.peek(0, lengthOfWhole(input, max))
+    const reader = new BodyReader(bytes, 0)
+    let at = 0
+    while (at < bytes.length) {
+      const code = bytes[at]
+      const length = ((bytes[at + 1] << 24) | (bytes[at + 2] << 16) | (bytes[at + 3] << 8) | bytes[at + 4]) >>> 0
+      if (!isType(code) || length < 4) break
       const type = String.fromCharCode(code)
-      if (code <= 0x20 || code >= 0x7f) return malformed("no message has this type", Excerpt.ofBytes(input.peek(0, 1)))
-      if (length < 4) {
-        return malformed(`a message has a length of at least 4, not ${length}`, Excerpt.ofBytes(input.peek(0, 5)))
-      }
-      const limit = direction.limit(type)
-      if (length > limit) return tooLarge(input, limit, 5)
-      if (input.length < length + 1) return undefined
-      const isSecret = direction.isSecret(input)
-      const bytes = input.take(length + 1)
-      const reader = new BodyReader(bytes, 5)
+      if (length > direction.limit(type)) break
+      const next = at + 1 + length
+      reader.move(at + 5, next)
       const message = direction.read(type, reader)
       reader.end()
-      return reader.problem === undefined
-        ? Result.succeed(message)
-        : malformed(reader.problem, isSecret ? Excerpt.redacted : Excerpt.ofBytes(bytes))
+      if (reader.problem !== undefined) break
+      frames.push(message)
+      at = next
+    }
+    input.skip(at)
+  }
+  const decoder: Codec.Decoder<In> = {
+    decode,
+    decodeMany: (input, max) => {
+      const frames: Array<In> = []
+      // The first one may begin in one chunk and end in another: by itself it is all that has to be copied.
+      decodeWhole(input, Math.min(1, max), frames)
+      if (frames.length === 1) decodeWhole(input, max - 1, frames)
+      return frames
     },
     isSecret: direction.isSecret
   }
@@ -246,7 +288,7 @@ const messages = <In extends Messages.Message, Out extends Messages.Message>(
       writer.byte(0)
       writer.int32(0)
       const type = codeOf(direction.write(frame, writer))
-      if (!(type > 0x20 && type < 0x7f)) return unencodable("no message has this type", frame)
+      if (!isType(type)) return unencodable("no message has this type", frame)
       writer.first(type)
       return written(writer, 1, sendLimit, frame, into)
     }
@@ -310,14 +352,14 @@ const readRequest = (type: string, reader: BodyReader): Messages.RequestMessage 
     case "P": {
       const name = reader.string("the name of the statement")
       const sql = reader.string("the query")
-      const types = reader.list(readCount(reader), 4, "types", () => reader.uint32("a type"))
+      const types = reader.list(readCount(reader), 4, "types", readType)
       return { _tag: "Parse", name, sql, types }
     }
     case "B": {
       const portal = reader.string("the name of the portal")
       const statement = reader.string("the name of the statement")
       const formats = reader.list(readCount(reader), 2, "formats", () => readFormat(reader))
-      const values = reader.list(readCount(reader), 4, "values", () => reader.value("a value"))
+      const values = reader.list(readCount(reader), 4, "values", readValue)
       const resultFormats = reader.list(readCount(reader), 2, "formats of results", () => readFormat(reader))
       if (formats.length > 1 && formats.length !== values.length) {
         reader.fail(`${formats.length} formats of ${values.length} values`)
@@ -517,6 +559,10 @@ const readStatus = (reader: BodyReader): Messages.TransactionStatus => {
   return "idle"
 }
 
+const readOption = (reader: BodyReader): string => reader.string("the name of an option")
+const readValue = (reader: BodyReader): Uint8Array | null => reader.value("a value")
+const readType = (reader: BodyReader): number => reader.uint32("a type")
+
 const readBackend = (type: string, reader: BodyReader): Messages.BackendMessage => {
   switch (type) {
     case "R":
@@ -528,7 +574,7 @@ const readBackend = (type: string, reader: BodyReader): Messages.BackendMessage 
     case "v": {
       const version = reader.uint32("the version")
       const count = reader.uint32("the number of options")
-      const unrecognized = reader.list(count, 1, "options", () => reader.string("the name of an option"))
+      const unrecognized = reader.list(count, 1, "options", readOption)
       return { _tag: "NegotiateProtocolVersion", major: version >>> 16, minor: version & 0xffff, unrecognized }
     }
     case "K": {
@@ -542,9 +588,9 @@ const readBackend = (type: string, reader: BodyReader): Messages.BackendMessage 
     case "Z":
       return { _tag: "ReadyForQuery", status: readStatus(reader) }
     case "T":
-      return { _tag: "RowDescription", fields: reader.list(readCount(reader), 19, "fields", () => readField(reader)) }
+      return { _tag: "RowDescription", fields: reader.list(readCount(reader), 19, "fields", readField) }
     case "D":
-      return { _tag: "DataRow", values: reader.list(readCount(reader), 4, "values", () => reader.value("a value")) }
+      return { _tag: "DataRow", values: reader.list(readCount(reader), 4, "values", readValue) }
     case "C":
       return { _tag: "CommandComplete", command: reader.string("the command") }
     case "I":
@@ -560,7 +606,7 @@ const readBackend = (type: string, reader: BodyReader): Messages.BackendMessage 
     case "s":
       return { _tag: "PortalSuspended" }
     case "t": {
-      const types = reader.list(readCount(reader), 4, "types", () => reader.uint32("a type"))
+      const types = reader.list(readCount(reader), 4, "types", readType)
       return { _tag: "ParameterDescription", types }
     }
     case "A": {

@@ -621,16 +621,26 @@ const authenticate = (
 class Sessions {
   private readonly byProcess = new Map<number, ServerSession>()
 
+  /** Random bytes that are not used yet. To ask for some takes far longer than to make them. */
+  private random: Uint8Array = new Uint8Array(0)
+
   /** A key that nobody has. */
   readonly freshKey = (length: number): Effect.Effect<BackendKey, never, SecureRandom.SecureRandom> =>
-    Effect.flatMap(
-      SecureRandom.SecureRandom,
-      (random) =>
-        Effect.flatMap(random.intBetween(1, 0x7fff_ffff), (processId) =>
-          this.byProcess.has(processId)
-            ? this.freshKey(length)
-            : Effect.map(random.randomBytes(length), (key) => ({ processId, secretKey: Redacted.make(key) })))
-    )
+    Effect.flatMap(SecureRandom.SecureRandom, (random) =>
+      Effect.suspend(() => {
+        const { random: bytes } = this
+        if (bytes.length < 4 + length) {
+          return Effect.flatMap(random.randomBytes(1024), (more) => {
+            this.random = more
+            return this.freshKey(length)
+          })
+        }
+        this.random = bytes.subarray(4 + length)
+        const processId = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0) >>> 1
+        return processId === 0 || this.byProcess.has(processId)
+          ? this.freshKey(length)
+          : Effect.succeed({ processId, secretKey: Redacted.make(bytes.slice(4, 4 + length)) })
+      }))
 
   register(session: ServerSession): Effect.Effect<void, never, Scope.Scope> {
     const { processId } = session.backendKey
@@ -660,6 +670,7 @@ interface Serving {
   readonly max: Version
   readonly supported: ReadonlyArray<Version>
   readonly sessions: Sessions
+  readonly statuses: (agreed: Agreed) => ReadonlyArray<Messages.BackendMessage>
   readonly secret: Effect.Effect<Redacted.Redacted<Uint8Array>, never, SecureRandom.SecureRandom>
 }
 
@@ -673,6 +684,7 @@ const servingOf = (options: Options): Serving => {
     max,
     supported: versions.filter((version) => minorOf(version) <= minorOf(max)),
     sessions: new Sessions(),
+    statuses: statusesOf(options.parameters),
     secret: Effect.suspend(() =>
       secret !== undefined ?
         Effect.succeed(secret) :
@@ -692,17 +704,29 @@ const hasDatabase = (
     ? databases(database, user)
     : Effect.succeed(databases.includes(database))
 
-const statuses = ({ parameters, user }: Agreed, own: Options["parameters"]): Array<Messages.BackendMessage> => {
+/** What each session is told of itself, in its place among the parameters of the server. */
+const ownStatuses: Readonly<Record<string, (agreed: Agreed) => string>> = {
+  application_name: ({ parameters }) => parameters.get("application_name") ?? "",
+  session_authorization: ({ user }) => user
+}
+
+/** The parameters that a client is told of. What is alike for all is put together once. */
+const statusesOf = (own: Options["parameters"]): (agreed: Agreed) => ReadonlyArray<Messages.BackendMessage> => {
   const told = {
     ...defaultParameters,
-    application_name: parameters.get("application_name") ?? "",
-    session_authorization: user,
+    application_name: "",
+    session_authorization: "",
     ...own,
     client_encoding: "UTF8"
   }
-  return Object.entries<string | undefined>(told).flatMap(([name, value]) =>
-    value === undefined ? [] : [{ _tag: "ParameterStatus", name, value }]
+  const entries = Object.entries<string | undefined>(told).flatMap(([name, value]) =>
+    value === undefined ? [] : [{
+      status: { _tag: "ParameterStatus", name, value } as const,
+      valueFor: own?.[name] === undefined ? ownStatuses[name] : undefined
+    }]
   )
+  return (agreed) =>
+    entries.map(({ status, valueFor }) => valueFor === undefined ? status : { ...status, value: valueFor(agreed) })
 }
 
 /** There is no session in a cancel request, so that the handshake ends here. */
@@ -733,7 +757,7 @@ const converse = Effect.fnUntraced(function*(
   HandshakeError.HandshakeError,
   Socket.Socket | Scope.Scope | Authenticator | Crypto
 > {
-  const { max, options, supported, tls } = serving
+  const { max, options, statuses, supported, tls } = serving
   const first = yield* meet(talk, tls, supported)
   if (first._tag === "Cancel") return yield* Handshake.step(cancelled(serving, first.key), "CancelRequest")
   const { isEncrypted, message, transport: start } = first
@@ -775,7 +799,7 @@ const converse = Effect.fnUntraced(function*(
   yield* serving.sessions.register(session)
   const ready: ReadonlyArray<Messages.BackendMessage> = [
     ...letIn,
-    ...statuses(agreed, options.parameters),
+    ...statuses(agreed),
     { _tag: "BackendKeyData", ...backendKey },
     { _tag: "ReadyForQuery", status: "idle" }
   ]

@@ -6,6 +6,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
@@ -20,7 +21,7 @@ import { derive } from "./dialogue/derived.ts"
 import * as Laws from "./dialogue/laws.ts"
 import * as Stage from "./dialogue/stage.ts"
 import { handshake } from "./handshakeLaws.ts"
-import type { Alternative, Any } from "./laws/options.ts"
+import { type Alternative, alternatives, type Any } from "./laws/options.ts"
 import * as Suite from "./suite.ts"
 import { type Handshake as Side, otherRole, type Peer } from "./talk.ts"
 import * as Trial from "./trial.ts"
@@ -40,8 +41,11 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
   readonly rungs?: ReadonlyArray<Rung.Rung> | undefined
   /** Further conversations that are valid, which take other ways through the dialogue. */
   readonly alternatives?: ReadonlyArray<Alternative<S, C>> | undefined
-  /** Whether a client may begin TLS with whoever shows any certificate (`verify: "none"`). Default: it may not. */
-  readonly anyCertificate?: boolean | undefined
+  /**
+   * Whether a client may begin TLS with whoever shows any certificate (`verify: "none"`), or any that its authority has signed,
+   * whatever the name (`"authority"`, as `verify` is then). Default: it may not.
+   */
+  readonly anyCertificate?: boolean | "authority" | undefined
   /** Fails where a transition was never taken, a field never altered, or a message never said where it is not due. */
   readonly coverage?: "whole" | undefined
   /** How much of something of yours handshakes hold now, such as permits. Law 7 looks whether it is given back. */
@@ -56,6 +60,8 @@ export interface DialogueSuite extends Suite.Suite {
   readonly coverage: Effect.Effect<Coverage.Report>
 }
 
+const defaultRuns = 200
+
 /** How many walks are drawn to find one that a side lets in, where nobody plays the other side. */
 const searched = 60
 
@@ -64,6 +70,7 @@ const ownLaws: ReadonlyArray<
   readonly [law: Suite.LawNumber, rank: number, check: (attempt: Laws.Attempt) => Effect.Effect<void, Laws.Problem>]
 > = [
   [12, -10, Laws.undisturbed],
+  [8, -9.8, Laws.turns],
   [1, -9.5, Laws.inPieces],
   [11, -9, Laws.turnedAway],
   [6, -8, Laws.deadlines],
@@ -82,21 +89,24 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
   options: Options<S, C>
 ): DialogueSuite => {
   const name = options.name ?? spec.name
+  const mistake = mistakeOf(options)
+  if (mistake !== undefined) throw mistake
   const roles = (["server", "client"] as const).filter((role) => options[role] !== undefined)
   if (roles.length === 0) throw new TypeError("Laws.dialogue: give a server, a client, or both")
   const rungs = options.rungs ??
     (options.breathe === undefined ? [Rung.pure, Rung.memory, Rung.simulated()] : [Rung.memory, Rung.simulated()])
   const own = rungs.find(({ time }) => time === "virtual") ?? (options.breathe === undefined ? Rung.pure : Rung.memory)
   const tally = new Coverage.Tally(spec, roles)
-  let takesAnyCertificate = false
+  const verified = new Set<"authority" | "none">()
   const told: ClearTls.Told = (tls) => {
-    if (tls.role === "client" && tls.verify === "none") takesAnyCertificate = true
+    if (tls.role === "client" && (tls.verify === "authority" || tls.verify === "none")) verified.add(tls.verify)
   }
+  const mayTake = (verify: "authority" | "none") => options.anyCertificate === true || options.anyCertificate === verify
   const staged = <H extends Side | undefined>(side: H): H =>
     // What it needs besides its socket was provided already.
     (side === undefined || !Stage.isEncrypted(spec) ? side : ClearTls.within(side, told)) as H
   const given = { server: staged(options.server), client: staged(options.client) }
-  const alternatives = (options.alternatives ?? []).map(({ client, server, ...rest }) => ({
+  const others = (options.alternatives ?? []).map(({ client, server, ...rest }) => ({
     ...rest,
     server: staged(server),
     client: staged(client)
@@ -116,7 +126,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
         const stage = Stage.make(spec, trial, side, found[0]!.peer ?? Effect.never, tally.walked)
         const conversations = [
           ...found,
-          ...(peer === undefined ? [] : alternatives.map((alternative, i) => ({
+          ...(peer === undefined ? [] : others.map((alternative, i) => ({
             name: alternative.name ?? `alternative ${i + 1}`,
             peer: alternative[otherRole(role)],
             handshake: alternative[role]
@@ -124,10 +134,11 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
         ]
         return yield* Laws.attempt(stage, conversations, {
           tally,
-          runs: options.runs ?? 200,
+          runs: options.runs ?? defaultRuns,
           seed: seedOf(options.seed),
           isAlone: peer === undefined,
-          takesAnyCertificate: () => takesAnyCertificate && options.anyCertificate !== true,
+          takesCertificates: () =>
+            (["none", "authority"] as const).find((verify) => verified.has(verify) && !mayTake(verify)),
           remake: (handshake) => Trial.make(own, { role, handshake }, found[0]!.peer ?? Effect.never, options)
         })
       }))
@@ -142,7 +153,8 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
       ...derive(spec, ready),
       name,
       rungs,
-      runs: options.runs,
+      // What it alters without knowing what that means was altered before by what the specification knows.
+      runs: Math.ceil((options.runs ?? defaultRuns) / 2),
       seed: options.seed,
       replay: options.replay,
       held: options.held,
@@ -151,7 +163,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
       ...(roles.length === 2
         ? {
           ...withDeadlines(spec, given),
-          alternatives: alternatives.map((one) => {
+          alternatives: others.map((one) => {
             const { client, server } = withDeadlines(spec, one)
             return { ...one, client, server }
           })
@@ -181,6 +193,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
             })),
         { discard: true }
       ).pipe(
+        Watch.watching,
         // What the handshake logs is not what the laws have to say.
         Effect.provideService(References.CurrentLoggers, new Set())
       )
@@ -211,6 +224,41 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
   }
   if (options.it !== undefined) Suite.register(suite, options.it)
   return suite
+}
+
+/** What is only heard if it is spelled right, of whoever is not told by a compiler. */
+const known: Readonly<Record<keyof Options<Any, Any>, true>> = {
+  alternatives: true,
+  anyCertificate: true,
+  breathe: true,
+  client: true,
+  coverage: true,
+  held: true,
+  it: true,
+  name: true,
+  replay: true,
+  reset: true,
+  rungs: true,
+  runs: true,
+  seed: true,
+  server: true
+}
+
+/** What is wrong with the options themselves. */
+const mistakeOf = (options: Options<any, any>): TypeError | undefined => {
+  const found = Suite.mistakeIn("the options of Laws.dialogue", options, known)
+  if (found !== undefined) return found
+  const given: unknown = options.alternatives ?? []
+  const shape = "a list of sides that are let in as well, such as [{ client }]"
+  if (!Array.isArray(given)) return new TypeError(`\`alternatives\` of Laws.dialogue is ${shape}`)
+  for (const one of given as ReadonlyArray<unknown>) {
+    if (!Predicate.isObject(one) || Effect.isEffect(one)) {
+      return new TypeError(`\`alternatives\` of Laws.dialogue is ${shape}, and one of them is no object with sides`)
+    }
+    const mistake = Suite.mistakeIn("one of `alternatives` of Laws.dialogue", one, alternatives)
+    if (mistake !== undefined) return mistake
+  }
+  return undefined
 }
 
 /** What a dialogue lets in is said by the dialogue, and not by options. */

@@ -13,6 +13,17 @@ interface Files {
   readonly readlinkSync: (path: string) => string
 }
 
+interface Timer {
+  readonly hasRef: () => boolean
+}
+
+interface Hooks {
+  readonly createHook: (callbacks: {
+    readonly init: (id: number, type: string, trigger: number, resource: Timer) => void
+    readonly destroy: (id: number) => void
+  }) => { readonly enable: () => void; readonly disable: () => void }
+}
+
 interface Events {
   readonly EventEmitter: { readonly prototype: object }
   readonly getEventListeners: (target: object, type: string | symbol) => ReadonlyArray<unknown>
@@ -24,6 +35,7 @@ interface Platform {
   readonly getBuiltinModule?: {
     (name: "node:fs"): Files | undefined
     (name: "node:events"): Events | undefined
+    (name: "node:async_hooks"): Hooks | undefined
   }
 }
 
@@ -134,6 +146,32 @@ export const listening = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effec
   })
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Timers
+// ---------------------------------------------------------------------------------------------------------------------
+
+const timers = "Timeout"
+
+/**
+ * Looks at the timers that are set while an Effect runs, and tells how many of them are set still and keep the process alive: how
+ * many there are in all says nothing where others that were set before strike meanwhile. Until `stop` they are looked after.
+ */
+const timing = (): { readonly left: () => number; readonly stop: () => void } | undefined => {
+  const hooks = platform()?.getBuiltinModule?.("node:async_hooks")
+  if (hooks === undefined) return undefined
+  const set = new Map<number, Timer>()
+  const hook = hooks.createHook({
+    init: (id, type, _, resource) => {
+      if (type === timers) set.set(id, resource)
+    },
+    destroy: (id) => {
+      set.delete(id)
+    }
+  })
+  hook.enable()
+  return { left: () => [...set.values()].filter((timer) => timer.hasRef()).length, stop: () => hook.disable() }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
 // What is left
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -141,7 +179,8 @@ export const listening = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effec
 const patience = 20
 const tries = 10
 
-const aMoment = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, patience)))
+// Its own timer is over by then.
+const aMoment = Effect.promise(() => new Promise((resolve) => setTimeout(() => setImmediate(resolve), patience)))
 
 /**
  * Does something `often` times, and tells what of it is left, once for each time at least. Somebody else's is not: it is tried
@@ -151,21 +190,25 @@ export const leftBy = <E, R>(
   once: Effect.Effect<unknown, E, R>,
   often: number
 ): Effect.Effect<readonly [name: string, count: number] | undefined, E, R> => {
-  const round = Effect.gen(function*() {
-    const before = held()
-    const listeners = yield* listening(Effect.replicateEffect(once, often, { discard: true }))
-    const left = () =>
-      [
-        ...[...held()].map(([name, count]) => [name, count - (before.get(name) ?? 0)] as const),
-        ...listeners()
-      ].filter(([, count]) => count >= often)
-    let found = left()
-    for (let again = 0; found.length > 0 && again < tries; again++) {
-      yield* aMoment
-      found = left()
-    }
-    return found
-  })
+  const looking = (timed: ReturnType<typeof timing>) =>
+    Effect.gen(function*() {
+      const before = held()
+      const listeners = yield* listening(Effect.replicateEffect(once, often, { discard: true }))
+      const left = () =>
+        [
+          ...[...held()].map(([name, count]) =>
+            [name, name === timers && timed !== undefined ? timed.left() : count - (before.get(name) ?? 0)] as const
+          ),
+          ...listeners()
+        ].filter(([, count]) => count >= often)
+      let found = left()
+      for (let again = 0; found.length > 0 && again < tries; again++) {
+        yield* aMoment
+        found = left()
+      }
+      return found
+    })
+  const round = Effect.acquireUseRelease(Effect.sync(timing), looking, (timed) => Effect.sync(() => timed?.stop()))
   return Effect.gen(function*() {
     const first = yield* round
     if (first.length === 0) return undefined

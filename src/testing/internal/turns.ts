@@ -44,8 +44,9 @@ export const longest = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<
     )
   })
 
-/** So many milliseconds of work are too many for one turn, on a machine as they are today. */
-const tooLong = 200
+/** So many milliseconds of work are too many for one turn, on a machine as they are today: of what is long, and of what is not. */
+export const tooLong = 200
+export const tooBusy = 50
 
 /** A loop that takes a few milliseconds there. */
 const yardstick = (): void => {
@@ -55,15 +56,33 @@ const yardstick = (): void => {
   if (state === 0.5) throw new Error("no integer")
 }
 
+const manyTimes = 4
 const measured = 10
-const perYardstick = 30
+const millisOfYardstick = 7
 
-/** How long a turn may last here: a slow machine has more time. It is asked only where a turn seems to be too long. */
-export const bound = (): number => {
+/** Whether a turn is too long here, where a slow machine has more time: that is asked only where it seems to be. */
+export const isLong = (millis: number, most: number): boolean => {
+  if (millis <= most) return false
   const before = worked() ?? 0
   for (let i = 0; i < measured; i++) yardstick()
-  return Math.max(tooLong, (perYardstick * ((worked() ?? 0) - before)) / measured)
+  const slowness = ((worked() ?? 0) - before) / measured / millisOfYardstick
+  return millis > most * Math.max(1, slowness)
 }
 
-/** Whether it is worth to look again. */
-export const seemsLong = (millis: number): boolean => millis > tooLong
+/**
+ * How long the longest turn of an Effect takes at least: where it seems to be too long it is looked at again, for a collection of
+ * garbage is nobody's. None takes as long as to be many times too long.
+ */
+export const shortest = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  most: number,
+  looks = 2
+): Effect.Effect<readonly [A, number], E, R> =>
+  Effect.gen(function*() {
+    let least = yield* longest(effect)
+    for (let look = 1; look < looks && least[1] > most && least[1] <= manyTimes * most; look++) {
+      const again = yield* longest(effect)
+      if (again[1] < least[1]) least = again
+    }
+    return least
+  })

@@ -43,6 +43,17 @@ const metricsOf = (registry: Context.Service.Shape<typeof Metric.MetricRegistry>
     text: json(metric) + json(entries(state))
   }))
 
+/** Many conversations that are watched, one after the other: what is printed is listened to once for all of them. */
+export const watching = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => StandardStreams.listen(() => false)),
+    () => effect,
+    (stop) => Effect.sync(stop)
+  )
+
+/** What was seen; how spans have failed only if that is asked for: it is told with how the handshake has ended. */
+export type Sight = (how?: "but for failures") => ReadonlyArray<Seen>
+
 /**
  * Runs an Effect and collects the spans, the logs and the metrics that it makes, and what it prints. They become texts only
  * where somebody looks.
@@ -50,7 +61,7 @@ const metricsOf = (registry: Context.Service.Shape<typeof Metric.MetricRegistry>
 export const watched = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   isLeak: (seen: Seen) => boolean
-): Effect.Effect<readonly [A, () => ReadonlyArray<Seen>], E, R> =>
+): Effect.Effect<readonly [A, Sight], E, R> =>
   Effect.gen(function*() {
     const printed: Array<Seen> = []
     const listening = Effect.acquireRelease(
@@ -90,7 +101,7 @@ export const watched = <A, E, R>(
         )
       )
     )
-    const seen = () => [
+    const seen: Sight = (how) => [
       ...printed,
       ...logs,
       ...spans.map((span) => ({
@@ -99,7 +110,9 @@ export const watched = <A, E, R>(
           span.name,
           json([...span.attributes]),
           json(span instanceof Tracer.NativeSpan ? span.events : []),
-          span.status._tag === "Ended" && Exit.isFailure(span.status.exit) ? Cause.pretty(span.status.exit.cause) : ""
+          how === undefined && span.status._tag === "Ended" && Exit.isFailure(span.status.exit)
+            ? Cause.pretty(span.status.exit.cause)
+            : ""
         ].join("\n")
       })),
       ...metricsOf(registry)
@@ -120,14 +133,19 @@ export const ofFailure = (talk: Talk): ReadonlyArray<Seen> => {
   const seen: Array<Seen> = [{ where: "the name of a step", text: talk.steps.join("\n") }]
   if (talk.exit === undefined || Exit.isSuccess(talk.exit)) return seen
   const error = Cause.squash(talk.exit.cause)
-  seen.push({ where: "the error's text", text: String(error) })
+  seen.push(...ofError(error))
   seen.push({ where: "the error as it is logged", text: Cause.pretty(talk.exit.cause) })
-  seen.push({ where: "the error's fields", text: json(error) })
   if (error instanceof HandshakeError) {
     seen.push({ where: "the encoded error", text: json(Schema.encodeSync(HandshakeError)(error)) })
   }
   return seen
 }
+
+/** What an error tells by itself. */
+export const ofError = (error: unknown): ReadonlyArray<Seen> => [
+  { where: "the error's text", text: String(error) },
+  { where: "the error's fields", text: json(error) }
+]
 
 /** Where a part first occurs in bytes, or -1. */
 export const indexOf = (bytes: Uint8Array, part: Uint8Array): number => {
@@ -182,7 +200,7 @@ export const digitsOf = (
       open.every((said) => indexOf(said, bytes) === -1)
     )
 
-interface Leak {
+export interface Leak {
   readonly where: string
   readonly at: number
   /** How many characters of it show, and of how many. */

@@ -43,13 +43,16 @@ export interface Habits {
   readonly mistaken?: (user: string) => string
   /** Which tickets it takes. */
   readonly takes?: (number: number) => boolean
+  /** What it says of itself to whoever watches it when it has said no. */
+  readonly reason?: HandshakeError.Reason
 }
 
-const reason = new HandshakeError.AuthenticationFailed({ method: "password", detail: "wrong", fault: "peer" })
+const wrong = new HandshakeError.AuthenticationFailed({ method: "password", detail: "wrong", fault: "peer" })
 
 export const server = (
   {
     mistaken = (user) => `${user} is not let in`,
+    reason = wrong,
     stranger = mistaken,
     takes = (number) => number === 7,
     thinks = 0

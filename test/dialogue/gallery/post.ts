@@ -51,11 +51,14 @@ export const server = (
     fault = "peer",
     heard = () => Effect.void,
     isEarly = false,
+    isLate = false,
     isRight = (given) => given === login
   }: {
     readonly isRight?: (login: string) => boolean
     readonly heard?: (login: string) => Effect.Effect<unknown>
     readonly isEarly?: boolean
+    /** Whether it says yes to all, and no only where they fetch something. */
+    readonly isLate?: boolean
     readonly detail?: (login: string) => string
     readonly fault?: "peer" | "local"
   } = {},
@@ -66,10 +69,11 @@ export const server = (
     const given = Redacted.value(message.login)
     const reason = new HandshakeError.AuthenticationFailed({ method: "login", detail: detail(given), fault })
     yield* heard(given)
-    if (isEarly || isRight(given)) {
+    if (isEarly || isLate || isRight(given)) {
       const box = yield* verdict.say("Yes")
-      if (isRight(given)) return yield* (yield* box.receive).then.say("Letter")
-      return yield* reason
+      if (isEarly && !isRight(given)) return yield* reason
+      const letter = (yield* box.receive).then
+      return yield* isRight(given) ? letter.say("Letter") : letter.refuse("Gone", {}, reason)
     }
     return yield* verdict.refuse("No", {}, reason)
   }))

@@ -92,6 +92,16 @@ describe("ByteBuffer", () => {
     expect(buffer.indexOf(3, 0)).toBe(1)
   })
 
+  it.each([1024, 1025])("shows %d bytes over the seam of two chunks, and takes them behind that", (length) => {
+    const buffer = new ByteBuffer()
+    const bytes = counting(0, 3000)
+    buffer.push(bytes.subarray(0, 1500))
+    buffer.push(bytes.subarray(1500))
+    buffer.skip(700)
+    expect(buffer.peek(100, 100 + length)).toEqual(bytes.slice(800, 800 + length))
+    expect(buffer.take(2000)).toEqual(bytes.slice(700, 2700))
+  })
+
   it("a view stays valid when more is pushed behind it", () => {
     const buffer = new ByteBuffer()
     buffer.push(counting(0, 3))

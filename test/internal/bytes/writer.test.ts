@@ -26,6 +26,26 @@ describe("ByteWriter", () => {
     expect(into.finish()).toEqual(["Bring it!\n"])
   })
 
+  it("small parts of several frames leave as one, and a long one as it is", () => {
+    const into = new ByteWriter()
+    const long = new Uint8Array(5000).fill(7)
+    for (const part of [Uint8Array.of(1), Uint8Array.of(2), long, Uint8Array.of(3)]) into.bytes(part)
+    into.string("\u00e9")
+    const parts = into.finish()
+    expect(parts).toEqual([Uint8Array.of(1, 2), long, Uint8Array.of(3, ...utf8("\u00e9"))])
+    expect(parts[1]).toBe(long)
+  })
+
+  it("parts of 2,048 bytes together are joined, and not those of one more", () => {
+    const lengthsOf = (...lengths: ReadonlyArray<number>) => {
+      const into = new ByteWriter()
+      for (const length of lengths) into.bytes(new Uint8Array(length))
+      return into.finish().map((part) => part.length)
+    }
+    expect(lengthsOf(2000, 48)).toEqual([2048])
+    expect(lengthsOf(2000, 49)).toEqual([2000, 49])
+  })
+
   it("nothing written is nothing to write", () => {
     const into = new ByteWriter()
     into.string("")

@@ -1502,7 +1502,7 @@ export const broken: ReadonlyArray<Broken> = [
       if (line !== "HELLO") return false
       // Twice what a turn may last: at its very edge the law would see it on some days only, and all the others would
       // have to live with it.
-      pbkdf2Sync(line, "salt", 900_000, 64, "sha512")
+      pbkdf2Sync(line, "salt", 350_000, 64, "sha512")
       return true
     }))
   },

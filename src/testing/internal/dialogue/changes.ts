@@ -115,11 +115,15 @@ const farthest = 4096
  * Values on both sides of where a type begins and ends to take them, as far as that is seen by trying: how long it may be, how
  * large and how small. And some that lie between.
  */
-const bounds = (value: unknown, isTaken: (value: unknown) => boolean): ReadonlyArray<unknown> => {
-  const along = (of: (size: number) => unknown, from: number, to: number): ReadonlyArray<unknown> => {
+const bounds = (
+  value: unknown,
+  isTaken: (value: unknown) => boolean,
+  isFree: boolean
+): ReadonlyArray<unknown> => {
+  const along = (of: (size: number) => unknown, from: number, to: number, by = 2): ReadonlyArray<unknown> => {
     const found: Array<unknown> = []
     const steps = new Set([from, to])
-    for (let step = 1; from + step < to; step *= 2) steps.add(from + step)
+    for (let step = 1; from + step < to; step *= by) steps.add(from + step)
     const sizes = [...steps].sort((a, b) => a - b)
     for (const [i, size] of sizes.entries()) {
       const next = sizes[i + 1]
@@ -137,10 +141,13 @@ const bounds = (value: unknown, isTaken: (value: unknown) => boolean): ReadonlyA
     }
     return found
   }
+  // Of a number that is looked at a single bit may be looked at only; of any other one only its bounds count.
+  const around = (value: number, of: (value: number) => unknown): ReadonlyArray<unknown> =>
+    [1, -1].flatMap((sign) => along((by) => of(value + sign * by), 0, 2 ** 40, isFree ? 32 : 2))
   if (typeof value === "string") {
     const last = value.at(-1) ?? "x"
     const of = (size: number) => size <= value.length ? value.slice(0, size) : value + last.repeat(size - value.length)
-    return along(of, 0, farthest)
+    return [...along(of, 0, farthest), ...(isDigits(value) ? around(Number(value), String) : [])]
   }
   if (value instanceof Uint8Array) {
     return along(
@@ -152,10 +159,31 @@ const bounds = (value: unknown, isTaken: (value: unknown) => boolean): ReadonlyA
   if (Array.isArray(value) && value.length > 0) {
     return along((size) => Array.from({ length: size }, (_, i): unknown => value[i % value.length]), 0, 300)
   }
-  if (typeof value === "number") {
-    return [...along((by) => value + by, 0, 2 ** 40), ...along((by) => value - by, 0, 2 ** 40)]
-  }
-  return []
+  return typeof value === "number" ? around(value, (value) => value) : []
+}
+
+/** A message with larger and larger numbers in one of its fields, up to the largest that is taken. */
+export const ofNumbers = (spec: Spec, { state, tag, values }: Taken): ReadonlyArray<Change> => {
+  const carried = carriedOf(state, tag, values) ?? {}
+  return Object.entries(carried).flatMap(([field, value]) => {
+    const isText = typeof value === "string" && isDigits(value)
+    if (!isText && typeof value !== "number") return []
+    const now = Number(value)
+    const said = (number: number) =>
+      looseBytes(spec, state, tag, { ...carried, [field]: isText ? String(number) : number })
+    const isTaken = (number: unknown) => {
+      const bytes = said(number as number) // as it is made here
+      return bytes !== undefined && readOne(state, bytes).read._tag === "Message"
+    }
+    const largest = Math.max(...bounds(now, isTaken, true).filter(isTaken).map(Number))
+    const numbers: Array<number> = []
+    for (let number = Math.max(1, now) * 4; number < largest; number *= 4) numbers.push(number)
+    return [...numbers.filter(isTaken), largest].filter((number) => number > now).map((number): Change => ({
+      what: `its field ${field} is ${number} for ${now}`,
+      field,
+      apply: () => said(number)
+    }))
+  })
 }
 
 /** A value with a change at each of its places. */
@@ -415,7 +443,9 @@ export const ofFields = (
       const bytes = looseBytes(spec, state, tag, { ...carried, [name]: value })
       return bytes !== undefined && readOne(state, bytes).read._tag === "Message"
     }
-    for (const value of bounds(carried[name], isTaken)) add("as long or large as may be, or more", value, () => value)
+    for (const value of bounds(carried[name], isTaken, isFree)) {
+      add("as long or large as may be, or more", value, () => value)
+    }
     for (const [i, value] of (isFree ? [] : places(carried[name])).entries()) {
       add("in one place", value, (now) => places(now)[i], false)
     }

@@ -87,16 +87,36 @@ const lastWords = (
   return otherwiseIn(spec, role, at, error.reason)?.bytes ?? nothing
 }
 
+/** Whether it has failed because it does not want its peer. */
+export const isOwnDecision = (error: HandshakeError): boolean =>
+  error.fault === "peer" && !isNoAnswer(error) && !["Rejected", "TlsFailure"].includes(error.reason._tag)
+
 /**
  * What it has said for a yes, where it fails for what it knew by then: in a state in which the other side speaks, for a reason of its
- * own and not for anything that came there.
+ * own and not for anything that came there; or later, when all that came behind the message that is wrong has nothing to look at.
  */
-const saidTooEarly = ({ namesStates, role, spec }: Subject, error: HandshakeError, walk: Walk): Taken | undefined => {
+const saidTooEarly = (
+  { namesStates, role, spec }: Subject,
+  error: HandshakeError,
+  { end, taken }: Walk,
+  nth: number | undefined
+): Taken | undefined => {
   const { reason, step } = error
   if (!namesStates || reason._tag !== "AuthenticationFailed" && reason._tag !== "UnsupportedVersion") return undefined
-  if (spec.states.get(step)?.turn !== otherRole(role)) return undefined
-  const last = walk.taken.findLast(({ target }) => stateOf(target) === step)
-  return last?.by === role && refusalsOf(last.state).length > 0 ? last : undefined
+  const isYes = ({ by, state, target }: Taken) => by === role && !isRefused(target) && refusalsOf(state).length > 0
+  if (spec.states.get(step)?.turn === otherRole(role)) {
+    const last = taken.findLast(({ target }) => stateOf(target) === step)
+    return last !== undefined && isYes(last) ? last : undefined
+  }
+  if (nth === undefined || end._tag !== "Refused" || end.by !== role) return undefined
+  const wrong = taken.findIndex((heard) => heard.by !== role && heard.nth === nth)
+  const from = wrong < 0 ? -1 : taken.findIndex((said, i) => i > wrong && isYes(said))
+  const since = from < 0 ? [] : taken.slice(from).filter(({ by }) => by !== role)
+  const isFree = ({ state, tag }: Taken) => {
+    const { free, names } = state.wire.fields.get(tag)!
+    return names.every((name) => free.includes(name))
+  }
+  return since.length > 0 && since.every(isFree) ? taken[from] : undefined
 }
 
 /** What says no in a state. */
@@ -204,7 +224,7 @@ export const judge = (
   }
 
   // It has failed.
-  const early = error === undefined ? undefined : saidTooEarly(subject, error, walk)
+  const early = error === undefined ? undefined : saidTooEarly(subject, error, walk, nth)
   if (early !== undefined) {
     const due = refusalsOf(early.state).join(" or ")
     return flaw(
@@ -216,8 +236,7 @@ export const judge = (
   const words = lastWords(subject, state, error)
   const said = rest[role]
   const isPeers = error === undefined || error.fault === "peer"
-  const isOwnDecision = error === undefined ||
-    error.fault === "peer" && !isNoAnswer(error) && !["Rejected", "TlsFailure"].includes(error.reason._tag)
+  const isOwn = error === undefined || isOwnDecision(error)
   const heard = (law: Suite.LawNumber, isOwed: boolean): Flaw | undefined => {
     if (said.length === 0 && (!isOwed || words === undefined || words.length === 0)) return undefined
     if (words === undefined || isSame(said, words)) return undefined
@@ -238,13 +257,28 @@ export const judge = (
       ? flaw(law, `it fails at the state ${state.name}`)
       : undefined
 
+  // A refusal has one meaning, for whoever says it and for whoever hears it.
+  const rejected = (refused: Walk["end"] & { readonly _tag: "Refused" }): Flaw | undefined => {
+    const target = state.targets.get(refused.tag)
+    if (error?.reason._tag !== "Rejected" || typeof target !== "object" || target._tag !== "Refused") return undefined
+    const { code, retryable } = error.reason
+    const field = target.codeField === undefined ? undefined : refused.values[target.codeField]
+    const due = target.code ?? (field === undefined ? undefined : String(field))
+    if (retryable !== target.retryable) {
+      return flaw(5, `${called(refused)} is ${target.retryable ? "" : "not "}worth another try`)
+    }
+    // Who says it may leave out what it is called by.
+    if (code === due || refused.by === role && code === undefined) return undefined
+    return flaw(5, `${called(refused)} has the code ${due ?? "of none"}`)
+  }
+
   switch (end._tag) {
     case "Ready": {
       const last = taken.at(-1)
       if (last?.by === role && state.turn !== "both") {
         return flaw(12, `who has said ${called(last)} is ready`)
       }
-      return isOwnDecision ? heard(12, false) : flaw(12, `it is ready: all was said that had to be`)
+      return isOwn ? heard(12, false) : flaw(12, `it is ready: all was said that had to be`)
     }
     case "Refused": {
       if (end.by === role) {
@@ -253,36 +287,26 @@ export const judge = (
         }
         // What is said otherwise is for whoever breaks the rules, and nobody has.
         const refusals = isClosed(subject.spec, state, visitsOf(taken)) ? [] : refusalsOf(state)
-        if (end.isOtherwise && refusals.length > 0 && isOwnDecision && rest[peer].length === 0) {
+        if (end.isOtherwise && refusals.length > 0 && isOwn && rest[peer].length === 0) {
           return flaw(
             11,
             `the peer hears why: ${refusals.join(" or ")} in the state ${state.name}`,
             `it heard ${end.tag}, as who breaks the rules, and ${actual}`
           )
         }
-        return said.length === 0 ? undefined : heard(12, false)
+        return said.length === 0 ? rejected(end) : heard(12, false)
       }
       if (error !== undefined && error.reason._tag !== "Rejected") {
         return flaw(5, `${called(end)} is a refusal, and whoever hears it fails as Rejected`)
       }
-      const target = state.targets.get(end.tag)
-      if (error?.reason._tag === "Rejected" && typeof target === "object" && target._tag === "Refused") {
-        const { code, retryable } = error.reason
-        const field = target.codeField === undefined ? undefined : end.values[target.codeField]
-        const due = target.code ?? (field === undefined ? undefined : String(field))
-        if (retryable !== target.retryable) {
-          return flaw(5, `${called(end)} is ${target.retryable ? "" : "not "}worth another try`)
-        }
-        if (code !== due) return flaw(5, `${called(end)} has the code ${due ?? "of none"}`)
-      }
-      return atState(5) ?? (said.length === 0 ? undefined : flaw(12, "nobody answers a refusal"))
+      return rejected(end) ?? atState(5) ?? (said.length === 0 ? undefined : flaw(12, "nobody answers a refusal"))
     }
     case "Waiting": {
-      if (end.on === peer) return heard(12, isOwnDecision && error !== undefined && !end.isBegun)
+      if (end.on === peer) return heard(12, isOwn && error !== undefined && !end.isBegun)
       if (end.isBegun) return flaw(12, dueIn(state), `it said only a part of a message, and ${actual}`)
       const owed = [...refusalsOf(state), ...(words !== undefined && words.length > 0 ? [shown(state, words)] : [])]
       // What it cannot say is its own mistake.
-      const isSilent = isOwnDecision && isPeers || error?.fault === "local" && error.reason._tag !== "Rejected"
+      const isSilent = isOwn && isPeers || error?.fault === "local" && error.reason._tag !== "Rejected"
       return isSilent && owed.length > 0
         ? flaw(
           11,

@@ -3,6 +3,7 @@
  *
  * @internal
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,15 +14,28 @@ import { isRefused, readOne, type Taken } from "../../../internal/dialogue/follo
 import * as SpecModule from "../../../internal/dialogue/spec.ts"
 import type { Compiled, Spec } from "../../../internal/dialogue/spec.ts"
 import { evenly } from "../laws/cases.ts"
+import { isBusy } from "../laws/linearCost.ts"
 import type * as Suite from "../suite.ts"
 import { type Handshake as Side, otherRole, type Peer } from "../talk.ts"
 import * as Trial from "../trial.ts"
+import * as Turns from "../turns.ts"
 import * as Watch from "../watch.ts"
 import * as Changes from "./changes.ts"
 import { isHello } from "./clearTls.ts"
 import type { Tally } from "./coverage.ts"
-import { called, dueIn, errorOf, type Flaw, judge, otherwiseIn, type Subject, visitsOf } from "./judge.ts"
+import {
+  called,
+  dueIn,
+  errorOf,
+  type Flaw,
+  isOwnDecision,
+  judge,
+  otherwiseIn,
+  type Subject,
+  visitsOf
+} from "./judge.ts"
 import * as Stage from "./stage.ts"
+import * as Ways from "./ways.ts"
 
 export type Problem = Suite.Problem
 
@@ -40,6 +54,8 @@ export interface Reference {
   readonly isReady: boolean
   /** What the side hears in it, message by message; empty where its peer does not say message by message. */
   readonly heard: ReadonlyArray<Taken>
+  /** Whether the specification plays the other side, on a way that nobody takes who is given. */
+  readonly isSpecified: boolean
 }
 
 interface Settings {
@@ -48,8 +64,8 @@ interface Settings {
   readonly seed: number
   /** Whether nobody but the specification plays the other side. */
   readonly isAlone: boolean
-  /** Whether the client has begun TLS without a look at the certificate, and must not. */
-  readonly takesAnyCertificate: () => boolean
+  /** With how little of a look at the certificate the client has begun TLS, and must not. */
+  readonly takesCertificates: () => "none" | "authority" | undefined
   readonly remake: (handshake: Side) => Trial.Trial
 }
 
@@ -57,11 +73,18 @@ export interface Attempt extends Settings {
   readonly stage: Stage.Stage
   readonly subject: Subject
   readonly references: ReadonlyArray<Reference>
+  /** Ways that nobody takes who is given, and on which the side does not become ready with what was drawn. */
+  readonly strange: ReadonlyArray<Reference>
   readonly secrets: ReadonlyArray<Uint8Array>
   /** What was said in these conversations. */
   readonly known: Stage.Known
   /** How those were refused who have said one field of a login wrong: the field, and the words. */
   readonly refusals: Map<string, { readonly field: string; readonly words: string }>
+  /** What came of other values of fields of which any will do. */
+  readonly taken: Map<string, { letsIn: boolean; refused: Problem | undefined }>
+  /** Looks for these secrets in what can be seen, and what of that was looked at. */
+  readonly hiding: (seen: ReadonlyArray<Watch.Seen>) => Watch.Leak | undefined
+  readonly looked: Set<string>
 }
 
 export const attempt = (
@@ -70,35 +93,55 @@ export const attempt = (
   settings: Settings
 ): Effect.Effect<Attempt> =>
   Effect.gen(function*() {
-    const { role, spec } = stage
-    const references = yield* Effect.forEach(conversations, ({ handshake, name, peer }) => {
+    const { spec } = stage
+    const referTo = ({ handshake, name, peer }: Conversation, isSpecified = false) => {
       const plan = { ...(peer !== undefined && { peer }), ...(handshake !== undefined && { handshake }) }
       return Effect.map(stage.play(plan), (played): Reference => ({
         name,
         plan,
         played,
         isReady: Trial.isReady(played.talk),
-        heard: heardIn(stage, played)
+        heard: heardIn(stage, played),
+        isSpecified
       }))
-    })
+    }
+    const given = yield* Effect.forEach(conversations, (conversation) => referTo(conversation))
     const known = new Map<string, Array<Values>>()
-    for (const { isReady, played } of references) {
-      if (!isReady) continue
-      for (const { state, tag, values } of played.walk.taken) {
+    const learn = ({ isReady, played }: Reference) => {
+      for (const { state, tag, values } of isReady ? played.walk.taken : []) {
         const key = Stage.keyOf(state, tag)
         known.set(key, [...(known.get(key) ?? []), values])
       }
     }
+    given.forEach(learn)
+    const taken = given.flatMap(({ isReady, played }) => isReady ? played.walk.taken : [])
+    const role = otherRole(stage.role)
+    const untaken = settings.isAlone || taken.length === 0 ? [] : Ways.untaken(spec, role, taken)
+    const ways = yield* Effect.forEach(untaken.slice(0, mostWays), (step) =>
+      referTo({
+        name: `by the specification, with ${called(step)}`,
+        peer: Stage.player(spec, role, Ways.through(spec, role, step, { known, taken, seed: settings.seed }))
+      }, true))
+    ways.forEach(learn)
+    const references = [...given, ...ways.filter(({ isReady }) => isReady)]
+    const secrets = secretsIn(spec, given.flatMap(({ played }) => played.walk.taken))
     return {
       ...settings,
       stage,
       references,
+      strange: ways.filter(({ isReady }) => !isReady),
       known,
       refusals: new Map(),
-      secrets: secretsIn(spec, references.flatMap(({ played }) => played.walk.taken)),
-      subject: { spec, role, namesStates: namesStates(stage, references) }
+      taken: new Map(),
+      secrets,
+      hiding: Watch.hiding(secrets),
+      looked: new Set(),
+      subject: { spec, role: stage.role, namesStates: namesStates(stage, given) }
     }
   })
+
+/** So many ways are taken that nobody takes who is given. */
+const mostWays = 8
 
 /** What it hears, if each message of its peer is one that is specified. */
 const heardIn = ({ role }: Stage.Stage, { messages, walk }: Stage.Played): ReadonlyArray<Taken> => {
@@ -167,23 +210,73 @@ const problem = (
   { actual, expected, law }: Flaw
 ): Problem => ({ law, scenario, expected, actual, diagram: Trial.diagram(stage.trial.side, talk) })
 
-const conversing = ({ references }: Attempt, { name }: Reference): string =>
-  references.length === 1 || name === "" ? "" : ` (${name})`
+const conversing = ({ references }: Attempt, { isSpecified, name }: Reference): string =>
+  name === "" || references.length === 1 && !isSpecified ? "" : ` (${name})`
+
+const leaking = ({ context, length, of, where }: Watch.Leak): Flaw => ({
+  law: 9,
+  expected: "no secret shows, whether it is the right one or not",
+  actual: `${length} characters of a secret of ${of} show in ${where}: ${context}`
+})
+
+/**
+ * Plays a conversation, and looks whether a secret shows that is said in it, whatever else was said. Where what was said in the
+ * place of a message has it where it does not belong, nobody can know that it is one.
+ */
+const inSight = (
+  attempt: Attempt,
+  playing: Stage.Playing
+): Effect.Effect<readonly [Stage.Played, leak: Flaw | undefined]> => {
+  const { hiding, looked, secrets, stage } = attempt
+  if (secrets.length === 0) return Effect.map(stage.play(playing), (played) => [played, undefined])
+  return Effect.map(
+    Watch.watched(stage.play(playing), (seen) => hiding([seen]) !== undefined),
+    ([played, seen]) => {
+      const { exit } = played.talk
+      const texts = [
+        ...seen("but for failures"),
+        ...(exit !== undefined && Exit.isFailure(exit) ? Watch.ofError(Cause.squash(exit.cause)) : [])
+      ].filter(({ text }) => !looked.has(text))
+      const leak = hiding(texts)
+      if (leak !== undefined && !isMisplaced(attempt, playing, played)) return [played, leaking(leak)]
+      if (leak === undefined) { for (const { text } of texts) looked.add(text) }
+      return [played, undefined]
+    }
+  )
+}
+
+/** Whether a secret was said where none belongs. */
+const isMisplaced = (
+  { hiding, secrets, stage }: Attempt,
+  { instead }: Stage.Playing,
+  { said, walk }: Stage.Played
+): boolean => {
+  if (said === undefined || !secrets.some((secret) => Watch.indexOf(said, secret) !== -1)) return false
+  const now = walk.taken.find(({ by, nth }) => by !== stage.role && nth === instead?.nth)
+  if (now === undefined || now.bytes.length !== said.length) return true
+  const hidden = now.state.wire.fields.get(now.tag)!.secrets
+  const open = Object.entries(Changes.carriedOf(now.state, now.tag, now.values) ?? {}).filter(([name]) =>
+    !hidden.includes(name)
+  )
+  return hiding([{ where: "", text: JSON.stringify(open.map(([, value]) => value)) }]) !== undefined
+}
 
 /** Nobody disturbs the conversation, and everybody says what is specified. */
 export const undisturbed = (attempt: Attempt): Effect.Effect<void, Problem> =>
-  Effect.forEach(attempt.references, (reference) => {
+  Effect.forEach([...attempt.references, ...attempt.strange], (reference) => {
     const { isReady, played } = reference
     const scenario = `nobody disturbs the conversation${conversing(attempt, reference)}`
     const flaw = judge(attempt.subject, played.talk, played.walk, undefined)
     if (flaw !== undefined) return Effect.fail(problem(attempt, played, scenario, flaw))
     const { peerExit } = played.talk
     const why = peerExit !== undefined && Exit.isFailure(peerExit) ? `; its peer ${Trial.ended(peerExit)}` : ""
-    return isReady || attempt.isAlone ? Effect.void : Effect.fail(problem(attempt, played, scenario, {
-      law: 12,
-      expected: `it is ready; ${dueIn(played.walk.end.state)}`,
-      actual: Trial.outcome(played.talk) + why
-    }))
+    return isReady || attempt.isAlone || reference.isSpecified ?
+      Effect.void :
+      Effect.fail(problem(attempt, played, scenario, {
+        law: 12,
+        expected: `it is ready; ${dueIn(played.walk.end.state)}`,
+        actual: Trial.outcome(played.talk) + why
+      }))
   }, { discard: true })
 
 /** Whether somebody who is let in says just that, but for what may be anything. */
@@ -220,17 +313,21 @@ const tellingWho = (
   if (end._tag !== "Refused" || end.isOtherwise) return undefined
   const carried = Changes.carriedOf(state, tag, values) ?? {}
   const isSecret = secrets.includes(field)
-  // Who is refused may be named, and is another one each time.
+  if (!isSecret && !saysWho.test(field)) return undefined
+  // Who is refused may be named, and is another one each time; what else was said is the same, but for what is made anew.
+  const others = state.wire.fields.get(tag)!.fresh
   const named = Object.entries(carried).flatMap(([name, value]) =>
-    typeof value === "string" && !secrets.includes(name) ? [value] : []
+    typeof value === "string" && (saysWho.test(name) || others.includes(name)) && !secrets.includes(name) ? [value] : []
   )
-  if (!isSecret && !saysWho.test(field) || named.some((value) => !/^\w{3,}$/.test(value))) return undefined
+  if (named.some((value) => !isName.test(value))) return undefined
   const { fresh } = end.state.wire.fields.get(end.tag)!
   const said = Object.entries(Changes.carriedOf(end.state, end.tag, end.values) ?? {})
-  const words = named.reduce(
-    (text, value) => text.replaceAll(new RegExp(`\\b${value}\\b`, "gi"), "*"),
-    JSON.stringify([end.tag, ...said.filter(([name]) => !fresh.includes(name)).map(([, value]) => value)])
-  )
+  const words = JSON.stringify([
+    end.tag,
+    ...said.filter(([name]) => !fresh.includes(name)).map(([, value]) =>
+      typeof value === "string" ? named.reduce(withoutName, value) : value
+    )
+  ])
   const key = (isSecret: boolean) => `${name} ${nth} ${isSecret}`
   refusals.set(key(isSecret), { field, words })
   const other = refusals.get(key(!isSecret))
@@ -265,6 +362,87 @@ const saidInClear = (
     expected: "it says no secret in clear that it says in TLS where nobody disturbs it",
     actual: `it said ${called(first.said)}, and TLS had not begun`
   }
+}
+
+/** What a side says behind a message that is wrong, with the secret that it says where nothing is. A proof would be another one. */
+const saidToStranger = (
+  { stage }: Attempt,
+  { played: undisturbed }: Reference,
+  wrong: Taken,
+  { walk: { taken } }: Stage.Played
+): Taken | undefined =>
+  taken.slice(taken.indexOf(wrong)).find(({ by, nth, state, tag, values }) =>
+    by === stage.role &&
+    state.wire.fields.get(tag)!.secrets.some((name) =>
+      undisturbed.walk.taken.some((other) =>
+        other.by === by && other.nth === nth && other.state === state && other.tag === tag &&
+        !Changes.differing(state, tag, other.values, values).includes(name)
+      )
+    )
+  )
+
+/**
+ * A side that turns down a value of a field of which any will do: another number, or a text with more behind it. Whether it finds what
+ * it needs in a list or in another text is another matter. What covers that field as well, such as a proof, is wrong with each other
+ * value: so where there is anything to look at in the message, one of them has to be let in.
+ */
+const turnedDown = (
+  attempt: Attempt,
+  { name }: Reference,
+  taken: Taken,
+  now: Taken,
+  changed: ReadonlyArray<string>,
+  played: Stage.Played,
+  scenario: string
+): Problem | undefined => {
+  const { role } = attempt.stage
+  const { talk, walk } = played
+  const { state, tag } = taken
+  const fields = state.wire.fields.get(tag)!
+  const [field] = changed
+  if (field === undefined || changed.length > 1 || !fields.free.includes(field)) return undefined
+  const [before, after] = [taken, now].map(({ values }) => Changes.carriedOf(state, tag, values)?.[field])
+  const isMore = typeof before === "string" && typeof after === "string" && after.startsWith(before)
+  if (typeof after !== "number" && !isMore && !(typeof after === "string" && isDigits.test(after))) return undefined
+  if (walk.taken.slice(walk.taken.indexOf(now) + 1).some((other) => other.by !== role && !isFree(other))) {
+    return undefined
+  }
+  const key = `${name} ${taken.nth} ${field}`
+  const known = attempt.taken.get(key) ?? { letsIn: isFree(taken), refused: undefined }
+  attempt.taken.set(key, known)
+  if (Trial.isReady(talk)) known.letsIn = true
+  else if (isTurnedDown(attempt, played)) {
+    known.refused ??= problem(attempt, played, scenario, {
+      law: 5,
+      expected: `it is ready: any ${field} will do in ${called(taken)}, as \`Dialogue.free\` says`,
+      actual: Trial.outcome(talk)
+    })
+  }
+  return known.letsIn ? known.refused : undefined
+}
+
+/** Whether there is nothing to look at in a message. */
+const isFree = ({ state, tag }: Taken): boolean => {
+  const { free, names } = state.wire.fields.get(tag)!
+  return names.every((name) => free.includes(name))
+}
+
+const isDigits = /^\d+$/
+
+/** Whether a side has said no by itself. */
+const isTurnedDown = ({ stage: { role } }: Attempt, { talk, walk: { end } }: Stage.Played): boolean => {
+  const error = errorOf(talk)
+  return error !== undefined && (
+    end._tag === "Refused" && end.by === role || end._tag === "Waiting" && end.on === role && isOwnDecision(error)
+  )
+}
+
+/** A name that is found again in a text. */
+const isName = /^[!-~]{3,}$/
+
+const withoutName = (text: string, name: string): string => {
+  const escaped = name.replaceAll(/[^\w]/g, "\\$&")
+  return text.replaceAll(new RegExp(`(?<!\\w)${escaped}(?!\\w)`, "gi"), "*")
 }
 
 /** What fields are called that say who logs in. */
@@ -309,7 +487,7 @@ const disturbed = (
     const { stage, subject, tally } = attempt
     const { nth, state, tag } = taken
     const instead = { nth, state, say: change.apply }
-    const played = yield* stage.play({ ...reference.plan, instead })
+    const [played, leak] = yield* inSight(attempt, { ...reference.plan, instead })
     const { due, said, talk, walk } = played
     if (due === undefined || said === undefined || Trial.firstDifference(due, said) === -1) return
     const now = walk.taken.find((other) => other.by === taken.by && other.nth === nth)
@@ -326,7 +504,7 @@ const disturbed = (
     const kind = change.field === undefined ? "" : isLegal ? ", as its type allows" : ", which is none of its type"
     const scenario = place + kind + conversing(attempt, reference)
     const flaw = judge(subject, talk, walk, nth) ?? refusedLate(attempt, reference, played) ??
-      saidInClear(attempt, reference, played)
+      saidInClear(attempt, reference, played) ?? leak
     if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
     if (!isLegal || now.tag !== tag || !reference.isReady) return
     const { read } = readOne(state, due)
@@ -334,6 +512,18 @@ const disturbed = (
     const changed = Changes.differing(state, tag, read.values, now.values)
     const bound = boundChanges(state.wire.fields.get(tag)!, changed)
     const names = bound.join(" and ")
+    const given = bound.length === 0 || isKnown(attempt, now)
+      ? undefined
+      : saidToStranger(attempt, reference, now, played)
+    if (given !== undefined) {
+      return yield* Effect.fail(problem(attempt, played, scenario, {
+        law: 9,
+        expected: `it says no secret to whoever has said another ${names} in ${called(taken)}`,
+        actual: `it said ${called(given)}, with the secret that is due`
+      }))
+    }
+    const turned = turnedDown(attempt, reference, taken, now, changed, played, scenario)
+    if (turned !== undefined) return yield* Effect.fail(turned)
     if (!Trial.isReady(talk)) {
       const error = errorOf(talk)
       if (bound.length > 0 && error?.fault === "local" && error.reason._tag !== "Rejected" && !isKnown(attempt, now)) {
@@ -373,10 +563,13 @@ const eachChange = (
       // What was said before as it is said now, in this conversation or in another one, was altered there.
       const before = [...attempt.references.slice(0, i).flatMap(({ heard }) => heard), ...reference.heard.slice(0, nth)]
       const isNew = !before.some((other) => other.state === taken.state && other.tag === taken.tag)
-      const all = distinct(taken.bytes, changesOf(taken, reference))
-      const most = Math.ceil(Math.max(attempt.runs, leastChanges) / (isNew ? 1 : 4))
+      const share = (isNew ? 1 : 4) * (reference.isSpecified ? 4 : 1)
+      const most = Math.ceil(Math.max(attempt.runs, leastChanges) / share)
+      const changes = changesOf(taken, reference)
+      // To make them all costs more than to try a few.
+      const all = distinct(taken.bytes, isNew ? changes : evenly(changes, 2 * most))
       const isFirst = ({ isFirst }: Changes.Change) => isFirst === true
-      const first = isNew ? all.filter(isFirst) : []
+      const first = isNew ? evenly(all.filter(isFirst), reference.isSpecified ? most : Infinity) : []
       return Effect.forEach(
         [...first, ...evenly(all.filter((change) => !first.includes(change)), Math.max(most - first.length, 1))],
         (change) => disturbed(attempt, reference, taken, change),
@@ -444,25 +637,6 @@ const unbounded = ({ source }: Spec): Spec =>
     )
   })
 
-/** How many messages lie at least between a state and another one; Infinity where no way leads there. */
-const distanceTo = ({ states }: Spec, goal: string): ReadonlyMap<string, number> => {
-  const distances = new Map([[goal, 0]])
-  for (let isNew = true; isNew;) {
-    isNew = false
-    for (const { name, targets } of states.values()) {
-      for (const target of targets.values()) {
-        const next = SpecModule.stateOf(target)
-        const distance = next === undefined ? Infinity : 1 + (distances.get(next) ?? Infinity)
-        if (distance < (distances.get(name) ?? Infinity)) {
-          distances.set(name, distance)
-          isNew = true
-        }
-      }
-    }
-  }
-  return distances
-}
-
 /** A loop is gone round as often as it may be, and once more. */
 export const loops = (attempt: Attempt): Effect.Effect<void, Problem> => {
   const bounded = Array.from(attempt.stage.spec.states.values()).filter(({ atMost }) => atMost <= mostRounds)
@@ -483,7 +657,7 @@ const mostRounds = 1000
 const round = (attempt: Attempt, spec: Spec, state: Compiled, wanted: number): Effect.Effect<void, Problem> =>
   Effect.gen(function*() {
     const { known, seed, stage, subject } = attempt
-    const distances = distanceTo(spec, state.name)
+    const distances = Ways.distanceTo(spec, [state.name])
     const choose: Stage.Choose = (here, turn, visits) => {
       const values = (tag: string) =>
         known.get(Stage.keyOf(stage.spec.states.get(here.name)!, tag))?.[0] ?? Draw.draw(here, tag, seed + turn)
@@ -502,19 +676,21 @@ const round = (attempt: Attempt, spec: Spec, state: Compiled, wanted: number): E
       return tag === undefined || fields === undefined ? undefined : [tag, fields]
     }
     const peer = Stage.player(spec, otherRole(stage.role), choose)
-    const played = yield* stage.play({ peer })
+    const [played, leak] = yield* inSight(attempt, { peer })
     const { talk, walk } = played
     const scenario = `the state ${state.name} is come to ${wanted} times`
-    const flaw = judge(subject, talk, walk, undefined)
+    const flaw = judge(subject, talk, walk, undefined) ?? leak
     if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
     const error = errorOf(talk)
     // Others may end it before, or it may say no in its own words.
     const isHere = (!subject.namesStates || error?.step === state.name) &&
       (walk.end._tag !== "Refused" || walk.end.isOtherwise) &&
       !SpecModule.isClosed(stage.spec, stage.spec.states.get(walk.end.state.name)!, visitsOf(walk.taken))
-    if (wanted > state.atMost || walk.end._tag === "TooOften" || error?.reason._tag !== "InvalidGreeting" || !isHere) {
-      return
-    }
+    // Nothing is wrong that whoever ends it could have heard.
+    const isRight = walk.taken.every((heard) => heard.by === stage.role || isKnown(attempt, heard) || isFree(heard))
+    const isTurnedDown = error !== undefined &&
+      (error.reason._tag === "InvalidGreeting" || isRight && isOwnDecision(error))
+    if (wanted > state.atMost || walk.end._tag === "TooOften" || !isTurnedDown || !isHere) return
     return yield* Effect.fail(problem(attempt, played, scenario, {
       law: 4,
       expected: `it may be come to ${state.atMost} times`,
@@ -587,31 +763,30 @@ const decoys = ["qjzkxwv7qjzk", "Zq9xKw2vJ7pQm4Tz"]
 
 /** A secret comes that is another one, or none of its type: nobody shows it. */
 export const secrets = (attempt: Attempt): Effect.Effect<void, Problem> =>
-  Effect.forEach(attempt.references, (reference) =>
-    Effect.forEach(reference.heard, (taken) => {
-      const { state, tag } = taken
-      return Effect.forEach(state.wire.fields.get(tag)!.secrets, (name) =>
-        Effect.forEach(Changes.ofSecret(attempt.stage.spec, taken, name, decoys, attempt.seed), ({ apply, secret }) =>
-          Effect.gen(function*() {
-            const hidden = Watch.hiding([secret, ...attempt.secrets])
-            const playing = attempt.stage.play({
-              ...reference.plan,
-              instead: { nth: taken.nth, state, say: apply }
-            })
-            const [played, seen] = yield* Watch.watched(playing, (seen) =>
-              hidden([seen]) !== undefined)
-            const leak = hidden([...Watch.ofTalk(played.talk), ...seen()])
-            if (leak === undefined) {
-              return
-            }
-            return yield* Effect.fail({
-              law: 9 as const,
-              scenario: `${called(taken)} comes with another ${name}`,
-              expected: "no secret shows, whether it is the right one or not",
-              actual: `${leak.length} characters of a secret of ${leak.of} show in ${leak.where}: ${leak.context}`
-            })
-          }), { discard: true }), { discard: true })
-    }, { discard: true }), { discard: true })
+  Effect.forEach(
+    [...attempt.references, ...attempt.strange],
+    (reference) =>
+      Effect.forEach(reference.heard, (taken) => {
+        const { state, tag } = taken
+        return Effect.forEach(state.wire.fields.get(tag)!.secrets, (name) =>
+          Effect.forEach(Changes.ofSecret(attempt.stage.spec, taken, name, decoys, attempt.seed), ({ apply, secret }) =>
+            Effect.gen(function*() {
+              const hidden = Watch.hiding([secret, ...attempt.secrets])
+              const playing = attempt.stage.play({
+                ...reference.plan,
+                instead: { nth: taken.nth, state, say: apply }
+              })
+              const [played, seen] = yield* Watch.watched(playing, (seen) => hidden([seen]) !== undefined)
+              const leak = hidden([...Watch.ofTalk(played.talk), ...seen()])
+              if (leak === undefined) {
+                return
+              }
+              // The conversation itself may show it.
+              return yield* Effect.fail({ ...leaking(leak), scenario: `${called(taken)} comes with another ${name}` })
+            }), { discard: true }), { discard: true })
+      }, { discard: true }),
+    { discard: true }
+  )
 
 /** What is made anew for each connection is another one each time, and who is not let in is not let in beside who is. */
 export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
@@ -704,12 +879,48 @@ export const inPieces = (attempt: Attempt): Effect.Effect<void, Problem> => {
 }
 
 /** A client looks at whom it is encrypted with, or anybody in between reads all of it. */
-export const certificates = ({ stage, takesAnyCertificate }: Attempt): Effect.Effect<void, Problem> =>
-  stage.role !== "client" || !takesAnyCertificate() ? Effect.void : Effect.fail({
+export const certificates = ({ stage, takesCertificates }: Attempt): Effect.Effect<void, Problem> => {
+  const verify = stage.role === "client" ? takesCertificates() : undefined
+  return verify === undefined ? Effect.void : Effect.fail({
     law: 5,
     scenario: "TLS begins, and its server shows the certificate of somebody else",
-    expected: "it fails as TlsFailure; or `anyCertificate` says that any certificate will do",
-    actual: "it takes any certificate: `verify` is \"none\""
+    expected: verify === "none"
+      ? "it fails as TlsFailure; or `anyCertificate` says that any certificate will do"
+      : "it fails as TlsFailure; or `anyCertificate: \"authority\"` says that any that the authority has signed will do",
+    actual: verify === "none"
+      ? "it takes any certificate: `verify` is \"none\""
+      : "it takes any certificate of its authority, whatever the name: `verify` is \"authority\""
+  })
+}
+
+/** Nobody else has to wait for a conversation, whatever number is said in it: what is found here would make all else take for ever. */
+export const turns = (attempt: Attempt): Effect.Effect<void, Problem> =>
+  Effect.gen(function*() {
+    const { references, stage } = attempt
+    if (!stage.trial.isVirtual || !Turns.areKnown()) return
+    const isShort = (scenario: string, playing: Stage.Playing) =>
+      Effect.flatMap(Turns.shortest(stage.play(playing), Turns.tooBusy, 3), ([played, millis]) =>
+        Turns.isLong(millis, Turns.tooBusy)
+          ? Effect.fail(problem(attempt, played, scenario, { law: 8, ...isBusy(millis) }))
+          : Effect.void)
+    const seen = new Set<string>()
+    for (const reference of references) {
+      const conversation = conversing(attempt, reference)
+      yield* isShort(`nobody disturbs the conversation${conversation}`, reference.plan)
+      for (const taken of reference.heard) {
+        const { nth, state, tag } = taken
+        const key = Stage.keyOf(state, tag)
+        if (seen.has(key)) {
+          continue
+        }
+        seen.add(key)
+        // One after the other: what takes too long is not made to take any longer.
+        for (const { apply, what } of Changes.ofNumbers(stage.spec, taken)) {
+          const instead = { nth, state, say: apply }
+          yield* isShort(`${called(taken)} comes, and ${what}${conversation}`, { ...reference.plan, instead })
+        }
+      }
+    }
   })
 
 /** A server that has no room says what it says otherwise. */
@@ -761,9 +972,9 @@ export const walks = (attempt: Attempt): Effect.Effect<void, Problem> => {
     (seed) =>
       Effect.gen(function*() {
         const peer = Stage.player(stage.spec, role, Stage.drawing(seed, known))
-        const played = yield* stage.play({ peer, random: seed })
+        const [played, leak] = yield* inSight(attempt, { peer, random: seed })
         const taken = takenTwice(played)
-        const flaw = judge(subject, played.talk, played.walk, undefined) ?? (taken === undefined ? undefined : {
+        const flaw = judge(subject, played.talk, played.walk, undefined) ?? leak ?? (taken === undefined ? undefined : {
           law: 5 as const,
           expected: `it is not ready with ${taken} than before; or \`Dialogue.free\` says that any will do, or ` +
             "`alternatives` which others",

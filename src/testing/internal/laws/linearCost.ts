@@ -35,19 +35,14 @@ const runsPerGrowth = 20
 /** How many times as long a turn may take for a message that is a few times as long. */
 const proportion = 2.5
 
-/** A turn that seems to be too long is looked at so often, for a collection of garbage is nobody's. */
-const looks = 2
-
-/** How long the longest turn of a conversation takes at least. */
 const turnOf = ({ trial }: Attempt, plan: Plan): Effect.Effect<readonly [Talk, number]> =>
-  Effect.gen(function*() {
-    let [talk, least] = yield* Turns.longest(trial.talk(plan))
-    for (let look = 1; look < looks && Turns.seemsLong(least); look++) {
-      const [again, millis] = yield* Turns.longest(trial.talk(plan))
-      if (millis < least) [talk, least] = [again, millis]
-    }
-    return [talk, least] as const
-  })
+  Turns.shortest(trial.talk(plan), Turns.tooLong)
+
+/** What is wrong where nothing is too long and all the same a turn is. */
+export const isBusy = (millis: number): Pick<Suite.Problem, "expected" | "actual"> => ({
+  expected: "a turn of the event loop is short, for nobody else is served in it: what takes long is done elsewhere",
+  actual: `a turn has taken ${Math.round(millis)} ms of CPU time`
+})
 
 interface Growing {
   readonly index: number
@@ -89,13 +84,11 @@ const growing = ({ reference }: Attempt): ReadonlyArray<Growing> => {
 export const shortTurns: Check = (attempt) =>
   Effect.gen(function*() {
     if (!attempt.trial.isVirtual || !Turns.areKnown()) return
-    const [talk, millis] = yield* turnOf(attempt, {})
-    if (!Turns.seemsLong(millis) || millis <= Turns.bound()) return
-    return yield* Effect.fail(problem(attempt, talk, {
-      scenario: "nobody disturbs the conversation",
-      expected: "a turn of the event loop is short, for nobody else is served in it: what takes long is done elsewhere",
-      actual: `a turn has taken ${Math.round(millis)} ms of CPU time`
-    }))
+    const [talk, millis] = yield* Turns.shortest(attempt.trial.talk({}), Turns.tooBusy, 3)
+    if (!Turns.isLong(millis, Turns.tooBusy)) return
+    return yield* Effect.fail(
+      problem(attempt, talk, { scenario: "nobody disturbs the conversation", ...isBusy(millis) })
+    )
   })
 
 /** The same as messages grow. */
@@ -111,10 +104,10 @@ const growsInProportion = (attempt: Attempt): Effect.Effect<void, Suite.Problem>
         let [before, smaller] = [0, alone]
         for (const by of sizes) {
           const [talk, millis] = yield* turnOf(attempt, plan(by))
-          if (Turns.seemsLong(millis)) {
+          if (millis > Turns.tooLong) {
             // Of what has taken no time that can be measured, everything is a multiple.
             const due = proportion * (before === 0 ? 1 : by / before) * Math.max(smaller, 1)
-            if (millis > due && millis > Turns.bound()) {
+            if (millis > due && Turns.isLong(millis, Turns.tooLong)) {
               return yield* Effect.fail(problem(attempt, talk, {
                 scenario: `${what}, ${by} times`,
                 expected: "it costs a constant for each byte, and no turn of the event loop takes long",

@@ -192,7 +192,12 @@ const known: Readonly<Record<keyof AnyOptions, true>> = {
 }
 const sides = { client: true, server: true }
 const failures: Readonly<Record<keyof Failure, true>> = { fault: true, reason: true, retryable: true }
-const alternatives: Readonly<Record<keyof Alternative, true>> = { client: true, name: true, server: true, value: true }
+export const alternatives: Readonly<Record<keyof Alternative, true>> = {
+  client: true,
+  name: true,
+  server: true,
+  value: true
+}
 
 const mistakeInFailure = (due: Failure | undefined): TypeError | undefined =>
   due === undefined ? undefined : Suite.mistakeIn("what `failure` of Laws.handshake gives", due, failures)
