@@ -22,7 +22,8 @@ export const entries = (
   urls: ReadonlyMap<RouterTarget, string>
 ): ReadonlyArray<Search.Entry> => [
   ...Array.from(Contents.written).flatMap(([file, text]) =>
-    Pages.sections(text).map((section): Search.Entry => ({
+    // The index of the book only lists what is found by itself.
+    Pages.sections(text).slice(0, file === "docs/README.md" ? 1 : undefined).map((section): Search.Entry => ({
       url: section.anchor === "" ? Contents.placeOf(file) : `${Contents.placeOf(file)}#${section.anchor}`,
       title: section.heading,
       page: Pages.titleOf(text),
