@@ -193,14 +193,14 @@ export const encoderOf = <Out>(codec: Codec<unknown, Out>): Encoder<Out> => Enco
  * | `maxLength` | of a frame on the wire, in bytes | 64 KiB |
  * | `maxDepth` | how deep `read.nested` may go | 128 |
  *
- * The generator is begun anew for each frame and each connection, and nothing of it is kept behind the frame. It must read one
- * byte at least. It fails with `return yield* read.fail(problem)`; what it throws is a defect, which only its own connection
- * dies of.
+ * The generator is begun anew for each frame and each connection, and nothing of it is kept after the frame. It must
+ * read one byte at least. It fails with `return yield* read.fail(problem)`; what it throws is a defect, of which only
+ * its own connection dies.
  *
  * **Gotchas**
  *
- * A generator that calls itself does so by `yield* read.nested(itself(read))`. By `yield* itself(read)` it would be as deep on the
- * stack as a peer likes.
+ * A generator that calls itself does so by `yield* read.nested(itself(read))`. With `yield* itself(read)` a peer could
+ * make the stack as deep as it likes.
  *
  * **Example** (A list of texts, each behind its length)
  *
@@ -569,10 +569,10 @@ export const schema: {
  *
  * **Details**
  *
- * `isLast` says of a frame, and of its place, which counts from 0, whether it ends the whole; it must be the same for the same
- * frame. `maxLength` is of the whole on the wire, in bytes; the default is 64 KiB, and the limit of `self` holds for each of the
- * frames as before. More is a `FrameTooLarge`, received or sent. Frames of which another than the last one ends the whole
- * cannot be sent. The parts stay unread until the last one is there.
+ * `isLast` is given a frame and its place, counted from 0, and says whether it ends the whole; it must always say the
+ * same of the same frame. `maxLength` is of the whole on the wire, in bytes; the default is 64 KiB, and the limit of
+ * `self` holds for each of the frames as before. More is a `FrameTooLarge`, received or sent. Frames of which one
+ * before the last ends the whole cannot be sent. The parts stay unread until the last one is there.
  *
  * **Example** (The answers of SMTP: each line but the last has a hyphen behind its code)
  *

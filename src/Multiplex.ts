@@ -399,9 +399,9 @@ export interface Client<in Request, out Response, out Failure = never> {
    *
    * **Details**
    *
-   * Fails with the `Failure` that the server has answered with, with nothing sent where the request cannot be encoded,
-   * and with the end of the connection where that comes first. An interrupted call that was not sent yet is not sent;
-   * one that was is cancelled where the protocol has a cancel, and its answer is dropped.
+   * Fails with the `Failure` that the server has answered with; where the request cannot be encoded, with nothing sent;
+   * and where the connection ends before the answer has come, with how it ended. An interrupted call that was not sent
+   * yet is not sent; one that was is cancelled where the protocol has a cancel, and its answer is dropped.
    */
   readonly call: (request: Request) => Effect.Effect<Response, Failure | TransportError>
   /** Fails when the connection has ended, with how. */
@@ -418,13 +418,13 @@ export interface Client<in Request, out Response, out Failure = never> {
  * does every later one. When the scope closes, they fail as `ConnectionClosed` by `local`. An answer to no request, or
  * a frame that is none, ends the use of the connection as `UnexpectedFrame`.
  *
- * With `goodbye` a frame for which that holds ends the use of the connection, and the calls that wait fail with `sent: "no"`, for the server
- * has begun with none of them. See `Pipeline.client`.
+ * A frame for which `goodbye` is true ends the use of the connection, and the calls that wait fail with `sent: "no"`,
+ * for the server has begun none of them. See `Pipeline.client`.
  *
- * With `keepAlive` a peer that was not heard for some time is asked by a request of its own, whose answer goes to nobody else, and the
- * connection ends as `TimedOut` where none comes. See {@link KeepAlive}.
+ * With `keepAlive` a peer from which nothing was heard for some time is asked by a request of its own, whose answer
+ * goes to nobody else, and the connection ends as `TimedOut` where none comes. See {@link KeepAlive}.
  *
- * Frames that `unsolicited` says are no answers do not: they are handled by its `handle`, in order with the answers, and
+ * Frames that `unsolicited` says are no answers are handled by its `handle`, in order with the answers, and
  * `fromServer` never sees them. See {@link Unsolicited}.
  *
  * With `callTimeout` a call that is not answered in time fails as `TimedOut`, and is given up like one that is interrupted:

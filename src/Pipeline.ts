@@ -222,8 +222,8 @@ interface MakeClient {
  * Every frame is a response, but for those that `unsolicited` says are none: they are handled by its `handle`, in order with
  * the responses. See {@link Unsolicited}. A call costs no fiber, and what `handle` does at once costs none either.
  *
- * With `keepAlive` a peer that was not heard for some time is asked by a request of its own, whose response goes to nobody else, and
- * the connection ends as `TimedOut` where none comes. See {@link KeepAlive}.
+ * With `keepAlive` a peer from which nothing was heard for some time is asked by a request of its own, whose response
+ * goes to nobody else, and the connection ends as `TimedOut` where none comes. See {@link KeepAlive}.
  *
  * A frame for which `goodbye` is true ends the use of the connection: the server has begun no request that it has not
  * answered, so that the calls that wait fail as `ConnectionClosed` by `peer` with `sent: "no"`, and a client that

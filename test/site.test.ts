@@ -26,14 +26,14 @@ describe("pages", () => {
   })
 
   it("are given to the generator with drawn diagrams and links that lead to pages, and their code as it is", () => {
-    const markdown = "# A\n\n[b](b.ts) and\n\n```ts\nf[0](b.ts)\n```\n\n```mermaid\nA->>B: hi\n```\n"
+    const markdown = "# A\n\n[b](b.ts) and\n\n```ts\nf[0](b.ts)\n```\n\n```\nplain\n```\n\n```mermaid\nA->>B: hi\n```\n"
     assert.strictEqual(
       Pages.staged("a.md", markdown, {
         draw: (diagram) => `<svg>\n  ${diagram.trim()}</svg>`,
         link: (to) => `${to}.md`
       }),
       `---\ntitle: "a.md"\n---\n# A\n\n[b](b.ts.md) and\n\n` +
-        "```ts\nf[0](b.ts)\n```\n\n<div class=\"diagram\"><svg> A->>B: hi</svg></div>\n"
+        "```ts\nf[0](b.ts)\n```\n\n```text\nplain\n```\n\n<div class=\"diagram\"><svg> A->>B: hi</svg></div>\n"
     )
   })
 

@@ -88,9 +88,12 @@ export const staged = (name: string, markdown: string, { draw, link }: Staging):
     /^```mermaid\n([^]*?)^```$/gm,
     (_, diagram: string) => `<div class="diagram">${draw(diagram).replaceAll(/\n\s*/g, " ")}</div>`
   )
-  const linked = fenced(drawn).map(([line, inFence]) =>
-    inFence ? line : line.replaceAll(/\]\(([^)\s]+)\)/g, (_, to: string) => `](${link(to)})`)
-  )
+  const linked = fenced(drawn).map(([line, inFence], position, lines) => {
+    if (!inFence) return line.replaceAll(/\]\(([^)\s]+)\)/g, (_, to: string) => `](${link(to)})`)
+    // A fence that names no language is text, which TypeDoc would take for TypeScript.
+    const opens = lines.slice(0, position).filter(([before]) => /^\s*```/.test(before)).length % 2 === 0
+    return opens && /^\s*```\s*$/.test(line) ? `${line.trimEnd()}text` : line
+  })
   return `---\ntitle: ${JSON.stringify(name)}\n---\n${linked.join("\n")}`
 }
 

@@ -45,12 +45,12 @@ export const make = (entries: ReadonlyArray<Entry>): Search => {
   })
   search.addAll(entries.map((entry, id) => ({ ...entry, id })))
   // Who asks wants to read, and who doesn't has a name in mind.
-  const weights = { page: 1.2, reference: 0.7, question: 1.3, term: 0.7, example: 0.7, around: 0.5 }
+  const weights = { page: 1.2, reference: 0.7, question: 1.3, term: 0.7, example: 0.4, around: 0.5 }
   return {
     ask: (query, limit = 10) => {
       const asked = termsOf(query).split(" ").filter((word) => word !== "")
       const weight = Words.isQuestion(query)
-        ? { ...weights, reference: 0.35, term: 1, example: 0.45, question: 1.8 }
+        ? { ...weights, reference: 0.35, term: 1, question: 1.8 }
         : weights
       const name = query.trim().toLowerCase()
       const results = search.search({

@@ -48,7 +48,7 @@ const name = "postgres"
  * **Details**
  *
  * A `StartupMessage` is one of protocol 3, and `minor` the rest of its version. A packet of another protocol is an
- * `UnknownStartup`, of which only the code is known that stands in the place of the version.
+ * `UnknownStartup`: all that is known of it is the code in the place of the version.
  *
  * @category messages
  * @since 0.1.0
@@ -60,8 +60,8 @@ export type StartupPacket = Messages.StartupPacket
  *
  * **Details**
  *
- * A message of a type that this module does not know is `Unknown`, with its type and its bytes: COPY and function calls are
- * such. To send one works as well.
+ * A message of a type that this module does not know is `Unknown`, with its type and its bytes, such as those of COPY
+ * and of function calls. It can be sent, too.
  *
  * @category messages
  * @since 0.1.0
@@ -145,9 +145,9 @@ export const backendMessages: (
  *
  * **Details**
  *
- * It accepts a length with a version 3 or one of the requests behind it, 8 bytes at the most, also one that is too long and
- * is refused then. A client that
- * begins with TLS is not among them: that is the business of the branch for TLS.
+ * It looks at 8 bytes at the most, and accepts a length that is followed by a version 3 or by one of the requests, even
+ * a length that is too long and is refused then. A client that begins with TLS is not among them: that is the business
+ * of the branch for TLS.
  *
  * **Example** (Not everything is PostgreSQL)
  *
@@ -246,8 +246,8 @@ export {
    *
    * `code` is the SQLSTATE, and `fields` are those of the ErrorResponse, each of them printable and no longer than 1000
    * characters. It is `retryable` where the server has no room (class 53, but for 53400), starts or stops (57P01 to 57P03),
-   * where the database is in use (55006), or where what the server itself has to reach cannot be (class 08, but for 08004
-   * and 08P01).
+   * where the database is in use (55006), or where the server itself cannot reach what it needs (class 08, but for
+   * 08004 and 08P01).
    *
    * A server that cannot fork says so in the form of protocol 2, which has no code: it is `retryable`, and the `code` of the
    * `Rejected` is left out. Texts in the encoding of a server that has not heard of ours have U+FFFD for what is not UTF-8.
@@ -338,7 +338,7 @@ export type ClientOptions = ClientSide.Options
  * TLS fails, or where the server refuses who has come over TLS. A handshake has one connection, so that this one fails: who
  * wants to go on after that dials again with `sslmode: "disable"`, and knows then that anybody can read along.
  *
- * To go, send `Terminate`: a server may complain about a client that just closes the connection.
+ * To end the session, send `Terminate`: a server may complain about a client that just closes the connection.
  *
  * Impossible options, such as `sslnegotiation: "direct"` without TLS, throw a `TypeError` at once.
  *
@@ -427,7 +427,8 @@ export type LoginRequest = Auth.LoginRequest
  *
  * With `stored` undefined the user is not there, or has no password. It is asked for one all the same and refused in the end,
  * so that an outsider cannot tell; give the `method` and the `iterations` that the others have. What is stored must fit the
- * method: a SCRAM verifier for `scram-sha-256`, an MD5 hash for `md5`, either for `password`. Else no password is right.
+ * method: a SCRAM verifier for `scram-sha-256`, an MD5 hash for `md5`, either for `password`. Otherwise no password is
+ * right.
  *
  * @category models
  * @since 0.1.0
@@ -566,12 +567,12 @@ export type ServerOptions = ServerSide.Options
  * `Server` turns clients away with 53300 at its limits, and where they come too often, 57P03 while it drains and 57014 at the deadline, once they have sent
  * their start-up message.
  *
- * Behind the start-up a client that says what nobody can read hears why when the connection closes: 54000 where it is longer
- * than `maxLength`, else 08P01.
+ * After the start-up, a client that sends what cannot be read hears why when the connection closes: 54000 where it is
+ * longer than `maxLength`, else 08P01.
  *
  * A CancelRequest ends as `Rejected` by the peer, with no answer, as the protocol has it. Where its key is that of an open
- * session, `onCancel` runs with it before. The keys are known to this value only: what two of them serve, or two processes,
- * they do not know from each other.
+ * session, `onCancel` runs with it before. The keys are known to this value only: two of them, or two processes, do not
+ * know the sessions of each other.
  *
  * **Gotchas**
  *

@@ -115,7 +115,8 @@ export {
    */
   defaultIterations,
   /**
-   * How many iterations a client takes part in unless told otherwise: one million, some tenths of a second of one core.
+   * How many iterations a client accepts at most unless told otherwise: one million, some tenths of a second of one
+   * core.
    *
    * @category constants
    * @since 0.1.0
@@ -238,10 +239,10 @@ export {
    * **Details**
    *
    * Fails with `AuthenticationFailed`, the fault on this side, where the password or the user name has no prepared
-   * form or the password is empty. A server is refused that asks for fewer iterations than `minIterations` or more
-   * than `maxIterations`, whose salt is shorter than 8 bytes, or whose nonce is not longer than this side's and begins
-   * with it. A state whose `receive` is interrupted is used up. Nothing else is left behind, but that a derivation
-   * that has begun goes on to its end.
+   * form or the password is empty. A server is refused if it asks for fewer iterations than `minIterations` or more
+   * than `maxIterations`, if its salt is shorter than 8 bytes, or if its nonce does not begin with this side's and go
+   * on after that. A state whose `receive` is interrupted is used up. Nothing else is left behind, except that a
+   * derivation that has begun runs to its end.
    *
    * **Gotchas**
    *
@@ -382,8 +383,8 @@ export {
    *
    * **Gotchas**
    *
-   * Keep the secret as long as the verifiers: where it changes, the salts of those who are not there do. And give the
-   * iterations and the length of the salt that the others have.
+   * Keep the secret for as long as the verifiers: when it changes, so do the salts of users that are not there, which
+   * tells them from those that are. And give the iterations and the length of the salt that the others have.
    *
    * @category verifiers
    * @since 0.1.0
@@ -407,7 +408,8 @@ export {
    *
    * **Details**
    *
-   * In constant time, and as expensive as the verifier has iterations. A password without a prepared form is none.
+   * It takes constant time, and costs what the iterations of the verifier cost. A password without a prepared form is
+   * never the one.
    *
    * @category verifiers
    * @since 0.1.0

@@ -77,12 +77,12 @@ const secured = <A, E, R, O extends { readonly alpn?: ReadonlyArray<string> | un
  *
  * **Details**
  *
- * TLS fails as `TlsFailure` at the step `start TLS`, and has to be done within the deadline of the whole. The options may
- * be an Effect, which runs for each connection: so certificates are replaced while a server serves.
+ * TLS fails as `TlsFailure` at the step `start TLS`, and has to be done within the deadline of the whole. The options
+ * may be an Effect, which runs for each connection: this is how certificates are replaced while a server serves.
  *
  * A handshake of {@link alpn} offers its protocols by itself; any other one offers those of the option `alpn`.
  *
- * A server without room says no inside TLS, in the words of the handshake there.
+ * A server without room refuses inside TLS, in the words of the handshake that is inside.
  *
  * **Example** (The line protocol inside TLS, with certificates that can be replaced)
  *
@@ -140,8 +140,8 @@ export const server: {
  *
  * **Gotchas**
  *
- * With TLS 1.3 this side is done before the server has looked at its certificate. That the server refuses it may be the
- * failure of what the handshake receives first.
+ * With TLS 1.3 this side is done before the server has looked at its certificate: if the server refuses it, it may be
+ * the first thing that the handshake receives that fails.
  *
  * **Example** (The line protocol inside TLS)
  *
@@ -195,9 +195,9 @@ export const client: {
  *
  * **Details**
  *
- * `protocols` is what is offered, the best one first, and `handshake` the choice, for a connection that is encrypted already. It is
- * no Effect itself: what it offers has to be known before TLS begins. What is to be done with the result is done with each
- * branch, or with what {@link server} and {@link client} return.
+ * `protocols` is what is offered, the best one first, and `handshake` the choice, for a connection that is encrypted
+ * already. It is no Effect itself, because what it offers has to be known before TLS begins. To change the result,
+ * change each branch, or what {@link server} and {@link client} return.
  *
  * @see {@link alpn}
  *

@@ -106,8 +106,8 @@ export type CheckOptions = Suites.CheckOptions
 export type WrongTurn = Options.WrongTurn
 
 /**
- * The last words of a side to whoever says something wrong, or a function of what was said that gives them: `undefined` is
- * silence.
+ * What a side says last to a peer that says something wrong, or a function that gives it by what was said; `undefined`
+ * is silence.
  *
  * @category models
  * @since 0.1.0
@@ -407,9 +407,9 @@ export const dialogue: <
  *
  * **When to use**
  *
- * Use for `impostors` whose secret is said in another form, such as in Base64 or in a hash. Law 5 changes what is said, and of
- * such a form almost no change is a form of anything, so that a server is caught only by chance that compares a part of the
- * secret.
+ * Use for `impostors` whose secret is said in another form, such as in Base64 or in a hash. Law 5 changes what is said,
+ * and almost no change of such a form is the form of another secret: a server that compares a part of the secret only
+ * would be caught by chance alone.
  *
  * **Example** (Impostors that almost know a password)
  *
