@@ -470,8 +470,8 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
   [
     "shows a secret where another field is wrong",
     Gate.Gate,
-    { ...gate, server: Gate.server({ offered: (level, { password }) => `${level} with ${password}` }) },
-    /law 9.*\(server, pure\)[^]*its field level is [^]*a secret of 8 show in the error's (text|fields)/
+    { ...gate, server: Gate.server({ offered: (device, { password }) => `${device} with ${password}` }) },
+    /law 9.*\(server, pure\)[^]*in its field device[^]*a secret of 8 show in the error's (text|fields)/
   ],
   [
     "logs a secret where another field is wrong",
