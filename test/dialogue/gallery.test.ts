@@ -54,7 +54,10 @@ describe("what is specified holds for", () => {
     ["a login whose sides are written by hand", Login.Login, byHand],
     ["a room in JSON", Room.Room, room],
     ["a box at the post", Post.Post, post],
-    ["a gate with a way that its client does not take", Gate.Gate, gate],
+    ["a gate with a way that its client does not take, which finds what it needs in a text that is free", Gate.Gate, {
+      ...gate,
+      server: Gate.server({ isWelcome: ({ agent }) => agent.split(" ").includes("me") })
+    }],
     ["a door whose server is written by hand", Door.Boundless, boundless],
     ["a pass whose server names who is not let in, in time", Pass.Pass, {
       ...pass,
