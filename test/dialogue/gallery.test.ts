@@ -14,6 +14,7 @@ import * as Rung from "../../src/testing/Rung.ts"
 import * as Certificates from "../support/certificates/index.ts"
 import * as Law from "../support/laws.ts"
 import * as Door from "./gallery/door.ts"
+import * as Friends from "./gallery/friends.ts"
 import * as Gate from "./gallery/gate.ts"
 import * as Login from "./gallery/login.ts"
 import * as Offer from "./gallery/offer.ts"
@@ -78,6 +79,10 @@ describe("what is specified holds for", () => {
     ["a ring whose server has nothing left to say but no", Ring.Narrow, {
       server: Ring.server(100, Ring.Narrow),
       client: Ring.client(Ring.Narrow)
+    }],
+    ["friends who say their secrets at once", Friends.Friends, {
+      server: Friends.Friends.server(Friends.talk),
+      client: Friends.Friends.client(Friends.talk)
     }],
     ["a server with nobody but the specification beside it", Vault.Vault, { server: vault.server }],
     ["a client with nobody but the specification beside it", Vault.Vault, { client: vault.client }]

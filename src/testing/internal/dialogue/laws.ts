@@ -372,7 +372,8 @@ const saidToStranger = (
   { walk: { taken } }: Stage.Played
 ): Taken | undefined =>
   taken.slice(taken.indexOf(wrong)).find(({ by, nth, state, tag, values }) =>
-    by === stage.role &&
+    // Where both sides speak, neither has heard the other.
+    by === stage.role && (state !== wrong.state || state.turn !== "both") &&
     state.wire.fields.get(tag)!.secrets.some((name) =>
       undisturbed.walk.taken.some((other) =>
         other.by === by && other.nth === nth && other.state === state && other.tag === tag &&
