@@ -328,7 +328,7 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * | 8, linear cost | larger and larger numbers, up to the largest that its type takes |
  * | 9, secrets | a `Redacted` field with another value, right or not, and with another part of it; whatever else is wrong beside it; a secret said to whoever has said something wrong; a refusal that tells a wrong user from a wrong secret; a client that is talked out of TLS |
  * | 10, isolation | what is `Dialogue.fresh` on three connections; one who is not let in beside one who is |
- * | 11, refusal is heard | what is said otherwise; a refusal of the state, where it is this side's turn and it fails; who is turned away |
+ * | 11, refusal is heard | what is said otherwise; a refusal of the state, where it is this side's turn and it fails, and not behind a yes; who is turned away |
  * | 12, agreement | what nobody disturbs, and walks that are drawn |
  *
  * A field that is bound must be looked at: with another value nobody is ready, and it is the fault of whoever has said it. A
@@ -337,6 +337,9 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * `Dialogue.free` may have any value, and one that is `Dialogue.fresh` is another one each time. Where several values are
  * right, such as two users, `alternatives` are conversations with the others, and take other ways through the dialogue.
  * A free number that the side turns down, and a free text that it takes and does not take with more behind it, break law 5.
+ *
+ * What the other side may say and never says who is given, the specification says in its place: it goes to that state, says it with
+ * values that are drawn, and goes on as the one who was given does.
  *
  * Whoever fails as `AuthenticationFailed` hears the same whether the secret is wrong or the field beside it that says who it is for:
  * one whose name has `user`, `account`, `login`, `mail` or `member` in it.

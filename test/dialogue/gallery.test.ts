@@ -14,6 +14,7 @@ import * as Rung from "../../src/testing/Rung.ts"
 import * as Certificates from "../support/certificates/index.ts"
 import * as Law from "../support/laws.ts"
 import * as Door from "./gallery/door.ts"
+import * as Friends from "./gallery/friends.ts"
 import * as Gate from "./gallery/gate.ts"
 import * as Login from "./gallery/login.ts"
 import * as Offer from "./gallery/offer.ts"
@@ -54,7 +55,10 @@ describe("what is specified holds for", () => {
     ["a login whose sides are written by hand", Login.Login, byHand],
     ["a room in JSON", Room.Room, room],
     ["a box at the post", Post.Post, post],
-    ["a gate with a way that its client does not take", Gate.Gate, gate],
+    ["a gate with a way that its client does not take, which finds what it needs in a text that is free", Gate.Gate, {
+      ...gate,
+      server: Gate.server({ isWelcome: ({ agent }) => agent.split(" ").includes("me") })
+    }],
     ["a door whose server is written by hand", Door.Boundless, boundless],
     ["a pass whose server names who is not let in, in time", Pass.Pass, {
       ...pass,
@@ -75,6 +79,10 @@ describe("what is specified holds for", () => {
     ["a ring whose server has nothing left to say but no", Ring.Narrow, {
       server: Ring.server(100, Ring.Narrow),
       client: Ring.client(Ring.Narrow)
+    }],
+    ["friends who say their secrets at once", Friends.Friends, {
+      server: Friends.Friends.server(Friends.talk),
+      client: Friends.Friends.client(Friends.talk)
     }],
     ["a server with nobody but the specification beside it", Vault.Vault, { server: vault.server }],
     ["a client with nobody but the specification beside it", Vault.Vault, { client: vault.client }]
@@ -470,8 +478,8 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
   [
     "shows a secret where another field is wrong",
     Gate.Gate,
-    { ...gate, server: Gate.server({ offered: (level, { password }) => `${level} with ${password}` }) },
-    /law 9.*\(server, pure\)[^]*its field level is [^]*a secret of 8 show in the error's (text|fields)/
+    { ...gate, server: Gate.server({ offered: (device, { password }) => `${device} with ${password}` }) },
+    /law 9.*\(server, pure\)[^]*in its field device[^]*a secret of 8 show in the error's (text|fields)/
   ],
   [
     "logs a secret where another field is wrong",

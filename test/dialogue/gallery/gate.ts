@@ -21,7 +21,6 @@ export class Gate extends Dialogue.make<Gate>()({
     Ask: { token: Dialogue.free(Schema.Redacted(Schema.String)) },
     Hint: {},
     Login: {
-      level: Schema.Int,
       stay: Dialogue.free(Seconds),
       device: Schema.String,
       user: Schema.String,
@@ -36,7 +35,7 @@ export class Gate extends Dialogue.make<Gate>()({
     Hello: "HELLO {host}",
     Ask: "ASK {token}",
     Hint: "LOGIN FIRST",
-    Login: "LOGIN {level} {stay} {device} {user} {password} {agent}",
+    Login: "LOGIN {stay} {device} {user} {password} {agent}",
     Yes: "YES",
     No: "NO",
     Unknown: "WHO?"
@@ -66,8 +65,8 @@ interface Login {
 
 /** What a gate does wrong. */
 export interface Habits {
-  /** What it tells of whoever speaks another level. */
-  readonly offered?: (level: number, login: Login) => string
+  /** What it tells of another device. */
+  readonly offered?: (device: string, login: Login) => string
   /** What it does when it hears a login, whatever is in it, and when it is asked. */
   readonly heard?: (login: Login) => Effect.Effect<unknown>
   readonly asked?: (token: string) => Effect.Effect<unknown>
@@ -96,7 +95,7 @@ export const server = (
     heard = () => Effect.void,
     isPassword = (password) => password === "Hunter22",
     isWelcome = () => true,
-    offered = String,
+    offered = (device) => device,
     patience = Infinity,
     stranger = "No"
   }: Habits = {}
@@ -111,11 +110,14 @@ export const server = (
     const { message, then: verdict } = said
     const login = { ...message, password: Redacted.value(message.password) }
     yield* heard(login)
-    if (message.level !== 4) {
-      const reason = new HandshakeError.UnsupportedVersion({ offered: offered(message.level, login), supported: ["4"] })
+    if (message.device !== "gate-1") {
+      const reason = new HandshakeError.UnsupportedVersion({
+        offered: offered(message.device, login),
+        supported: ["gate-1"]
+      })
       return yield* verdict.refuse("No", {}, reason)
     }
-    if (message.device !== "gate-1" || !isWelcome(login)) return yield* verdict.refuse("No")
+    if (!isWelcome(login)) return yield* verdict.refuse("No")
     if (login.user !== "ann") return yield* verdict.refuse(stranger, {}, wrong)
     if (!isPassword(login.password)) return yield* verdict.refuse("No", {}, wrong)
     return yield* verdict.say("Yes")
@@ -139,7 +141,7 @@ export const client = (looks: "before" | "behind" = "before") =>
     const other = new HandshakeError.InvalidGreeting({ expected: "gate.test", received: host })
     if (looks === "before" && host !== "gate.test") return yield* other
     const password = Redacted.make("Hunter22")
-    const fields = { level: 4, stay: 60, device: "gate-1", user: "ann", password, agent: "me" }
+    const fields = { stay: 60, device: "gate-1", user: "ann", password, agent: "me" }
     const { then } = yield* (yield* login.say("Login", fields)).receive
     if (host !== "gate.test") return yield* other
     return then

@@ -111,6 +111,9 @@ const longOf = (value: string): ReadonlyArray<string> => [value.repeat(2), value
 /** How long texts and bytes are made, and how large numbers, to see up to where they are taken. */
 const farthest = 4096
 
+/** By how much steps grow where only the bounds of a number count. */
+const coarse = 32
+
 /**
  * Values on both sides of where a type begins and ends to take them, as far as that is seen by trying: how long it may be, how
  * large and how small. And some that lie between.
@@ -141,13 +144,12 @@ const bounds = (
     }
     return found
   }
-  // Of a number that is looked at a single bit may be looked at only; of any other one only its bounds count.
-  const around = (value: number, of: (value: number) => unknown): ReadonlyArray<unknown> =>
-    [1, -1].flatMap((sign) => along((by) => of(value + sign * by), 0, 2 ** 40, isFree ? 32 : 2))
+  const around = (value: number, of: (value: number) => unknown, by: number): ReadonlyArray<unknown> =>
+    [1, -1].flatMap((sign) => along((more) => of(value + sign * more), 0, 2 ** 40, by))
   if (typeof value === "string") {
     const last = value.at(-1) ?? "x"
     const of = (size: number) => size <= value.length ? value.slice(0, size) : value + last.repeat(size - value.length)
-    return [...along(of, 0, farthest), ...(isDigits(value) ? around(Number(value), String) : [])]
+    return [...along(of, 0, farthest), ...(isDigits(value) ? around(Number(value), String, coarse) : [])]
   }
   if (value instanceof Uint8Array) {
     return along(
@@ -159,7 +161,8 @@ const bounds = (
   if (Array.isArray(value) && value.length > 0) {
     return along((size) => Array.from({ length: size }, (_, i): unknown => value[i % value.length]), 0, 300)
   }
-  return typeof value === "number" ? around(value, (value) => value) : []
+  // Of a number that is looked at only some bits may be looked at.
+  return typeof value === "number" ? around(value, (value) => value, isFree ? coarse : 2) : []
 }
 
 /** A message with larger and larger numbers in one of its fields, up to the largest that is taken. */

@@ -103,7 +103,9 @@ const saidTooEarly = (
 ): Taken | undefined => {
   const { reason, step } = error
   if (!namesStates || reason._tag !== "AuthenticationFailed" && reason._tag !== "UnsupportedVersion") return undefined
-  const isYes = ({ by, state, target }: Taken) => by === role && !isRefused(target) && refusalsOf(state).length > 0
+  // Where both sides speak, neither has heard the other.
+  const isYes = ({ by, state, target }: Taken) =>
+    by === role && state.turn === role && !isRefused(target) && refusalsOf(state).length > 0
   if (spec.states.get(step)?.turn === otherRole(role)) {
     const last = taken.findLast(({ target }) => stateOf(target) === step)
     return last !== undefined && isYes(last) ? last : undefined

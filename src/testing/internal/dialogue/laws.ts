@@ -372,7 +372,8 @@ const saidToStranger = (
   { walk: { taken } }: Stage.Played
 ): Taken | undefined =>
   taken.slice(taken.indexOf(wrong)).find(({ by, nth, state, tag, values }) =>
-    by === stage.role &&
+    // Where both sides speak, neither has heard the other.
+    by === stage.role && (state !== wrong.state || state.turn !== "both") &&
     state.wire.fields.get(tag)!.secrets.some((name) =>
       undisturbed.walk.taken.some((other) =>
         other.by === by && other.nth === nth && other.state === state && other.tag === tag &&
@@ -382,9 +383,9 @@ const saidToStranger = (
   )
 
 /**
- * A side that turns down a value of a field of which any will do: another number, or a text with more behind it. Whether it finds what
- * it needs in a list or in another text is another matter. What covers that field as well, such as a proof, is wrong with each other
- * value: so where there is anything to look at in the message, one of them has to be let in.
+ * A side that turns down a value of a field of which any will do, and lets others in: other numbers, or texts that go on as they
+ * end. Whether it finds what it needs in a list or in another text is another matter, and what covers that field as well, such as a proof,
+ * is wrong with each other value.
  */
 const turnedDown = (
   attempt: Attempt,
@@ -402,13 +403,14 @@ const turnedDown = (
   const [field] = changed
   if (field === undefined || changed.length > 1 || !fields.free.includes(field)) return undefined
   const [before, after] = [taken, now].map(({ values }) => Changes.carriedOf(state, tag, values)?.[field])
-  const isMore = typeof before === "string" && typeof after === "string" && after.startsWith(before)
-  if (typeof after !== "number" && !isMore && !(typeof after === "string" && isDigits.test(after))) return undefined
+  const isMore = typeof before === "string" && typeof after === "string" && after.length > before.length &&
+    after === before.padEnd(after.length, before.at(-1))
+  if (typeof now.values[field] !== "number" && !isMore) return undefined
   if (walk.taken.slice(walk.taken.indexOf(now) + 1).some((other) => other.by !== role && !isFree(other))) {
     return undefined
   }
   const key = `${name} ${taken.nth} ${field}`
-  const known = attempt.taken.get(key) ?? { letsIn: isFree(taken), refused: undefined }
+  const known = attempt.taken.get(key) ?? { letsIn: false, refused: undefined }
   attempt.taken.set(key, known)
   if (Trial.isReady(talk)) known.letsIn = true
   else if (isTurnedDown(attempt, played)) {
@@ -426,8 +428,6 @@ const isFree = ({ state, tag }: Taken): boolean => {
   const { free, names } = state.wire.fields.get(tag)!
   return names.every((name) => free.includes(name))
 }
-
-const isDigits = /^\d+$/
 
 /** Whether a side has said no by itself. */
 const isTurnedDown = ({ stage: { role } }: Attempt, { talk, walk: { end } }: Stage.Played): boolean => {
