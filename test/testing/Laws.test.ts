@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Socket from "effect/socket/Socket"
 import * as Codec from "../../src/Codec.ts"
 import * as Handshake from "../../src/Handshake.ts"
-import { AuthenticationFailed, InvalidGreeting } from "../../src/HandshakeError.ts"
+import { AuthenticationFailed, InvalidGreeting, Rejected } from "../../src/HandshakeError.ts"
 import * as Pipeline from "../../src/Pipeline.ts"
 import * as Line from "../../src/protocols/Line.ts"
 import * as Laws from "../../src/testing/Laws.ts"
@@ -335,6 +335,53 @@ describe("a healthy handshake", () => {
       const accepts = ({ due, said, side }: Laws.WrongTurn) => side === "client" || first(said) === first(due)
       yield* good(5, { name: "noted", server, client, accepts })
     }))
+
+  /** A server that says a random number when it lets somebody in, of which its client only looks at the form. */
+  const numbered = (number: () => string) => {
+    const right = (line: string, form: RegExp) =>
+      form.test(line) ? Effect.void : Effect.fail(new InvalidGreeting({ expected: String(form), received: line }))
+    const nonce = "0123456789abcdef".repeat(2)
+    return {
+      name: "numbered",
+      server: Effect.flatMap(Effect.sync(number), (number) =>
+        lines.pipe(
+          Handshake.send(`HI ${nonce}`),
+          Handshake.verify("hello", (line: string) => right(line, new RegExp(`^HELLO ${nonce}$`)), { orReply: "NO" }),
+          Handshake.send(`OK ${number.repeat(8)}`),
+          Handshake.named("numbered")
+        )),
+      client: Effect.gen(function*() {
+        const transport = yield* lines
+        const greeting = yield* Handshake.receive(
+          transport,
+          "greeting",
+          (line) => Effect.as(right(line, /^HI [0-9a-f]+$/), line.slice(3))
+        )
+        yield* Handshake.send(transport, `HELLO ${greeting}`)
+        return yield* Handshake.verify(
+          Effect.succeed(transport),
+          "number",
+          (line: string) =>
+            line === "NO"
+              ? Effect.fail(new Rejected({ by: "peer", said: "NO", retryable: true }))
+              : right(line, /^OK [0-9a-f]+$/)
+        )
+      }).pipe(Handshake.named("numbered")),
+      accepts: ({ said, side }: Laws.WrongTurn) =>
+        side === "client" && /^OK [0-9a-f]+\n$/.test(new TextDecoder().decode(said)),
+      refusal: { server: "NO\n" }
+    }
+  }
+
+  it.effect("may be told something random, which with another bit is right once and wrong the next time", () =>
+    Effect.gen(function*() {
+      // An "f" with another bit is no digit, and a "b" is one.
+      let calls = 0
+      yield* good(10, { ...numbered(() => ++calls <= 4 ? "f" : "b"), rungs: [Rung.pure] })
+    }))
+
+  it.effect("whose answer was taken and then refused has not refused what it had answered", () =>
+    good(11, { ...numbered(() => "7"), rungs: [Rung.pure, Rung.simulated()] }))
 
   it.effect("need not say no to who has said no to its answer", () =>
     Effect.gen(function*() {

@@ -165,14 +165,16 @@ const seeded = (seed: number): typeof Random.Random.Service => {
 
 const mostStrangers = 8
 
+/** A message with another bit in its middle, and what it was of one that has that. */
+export const otherBit = (message: Uint8Array): Uint8Array => {
+  const said = new Uint8Array(message)
+  if (said.length > 0) said[(said.length - 1) >> 1] ^= 1
+  return said
+}
+
 /** Says one message with another bit in its middle. */
 export const stranger = (index: number): Plan => ({
-  say: (i, message) => {
-    if (i !== index || message.length === 0) return message
-    const said = new Uint8Array(message)
-    said[(said.length - 1) >> 1] ^= 1
-    return said
-  }
+  say: (i, message) => i === index ? otherBit(message) : message
 })
 
 const referenceOf = (

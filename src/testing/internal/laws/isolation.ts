@@ -8,7 +8,7 @@ import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Excerpt from "../../../Excerpt.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
-import { type Behind, otherRole, type Plan, type Role } from "../talk.ts"
+import { type Behind, otherRole, type Plan, type Role, type Talk } from "../talk.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
 import { alternativesOf, candidatesOf, isLetIn, nothing, nth, replaced, saidAgain, stopsOf } from "./cases.ts"
@@ -17,17 +17,28 @@ import { bytesOf, negotiatedBy } from "./options.ts"
 /** Who was not let in when nobody was there yet is not let in when somebody was. */
 export const strangers: Check = (attempt) =>
   Effect.gen(function*() {
-    const { trial } = attempt
+    const { options, trial } = attempt
     if (!trial.isVirtual) return
+    // What is said is made afresh: with another bit it may be right once and wrong the next time.
+    const mayBeSaid = ({ said }: Talk, index: number) =>
+      options.accepts?.({
+        side: trial.side.role,
+        index,
+        said: said[index],
+        due: Trial.otherBit(said[index]),
+        messages: said.with(index, Trial.otherBit(said[index]))
+      }) === true
     yield* attempt.first([...(yield* trial.strangers).entries()], ([index, wasReady]) =>
-      wasReady ? Effect.void : Effect.flatMap(trial.talk(Trial.stranger(index)), (talk) =>
-        Trial.isReady(talk)
-          ? Effect.fail(problem(attempt, talk, {
-            scenario: `${nth(index)} comes with another bit in its middle, when somebody else was let in before`,
-            expected: "it fails, as it did before anybody was let in; or `reset` says what it has to forget",
-            actual: "it became ready: it remembers who came before"
-          }))
-          : Effect.void))
+      wasReady ?
+        Effect.void :
+        Effect.flatMap(trial.talk(Trial.stranger(index)), (talk) =>
+          Trial.isReady(talk) && !mayBeSaid(talk, index)
+            ? Effect.fail(problem(attempt, talk, {
+              scenario: `${nth(index)} comes with another bit in its middle, when somebody else was let in before`,
+              expected: "it fails, as it did before anybody was let in; or `reset` says what it has to forget",
+              actual: "it became ready: it remembers who came before"
+            }))
+            : Effect.void))
   })
 
 /** On how many other connections something is said again that was to be fresh. */

@@ -34,6 +34,12 @@ const isSilent = ({ exit, written }: Talk): boolean => {
     error.reason.by === "local"
 }
 
+/** Whether its peer has said no: what the side has said before that was no refusal. */
+const wasRefused = ({ exit }: Talk): boolean => {
+  const error = exit !== undefined && Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+  return isHandshakeError(error) && error.reason._tag === "Rejected" && error.reason.by === "peer"
+}
+
 export const refusalIsHeard: Check = (attempt) =>
   Effect.gen(function*() {
     const { options, reference, trial } = attempt
@@ -99,7 +105,7 @@ export const refusalIsHeard: Check = (attempt) =>
           const before = talk.writesBefore[index] ?? talk.written.length
           yield* hears(talk, before, scenario)
           // What was answered, and what its peer did not like, was no refusal; what comes behind it is another matter.
-          if (!isRefused && talk.written.length > before) return
+          if ((!isRefused || wasRefused(talk)) && talk.written.length > before) return
           if (isWhole) yield* isSaid(plan, talk, index, said, scenario)
         }
       }), { placeOf: ({ number }) => number })
