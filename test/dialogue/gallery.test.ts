@@ -52,6 +52,7 @@ describe("what is specified holds for", () => {
   const byHand = { server: Login.serverByHand(), client: Login.clientByHand((line) => line === "OK") }
   const healthy: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, sides: Sides]> = [
     ["a vault in lines, with a nonce and a loop", Vault.Vault, vault],
+    ["a vault whose key was told, and shows nowhere", Vault.Vault, { ...vault, secrets: [Vault.key] }],
     ["a login whose sides are written by hand", Login.Login, byHand],
     ["a room in JSON", Room.Room, room],
     ["a box at the post", Post.Post, post],
@@ -208,6 +209,11 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     ...vault,
     server: Vault.server({ heard: (proof) => Effect.withSpan(Effect.void, "proof", { attributes: { proof } }) })
   }, /law 9.*[^]*a span/],
+  ["shows a key that is never said, of which it was told", Vault.Vault, {
+    ...vault,
+    server: Vault.server({ heard: () => Effect.logDebug(`by ${Vault.key}`) }),
+    secrets: [Vault.key]
+  }, /law 9.*[^]*a log/],
   ["dies of a user that it does not know", Vault.Vault, {
     ...vault,
     server: Vault.server({

@@ -7,6 +7,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import type * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
@@ -21,7 +22,7 @@ import { derive } from "./dialogue/derived.ts"
 import * as Laws from "./dialogue/laws.ts"
 import * as Stage from "./dialogue/stage.ts"
 import { handshake } from "./handshakeLaws.ts"
-import { type Alternative, alternatives, type Any } from "./laws/options.ts"
+import { type Alternative, alternatives, type Any, secretsOf, type Text } from "./laws/options.ts"
 import * as Suite from "./suite.ts"
 import { type Handshake as Side, otherRole, type Peer } from "./talk.ts"
 import * as Trial from "./trial.ts"
@@ -46,6 +47,8 @@ export interface Options<S extends Any, C extends Any> extends Suite.CheckOption
    * whatever the name (`"authority"`, as `verify` is then). Default: it may not.
    */
   readonly anyCertificate?: boolean | "authority" | undefined
+  /** Secrets that are never said, such as the key of a proof: no field is known to hold them. Law 9 looks for them, too. */
+  readonly secrets?: ReadonlyArray<Text | Redacted.Redacted<string>> | undefined
   /** Fails where a transition was never taken, a field never altered, or a message never said where it is not due. */
   readonly coverage?: "whole" | undefined
   /** How much of something of yours handshakes hold now, such as permits. Law 7 looks whether it is given back. */
@@ -137,6 +140,7 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
           runs: options.runs ?? defaultRuns,
           seed: seedOf(options.seed),
           isAlone: peer === undefined,
+          unsaid: secretsOf(options),
           takesCertificates: () =>
             (["none", "authority"] as const).find((verify) => verified.has(verify) && !mayTake(verify)),
           remake: (handshake) => Trial.make(own, { role, handshake }, found[0]!.peer ?? Effect.never, options)
@@ -240,6 +244,7 @@ const known: Readonly<Record<keyof Options<Any, Any>, true>> = {
   reset: true,
   rungs: true,
   runs: true,
+  secrets: true,
   seed: true,
   server: true
 }

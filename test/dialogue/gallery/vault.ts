@@ -55,7 +55,7 @@ export const specified = (
 
 export const Vault = specified()
 
-const key = "a key of the vault"
+export const key = "a key of the vault"
 
 /** What a server does with what it hears. */
 export interface Checks {

@@ -59,6 +59,8 @@ export interface Reference {
 }
 
 interface Settings {
+  /** Secrets that are never said. */
+  readonly unsaid: ReadonlyArray<Uint8Array>
   readonly tally: Tally
   readonly runs: number
   readonly seed: number
@@ -124,7 +126,7 @@ export const attempt = (
       }, true))
     ways.forEach(learn)
     const references = [...given, ...ways.filter(({ isReady }) => isReady)]
-    const secrets = secretsIn(spec, given.flatMap(({ played }) => played.walk.taken))
+    const secrets = [...secretsIn(spec, given.flatMap(({ played }) => played.walk.taken)), ...settings.unsaid]
     return {
       ...settings,
       stage,

@@ -32,7 +32,7 @@ export interface WrongTurn {
   readonly messages: ReadonlyArray<Uint8Array>
 }
 
-type Text = string | Uint8Array
+export type Text = string | Uint8Array
 
 /**
  * The last word of a side to whoever says something wrong: one of these, where it has several, and none where that depends on
@@ -240,7 +240,7 @@ const encoder = new TextEncoder()
 export const bytesOf = (text: Text): Uint8Array => typeof text === "string" ? encoder.encode(text) : text
 
 /** What must never show, as bytes. */
-export const secretsOf = ({ secrets }: AnyOptions): ReadonlyArray<Uint8Array> =>
+export const secretsOf = ({ secrets }: Pick<AnyOptions, "secrets">): ReadonlyArray<Uint8Array> =>
   (secrets ?? []).map((secret) => bytesOf(Redacted.isRedacted(secret) ? Redacted.value(secret) : secret))
 
 /** Another secret that is as long. */
