@@ -481,6 +481,19 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     { ...gate, server: Gate.server({ stranger: "Unknown" }) },
     /law 9.*[^]*it says the same whether (user or password|password or user) is wrong in Login/
   ],
+  ...([
+    ["at a full stop behind it", (user: string) => user.replace(/\.$/, "")],
+    ["at a slash", (user: string) => user.split("/")[0]],
+    ["at a colon", (user: string) => user.split(":")[0]],
+    ["at a percent sign", (user: string) => user.split("%")[0]]
+  ] as const).map(([where, name]) =>
+    [
+      `cuts a name ${where}`,
+      Vault.Vault,
+      { ...vault, server: Vault.server({ isUser: (user) => name(user) === "ann" }) },
+      /law 5.*[^]*another user in Proof/
+    ] as const
+  ),
   [
     "shows a secret where another field is wrong",
     Gate.Gate,

@@ -453,6 +453,13 @@ const unusual = (value: string): ReadonlyArray<Named> => {
     ["the other way round", [...value].reverse().join("")],
     ["with a zero byte and more behind it", `${value}\0x`],
     ["with a line end behind it", `${value}\n`],
+    // What names, addresses and paths are often cut at, or escaped by.
+    ["with a full stop behind it", `${value}.`],
+    ["with a slash and more behind it", `${value}/x`],
+    ["with a colon and more behind it", `${value}:1`],
+    ["with a percent sign behind it", `${value}%`],
+    ["with a plus and more in front of its at sign", value.replace("@", "+x@")],
+    ["without its full stops", value.replaceAll(".", "")],
     ["with an accent", `${first}\u0301${rest}`],
     ["with its first character escaped", escaped(first) + rest]
   ]

@@ -250,11 +250,9 @@ const squared = (
   if (some === undefined || many.length < 4 * some.length || workOf(codec, many, 1) < slow) return undefined
   const times = Math.ceil(many.length / some.length)
   // A collection of garbage makes one of them dear, and not each.
-  let [apart, together] = [0, Infinity]
-  for (let i = 0; i < 3; i++) {
-    apart = Math.max(apart, workOf(codec, some, times))
-    together = Math.min(together, workOf(codec, many, 1))
-  }
+  const looks = Array.from({ length: 3 }, () => [workOf(codec, some, times), workOf(codec, many, 1)] as const)
+  const apart = looks.map(([work]) => work).sort((a, b) => a - b)[1]
+  const together = Math.min(...looks.map(([, work]) => work))
   if (together < outOfProportion * apart) return undefined
   return {
     8: {

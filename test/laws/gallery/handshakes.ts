@@ -172,6 +172,13 @@ const bus = new EventEmitter({}).setMaxListeners(0)
 const shutdown = new AbortController()
 setMaxListeners(0, shutdown.signal)
 
+/** A server that does something where it has heard what is wrong, and nowhere else. */
+const whereWrong = (then: () => Effect.Effect<unknown>) =>
+  Effect.tapError(
+    server,
+    (error) => isHandshakeError(error) && error.reason._tag === "InvalidGreeting" ? then() : Effect.void
+  )
+
 /** What the handshakes of the gallery have left running and open. */
 export const cleanUp = (): void => {
   for (const timer of timers) clearInterval(timer)
@@ -1465,6 +1472,18 @@ export const broken: ReadonlyArray<Broken> = [
     law: 7,
     says: /more of Timeout are there than before/,
     options: leaving(() => timers.add(setInterval(() => {}, 1e6)))
+  },
+  {
+    name: "starts a fiber that nobody ends where it has heard what is wrong",
+    law: 7,
+    says: /comes in the place of message.*of the fibers that it has started go on/s,
+    options: { server: whereWrong(() => Effect.forkDetach(Effect.never)), client }
+  },
+  {
+    name: "starts a timer that nobody stops where it has heard what is wrong",
+    law: 7,
+    says: /more of Timeout are there than before/,
+    options: { server: whereWrong(() => Effect.sync(() => timers.add(setInterval(() => {}, 1e6)))), client }
   },
   {
     name: "opens a file for each connection",

@@ -16,10 +16,13 @@ import * as Resources from "../resources.ts"
 import type { Plan, Talk } from "../talk.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
-import { placeOfStop, stopComes, stopsOf } from "./cases.ts"
+import { candidateComes, candidatesOf, evenly, nth, placeOfStop, replaced, stopComes, stopsOf } from "./cases.ts"
 
 /** How often conversations are had to see what each one leaves behind. */
 const often = 5
+
+/** How many messages that are wrong are among them. */
+const refusedOnes = 6
 
 export const interruption: Check = (attempt) =>
   Effect.gen(function*() {
@@ -73,17 +76,27 @@ export const interruption: Check = (attempt) =>
     yield* attempt.each(stopsOf(reference, Math.max(0, needed - 1), 12), (after) =>
       Effect.flatMap(stopComes(trial, { after, how: "end" }), ({ talk }) =>
         released(talk, `the connection ends when ${after} of ${needed} bytes have come`)), { placeOf: placeOfStop })
+    const candidates = candidatesOf(trial, reference, options)
+    yield* attempt.each(candidates, (candidate) =>
+      Effect.flatMap(candidateComes(trial, candidate), ({ talk }) =>
+        released(talk, `${candidate.what} comes in the place of ${nth(candidate.index)}`)), {
+      placeOf: ({ number }) =>
+        number
+    })
     if (trial.isVirtual) {
       const half = Math.floor(needed / 2)
       const conversations: ReadonlyArray<Plan> = [
         {},
-        ...(["interrupt", "end"] as const).map((how) => ({ stop: { after: half, how } }))
+        ...(["interrupt", "end"] as const).map((how) => ({ stop: { after: half, how } })),
+        ...evenly(candidates, refusedOnes).map(({ index, said }) =>
+          replaced(index, said)
+        )
       ]
       const left = yield* Resources.leftBy(Effect.forEach(conversations, trial.talk, { discard: true }), often)
       if (left !== undefined) {
         return yield* Effect.fail(problem(attempt, reference.talk, {
           scenario:
-            `it becomes ready and its scope is closed, is interrupted and is cut off, ${often} times, as the platform shows it`,
+            `it becomes ready and its scope is closed, is interrupted, is cut off and hears what is wrong, ${often} times, as the platform shows it`,
           expected: "nothing outlives its connection: no timer, no listener, no open file",
           actual: `${left[1]} more of ${left[0]} are there than before`
         }))
