@@ -25,6 +25,8 @@ const module = fileURLToPath(new URL("support/gates.ts", import.meta.url))
 
 const gate = `${module}#Gate`
 
+const challenge = fileURLToPath(new URL("support/challenge.ts", import.meta.url))
+
 /** A file in a directory that goes with the test. */
 const file = (name: string, content: string) =>
   Effect.map(
@@ -305,7 +307,7 @@ seed: 1
           return peer.socket.end("DENIED\n")
         })
       )
-      const { stdout } = yield* Cli.here("conform", `${module}#Challenge`, `tcp://127.0.0.1:${port}`, "--seed", "1")
+      const { stdout } = yield* Cli.here("conform", challenge, `tcp://127.0.0.1:${port}`, "--seed", "1")
       expect(stdout).toMatch(
         /\nhint: .*--set .*; what has to be computed from Nonce\.nonce, .* cannot be said here: .*\n$/
       )
