@@ -56,7 +56,8 @@ const server = Vault.server((greeting) =>
     // Whoever is not known is told so as late as the others, with a key that nobody has.
     const due = proofOf(keys.get(hello.user) ?? Redacted.make(randomBytes(16).toString("hex")), nonce)
     if (timingSafeEqual(due, Redacted.value(message.proof))) return yield* verdict.say("Welcome")
-    const reason = new HandshakeError.AuthenticationFailed({ method: "key", detail: "no such user", fault: "peer" })
+    const detail = "no such user, or a wrong key"
+    const reason = new HandshakeError.AuthenticationFailed({ method: "key", detail, fault: "peer" })
     return yield* verdict.refuse("Denied", {}, reason)
   })
 )

@@ -524,7 +524,7 @@ export interface Any {
  *   start: "greeting",
  *   states: {
  *     greeting: Dialogue.client({ Hello: "verdict" }, { within: "5 seconds", maxBytes: 64 }),
- *     verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused() })
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused({ retryable: false }) })
  *   },
  *   otherwise: { server: { _tag: "Denied", why: "speak properly" } }
  * }) {}
@@ -550,7 +550,7 @@ export interface Any {
  *
  * const error = await Effect.runPromise(Effect.scoped(program))
  * console.log(error.message)
- * // => knock handshake failed at step verdict: rejected by the peer: "NO version 2 is spoken here"; try again later or elsewhere
+ * // => knock handshake failed at step verdict: rejected by the peer: "NO version 2 is spoken here"
  * ```
  *
  * @category constructors
@@ -655,7 +655,7 @@ export const parseSnapshot: (json: unknown) => Result.Result<SnapshotModel.Snaps
  *   start: "greeting",
  *   states: {
  *     greeting: Dialogue.client({ Hello: "verdict" }),
- *     verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused() })
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused({ retryable: false }) })
  *   }
  * })
  *
@@ -797,7 +797,7 @@ export const document = (dialogue: Any | SnapshotModel.Snapshot): string => Docu
  *     start: "greeting",
  *     states: {
  *       greeting: Dialogue.client({ Hello: "verdict" }),
- *       verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused() })
+ *       verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused({ retryable: false }) })
  *     },
  *     otherwise: { server: "Denied" }
  *   })

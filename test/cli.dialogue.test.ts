@@ -25,6 +25,8 @@ const module = fileURLToPath(new URL("support/gates.ts", import.meta.url))
 
 const gate = `${module}#Gate`
 
+const challenge = fileURLToPath(new URL("support/challenge.ts", import.meta.url))
+
 /** A file in a directory that goes with the test. */
 const file = (name: string, content: string) =>
   Effect.map(
@@ -292,7 +294,22 @@ seed: 1
       expect(code).toBe(1)
       expect(stdout).toContain("\nverdict   server  Open   -> ready    never\n")
       expect(stdout).toMatch(
-        /\nnever ready: gate at .*, 4 of 5 transitions in \d+ conversations\nseed: 1\nhint: .*--set/
+        /\nnever ready: gate at .*, 4 of 5 transitions in \d+ conversations\nseed: 1\nhint: .*--set.* FILE\n$/
+      )
+    }))
+
+  it.live("where the server has said something fresh, says that no value can be given for what is computed from it", () =>
+    Effect.gen(function*() {
+      const { port } = yield* Tcp.listen((peer) =>
+        peer.socket.on("error", () => {}).on("data", (bytes) => {
+          const isFirst = peer.socket.bytesRead === bytes.length
+          if (isFirst && bytes.toString().startsWith("HELLO")) return peer.socket.write("NONCE 1\n")
+          return peer.socket.end("DENIED\n")
+        })
+      )
+      const { stdout } = yield* Cli.here("conform", challenge, `tcp://127.0.0.1:${port}`, "--seed", "1")
+      expect(stdout).toMatch(
+        /\nhint: .*--set .*; what has to be computed from Nonce\.nonce, .* cannot be said here: .*\n$/
       )
     }))
 

@@ -11,6 +11,9 @@ declare global {
 
 const byId = (id: string) => document.getElementById(id)
 
+/** Pages that list what there is. */
+const lists = ["docs/README.html", "docs/glossary.html", "docs/errors.html"]
+
 let search: Search.Search | undefined
 let shown = 0
 
@@ -46,9 +49,16 @@ const show = (query: string) => {
   search ??= Search.make(globalThis.siteEntries)
   shown++
   const hits = query.trim() === "" ? [] : search.ask(query)
-  list.replaceChildren(...hits.map(item))
+  const nowhere = query.trim() !== "" && hits.length === 0
+  // Who finds nothing is led to where everything is listed.
+  const shownHits = nowhere
+    ? lists.flatMap((url) => globalThis.siteEntries.find((entry) => entry.url === url) ?? [])
+    : hits
+  list.replaceChildren(...shownHits.map((entry, position) => item({ words: [], ...entry }, position)))
   status.replaceChildren(
-    ...(query.trim() !== "" && hits.length === 0 ? [element("div", "", `Nothing has to do with “${query}”.`)] : [])
+    ...(nowhere
+      ? [element("div", "", `Nothing has to do with “${query}”. Maybe one of these lists has it under another word.`)]
+      : [])
   )
 }
 

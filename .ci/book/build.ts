@@ -167,7 +167,19 @@ app.renderer.on("endPage", (page) => {
       return `<a href="${router.baseRelativeUrl(target, `${Contents.placeOf(`source/${file}`)}#L${line}`)}">${told}</a>`
     }
   )
-  page.contents = sourced.split(untouched).map((part, position) =>
+  // The reasons of an error stand in tables of their own, by their tags alone.
+  let errors = "HandshakeError"
+  const tagged = sourced.replaceAll(/<table>[^]*?<\/table>/g, (table) => {
+    errors = /<th>[^<]*<code>((?:Handshake|Transport)Error)<\/code>/.exec(table)?.[1] ?? errors
+    return table.replaceAll(/(<tr>\s*<td>)(<code>([A-Z]\w*)<\/code>)/g, (cell, before, code, tag) => {
+      const to = exported.get(tag) === undefined ? exported.get(`${errors}.${tag}`) : undefined
+      if (to === undefined) return cell
+      return `${before}<a class="to-reference" href="${
+        router.baseRelativeUrl(target, router.getFullUrl(to))
+      }">${code}</a>`
+    })
+  })
+  page.contents = tagged.split(untouched).map((part, position) =>
     position % 2 === 1 ?
       part :
       part.replaceAll(/<code>([A-Z]\w*(?:\.\w+)?|(?:node|protocols|testing)\/\w+)<\/code>/g, (code, name: string) => {

@@ -38,6 +38,9 @@ const termsOf = (text: string): string =>
 const perPage = 2
 
 export const make = (entries: ReadonlyArray<Entry>): Search => {
+  // A question has no text of its own: what is shown of it is that of its answer.
+  const answers = new Map<string, string>()
+  for (const { text, url } of entries) if (text !== "" && !answers.has(url)) answers.set(url, text)
   const search = new MiniSearch<Entry & { readonly id: number }>({
     fields: ["title", "page", "labels", "text", "code"],
     tokenize: Words.words,
@@ -85,12 +88,13 @@ export const make = (entries: ReadonlyArray<Entry>): Search => {
       for (const { id, match } of results) {
         const entry = entries[id as number]
         // A question, and the section that answers it, are one hit.
-        if (seen.has(entry.url)) continue
-        seen.add(entry.url)
-        const page = entry.url.split("#")[0]
+        const { url } = entry
+        if (seen.has(url)) continue
+        seen.add(url)
+        const page = url.split("#")[0]
         const count = (counts.get(page) ?? 0) + 1
         counts.set(page, count)
-        const hit = { ...entry, words: Object.keys(match) }
+        const hit = { ...entry, text: entry.text || (answers.get(url) ?? ""), words: Object.keys(match) }
         if (count <= perPage) first.push(hit)
         else rest.push(hit)
       }

@@ -69,7 +69,8 @@ export const server = (keys: Keys, nonces: Effect.Effect<Uint8Array> = newNonce)
     if (proof.length === due.length && timingSafeEqual(proof, due)) {
       return Transport.extend(yield* verdict.say("Welcome"), { user })
     }
-    const reason = new HandshakeError.AuthenticationFailed({ method: "key", detail: "no such user", fault: "peer" })
+    const detail = "no such user, or a wrong key"
+    const reason = new HandshakeError.AuthenticationFailed({ method: "key", detail, fault: "peer" })
     return yield* verdict.refuse("Denied", {}, reason)
   }))
 

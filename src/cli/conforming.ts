@@ -11,6 +11,7 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Socket from "effect/socket/Socket"
 import * as Conform from "../internal/dialogue/conform.ts"
+import type { Spec } from "../internal/dialogue/spec.ts"
 import * as Net from "../node/Net.ts"
 import * as Tls from "../protocols/Tls.ts"
 import type { GivenFlags } from "./dialogueFlags.ts"
@@ -80,13 +81,26 @@ const told = (report: Conform.Report, at: string): ReadonlyArray<string> => {
   ]
 }
 
-const hintFor = ({ failure, ready, stopped }: Conform.Report): string | undefined => {
+/** A field that the server makes anew for each connection, and has said: nobody can tell beforehand what it has to be answered with. */
+const freshIn = ({ wire }: Spec, { transitions }: Conform.Report): string | undefined => {
+  for (const { by, message, times } of transitions) {
+    const field = by === "server" && times > 0 ? wire.fields.get(message)?.fresh[0] : undefined
+    if (field !== undefined) return `${message}.${field}`
+  }
+}
+
+const hintFor = (spec: Spec, report: Conform.Report): string | undefined => {
+  const { failure, ready, stopped } = report
   if (failure !== undefined) {
     return Hints.hint(failure.error, { protocol: "tls", query: new URLSearchParams(), hasPassword: false })
   }
-  return ready > 0 || stopped !== undefined
-    ? undefined
-    : "what the server wants to see is said with --set MESSAGE.FIELD=VALUE or --values FILE"
+  if (ready > 0 || stopped !== undefined) return undefined
+  const given = "what the server wants to see is said with --set MESSAGE.FIELD=VALUE or --values FILE"
+  const fresh = freshIn(spec, report)
+  return fresh === undefined
+    ? given
+    : `${given}; what has to be computed from ${fresh}, which is fresh, cannot be said here: ` +
+      "Laws.dialogue holds such a server to it, with a client of yours"
 }
 
 const json = (report: Conform.Report, protocol: string, peer: string, seed: number) => {
@@ -135,7 +149,7 @@ export const conform = Effect.fnUntraced(function*(module: string, url: string, 
   else {
     for (const line of told(report, `${dialogue.name} at ${peer}`)) yield* Console.log(line)
     yield* Console.log(`seed: ${seed}`)
-    const hint = hintFor(report)
+    const hint = hintFor(dialogue, report)
     if (hint !== undefined) yield* Console.log(`hint: ${hint}`)
   }
   if (!isConforming(report)) return yield* new Flags.Exited({ code: 1 })
