@@ -176,7 +176,7 @@ setMaxListeners(0, shutdown.signal)
 const whereWrong = (then: () => Effect.Effect<unknown>) =>
   Effect.tapError(
     server,
-    (error) => isHandshakeError(error) && error.reason._tag === "InvalidGreeting" ? then() : Effect.void
+    (error) => HandshakeError.isHandshakeError(error) && error.reason._tag === "InvalidGreeting" ? then() : Effect.void
   )
 
 /** What the handshakes of the gallery have left running and open. */
