@@ -313,6 +313,26 @@ describe("the numbers of speed.md", () => {
     assert.deepStrictEqual(said, measured)
   })
 
+  it("are those beside what one would take instead, and none is missing", () => {
+    const columns = (row: ReadonlyArray<string>, from: number) => [
+      row[from].replaceAll("`", ""),
+      ...row.slice(-2).map(Number.parseFloat)
+    ]
+    const said = rowsOf(read("docs/speed.md"), "what").map((row) => columns(row, 1))
+    const known = rowsOf(read("bench/results/protocols.md"), "what").filter(([, who, , , ratio]) =>
+      ratio !== "" && !who.includes("a limit")
+    )
+    assert.deepStrictEqual(said, known.map((row) => columns(row, 1)))
+  })
+
+  it("are those of each feature, and none is missing", () => {
+    const said = rowsOf(read("docs/speed.md"), "a server with").map((
+      [name, ...ratios]
+    ) => [name, ...ratios.map(Number)])
+    const known = rowsOf(read("bench/results/features.md"), "a server with").slice(1)
+    assert.deepStrictEqual(said, known.map((row) => [row[0], Number.parseFloat(row[2]), Number.parseFloat(row[4])]))
+  })
+
   it("and README's are, too", () => {
     const [, least, greatest, memory] = /does ([\d.]+) to ([\d.]+) of[^]*takes ([\d.]+) times/.exec(read("README.md"))!
     const ratios = measured.map(([ours]) => ours)
