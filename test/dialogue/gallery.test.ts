@@ -14,6 +14,7 @@ import * as Rung from "../../src/testing/Rung.ts"
 import * as Certificates from "../support/certificates/index.ts"
 import * as Law from "../support/laws.ts"
 import * as Door from "./gallery/door.ts"
+import * as Features from "./gallery/features.ts"
 import * as Friends from "./gallery/friends.ts"
 import * as Gate from "./gallery/gate.ts"
 import * as Login from "./gallery/login.ts"
@@ -54,6 +55,10 @@ describe("what is specified holds for", () => {
     ["a vault in lines, with a nonce and a loop", Vault.Vault, vault],
     ["a vault whose key was told, and shows nowhere", Vault.Vault, { ...vault, secrets: [Vault.key] }],
     ["a login whose sides are written by hand", Login.Login, byHand],
+    ["a list of features, in which its client does not find what it needs", Features.Features, {
+      server: Features.server,
+      client: Features.client
+    }],
     ["a room in JSON", Room.Room, room],
     ["a box at the post", Post.Post, post],
     ["a gate with a way that its client does not take, which finds what it needs in a text that is free", Gate.Gate, {

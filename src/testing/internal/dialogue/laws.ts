@@ -692,7 +692,9 @@ const round = (attempt: Attempt, spec: Spec, state: Compiled, wanted: number): E
     const isRight = walk.taken.every((heard) => heard.by === stage.role || isKnown(attempt, heard) || isFree(heard))
     const isTurnedDown = error !== undefined &&
       (error.reason._tag === "InvalidGreeting" || isRight && isOwnDecision(error))
-    if (wanted > state.atMost || walk.end._tag === "TooOften" || !isTurnedDown || !isHere) return
+    // Who ends it where it was come to once has seen something else in it.
+    const isForTheNumber = (visitsOf(walk.taken).get(state.name) ?? 0) > 1
+    if (wanted > state.atMost || walk.end._tag === "TooOften" || !isTurnedDown || !isHere || !isForTheNumber) return
     return yield* Effect.fail(problem(attempt, played, scenario, {
       law: 4,
       expected: `it may be come to ${state.atMost} times`,
