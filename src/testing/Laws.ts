@@ -336,19 +336,22 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * Base64. What is known to be wrong is refused where it is this side's turn, and not behind a yes. A field that is
  * `Dialogue.free` may have any value, and one that is `Dialogue.fresh` is another one each time. Where several values are
  * right, such as two users, `alternatives` are conversations with the others, and take other ways through the dialogue.
- * A free number that the side turns down, and a free text that it takes and does not take with more behind it, break law 5.
+ * A free number that the side turns down, and a free text that it takes and does not take with more behind it, break law 5. Who says
+ * yes to a wrong secret and no to what is right behind it breaks law 11, unless that has a secret in it, too, such as a second factor.
  *
  * What the other side may say and never says who is given, the specification says in its place: it goes to that state, says it with
  * values that are drawn, and goes on as the one who was given does.
  *
  * Whoever fails as `AuthenticationFailed` hears the same whether the secret is wrong or the field beside it that says who it is for:
- * one whose name has `user`, `account`, `login`, `mail` or `member` in it.
+ * one whose name has `user`, `account`, `login`, `mail` or `member` in it. Of a secret of several parts the last one is the secret, and
+ * the one before it says who it is for.
  *
  * Where it is this side's turn and the peer has broken no rule, it says no with a refusal of that state: what is said `otherwise` is
  * for whoever breaks the rules. Where steps have the names of the states, as those of a dialogue have, errors have to name them.
  *
  * TLS encrypts nothing here: what it does is not the dialogue's business, but where it begins is. A client that begins it without a
- * look at the certificate (`verify: "none"`), or at its name (`"authority"`), breaks law 5, unless `anyCertificate` allows it.
+ * look at the certificate (`verify: "none"`), or at its name (`"authority"`), breaks law 5, unless `anyCertificate` allows it; and so
+ * does one that looks for a name that it was told in clear.
  *
  * `coverage` of the suite counts each message in each state, each field and each message where it is not due;
  * {@link dialogueHoles} says what was never tried, and with `coverage: "whole"` that fails.

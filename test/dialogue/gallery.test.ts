@@ -13,6 +13,7 @@ import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
 import * as Certificates from "../support/certificates/index.ts"
 import * as Law from "../support/laws.ts"
+import * as Desk from "./gallery/desk.ts"
 import * as Door from "./gallery/door.ts"
 import * as Features from "./gallery/features.ts"
 import * as Friends from "./gallery/friends.ts"
@@ -38,6 +39,7 @@ const gate = { server: Gate.server(), client: Gate.client() }
 const door = { server: Door.server(), client: Door.client() }
 const pass = { server: Pass.server(), client: Pass.client }
 const post = { server: Post.server(), client: Post.client() }
+const desk = { server: Desk.server(), client: Desk.client() }
 
 const boundless = { server: Door.serverByHand(), client: Door.client(Door.Boundless as never) }
 
@@ -61,6 +63,7 @@ describe("what is specified holds for", () => {
     }],
     ["a room in JSON", Room.Room, room],
     ["a box at the post", Post.Post, post],
+    ["a desk that lends books", Desk.Desk, desk],
     ["a gate with a way that its client does not take, which finds what it needs in a text that is free", Gate.Gate, {
       ...gate,
       server: Gate.server({ isWelcome: ({ agent }) => agent.split(" ").includes("me") })
@@ -428,6 +431,36 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     Post.Post,
     { ...post, server: Post.server({ isLate: true }) },
     /law 11.*[^]*the peer hears why: No in the state verdict[^]*it said Yes, and it failed at step letter/
+  ],
+  [
+    "says yes to a wrong secret, and no where nothing more is wrong",
+    Desk.Desk,
+    { ...desk, server: Desk.server({ isLate: true }) },
+    /law 11.*[^]*the peer hears why: No or Stranger in the state verdict[^]*it said Welcome, and it failed at step answer/
+  ],
+  [
+    "tells who is known by a part of a secret",
+    Desk.Desk,
+    { ...desk, server: Desk.server({ stranger: "Stranger" }) },
+    /law 9.*[^]*the same whether part 1 of card or part 2 of card is wrong[^]*it said \["\w+"\]/
+  ],
+  [
+    "looks in the certificate for what it was told in clear",
+    Desk.Desk,
+    { ...desk, client: Desk.client({ servername: (host) => host }) },
+    /law 5.*\(client, pure\)[^]*it looks for desk.test in the certificate, whatever is said before TLS/
+  ],
+  [
+    "turns down a number of which any will do, in what it hears last",
+    Desk.Desk,
+    { ...desk, client: Desk.client({ isEnough: (days) => days > 0 }) },
+    /law 5.*\(client, pure\)[^]*any days will do in Lent in the state answer/
+  ],
+  [
+    "turns down all numbers but one of which any will do",
+    Desk.Desk,
+    { ...desk, client: Desk.client({ isEnough: (days) => days === 14 }) },
+    /law 5.*\(client, pure\)[^]*any days will do in Lent in the state answer/
   ],
   [
     "takes its own refusal for one that is worth no other try",

@@ -24,8 +24,11 @@ const withoutStacks = async (run: () => Promise<void>): Promise<void> => {
  */
 export const runs = Number(env["RUNS"] ?? 40)
 
+/** Some laws are three seconds of work, which a machine that does much else makes half a minute. */
+const timeout = 60_000
+
 /** Vitest's `it` for laws: a test that nothing else runs beside. */
 export const it: Laws.Register = Object.assign(
-  (name: string, run: () => Promise<void>) => test(name, () => withoutStacks(run)),
+  (name: string, run: () => Promise<void>) => test(name, () => withoutStacks(run), timeout),
   { skip: test.skip }
 )

@@ -101,8 +101,12 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
   const own = rungs.find(({ time }) => time === "virtual") ?? (options.breathe === undefined ? Rung.pure : Rung.memory)
   const tally = new Coverage.Tally(spec, roles)
   const verified = new Set<"authority" | "none">()
+  const looksAtNames = (options.anyCertificate ?? false) === false
+  let servername: string | undefined
   const told: ClearTls.Told = (tls) => {
-    if (tls.role === "client" && (tls.verify === "authority" || tls.verify === "none")) verified.add(tls.verify)
+    if (tls.role !== "client") return
+    servername = tls.servername
+    if (tls.verify === "authority" || tls.verify === "none") verified.add(tls.verify)
   }
   const mayTake = (verify: "authority" | "none") => options.anyCertificate === true || options.anyCertificate === verify
   const staged = <H extends Side | undefined>(side: H): H =>
@@ -143,6 +147,11 @@ export const dialogue = <S extends Any = Any, C extends Any = Any>(
           unsaid: secretsOf(options),
           takesCertificates: () =>
             (["none", "authority"] as const).find((verify) => verified.has(verify) && !mayTake(verify)),
+          nameIn: (play) =>
+            Effect.suspend(() => {
+              servername = undefined
+              return Effect.map(play, (played) => [played, looksAtNames ? servername : undefined])
+            }),
           remake: (handshake) => Trial.make(own, { role, handshake }, found[0]!.peer ?? Effect.never, options)
         })
       }))

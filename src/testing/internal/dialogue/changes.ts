@@ -318,10 +318,8 @@ const viewsOf = (state: Compiled, tag: string, name: string, carried: Values): R
 /** What is inside, with another text in the place of each of its parts, or of all of it. */
 const holding = (inside: unknown, text: string): ReadonlyArray<unknown> => {
   if (typeof inside === "string") {
-    const separator = separators.find((separator) => inside.includes(separator))
-    if (separator === undefined) return [text]
-    const parts = inside.split(separator)
-    return parts.map((_, i) => parts.with(i, text).join(separator))
+    const found = apart(inside)
+    return found === undefined ? [text] : found.parts.map((_, i) => found.parts.with(i, text).join(found.separator))
   }
   if (!Predicate.isObject(inside) || Array.isArray(inside) || inside instanceof Uint8Array) return []
   return Object.entries(inside).flatMap(([member, value]: [string, unknown]) =>
@@ -333,11 +331,28 @@ const holding = (inside: unknown, text: string): ReadonlyArray<unknown> => {
 const separators = ["\0", ":", ",", " "]
 const mostParts = 6
 
-/** A text of several parts with one of them almost right, one more, one less. */
-const ofParts = (text: string): ReadonlyArray<Other> => {
+const apart = (text: string): { readonly separator: string; readonly parts: ReadonlyArray<string> } | undefined => {
   const separator = separators.find((separator) => text.includes(separator))
   const parts = separator === undefined ? [] : text.split(separator)
-  if (separator === undefined || parts.length > mostParts) return []
+  return separator === undefined || parts.length > mostParts ? undefined : { separator, parts }
+}
+
+/** The parts of what a field holds, in whatever form that has any. */
+export const partsOf = ({ state, tag, values }: Taken, name: string): ReadonlyArray<string> | undefined => {
+  const carried = carriedOf(state, tag, values)
+  if (carried === undefined) return undefined
+  for (const inside of [carried[name], ...viewsOf(state, tag, name, carried).map(({ read }) => read(carried))]) {
+    const found = typeof inside === "string" ? apart(inside) : undefined
+    if (found !== undefined) return found.parts
+  }
+  return undefined
+}
+
+/** A text of several parts with one of them almost right, one more, one less. */
+const ofParts = (text: string): ReadonlyArray<Other> => {
+  const found = apart(text)
+  if (found === undefined) return []
+  const { parts, separator } = found
   const joined = (parts: ReadonlyArray<string>) => parts.join(separator)
   return [
     ...parts.flatMap((part, i) =>

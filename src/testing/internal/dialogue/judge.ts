@@ -31,6 +31,8 @@ export interface Subject {
   readonly role: Role
   /** Whether its steps have the names of the states, as those of whoever is made by a dialogue have. */
   readonly namesStates: boolean
+  /** Whether who is let in says just that; of a message with a secret, with another secret too. */
+  readonly isRight: (heard: Taken, but?: "secrets") => boolean
 }
 
 /** What a side has done that it should not have, as the law that it breaks says it. */
@@ -93,33 +95,41 @@ export const isOwnDecision = (error: HandshakeError): boolean =>
 
 /**
  * What it has said for a yes, where it fails for what it knew by then: in a state in which the other side speaks, for a reason of its
- * own and not for anything that came there; or later, when all that came behind the message that is wrong has nothing to look at.
+ * own and not for anything that came there; or later, when nothing that came behind the message that is wrong can be why: there is
+ * nothing to look at in it, or it is right and what is wrong is a secret. Who asks for another secret has not decided before.
  */
 const saidTooEarly = (
-  { namesStates, role, spec }: Subject,
+  { isRight, namesStates, role, spec }: Subject,
   error: HandshakeError,
   { end, taken }: Walk,
   nth: number | undefined
 ): Taken | undefined => {
   const { reason, step } = error
-  if (!namesStates || reason._tag !== "AuthenticationFailed" && reason._tag !== "UnsupportedVersion") return undefined
+  if (!namesStates) return undefined
+  const isKnownWhy = reason._tag === "AuthenticationFailed" || reason._tag === "UnsupportedVersion"
   // Where both sides speak, neither has heard the other.
   const isYes = ({ by, state, target }: Taken) =>
     by === role && state.turn === role && !isRefused(target) && refusalsOf(state).length > 0
   if (spec.states.get(step)?.turn === otherRole(role)) {
     const last = taken.findLast(({ target }) => stateOf(target) === step)
-    return last !== undefined && isYes(last) ? last : undefined
+    return isKnownWhy && last !== undefined && isYes(last) ? last : undefined
   }
   if (nth === undefined || end._tag !== "Refused" || end.by !== role) return undefined
   const wrong = taken.findIndex((heard) => heard.by !== role && heard.nth === nth)
   const from = wrong < 0 ? -1 : taken.findIndex((said, i) => i > wrong && isYes(said))
   const since = from < 0 ? [] : taken.slice(from).filter(({ by }) => by !== role)
-  const isFree = ({ state, tag }: Taken) => {
-    const { free, names } = state.wire.fields.get(tag)!
-    return names.every((name) => free.includes(name))
-  }
-  return since.length > 0 && since.every(isFree) ? taken[from] : undefined
+  const isSecretWrong = wrong >= 0 && !isRight(taken[wrong]!) && isRight(taken[wrong]!, "secrets")
+  const isNoReason = (heard: Taken) => isFree(heard) || isSecretWrong && !isSecret(heard) && isRight(heard)
+  return (isKnownWhy || isSecretWrong) && since.length > 0 && since.every(isNoReason) ? taken[from] : undefined
 }
+
+/** Whether there is nothing to look at in a message. */
+export const isFree = ({ state, tag }: Taken): boolean => {
+  const { free, names } = state.wire.fields.get(tag)!
+  return names.every((name) => free.includes(name))
+}
+
+const isSecret = ({ state, tag }: Taken): boolean => state.wire.fields.get(tag)!.secrets.length > 0
 
 /** What says no in a state. */
 const refusalsOf = ({ targets }: Compiled): ReadonlyArray<string> =>

@@ -7,6 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Excerpt from "../../../Excerpt.ts"
 import * as Handshake from "../../../Handshake.ts"
 import * as Draw from "../../../internal/dialogue/draw.ts"
 import type { Values } from "../../../internal/dialogue/fields.ts"
@@ -28,6 +29,7 @@ import {
   dueIn,
   errorOf,
   type Flaw,
+  isFree,
   isOwnDecision,
   judge,
   otherwiseIn,
@@ -56,6 +58,7 @@ export interface Reference {
   readonly heard: ReadonlyArray<Taken>
   /** Whether the specification plays the other side, on a way that nobody takes who is given. */
   readonly isSpecified: boolean
+  readonly servername: string | undefined
 }
 
 interface Settings {
@@ -68,6 +71,8 @@ interface Settings {
   readonly isAlone: boolean
   /** With how little of a look at the certificate the client has begun TLS, and must not. */
   readonly takesCertificates: () => "none" | "authority" | undefined
+  /** The name that a client looks for in the certificate of its server, where that matters and TLS begins in a conversation. */
+  readonly nameIn: <A>(play: Effect.Effect<A>) => Effect.Effect<readonly [A, servername: string | undefined]>
   readonly remake: (handshake: Side) => Trial.Trial
 }
 
@@ -98,7 +103,8 @@ export const attempt = (
     const { spec } = stage
     const referTo = ({ handshake, name, peer }: Conversation, isSpecified = false) => {
       const plan = { ...(peer !== undefined && { peer }), ...(handshake !== undefined && { handshake }) }
-      return Effect.map(stage.play(plan), (played): Reference => ({
+      return Effect.map(settings.nameIn(stage.play(plan)), ([played, servername]): Reference => ({
+        servername,
         name,
         plan,
         played,
@@ -138,7 +144,12 @@ export const attempt = (
       secrets,
       hiding: Watch.hiding(secrets),
       looked: new Set(),
-      subject: { spec, role: stage.role, namesStates: namesStates(stage, given) }
+      subject: {
+        spec,
+        role: stage.role,
+        namesStates: namesStates(stage, given),
+        isRight: (heard, but) => isKnown({ references }, heard, but)
+      }
     }
   })
 
@@ -282,64 +293,82 @@ export const undisturbed = (attempt: Attempt): Effect.Effect<void, Problem> =>
   }, { discard: true })
 
 /** Whether somebody who is let in says just that, but for what may be anything. */
-const isKnown = ({ references }: Attempt, { state, tag, values }: Taken): boolean => {
-  const { fresh, free } = state.wire.fields.get(tag)!
+const isKnown = (
+  { references }: Pick<Attempt, "references">,
+  { state, tag, values }: Taken,
+  but?: "secrets"
+): boolean => {
+  const { fresh, free, secrets } = state.wire.fields.get(tag)!
+  const mayDiffer = [...free, ...fresh, ...(but === undefined ? [] : secrets)]
   return references.some(({ heard, isReady }) =>
     isReady && heard.some((other) =>
       other.state === state && other.tag === tag &&
-      Changes.differing(state, tag, other.values, values).every((name) => free.includes(name) || fresh.includes(name))
+      Changes.differing(state, tag, other.values, values).every((name) => mayDiffer.includes(name))
     )
   )
 }
 
 /**
- * Whether a refusal tells which field of a login is wrong, the secret or who it is for, so that whoever asks learns who is known
- * there. Both have to be failed logins, and the field one that says who: a version, or a mechanism, may be refused in words of its own.
+ * Whether a refusal tells what of a login is wrong, the secret or who it is for, so that whoever asks learns who is known there. Both
+ * have to be failed logins: a version, or a mechanism, may be refused in words of its own.
  */
 const tellingWho = (
   { refusals }: Attempt,
   { name }: Reference,
-  { nth }: Taken,
-  { state, tag, values }: Taken,
+  taken: Taken,
+  now: Taken,
   bound: ReadonlyArray<string>,
   { talk, walk: { end } }: Stage.Played
 ): Flaw | undefined => {
-  const { secrets } = state.wire.fields.get(tag)!
-  const [field] = bound
-  if (
-    field === undefined || bound.length > 1 || secrets.length !== 1 ||
-    errorOf(talk)?.reason._tag !== "AuthenticationFailed"
-  ) {
-    return undefined
-  }
+  const wrong = bound.length === 1 ? wrongInLogin(taken, now, bound[0]!) : undefined
+  if (wrong === undefined || errorOf(talk)?.reason._tag !== "AuthenticationFailed") return undefined
   if (end._tag !== "Refused" || end.isOtherwise) return undefined
-  const carried = Changes.carriedOf(state, tag, values) ?? {}
-  const isSecret = secrets.includes(field)
-  if (!isSecret && !saysWho.test(field)) return undefined
   // Who is refused may be named, and is another one each time; what else was said is the same, but for what is made anew.
-  const others = state.wire.fields.get(tag)!.fresh
-  const named = Object.entries(carried).flatMap(([name, value]) =>
-    typeof value === "string" && (saysWho.test(name) || others.includes(name)) && !secrets.includes(name) ? [value] : []
-  )
-  if (named.some((value) => !isName.test(value))) return undefined
   const { fresh } = end.state.wire.fields.get(end.tag)!
   const said = Object.entries(Changes.carriedOf(end.state, end.tag, end.values) ?? {})
   const words = JSON.stringify([
     end.tag,
     ...said.filter(([name]) => !fresh.includes(name)).map(([, value]) =>
-      typeof value === "string" ? named.reduce(withoutName, value) : value
+      typeof value === "string" ? wrong.named.reduce(withoutName, value) : value
     )
   ])
-  const key = (isSecret: boolean) => `${name} ${nth} ${isSecret}`
+  const key = (isSecret: boolean) => `${name} ${taken.nth} ${isSecret}`
+  const { field, isSecret } = wrong
   refusals.set(key(isSecret), { field, words })
   const other = refusals.get(key(!isSecret))
   return other === undefined || other.words === words ? undefined : {
     law: 9,
-    expected:
-      `it says the same whether ${field} or ${other.field} is wrong in ${called({ state, tag })}: who is known ` +
-      "there is nobody's business",
+    expected: `it says the same whether ${field} or ${other.field} is wrong in ${
+      called(taken)
+    }: who is known there is nobody's business`,
     actual: `it said ${words}, and ${other.words} where another ${other.field} was said`
   }
+}
+
+/** What is wrong in a login, and the names that are said in it: of several parts in one secret the last is one, and who it is for stands before it. */
+const wrongInLogin = (
+  taken: Taken,
+  { state, tag, values }: Taken,
+  field: string
+): { readonly field: string; readonly isSecret: boolean; readonly named: ReadonlyArray<string> } | undefined => {
+  const { fresh, secrets } = state.wire.fields.get(tag)!
+  if (secrets.length !== 1) return undefined
+  const carried = Changes.carriedOf(state, tag, values) ?? {}
+  const names = Object.entries(carried).flatMap(([name, value]) =>
+    typeof value === "string" && (saysWho.test(name) || fresh.includes(name)) && !secrets.includes(name) ? [value] : []
+  )
+  const isSecret = secrets.includes(field)
+  const [before, after] = [taken, { ...taken, values }].map((heard) => Changes.partsOf(heard, field))
+  const found = (what: string, isSecret: boolean, named: ReadonlyArray<string>) =>
+    named.every((name) => isName.test(name)) ? { field: what, isSecret, named } : undefined
+  if (!isSecret) return saysWho.test(field) ? found(field, false, names) : undefined
+  if (before === undefined || after === undefined) return found(field, true, names)
+  const others = after.flatMap((part, i) => part === before[i] ? [] : [i])
+  const [at = 0] = others
+  const isLast = at === after.length - 1
+  return after.length !== before.length || others.length !== 1 || at < after.length - 2
+    ? undefined
+    : found(`part ${at + 1} of ${field}`, isLast, [...names, after.at(-2)!])
 }
 
 /** The first message of a side that has a secret in it, and whether TLS has begun by then. */
@@ -366,6 +395,15 @@ const saidInClear = (
   }
 }
 
+/** A client that looks in the certificate for what it was told in clear: anybody in between tells a name that is his own. */
+const namedByPeer = ({ servername: due }: Reference, servername: string | undefined): Flaw | undefined =>
+  due === undefined || servername === undefined || servername === due ? undefined : {
+    law: 5,
+    expected:
+      `it looks for ${due} in the certificate, whatever is said before TLS; or \`anyCertificate\` says that it need not`,
+    actual: `it looked for ${Excerpt.ofString(servername)}`
+  }
+
 /** What a side says behind a message that is wrong, with the secret that it says where nothing is. A proof would be another one. */
 const saidToStranger = (
   { stage }: Attempt,
@@ -385,9 +423,9 @@ const saidToStranger = (
   )
 
 /**
- * A side that turns down a value of a field of which any will do, and lets others in: other numbers, or texts that go on as they
- * end. Whether it finds what it needs in a list or in another text is another matter, and what covers that field as well, such as a proof,
- * is wrong with each other value.
+ * A side that turns down a value of a field of which any will do: other numbers, or texts that go on as they end. Whether it finds
+ * what it needs in a list or in another text is another matter. What covers that field as well, such as a proof, is wrong with each
+ * other value: so one of them has to be let in, or nothing can be there that covers it.
  */
 const turnedDown = (
   attempt: Attempt,
@@ -407,7 +445,8 @@ const turnedDown = (
   const [before, after] = [taken, now].map(({ values }) => Changes.carriedOf(state, tag, values)?.[field])
   const isMore = typeof before === "string" && typeof after === "string" && after.length > before.length &&
     after === before.padEnd(after.length, before.at(-1))
-  if (typeof now.values[field] !== "number" && !isMore) return undefined
+  const isNumber = typeof now.values[field] === "number"
+  if (!isNumber && !isMore) return undefined
   if (walk.taken.slice(walk.taken.indexOf(now) + 1).some((other) => other.by !== role && !isFree(other))) {
     return undefined
   }
@@ -422,20 +461,15 @@ const turnedDown = (
       actual: Trial.outcome(talk)
     })
   }
-  return known.letsIn ? known.refused : undefined
-}
-
-/** Whether there is nothing to look at in a message. */
-const isFree = ({ state, tag }: Taken): boolean => {
-  const { free, names } = state.wire.fields.get(tag)!
-  return names.every((name) => free.includes(name))
+  return known.letsIn || isNumber && isFree(taken) ? known.refused : undefined
 }
 
 /** Whether a side has said no by itself. */
 const isTurnedDown = ({ stage: { role } }: Attempt, { talk, walk: { end } }: Stage.Played): boolean => {
   const error = errorOf(talk)
   return error !== undefined && (
-    end._tag === "Refused" && end.by === role || end._tag === "Waiting" && end.on === role && isOwnDecision(error)
+    end._tag === "Refused" && end.by === role ||
+    isOwnDecision(error) && (end._tag === "Ready" || end._tag === "Waiting" && end.on === role)
   )
 }
 
@@ -489,7 +523,7 @@ const disturbed = (
     const { stage, subject, tally } = attempt
     const { nth, state, tag } = taken
     const instead = { nth, state, say: change.apply }
-    const [played, leak] = yield* inSight(attempt, { ...reference.plan, instead })
+    const [[played, leak], servername] = yield* attempt.nameIn(inSight(attempt, { ...reference.plan, instead }))
     const { due, said, talk, walk } = played
     if (due === undefined || said === undefined || Trial.firstDifference(due, said) === -1) return
     const now = walk.taken.find((other) => other.by === taken.by && other.nth === nth)
@@ -506,7 +540,7 @@ const disturbed = (
     const kind = change.field === undefined ? "" : isLegal ? ", as its type allows" : ", which is none of its type"
     const scenario = place + kind + conversing(attempt, reference)
     const flaw = judge(subject, talk, walk, nth) ?? refusedLate(attempt, reference, played) ??
-      saidInClear(attempt, reference, played) ?? leak
+      saidInClear(attempt, reference, played) ?? namedByPeer(reference, servername) ?? leak
     if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
     if (!isLegal || now.tag !== tag || !reference.isReady) return
     const { read } = readOne(state, due)
