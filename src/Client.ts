@@ -176,16 +176,17 @@ const attempting = Effect.fnUntraced(function*<T extends Any, E, R>(options: Opt
   return Effect.fnUntraced(function*(socket: Socket.Socket) {
     const scope = yield* Scope.fork(yield* Effect.scope)
     const state: Telemetry.Observed = { progress: Progress.make(name), connection: undefined, span: undefined }
-    const shaken = Effect.gen(function*() {
-      const connection = yield* Handshake.step(Connection.open(socket), "connect")
-      yield* Effect.acquireRelease(
-        Effect.sync(() => telemetry.connections(1)),
-        () => Effect.sync(() => telemetry.connections(-1))
-      )
+    // The handshake dials: by then it has a name, which a connection that cannot be opened is reported with.
+    const opened = Effect.tap(Scope.provide(Connection.open(socket), scope), (connection) => {
       state.connection = connection
       telemetry.met(state)
-      return yield* Effect.provideService(handshake, Socket.Socket, connection.socket)
-    }).pipe(
+      telemetry.connections(1)
+      return Scope.addFinalizer(scope, Effect.sync(() => telemetry.connections(-1)))
+    })
+    const shaken = Effect.provideService(handshake, Socket.Socket, Connection.sharedBy(opened)).pipe(
+      Effect.catch((error): Effect.Effect<never, E | Handshake.Failure<E>> =>
+        state.connection === undefined ? Handshake.step(Effect.fail(error), Progress.connect) : Effect.fail(error)
+      ),
       Handshake.deadline(options.handshakeTimeout ?? "10 seconds"),
       Effect.provideService(Scope.Scope, scope)
     )

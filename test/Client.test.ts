@@ -16,6 +16,7 @@ import * as Line from "../src/protocols/Line.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
 import type { TransportError } from "../src/TransportError.ts"
+import { refused } from "./support/dialled.ts"
 import { saying, serving, settled } from "./support/serving.ts"
 
 describe("connect", () => {
@@ -54,6 +55,15 @@ describe("connect", () => {
       yield* Effect.andThen(guest.end, guest.closed)
       yield* TestClock.adjust("1 second")
       expect(yield* Fiber.join(patient)).toBe("Hello")
+    }))
+
+  it.effect("a connection that cannot be opened is told by the name of its handshake", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Client.connect({
+        handshake: Transport.framed(Codec.lines()).pipe(Handshake.expect("hi"), Handshake.named("greeter")),
+        sockets: [Effect.succeed(refused)]
+      }))
+      expect(error).toMatchObject({ protocol: "greeter", step: "connect", reason: { _tag: "ConnectionFailed" } })
     }))
 
   it.effect("goes through its sockets in order until one accepts", () =>

@@ -123,7 +123,7 @@ describe("reconnecting", () => {
         const error = yield* Fiber.join(calling)
         expect(error).toMatchObject({ sent: "no", reason: { why: "waited", cause: { _tag: "HandshakeError" } } })
         expect(error.message).toBe(
-          "there is no connection, and none came within 5s: unnamed handshake failed at step connect: " +
+          "there is no connection, and none came within 5s: test handshake failed at step connect: " +
             "the connection could not be opened: connect ECONNREFUSED"
         )
       }))
@@ -289,7 +289,7 @@ describe("reconnecting", () => {
         expect(dials).toEqual([[0, "a"], [0, "b"], [3000, "c"]])
         const waits = (yield* Fiber.join(states)).filter((state) => state._tag === "Waiting")
         expect(waits.map(({ error }) => typeof error === "string" ? error : error.message)).toEqual([
-          "unnamed handshake failed at step connect: the connection could not be opened: connect ECONNREFUSED",
+          "test handshake failed at step connect: the connection could not be opened: connect ECONNREFUSED",
           "no DNS",
           "no DNS"
         ])

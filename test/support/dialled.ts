@@ -11,7 +11,8 @@ import { type LinePeer, linePeer } from "./linePeer.ts"
 /** What a dial meets with: nobody, or a peer that says these lines at once. */
 export type Meets = "refused" | ReadonlyArray<string>
 
-const refused = Socket.make({
+/** A socket that cannot be opened. */
+export const refused = Socket.make({
   reader: Effect.fail(
     new Socket.SocketError({
       reason: new Socket.SocketOpenError({ kind: "Unknown", cause: new Error("connect ECONNREFUSED") })

@@ -696,12 +696,12 @@ class SharedSocket implements Socket.Socket {
   readonly reader: Effect.Effect<Socket.Reader, Socket.SocketError, Scope.Scope>
   readonly writer: Effect.Effect<Socket.Writer, never, Scope.Scope>
 
-  constructor(socket: Socket.Socket) {
+  constructor(open: Effect.Effect<Connection, TransportError, Scope.Scope>) {
     let opened: Connection | undefined
     const opening = Semaphore.makeUnsafe(1).withPermit(Effect.suspend(() =>
       opened !== undefined && !opened.isGone
         ? Effect.succeed(opened)
-        : Effect.tap(open(socket), (connection) =>
+        : Effect.tap(open, (connection) =>
           Effect.sync(() => {
             opened = connection
           }))
@@ -724,4 +724,8 @@ class SharedSocket implements Socket.Socket {
 export const shared = (socket: Socket.Socket): Socket.Socket =>
   connectionOf(socket) !== undefined || SharedSocket.openingOf(socket) !== undefined
     ? socket
-    : new SharedSocket(socket)
+    : new SharedSocket(open(socket))
+
+/** The same, for a connection that is opened in a way of its own. */
+export const sharedBy = (open: Effect.Effect<Connection, TransportError, Scope.Scope>): Socket.Socket =>
+  new SharedSocket(open)
