@@ -11,6 +11,7 @@ import * as Report from "../report.ts"
 import * as Rounds from "../rounds.ts"
 import * as Servers from "../servers.ts"
 import * as Stats from "../stats.ts"
+import * as Tokio from "../tokio.ts"
 
 /** One thing that is measured. */
 export interface Test {
@@ -343,7 +344,10 @@ export const compare = Effect.fnUntraced(function*(
     readonly peers: ReadonlyArray<Servers.Spec>
   }
 ) {
-  const known = [...Servers.all, ...wanted.peers]
+  const isWanted = wanted.servers.length === 0 || Tokio.specs.some(({ name }) => wanted.servers.includes(name))
+  const missing = isWanted ? yield* Tokio.built : undefined
+  if (missing !== undefined) yield* Plan.progress(missing)
+  const known = [...Servers.all, ...missing === undefined ? Tokio.specs : [], ...wanted.peers]
   const specs = yield* choose("server", known, (spec) => spec.name, [
     Servers.base, // for without it there is no ratio
     ...wanted.servers.length === 0 ? known.map((spec) => spec.name) : wanted.servers,

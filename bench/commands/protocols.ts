@@ -63,6 +63,12 @@ const clients = (method: string): Row => ({
   }))
 })
 
+const tls = (id: string, title: string, unit: string): Row =>
+  servers(id, title, unit, [
+    { name: ours, server: ["ours-tls.ts"] },
+    { name: "node:tls by hand", isLimit: true, server: ["node-tls.ts"] }
+  ])
+
 export const rows: ReadonlyArray<Row> = [
   servers("login-trust", "PostgreSQL, server, trust: connect, log in, close", "logins/s", [
     { name: ours, server: ["ours-postgres.ts", "trust"] },
@@ -92,6 +98,9 @@ export const rows: ReadonlyArray<Row> = [
     { name: ours, server: ["ours-http2.ts"] },
     { name: "node:http2", server: ["node-http2.ts"] }
   ]),
+  tls("tls-full", "TLS 1.3, server: connect, handshake, one line, close", "connections/s"),
+  tls("tls-resumed", "TLS 1.3, server: the same, with the session resumed", "connections/s"),
+  tls("tls-lines", "TLS 1.3, server: lines of 64 KiB over one connection", "MiB/s"),
   {
     id: "scram",
     title: "SCRAM, both sides, 4096 iterations",

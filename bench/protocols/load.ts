@@ -6,6 +6,8 @@
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto"
 import * as Net from "node:net"
+import * as Tls from "node:tls"
+import * as Certificate from "./certificate.ts"
 import * as Login from "./login.ts"
 import * as Sample from "./sample.ts"
 
@@ -196,6 +198,81 @@ const uploading = (isOver: () => boolean, done: () => void): Promise<void> => {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Lines inside TLS
+// ---------------------------------------------------------------------------------------------------------------------
+
+const context = Tls.createSecureContext({ ca: Certificate.root })
+const within = { port: Number(port), host: "127.0.0.1", servername: "localhost", secureContext: context, noDelay: true }
+
+/** Shakes hands, says the lines, and hears as many back; `heard` is told of each chunk and says when it was enough. */
+const encrypted = (session: Buffer | undefined, heard: (text: string, socket: Tls.TLSSocket) => boolean) =>
+  new Promise<Buffer>((resolve, reject) => {
+    let text = ""
+    let isDone = false
+    let ticket = Buffer.alloc(0)
+    const socket = Tls.connect({ ...within, session }, () => {
+      if (session !== undefined && !socket.isSessionReused()) socket.destroy(new Error("not resumed"))
+      else socket.write("You ready?\n")
+    })
+      .setEncoding("latin1")
+      .on("session", (given) => {
+        ticket = given
+      })
+      .on("data", (chunk: string) => {
+        text += chunk
+        const end = text.lastIndexOf("\n") + 1
+        if (isDone || end === 0) return
+        const lines = text.slice(0, end)
+        text = text.slice(end)
+        isDone = heard(lines, socket)
+        if (isDone) socket.end()
+      })
+      .on("error", (error) => isDone ? undefined : reject(error))
+      .on("close", () => isDone ? resolve(ticket) : reject(new Error("the server has closed before its time")))
+  })
+
+/** One line and its answer. */
+const once = (session: Buffer | undefined) =>
+  encrypted(session, (lines, socket) => {
+    if (lines === "Hello\n") return true
+    if (lines !== "Bring it!\n") throw new Error(`heard ${lines}`)
+    socket.write("Hello\n")
+    return false
+  })
+
+const resuming = () => {
+  let session: Promise<Buffer> | undefined
+  return async () => {
+    session ??= once(undefined)
+    await once(await session)
+  }
+}
+
+const longLine = `${"x".repeat(64 * 1024 - 1)}\n`
+const together = 16
+
+/** One connection with so many long lines under way. */
+const echoing = async (isOver: () => boolean, done: () => void): Promise<void> => {
+  let underWay = 0
+  await encrypted(undefined, (lines, socket) => {
+    if (lines === "Bring it!\n") {
+      for (; underWay < together; underWay++) socket.write(longLine)
+      return false
+    }
+    for (let at = 0; at < lines.length; at += longLine.length) {
+      if (!lines.startsWith(longLine, at)) throw new Error("not the line that was said")
+      done()
+      underWay--
+      if (!isOver()) {
+        socket.write(longLine)
+        underWay++
+      }
+    }
+    return underWay === 0
+  })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
 
 const cpu = () => Sample.of(Number(pid))
 
@@ -211,6 +288,9 @@ const loads: Readonly<Record<string, Sample.Load>> = {
     cpu
   },
   "http2-connect": { work: Sample.repeated(connection(opening, endOfFrame, opened, farewell)), atOnce: 16, cpu },
+  "tls-full": { work: Sample.repeated(() => once(undefined)), atOnce: 16, cpu },
+  "tls-resumed": { work: Sample.repeated(resuming()), atOnce: 16, cpu },
+  "tls-lines": { work: echoing, atOnce: 1, each: 1 / 16, cpu },
   "http2-frames": { work: uploading, atOnce: 4, each: frames, cpu }
 }
 
