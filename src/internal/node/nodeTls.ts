@@ -168,21 +168,27 @@ const alertOf = ({ message }: TlsError, problem: string): number | undefined => 
 const orThrow = <A>(result: Result.Result<A, string>): A =>
   Result.getOrThrowWith(result, (problem) => new Error(problem))
 
+/** What is made of options and one of their certificates, and that certificate in DER. */
+interface Prepared {
+  readonly context: NodeTls.SecureContext
+  readonly shown: Uint8Array | undefined
+}
+
 // A context is dear to make, and one is enough for all the connections that are told the same. A certificate that stands
 // in the options of several servers has one in each: what else they say is in it too.
-const contexts = new WeakMap<Options, WeakMap<object, NodeTls.SecureContext>>()
+const contexts = new WeakMap<Options, WeakMap<object, Prepared>>()
 
 /** Hears what peers will object to of a certificate of this side that is used for the first time. */
 type OnObjection = (objection: string) => void
 
-const contextOf = (
+const prepare = (
   options: Options,
   certificate: Transport.TlsCertificate | undefined,
   onObjection: OnObjection
-): NodeTls.SecureContext => {
-  let prepared = contexts.get(options)
-  if (prepared === undefined) contexts.set(options, prepared = new WeakMap())
-  const known = prepared.get(certificate ?? options)
+): Prepared => {
+  let all = contexts.get(options)
+  if (all === undefined) contexts.set(options, all = new WeakMap())
+  const known = all.get(certificate ?? options)
   if (known !== undefined) return known
   const ca: ReadonlyArray<string | Uint8Array> | undefined = options.ca === undefined
     ? undefined
@@ -207,9 +213,10 @@ const contextOf = (
       ...certificate.passphrase !== undefined && { passphrase: Redacted.value(certificate.passphrase) }
     }
   })
-  prepared.set(certificate ?? options, context)
+  const prepared = { context, shown: shown && new Uint8Array(shown[0].raw) }
+  all.set(certificate ?? options, prepared)
   if (shown !== undefined) Certificates.objections(shown, new Date()).filter(Certificates.isNews).forEach(onObjection)
-  return context
+  return prepared
 }
 
 const tables = new WeakMap<object, ServerName.Table<Transport.TlsCertificate>>()
@@ -253,11 +260,11 @@ export const check = (options: Options): Effect.Effect<void, TlsFailure> =>
     const objections: Array<string> = []
     const onObjection = (objection: string) => objections.push(objection)
     try {
-      void contextOf(options, options.certificate, onObjection)
+      void prepare(options, options.certificate, onObjection)
       if (options.role === "client") void serverOf(options)
       else if (options.names !== undefined) {
         void tableOf(options.names)
-        for (const certificate of Object.values(options.names)) void contextOf(options, certificate, onObjection)
+        for (const certificate of Object.values(options.names)) void prepare(options, certificate, onObjection)
       }
     } catch (cause) {
       return Effect.fail(badConfiguration(cause))
@@ -268,49 +275,58 @@ export const check = (options: Options): Effect.Effect<void, TlsFailure> =>
 const warnOf = (objections: ReadonlyArray<string>): Effect.Effect<void> =>
   Effect.forEach(objections, (objection) => Effect.logWarning(objection), { discard: true })
 
-const begin = (stream: Duplex, options: Options, onObjection: OnObjection): NodeTls.TLSSocket => {
+/** TLS that has begun, and which certificate this side shows in it: of several, that for the name that the client asks for. */
+interface Begun {
+  readonly socket: NodeTls.TLSSocket
+  readonly shown: () => Uint8Array | undefined
+}
+
+const begin = (stream: Duplex, options: Options, onObjection: OnObjection): Begun => {
+  let prepared = prepare(options, options.certificate, onObjection)
+  const begun = (socket: NodeTls.TLSSocket): Begun => ({ socket, shown: () => prepared.shown })
   const common = {
-    secureContext: contextOf(options, options.certificate, onObjection),
+    secureContext: prepared.context,
     ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] }
   }
   if (options.role === "client") {
     const { verify } = options
     const server = serverOf(options)
-    return NodeTls.connect({
+    return begun(NodeTls.connect({
       ...common,
       socket: stream,
       // An IP address is checked, and never asked for (RFC 6066 3).
       ...server._tag === "Name" ? { servername: server.name } : { host: server.address },
       rejectUnauthorized: verify !== "none",
       ...verify === "authority" && { checkServerIdentity: () => undefined }
-    })
+    }))
   }
   const { clientCertificate = "none", unknownName } = options
   if (options.names !== undefined) void tableOf(options.names)
-  return new NodeTls.TLSSocket(stream, {
-    ...common,
-    isServer: true,
-    requestCert: clientCertificate !== "none",
-    rejectUnauthorized: clientCertificate === "require",
-    ...(options.names !== undefined || unknownName === "refuse") && {
-      SNICallback: (servername, done) => {
-        const certificate = certificateFor(options, servername)
-        if (certificate === undefined) {
-          if (unknownName !== "refuse") return done(null)
-          stream.write(unrecognizedName)
-          return done(new UnknownName(`there is no certificate for ${Excerpt.ofString(servername)}`))
+  return begun(
+    new NodeTls.TLSSocket(stream, {
+      ...common,
+      isServer: true,
+      requestCert: clientCertificate !== "none",
+      rejectUnauthorized: clientCertificate === "require",
+      ...(options.names !== undefined || unknownName === "refuse") && {
+        SNICallback: (servername, done) => {
+          const certificate = certificateFor(options, servername)
+          if (certificate === undefined) {
+            if (unknownName !== "refuse") return done(null)
+            stream.write(unrecognizedName)
+            return done(new UnknownName(`there is no certificate for ${Excerpt.ofString(servername)}`))
+          }
+          try {
+            prepared = prepare(options, certificate, onObjection)
+          } catch (cause) {
+            stream.write(internalError)
+            return done(new BadCertificate(messageOf(cause)))
+          }
+          done(null, prepared.context)
         }
-        let context: NodeTls.SecureContext
-        try {
-          context = contextOf(options, certificate, onObjection)
-        } catch (cause) {
-          stream.write(internalError)
-          return done(new BadCertificate(messageOf(cause)))
-        }
-        done(null, context)
       }
-    }
-  })
+    })
+  )
 }
 
 // Node has no text for a name that is empty, as it may be where there are alternative names (RFC 5280 4.1.2.6).
@@ -346,7 +362,7 @@ const verifyErrorOf = (socket: NodeTls.TLSSocket): TlsError | undefined => {
   return error instanceof Error ? error : Object.assign(new Error(String(error)), { code: String(error) })
 }
 
-const describe = (socket: NodeTls.TLSSocket, verified: boolean): Peer.Tls => {
+const describe = ({ shown, socket }: Begun, verified: boolean): Peer.Tls => {
   const certificate = socket.getPeerX509Certificate()
   const { servername } = socket as { readonly servername?: string | false | null }
   return {
@@ -357,7 +373,7 @@ const describe = (socket: NodeTls.TLSSocket, verified: boolean): Peer.Tls => {
     resumed: socket.isSessionReused(),
     verified,
     certificate: certificate && certificateOf(certificate),
-    localCertificate: localCertificateOf(socket)
+    localCertificate: shown()
   }
 }
 
@@ -383,11 +399,6 @@ const objectionTo = (socket: NodeTls.TLSSocket, error: TlsError): string => {
   if (!outOfDate.has(error.code)) return told(error)
   const [objection] = Certificates.objections(chainOf(socket), new Date())
   return objection ?? told(error)
-}
-
-const localCertificateOf = (socket: NodeTls.TLSSocket): Uint8Array | undefined => {
-  const own = socket.getX509Certificate()
-  return own && new Uint8Array(own.raw)
 }
 
 /** Why a server does not take the client whose TLS handshake is done. */
@@ -449,7 +460,7 @@ const shake = (stream: Counting, options: Options, onObjection: OnObjection): Ef
   Effect.callback((resume) => {
     const { role } = options
     const { bytesRead: before = 0 } = stream
-    let socket: NodeTls.TLSSocket
+    let begun: Begun
     // What happens to the stream itself is told to nobody else while a server shakes hands.
     let streamError: Error | undefined
     const onStreamError = (error: Error) => {
@@ -457,12 +468,13 @@ const shake = (stream: Counting, options: Options, onObjection: OnObjection): Ef
     }
     stream.on("error", onStreamError)
     try {
-      socket = begin(stream, options, onObjection)
+      begun = begin(stream, options, onObjection)
     } catch (cause) {
       if (role === "server") stream.write(internalError)
       stream.destroy()
       return resume(Effect.fail(badConfiguration(cause)))
     }
+    const { socket } = begun
     // An error that comes when nobody listens ends the process.
     socket.on("error", ignore)
     socket.pause()
@@ -495,7 +507,7 @@ const shake = (stream: Counting, options: Options, onObjection: OnObjection): Ef
       const verified = role === "client"
         ? options.verify !== "none" && socket.authorized
         : socket.getPeerX509Certificate() !== undefined
-      const tls = describe(socket, verified)
+      const tls = describe(begun, verified)
       // The peer has proved who it is, once and for all.
       socket.disableRenegotiation()
       const done = () => {
