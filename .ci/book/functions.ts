@@ -39,7 +39,7 @@ const typeText = (checker: ts.TypeChecker, property: ts.Symbol): string => {
   const text = declared ?? checker.typeToString(checker.getTypeOfSymbol(property))
   return text
     // Members on lines of their own have nothing between them.
-    .replaceAll(/(?<![{(<[,|&=]|=>)\n\s*(?![})>\]|&?:])/g, "; ")
+    .replaceAll(/(?<![{(<[,|&=]|=>)\n(?!\s*[})>\]|&?:])/g, "; ")
     .replaceAll(/\s+/g, " ")
     .replace(/^\| /, "")
     .replace(/ \| undefined$/, "")

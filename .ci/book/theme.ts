@@ -69,16 +69,28 @@ class BookContext extends DefaultThemeRenderContext {
     this.memberSignatures = (reflection) => {
       if (!Functions.isDual(reflection)) return memberSignatures(reflection)
       return JSX.createElement(
-        JSX.Fragment,
-        null,
+        "ul",
+        { class: "tsd-signatures" },
         ...reflection.signatures!.map((signature) =>
           JSX.createElement(
-            "div",
-            { class: "tsd-signature", id: this.getAnchor(signature) },
-            this.memberSignatureTitle(signature)
+            "li",
+            null,
+            JSX.createElement(
+              "div",
+              { class: "tsd-signature", id: this.getAnchor(signature) },
+              this.memberSignatureTitle(signature)
+            )
           )
         ),
-        JSX.createElement("div", { class: "tsd-description" }, this.memberSignatureBody(reflection.signatures!.at(-1)!))
+        JSX.createElement(
+          "li",
+          null,
+          JSX.createElement(
+            "div",
+            { class: "tsd-description" },
+            this.memberSignatureBody(reflection.signatures!.at(-1)!)
+          )
+        )
       )
     }
     this.typeDetailsIfUseful = (reflection, type) => {
