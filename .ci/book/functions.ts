@@ -108,13 +108,15 @@ export const isDual = ({ signatures = [] }: DeclarationReflection): boolean => {
 const functionsOf = (project: ProjectReflection) =>
   project.getReflectionsByKind(ReflectionKind.Function).filter((reflection) => reflection.isDeclaration())
 
-/** What is said of a function with several signatures stands behind the first of them that is told of, not above all. */
+/**
+ * What is said of a function with several signatures stands behind the first of them, or behind all where it is dual, and not
+ * above them. The first one also has it then for the list of the module.
+ */
 export const placeComments = (project: ProjectReflection): void => {
   for (const reflection of functionsOf(project)) {
     const { comment, signatures } = reflection
-    const told = isDual(reflection) ? signatures?.at(-1) : signatures?.[0]
-    if (comment === undefined || told === undefined) continue
-    told.comment = comment
+    if (comment === undefined || signatures === undefined) continue
+    for (const signature of isDual(reflection) ? signatures : signatures.slice(0, 1)) signature.comment = comment
     delete reflection.comment
   }
 }
