@@ -106,7 +106,9 @@ if (untyped.length > 0) problems.push(`there are no types for ${untyped.map(({ p
 title("Provenance")
 // npm takes a statement of where a package was built from CI alone, and only for the repository that package.json names.
 if (manifest.repository === undefined) {
-  missing.push("package.json names no repository: npm refuses --provenance without one")
+  missing.push(
+    "package.json names no repository: npm refuses --provenance without one, and its page cannot follow README's links"
+  )
 }
 if (process.env["GITHUB_ACTIONS"] !== "true" && process.env["GITLAB_CI"] !== "true") {
   missing.push("this is not CI: npm gives provenance to what GitHub Actions (id-token: write) or GitLab CI have built")

@@ -86,8 +86,11 @@ export const isMisconduct: (error: unknown) => boolean = Rules.isMisconduct
  */
 export const byAddress = (
   options: Bounds & {
+    /** What metrics, logs and errors call it. Default: `address`. */
     readonly name?: string | undefined
+    /** How many bits of an IPv4 address count: `24` takes 256 addresses together. Default: 32. */
     readonly v4?: number | undefined
+    /** How many bits of an IPv6 address count. Default: 64, which is what one customer has. */
     readonly v6?: number | undefined
   }
 ): Limit => ({
@@ -329,7 +332,10 @@ export const layerShared = (
  * @since 0.1.0
  */
 export const layerLeasesRedis = (
-  options?: { readonly prefix?: string | undefined }
+  options?: {
+    /** What all keys in Redis begin with. Default: `admission`. */
+    readonly prefix?: string | undefined
+  }
 ): Layer.Layer<Leases, never, Redis.Redis> =>
   Layer.effect(Leases, Effect.map(Redis.Redis, (redis) => LeasesRedis.make(redis, options?.prefix ?? "admission")))
 

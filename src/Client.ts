@@ -79,11 +79,13 @@ interface Tries<in E> {
 }
 
 interface ByHandshake<out T, out E, out R> {
+  /** What is said first. `protocol`, which is given instead of it, has a name as well. */
   readonly handshake: Effect.Effect<T, E, R>
   readonly protocol?: undefined
 }
 
 interface ByProtocol<out T, out E, out R> {
+  /** What is spoken: the handshake of its client, and its name for errors, metrics and spans. Give this, or `handshake`. */
   readonly protocol: { readonly name: string; readonly client: Effect.Effect<T, E, R> }
 }
 
@@ -107,6 +109,7 @@ export type Options<T, E, R> = Tries<E> & (ByHandshake<T, E, R> | ByProtocol<T, 
  * @since 0.1.0
  */
 export interface Makes<in T, out C, out E = never, out R = never> {
+  /** What becomes of the transport. Default: a `Client`, whose calls are answered in order. */
   readonly client: (transport: T) => Effect.Effect<C, E, R>
 }
 
@@ -132,6 +135,7 @@ export interface Calls<T = Any, Push extends Transport.Transport.In<T> = never, 
 type Attempts = NonEmptyReadonlyArray<Effect.Effect<Socket.Socket>>
 
 interface ToSockets<out S> {
+  /** What is dialled, in order, until one accepts, such as `[Net.socket({ host, port })]`. Default: the `Socket` of the context. */
   readonly sockets: S
 }
 
@@ -401,8 +405,11 @@ export const layer = <
  * @since 0.1.0
  */
 export const backoff = (options?: {
+  /** The longest first wait. Default: 500 milliseconds. */
   readonly base?: Duration.Input | undefined
+  /** By how much the longest wait grows each time. Default: 2. */
   readonly factor?: number | undefined
+  /** The longest wait of all. Default: 30 seconds. */
   readonly max?: Duration.Input | undefined
 }): Schedule.Schedule<Duration.Duration> => {
   const max = Duration.toMillis(Duration.fromInputUnsafe(options?.max ?? "30 seconds"))
@@ -505,7 +512,9 @@ export interface Reconnecting<out C, out E = HandshakeError | TransportError> ex
  * @since 0.1.0
  */
 export interface Addresses<A, out E = never, out R = never> {
+  /** Where to dial: it is asked anew in each round. Give this with `dial`, or `sockets`. */
   readonly addresses: Effect.Effect<ReadonlyArray<A>, E, R>
+  /** Makes the socket of an address, such as `Net.socket`. */
   readonly dial: (address: NoInfer<A>) => Effect.Effect<Socket.Socket>
   readonly sockets?: undefined
 }

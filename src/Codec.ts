@@ -148,7 +148,10 @@ export interface Codec<out In, in Out> extends Pipeable {
  * @since 0.1.0
  */
 export const make = <In, Out = In>(
-  options: Parts<In, Out> & { readonly maxLength?: number | undefined }
+  options: Parts<In, Out> & {
+    /** Of a frame on the wire, in bytes, whatever its decoder asks for. Default: 64 KiB. */
+    readonly maxLength?: number | undefined
+  }
 ): Codec<In, Out> => fromParts({ ...options, decoder: bounded(options.decoder, options.maxLength ?? defaultMaxLength) })
 
 /** For decoders that are bounded already. */
@@ -184,14 +187,6 @@ export const encoderOf = <Out>(codec: Codec<unknown, Out>): Encoder<Out> => Enco
  * than in a decoder for {@link make}, but always the same, however small the pieces are in which it comes.
  *
  * **Details**
- *
- * | option | meaning | default |
- * |---|---|---|
- * | `decode` | reads one frame with a {@link Reader}, from its first byte; what it returns is the frame | |
- * | `encode`, `encodeMany` | as for {@link make} | |
- * | `ending` | what ends the lines of `read.line` | `"\n"` |
- * | `maxLength` | of a frame on the wire, in bytes | 64 KiB |
- * | `maxDepth` | how deep `read.nested` may go | 128 |
  *
  * The generator is begun anew for each frame and each connection, and nothing of it is kept after the frame. It must
  * read one byte at least. It fails with `return yield* read.fail(problem)`; what it throws is a defect, of which only
@@ -233,11 +228,17 @@ export const encoderOf = <Out>(codec: Codec<unknown, Out>): Encoder<Out> => Enco
  * @since 0.1.0
  */
 export const gen = <In, Out = In>(options: {
+  /** Reads one frame: it asks the reader for what comes next, as often as it likes. */
   readonly decode: (read: Reader) => Reading<In>
+  /** Writes one frame. */
   readonly encode: (frame: Out, into: ByteWriter) => Result.Result<void, CodecError> | void
+  /** Appends many frames, or none, and returns false, where `encode` has to say which one cannot be encoded. */
   readonly encodeMany?: ((frames: ReadonlyArray<Out>, into: ByteWriter) => boolean) | undefined
+  /** What ends the lines that are read. Default: `"\n"`. */
   readonly ending?: string | undefined
+  /** Of a frame on the wire, in bytes. Default: 64 KiB. */
   readonly maxLength?: number | undefined
+  /** How deep frames may stand inside each other. Default: 128. */
   readonly maxDepth?: number | undefined
 }): Codec<In, Out> => fromParts(Gen.make(options))
 
@@ -263,6 +264,7 @@ export const gen = <In, Out = In>(options: {
  * @since 0.1.0
  */
 export const delimited = (ending: Uint8Array, options?: {
+  /** Of a frame, in bytes, without its ending. Default: 64 KiB. */
   readonly maxLength?: number | undefined
 }): Codec<Uint8Array, Uint8Array> => fromParts(Delimited.make(ending, options))
 
@@ -293,7 +295,9 @@ export const delimited = (ending: Uint8Array, options?: {
  * @since 0.1.0
  */
 export const lines = (options?: {
+  /** Of a line, in bytes, without its ending. Default: 64 KiB. */
   readonly maxLength?: number | undefined
+  /** What ends a line. Default: `"\n"`. */
   readonly ending?: string | undefined
 }): Codec<string, string> => fromParts(Lines.make(options))
 
@@ -304,16 +308,6 @@ export const lines = (options?: {
  *
  * A frame on the wire is `offset` bytes, then the length field of `bytes` bytes, then the rest; decoded, it is all of
  * that without the length field. The length field counts the bytes behind itself minus `adjustment`.
- *
- * | option | meaning | default |
- * |---|---|---|
- * | `bytes` | width of the length field, 1 to 6, or `"varint"` | 4 |
- * | `endian` | its byte order, where it has a width | `"big"` |
- * | `maxBytes` | how many bytes a varint may have, 1 to 7 | 5 |
- * | `overlong` | whether a varint may have more bytes than its value needs | `false` |
- * | `offset` | how many bytes of the frame stand before it | 0 |
- * | `adjustment` | added to its value to get the number of bytes behind it; `-bytes` where it counts itself | 0 |
- * | `maxLength` | of the decoded frame, in bytes | 64 KiB |
  *
  * A length that exceeds the maximum fails as soon as the length field has arrived.
  *
@@ -347,12 +341,19 @@ export const lines = (options?: {
  * @since 0.1.0
  */
 export const lengthPrefixed = (options?: {
+  /** The width of the length field. Default: 4. */
   readonly bytes?: 1 | 2 | 3 | 4 | 5 | 6 | "varint" | undefined
+  /** Its byte order, where it has a width. Default: `big`. */
   readonly endian?: "big" | "little" | undefined
+  /** How many bytes a varint may have. Default: 5. */
   readonly maxBytes?: 1 | 2 | 3 | 4 | 5 | 6 | 7 | undefined
+  /** Whether a varint may have more bytes than its value needs. Default: false. */
   readonly overlong?: boolean | undefined
+  /** How many bytes of the frame stand before it. Default: 0. */
   readonly offset?: number | undefined
+  /** Added to its value to get the number of bytes behind it. Default: 0; `-bytes` where it counts itself. */
   readonly adjustment?: number | undefined
+  /** Of the decoded frame, in bytes. Default: 64 KiB. */
   readonly maxLength?: number | undefined
 }): Codec<Uint8Array, Uint8Array> => fromParts(LengthPrefixed.make(options))
 
@@ -415,7 +416,9 @@ export const mapOrFail: {
     readonly encode: (frame: Out2) => Result.Result<Out, string>
   }): (self: Codec<In, Out>) => Codec<In2, Out2>
   <In, In2, Out, Out2>(self: Codec<In, Out>, options: {
+    /** Of a frame that has come; what it fails with is the problem of a `MalformedFrame`. */
     readonly decode: (frame: In) => Result.Result<In2, string>
+    /** Of a frame that is to be sent; what it fails with is the problem of a `MalformedFrame`. */
     readonly encode: (frame: Out2) => Result.Result<Out, string>
   }): Codec<In2, Out2>
 } = dual(2, <In, In2, Out, Out2>(self: Codec<In, Out>, options: {
@@ -477,7 +480,9 @@ export const map: {
     readonly encode: (frame: Out2) => Out
   }): (self: Codec<In, Out>) => Codec<In2, Out2>
   <In, In2, Out, Out2>(self: Codec<In, Out>, options: {
+    /** Of a frame that has come. What it throws is a `MalformedFrame`. */
     readonly decode: (frame: In) => In2
+    /** Of a frame that is to be sent. */
     readonly encode: (frame: Out2) => Out
   }): Codec<In2, Out2>
 } = dual(2, <In, In2, Out, Out2>(self: Codec<In, Out>, options: {
@@ -614,7 +619,9 @@ export const aggregate: {
     readonly maxLength?: number | undefined
   }): (self: Codec<In, Out>) => Codec<NonEmptyReadonlyArray<In>, NonEmptyReadonlyArray<Out>>
   <In, Out extends In>(self: Codec<In, Out>, options: {
+    /** Whether a frame is the last of its group; `index` counts from 0. */
     readonly isLast: (frame: In, index: number) => boolean
+    /** Of a whole group on the wire, in bytes. Default: 64 KiB. */
     readonly maxLength?: number | undefined
   }): Codec<NonEmptyReadonlyArray<In>, NonEmptyReadonlyArray<Out>>
 } = dual(2, <In, Out extends In>(self: Codec<In, Out>, options: {

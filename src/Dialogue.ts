@@ -160,22 +160,17 @@ export const readyWith = <L extends Live>(live: L): Model.Ready<L> => ({ _tag: "
 /**
  * The end of a handshake whose speaker does not want the other side, which fails as `Rejected`.
  *
- * **Details**
- *
- * | option | meaning | default |
- * |---|---|---|
- * | `retryable` | whether another try, later or elsewhere, can do better | true |
- * | `code` | the protocol's own code for it | none |
- * | `codeField` | the field of the message that has the code | none |
- * | `retryAfterField` | the field that says not before when another try is worth it: a `Duration`, or a number of seconds | none |
- *
  * @category ends
  * @since 0.1.0
  */
 export const refused = (options?: {
+  /** Whether another try, later or elsewhere, can do better. Default: true; say `false` for a wrong password. */
   readonly retryable?: boolean | undefined
+  /** The code of `Rejected`, where it is always the same. Default: none. */
   readonly code?: string | undefined
+  /** The field of the message that has the code. */
   readonly codeField?: string | undefined
+  /** The field that says when to come back, a `Duration` or a number of seconds. */
   readonly retryAfterField?: string | undefined
 }): Model.Refused => ({
   _tag: "Refused",

@@ -502,7 +502,12 @@ export const send: {
   <T extends Any, E = never, R = never>(
     self: T | Effect.Effect<T, E, R>,
     frame: Out<T>,
-    options?: { readonly name?: string | undefined; readonly secret?: boolean | undefined }
+    options?: {
+      /** The name of the step. Default: what is sent. */
+      readonly name?: string | undefined
+      /** Whether the frame is a secret that no error and no transcript may show. Default: false. */
+      readonly secret?: boolean | undefined
+    }
   ): Effect.Effect<T, Failure<E>, R>
 } = dual(
   isDataFirst,
@@ -839,7 +844,10 @@ export const turnAway: {
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
     why: Refusal,
-    options?: { readonly retryAfter?: Duration.Input | undefined }
+    options?: {
+      /** When the peer may come back, for refusals that have room for it. Default: nothing is said. */
+      readonly retryAfter?: Duration.Input | undefined
+    }
   ): Effect.Effect<never, Failure<E>, R>
 } = dual(
   (args) => Effect.isEffect(args[0]),
@@ -1007,7 +1015,10 @@ export interface Branch<A, E, R> {
  */
 export const firstOf = <const B extends ReadonlyArray<Branch<any, any, any>>>(
   branches: B,
-  options?: { readonly maxLength?: number | undefined }
+  options?: {
+    /** By how many bytes a protocol has to be known. Default: 1,024. */
+    readonly maxLength?: number | undefined
+  }
 ): Effect.Effect<
   Effect.Success<B[number]["handshake"]>,
   Effect.Error<B[number]["handshake"]> | HandshakeError,

@@ -240,7 +240,12 @@ export type Frames<T extends Types> =
  * @since 0.1.0
  */
 export const counter = (
-  options?: { readonly first?: number | undefined; readonly last?: number | undefined }
+  options?: {
+    /** The first id. Default: 0. */
+    readonly first?: number | undefined
+    /** The last id, behind which it begins anew. Default: 2^53 - 1. */
+    readonly last?: number | undefined
+  }
 ): (last: number | undefined) => number => {
   const { first = 0, last: end = Number.MAX_SAFE_INTEGER } = options ?? {}
   return (last) => last === undefined || last >= end ? first : last + 1
@@ -295,9 +300,15 @@ interface Serve {
 }
 
 type Options<Request, Tell, Told> =
-  & { readonly maxInFlight?: number | undefined }
+  & {
+    /** How many handlers run at once; further requests wait, or hear what `refuse` says. Default: 64. */
+    readonly maxInFlight?: number | undefined
+  }
   & ([Tell] extends [undefined] ? { readonly refuse?: undefined }
-    : { readonly refuse?: ((request: Request) => NoInfer<Told>) | undefined })
+    : {
+      /** The failure of a request for which there is no room. Default: it waits. */
+      readonly refuse?: ((request: Request) => NoInfer<Told>) | undefined
+    })
 
 /**
  * Serves each request of a transport with a handler and answers it when its handler is done.

@@ -44,6 +44,7 @@ export const defaultMaxInFlight = 64
 export type { MessageAbort, MessageReader, MessageWriter, Unsolicited }
 
 interface ServeOptions<out Out> {
+  /** How many requests are with their handlers at once; further ones stay unread. Default: 64. */
   readonly maxInFlight?: number | undefined
   /** The last frame of a connection that is drained. Default: it just ends. */
   readonly goodbye?: Out | undefined
@@ -53,6 +54,7 @@ interface Serve {
   <In, Out, E, R = never>(
     handler: (request: In) => Effect.Effect<Out, E, R>,
     options: ServeOptions<NoInfer<Out>> & {
+      /** The answer for a handler's failure. Default: `serve` fails with it, and the connection ends. */
       readonly failure: (error: NoInfer<E>, request: NoInfer<In>) => Out
     }
   ): (transport: Transport.Transport<In, Out>) => Effect.Effect<void, TransportError, R>
@@ -198,6 +200,7 @@ interface MakeClient {
   <In, Out, Response, Failure, Push extends In = never, R = never>(
     transport: Transport.Transport<In, Out>,
     options: ClientOptions<In, Out, Push, R> & {
+      /** What a response is: what its call succeeds or fails with. Default: the response itself, as success. */
       readonly response: (frame: Answers<In, NoInfer<Push>>) => Result.Result<Response, Failure>
     }
   ): Effect.Effect<Client<Out, Response, Failure>, never, Scope.Scope | R>

@@ -67,9 +67,13 @@ export const make = <
   CR = never,
   RR = never
 >(options: {
+  /** What errors, metrics and spans call it. */
   readonly name: string
+  /** The handshake of its server. */
   readonly server: Effect.Effect<S, HandshakeError | SE, Socket.Socket | Scope.Scope | SR>
+  /** The handshake of its client. */
   readonly client: Effect.Effect<C, HandshakeError | CE, Socket.Socket | Scope.Scope | CR>
+  /** What a server says to whoever is turned away for want of room, time or right. Default: nothing. */
   readonly refuse?: Handshake.Refuse<RR> | undefined
 }) => {
   const { client, name, refuse } = options

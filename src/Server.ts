@@ -96,16 +96,27 @@ export class Server extends Context.Service<Server, {
  */
 export type Options<T, E, R, E2, R2, R3 = never> =
   & Limits.Limits
-  & { readonly limits?: SubscriptionRef.SubscriptionRef<Limits.Limits> | undefined }
-  & { readonly admission?: Effect.Effect<Admission["Service"], never, R3> | undefined }
+  & {
+    /** Limits that may change while the server serves; they go before those beside them. Default: those beside them. */
+    readonly limits?: SubscriptionRef.SubscriptionRef<Limits.Limits> | undefined
+  }
+  & {
+    /** Who comes in, such as `Admission.make({ … })`. Default: everybody for whom there is room. */
+    readonly admission?: Effect.Effect<Admission["Service"], never, R3> | undefined
+  }
   // The handshake says what the transport is; a service that does not fit it is the one that is wrong.
-  & { readonly serve: (transport: NoInfer<T>) => Effect.Effect<unknown, E2, R2> }
+  & {
+    /** What is done with each connection that is ready, such as `Pipeline.serve(handler)`: it is closed when this ends. */
+    readonly serve: (transport: NoInfer<T>) => Effect.Effect<unknown, E2, R2>
+  }
   & (
     | {
+      /** What is said first. `protocol`, which is given instead of it, has a name as well. */
       readonly handshake: Effect.Effect<T, E, R>
       readonly protocol?: undefined
     }
     | {
+      /** What is spoken: the handshake of its server, and its name for errors, metrics and spans. Give this, or `handshake`. */
       readonly protocol: {
         readonly name: string
         readonly server: Effect.Effect<T, E, R>

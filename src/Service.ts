@@ -332,7 +332,9 @@ export const timeoutOrElse: {
   <Request, Response, E, R, Response2, E2, R2>(
     self: Service<Request, Response, E, R>,
     options: {
+      /** How long a request may take. */
       readonly duration: Duration.Input
+      /** The response where it takes longer. */
       readonly orElse: (request: Request) => Effect.Effect<Response2, E2, R2>
     }
   ): Service<Request, Response | Response2, E | E2, R | R2>
@@ -450,7 +452,9 @@ export const limitOrElse: {
   <Request, Response, E, R, Response2, E2, R2>(
     self: Service<Request, Response, E, R>,
     options: {
+      /** How many requests are with the service at once: one permit each. */
       readonly semaphore: Semaphore.Semaphore
+      /** The response where there is no permit. */
       readonly orElse: (request: Request) => Effect.Effect<Response2, E2, R2>
     }
   ): Service<Request, Response | Response2, E | E2, R | R2>

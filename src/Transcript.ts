@@ -235,7 +235,9 @@ export const redact: {
  * @since 0.1.0
  */
 export interface Sides {
+  /** What the side is called that has made the recording. Default: `client`. */
   readonly self?: string | undefined
+  /** What the other side is called. Default: `server`. */
   readonly peer?: string | undefined
 }
 
@@ -392,7 +394,9 @@ export const mermaid = (
  * @since 0.1.0
  */
 export interface SvgOptions extends Sides {
+  /** What the picture is called, for whoever hears it read. Default: the names of both sides. */
   readonly title?: string | undefined
+  /** What stands below it: how it failed. Default: nothing. */
   readonly error?: string | undefined
 }
 

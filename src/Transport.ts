@@ -114,6 +114,7 @@ export const CurrentObserver: Context.Reference<Observer | undefined> = Context.
  * @since 0.1.0
  */
 export const framed = <In, Out>(codec: Codec.Codec<In, Out>, options?: {
+  /** How a frame is shown in errors and transcripts. Default: as text, bytes or JSON, cut short. */
   readonly describe?: ((frame: In | Out) => string) | undefined
 }): Effect.Effect<Transport<In, Out>, TransportError, Socket | Scope.Scope> =>
   Effect.contextWith((context: Context.Context<Socket | Scope.Scope>) => {
@@ -333,6 +334,7 @@ export const switchCodec: {
     readonly describe?: ((frame: In2 | Out2) => string) | undefined
   }): <In, Out>(self: Transport<In, Out>) => Effect.Effect<Transport<In2, Out2>, TransportError>
   <In, Out, In2, Out2>(self: Transport<In, Out>, codec: Codec.Codec<In2, Out2>, options?: {
+    /** How a frame is shown in errors and transcripts. Default: as text, bytes or JSON, cut short. */
     readonly describe?: ((frame: In2 | Out2) => string) | undefined
   }): Effect.Effect<Transport<In2, Out2>, TransportError>
 } = dual(
@@ -397,7 +399,10 @@ export const extend: {
  */
 export type StartTlsOptions<T extends Transport.Any> =
   | TlsClientOptions
-  | TlsServerOptions & { readonly goAhead?: Transport.Out<T> | undefined }
+  | TlsServerOptions & {
+    /** What a server says to let the client begin, behind the check that there are no unread bytes. Default: nothing. */
+    readonly goAhead?: Transport.Out<T> | undefined
+  }
 
 /**
  * Encrypts the connection with TLS, and goes on with the same codec behind it (STARTTLS).

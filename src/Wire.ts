@@ -56,7 +56,10 @@ export interface Wire<in Tags extends string = never> {
 export const text = <const T extends Readonly<Record<string, string>>>(
   texts: Codec.Codec<string, string>,
   templates: T,
-  options?: { readonly ignoreCase?: boolean | undefined }
+  options?: {
+    /** Whether the words are taken in any case. Default: false. */
+    readonly ignoreCase?: boolean | undefined
+  }
 ): Wire<keyof T & string> => ({ bind: Text.byTemplates(texts, templates, options?.ignoreCase ?? false) })
 
 /**
@@ -164,7 +167,10 @@ const formOf = (part: PartLike): FormPart =>
  */
 export const bytes = <const T extends Readonly<Record<string, ReadonlyArray<PartLike>>>>(
   layouts: T,
-  options?: { readonly maxLength?: number | undefined }
+  options?: {
+    /** Of a message, in bytes. Default: 64 KiB. */
+    readonly maxLength?: number | undefined
+  }
 ): Wire<keyof T & string> => ({
   bind: Binary.byLayouts(
     Object.fromEntries(Object.entries(layouts).map(([tag, parts]) => [tag, parts.map(formOf)])),
@@ -181,7 +187,10 @@ export const bytes = <const T extends Readonly<Record<string, ReadonlyArray<Part
 export const uint = (
   name: string,
   size: 1 | 2 | 3 | 4 | 5 | 6,
-  options?: { readonly endian?: "big" | "little" | undefined }
+  options?: {
+    /** The byte order. Default: `big`. */
+    readonly endian?: "big" | "little" | undefined
+  }
 ): Part => ({ form: { part: "uint", name, size, endian: options?.endian ?? "big" } })
 
 /**
@@ -192,7 +201,10 @@ export const uint = (
  */
 export const varint = (
   name: string,
-  options?: { readonly maxBytes?: 1 | 2 | 3 | 4 | 5 | 6 | undefined }
+  options?: {
+    /** How many bytes it may have. Default: 6. */
+    readonly maxBytes?: 1 | 2 | 3 | 4 | 5 | 6 | undefined
+  }
 ): Part => ({
   form: { part: "varint", name, ...(options?.maxBytes !== undefined && { maxBytes: options.maxBytes }) }
 })
@@ -221,7 +233,12 @@ export const blob = (name: string, size: Size): Part => ({ form: { part: "bytes"
  */
 export const uints = (
   name: string,
-  options: { readonly count: Width; readonly size?: 1 | 2 | 3 | 4 | undefined }
+  options: {
+    /** How the number of numbers is written before them: in as many bytes, or as a varint. */
+    readonly count: Width
+    /** The bytes of each number. Default: 1. */
+    readonly size?: 1 | 2 | 3 | 4 | undefined
+  }
 ): Part => ({ form: { part: "uints", name, count: options.count, size: options.size ?? 1 } })
 
 /**
@@ -234,7 +251,10 @@ export const sized: {
   (
     prefix: 1 | 2 | 3 | 4,
     parts: ReadonlyArray<PartLike>,
-    options?: { readonly withItself?: boolean | undefined }
+    options?: {
+      /** Whether the number counts its own bytes, too. Default: false. */
+      readonly withItself?: boolean | undefined
+    }
   ): Part
   (prefix: Width, parts: ReadonlyArray<PartLike>): Part
 } = (

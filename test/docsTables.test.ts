@@ -69,8 +69,8 @@ const defaults: Record<string, ReadonlyArray<Source>> = {
     source("Pipeline.ts", /defaultMaxInFlight = (.*)/),
     source("Multiplex.ts", /defaultMaxInFlight = (.*)/)
   ],
-  "of them, the streaming ones bodyBuffer": [source("Body.ts", /defaultBodyBuffer = (.*)/)],
-  "of them, the streaming ones bodyTimeout": [source("Body.ts", /defaultBodyTimeout: Duration.Duration = (.*)/)],
+  "Pipeline, Multiplex: streaming bodyBuffer": [source("Body.ts", /defaultBodyBuffer = (.*)/)],
+  "Pipeline, Multiplex: streaming bodyTimeout": [source("Body.ts", /defaultBodyTimeout: Duration.Duration = (.*)/)],
   "unsolicited of a client buffer": [source("internal/dispatch/unsolicited.ts", /options\.buffer \?\? (\d+)/)],
   "unsolicited of a client timeout": [source("internal/dispatch/unsolicited.ts", /defaultTimeout = (.*)/)],
   "Middleware.pingPong, intercept maxUnsent": [unsent],
@@ -124,14 +124,12 @@ const defaults: Record<string, ReadonlyArray<Source>> = {
 
 const plain = (cell: string) => cell.replaceAll("`", "")
 
-/** The first column says whose the options are, and is empty where they are those of the row above. */
-const ofLimits = () => {
-  let whose = ""
-  return rowsOf(read("docs/limits.md"), "where").map(([where, option, said]) => {
-    if (where !== "") whose = plain(where)
-    return { name: `${whose} ${plain(option)}`, said: plain(said) }
-  })
-}
+/** The first column says whose the options are. */
+const ofLimits = () =>
+  rowsOf(read("docs/limits.md"), "where").map(([where, option, said]) => ({
+    name: `${plain(where)} ${plain(option)}`,
+    said: plain(said)
+  }))
 
 /** The tag in the first column of each row that has one. */
 const tagsIn = (page: string, heading: string) =>

@@ -21,6 +21,7 @@ import {
 } from "typedoc"
 import * as Contents from "./contents.ts"
 import { entries } from "./entries.ts"
+import * as Functions from "./functions.ts"
 import * as Names from "./names.ts"
 import * as Pages from "./pages.ts"
 import * as Theme from "./theme.ts"
@@ -113,8 +114,13 @@ app.converter.on("createDeclaration", ({ project }, reflection) => {
   if (reflection.name === "index") reflection.name = "effect-handshake"
 })
 
+Functions.prepare(app.converter)
+
 const project = await app.convert()
 if (project === undefined) throw new Error("TypeDoc could not read the sources")
+const untold = Functions.untold(project)
+if (untold.length > 0) throw new Error(`nothing is said of these options:\n${untold.join("\n")}`)
+Functions.placeComments(project)
 for (const document of project.documents!) {
   Theme.fileOf.set(document, document.name)
   document.name = Pages.titleOf(Contents.written.get(document.name)!)
@@ -167,6 +173,8 @@ app.renderer.on("endPage", (page) => {
       return `<a href="${router.baseRelativeUrl(target, `${Contents.placeOf(`source/${file}`)}#L${line}`)}">${told}</a>`
     }
   )
+    // A type parameter of which nothing is said has no place of its own: it is what the signature has.
+    .replaceAll(/<a (class="[^"]*tsd-kind-type-parameter[^"]*")[^>]*>([^<]*)<\/a>/g, "<span $1>$2</span>")
   // The reasons of an error stand in tables of their own, by their tags alone.
   let errors = "HandshakeError"
   const tagged = sourced.replaceAll(/<table>[^]*?<\/table>/g, (table) => {

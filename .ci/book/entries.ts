@@ -7,9 +7,11 @@ import type * as Search from "./search.ts"
 
 /** What is said of something, and of its members. */
 const textOf = (reflection: DeclarationReflection): string => {
-  const comments = [reflection, ...reflection.signatures ?? [], ...reflection.children ?? []]
-  return comments.flatMap((one) =>
-    one.comment === undefined ? [] : [
+  const told = [reflection, ...reflection.signatures ?? [], ...reflection.children ?? []]
+  // The signatures of a function may share a comment.
+  const first = new Map(told.toReversed().map((one) => [one.comment, one]))
+  return told.flatMap((one) =>
+    one.comment === undefined || first.get(one.comment) !== one ? [] : [
       one === reflection || one.kindOf(ReflectionKind.CallSignature) ? "" : `${one.name}: `,
       Comment.combineDisplayParts(one.comment.summary)
     ]

@@ -251,13 +251,6 @@ const limitsOf = (options: {
  *
  * **Details**
  *
- * | option | meaning | default |
- * |---|---|---|
- * | `maxFrameSize` | of a payload that is received, in bytes | 16,384 |
- * | `peerMaxFrameSize` | of a payload that is sent | 16,384 |
- * | `maxHeaderBlock` | of HEADERS or PUSH_PROMISE with its CONTINUATIONs, in bytes as HPACK has made them | 64 KiB |
- * | `maxContinuations` | of one header block | 1 for each 4 KiB of `maxHeaderBlock`, and at least 16 |
- *
  * What RFC 9113 calls a connection error is a `MalformedFrame` whose `code` is the name of its error code; a frame that is
  * too long is a `FrameTooLarge`, as soon as its header is there. PRIORITY and RST_STREAM of a wrong size and a WINDOW_UPDATE
  * by 0 are among them, though a receiver that knows streams might end just the stream. An error shows the header of a frame
@@ -278,9 +271,13 @@ const limitsOf = (options: {
  * @since 0.1.0
  */
 export const codec = (options?: {
+  /** Of a payload that is received, in bytes. Default: 16,384. */
   readonly maxFrameSize?: number | undefined
+  /** Of a payload that is sent, in bytes. Default: 16,384. */
   readonly peerMaxFrameSize?: number | undefined
+  /** Of a header block, in bytes as HPACK has made them. Default: 64 KiB. */
   readonly maxHeaderBlock?: number | undefined
+  /** The most CONTINUATIONs of a header block. Default: 1 for each 4 KiB of `maxHeaderBlock`, and at least 16. */
   readonly maxContinuations?: number | undefined
 }): Codec.Codec<Frame, Frame> => {
   const limits = {
@@ -820,7 +817,12 @@ const refuse = (connection: Internal.Connection): Handshake.Refuse => (why, retr
  * @since 0.1.0
  */
 export const make = (
-  options?: { readonly server?: Options | undefined; readonly client?: ClientOptions | undefined }
+  options?: {
+    /** The options of its server. */
+    readonly server?: Options | undefined
+    /** The options of its client. */
+    readonly client?: ClientOptions | undefined
+  }
 ) =>
   Protocol.make({
     name: "h2",
@@ -969,7 +971,12 @@ export const changeSettings = (
 export const goAway = (
   self: Http2Transport,
   code: number = ErrorCode.NO_ERROR,
-  options?: { readonly lastStreamId?: number | undefined; readonly debug?: string | undefined }
+  options?: {
+    /** The last stream of the peer's that is still taken. Default: the last one that it has begun. */
+    readonly lastStreamId?: number | undefined
+    /** A text for whoever reads the peer's log. Default: none. */
+    readonly debug?: string | undefined
+  }
 ): Effect.Effect<void, TransportError> =>
   Effect.suspend(() => {
     const { connection } = keptOf(self)

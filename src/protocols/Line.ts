@@ -43,7 +43,10 @@ export class Line extends write(Codec.lines()) {}
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options?: { readonly maxLength?: number | undefined }): Protocol.Protocol<
+export const make = (options?: {
+  /** Of a line, in bytes, without its ending. Default: 64 KiB. */
+  readonly maxLength?: number | undefined
+}): Protocol.Protocol<
   Transport.Transport<string, string>,
   Transport.Transport<string, string>
 > => {

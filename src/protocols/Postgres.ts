@@ -119,7 +119,10 @@ export type Field = Messages.Field
  * @since 0.1.0
  */
 export const requestMessages: (
-  options?: { readonly maxLength?: number | undefined }
+  options?: {
+    /** Of a message, in bytes. Default: 16 MiB. */
+    readonly maxLength?: number | undefined
+  }
 ) => Codec.Codec<RequestMessage, RequestMessage> = Codecs.requests
 
 /**
@@ -133,7 +136,10 @@ export const requestMessages: (
  * @since 0.1.0
  */
 export const backendMessages: (
-  options?: { readonly maxLength?: number | undefined }
+  options?: {
+    /** Of a message, in bytes. Default: 16 MiB. */
+    readonly maxLength?: number | undefined
+  }
 ) => Codec.Codec<BackendMessage, BackendMessage> = Codecs.backend
 
 /**
@@ -618,7 +624,12 @@ export const server = (
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: { readonly client: ClientOptions; readonly server?: ServerOptions | undefined }) => {
+export const make = (options: {
+  /** The options of its client. */
+  readonly client: ClientOptions
+  /** The options of its server. */
+  readonly server?: ServerOptions | undefined
+}) => {
   return Protocol.make({ name, server: ServerSide.make(options.server ?? {}), client: ClientSide.make(options.client) })
 }
 

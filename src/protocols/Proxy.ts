@@ -183,8 +183,10 @@ export interface ServerOptions {
  * @category codecs
  * @since 0.1.0
  */
-export const codec: (options?: { readonly maxLength?: number | undefined }) => Codec.Codec<Header, Header> =
-  Internal.codec
+export const codec: (options?: {
+  /** Of a header, in bytes. Default: 4,096. */
+  readonly maxLength?: number | undefined
+}) => Codec.Codec<Header, Header> = Internal.codec
 
 /**
  * The header of a connection that a proxy makes for itself, such as a health check.

@@ -250,6 +250,7 @@ export const alpn = <
   E = never,
   R = never
 >(branches: B, options?: {
+  /** The handshake with a peer that does not negotiate. Default: such a peer is refused. */
   readonly otherwise?: Effect.Effect<A, E, R> | undefined
 }): Alpn<
   A | Effect.Success<B[keyof B]>,

@@ -376,7 +376,7 @@ export type DialogueSuite = Dialogue.DialogueSuite
  *   start: "greeting",
  *   states: {
  *     greeting: Dialogue.client({ Hello: "verdict" }, { within: "5 seconds", maxBytes: 64 }),
- *     verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused() })
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused({ retryable: false }) })
  *   },
  *   otherwise: { server: "Denied" }
  * }) {}
@@ -426,7 +426,7 @@ export const dialogue: <
  * const clientWith = (password: string) =>
  *   Transport.framed(Codec.lines()).pipe(
  *     Handshake.send(Buffer.from(password).toString("base64"), { name: "password", secret: true }),
- *     Handshake.expect("OK", { rejections: ["NO"] })
+ *     Handshake.expect("OK", { rejections: ["NO"], retryable: false })
  *   )
  *
  * const impostors = { client: Laws.almost("Hunter2").map(clientWith) }

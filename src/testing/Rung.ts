@@ -158,8 +158,11 @@ export const fast = (rung: Rung): Rung => ({ ...rung, name: `fast ${rung.name}`,
  * @since 0.1.0
  */
 export const sockets = <E>(options: {
+  /** What tests and violations call it. */
   readonly name: string
+  /** Listens, for as long as its scope is open. */
   readonly server: Effect.Effect<SocketServer.SocketServer["Service"], E, Scope.Scope>
+  /** Makes the socket of a client to that server. */
   readonly dial: (address: NetAddress.SocketAddress) => Effect.Effect<Socket.Socket>
 }): Rung => ({
   name: options.name,

@@ -62,6 +62,7 @@ export type Script = ReadonlyArray<Step>
  * @since 0.1.0
  */
 export interface StepOptions {
+  /** Whether no difference may show what is said. Default: false. */
   readonly secret?: boolean | undefined
 }
 
@@ -522,7 +523,12 @@ export type Secrets =
  */
 export const fromTranscript = (
   transcript: Transcript.Transcript,
-  options: { readonly play: Transcript.End["by"]; readonly secrets?: Secrets | undefined }
+  options: {
+    /** The side to play: `self`, which made the recording, or its `peer`. */
+    readonly play: Transcript.End["by"]
+    /** What is said where the recording has a secret that this side sends. Default: none, and then there is no script. */
+    readonly secrets?: Secrets | undefined
+  }
 ): Result.Result<Script, UnplayableRecording> => {
   const { play, secrets = [] } = options
   const said = play === "self" ? "sent" : "received"

@@ -53,7 +53,9 @@ export type { Conditions, Fault } from "./internal/networkConditions.ts"
  * @since 0.1.0
  */
 export interface ConnectionOptions {
+  /** What happens to bytes on their way to the server. Default: nothing. */
   readonly toServer?: Conditions | undefined
+  /** What happens to bytes on their way to the client. Default: nothing. */
   readonly toClient?: Conditions | undefined
   /**
    * Whether a side goes on to send when its peer has ended. Default: true, as of the sockets of `effect-handshake/node/Net`;

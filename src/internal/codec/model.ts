@@ -188,11 +188,17 @@ export type EncodeMany<in Out> = (frames: ReadonlyArray<Out>, into: ByteWriter) 
 /** How frames are sent, without a memory or with one. */
 export type Encoding<Out> =
   & {
+    /** Writes one frame, or returns why it cannot; for a codec without a memory. */
     readonly encode?: Encode<Out> | undefined
+    /** Appends many frames, or none, and returns false, where `encode` has to say which one cannot be encoded. */
     readonly encodeMany?: EncodeMany<Out> | undefined
+    /** Makes the encoder of each connection, for a codec with a memory. */
     readonly encoder?: (() => Encoder<Out>) | undefined
   }
   & ({ readonly encode: Encode<Out> } | { readonly encoder: () => Encoder<Out> })
 
 /** A codec without what all of them have. */
-export type Parts<In, Out> = { readonly decoder: () => Decoder<In> } & Encoding<Out>
+export type Parts<In, Out> = {
+  /** Makes the decoder of each connection. */
+  readonly decoder: () => Decoder<In>
+} & Encoding<Out>

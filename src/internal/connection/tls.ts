@@ -55,6 +55,7 @@ export interface TlsOptions {
  * @since 0.1.0
  */
 export interface TlsClientOptions extends TlsOptions {
+  /** Which side this is: a client begins TLS, a server answers. */
   readonly role: "client"
   /**
    * The name, or the IP address, of the server: its certificate must be for it, and a name is told to it (SNI). However it is
@@ -78,6 +79,7 @@ export interface TlsClientOptions extends TlsOptions {
  */
 export interface TlsServerOptions extends TlsOptions {
   readonly role: "server"
+  /** What the server shows: its certificates and its key, as PEM. */
   readonly certificate: TlsCertificate
   /**
    * Whether clients show a certificate. `none`, the default: they are not asked. `request`: they are asked, and one that
@@ -90,5 +92,6 @@ export interface TlsServerOptions extends TlsOptions {
    * what is none is a `bad-configuration`.
    */
   readonly names?: Readonly<Record<string, TlsCertificate>> | undefined
+  /** What becomes of a client that asks for a name that is not in `names`. Default: it gets `certificate`. */
   readonly unknownName?: "default" | "refuse" | undefined
 }

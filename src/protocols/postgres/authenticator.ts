@@ -51,7 +51,9 @@ export interface User {
 }
 
 export interface UsersOptions {
+  /** How all of them prove who they are. Default: `scram-sha-256`. */
   readonly method?: Exclude<Method, "trust"> | undefined
+  /** How many iterations a verifier takes that is made of a password. Default: 4096. */
   readonly iterations?: number | undefined
 }
 

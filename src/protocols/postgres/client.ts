@@ -52,7 +52,12 @@ export type EncryptionOptions =
     readonly minTlsVersion?: Transport.TlsOptions["minVersion"]
   }
   & (
-    | { readonly sslmode: "disable"; readonly host?: string | undefined }
+    | {
+      /** Whether TLS is used, and what of the certificate is looked at, in the words of libpq. Default: `verify-full`. */
+      readonly sslmode: "disable"
+      /** The name, or the IP address, that the server's certificate has to be for. Without TLS none is needed. */
+      readonly host?: string | undefined
+    }
     | {
       /** Default: `verify-full`. */
       readonly sslmode?: SslMode | undefined
@@ -62,6 +67,7 @@ export type EncryptionOptions =
   )
 
 export type Options = EncryptionOptions & {
+  /** The name to log in with. */
   readonly user: string
   /** Default: the name of the user. */
   readonly database?: string | undefined
@@ -81,6 +87,7 @@ export type Options = EncryptionOptions & {
   readonly minIterations?: number | undefined
   /** And at the most. Default: 1,000,000. */
   readonly maxIterations?: number | undefined
+  /** What the server lists this connection as. Default: nothing. */
   readonly applicationName?: string | undefined
   /** Settings that the session begins with, such as `search_path`, and extensions of the protocol, `_pq_.…`. */
   readonly parameters?: Readonly<Record<string, string>> | undefined
@@ -98,6 +105,7 @@ export interface BackendKey {
 }
 
 export interface Session {
+  /** The name to log in with. */
   readonly user: string
   readonly database: string
   readonly protocolVersion: Version
@@ -256,6 +264,7 @@ const ownParameters: ReadonlyArray<string> = ["user", "database", "application_n
 
 /** What the client offers. */
 interface Offer {
+  /** The name to log in with. */
   readonly user: string
   readonly database: string
   readonly message: Messages.StartupPacket & { readonly _tag: "StartupMessage" }

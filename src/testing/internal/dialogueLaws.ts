@@ -31,7 +31,9 @@ import * as Watch from "./watch.ts"
 export interface Options<S extends Any, C extends Any> extends Suite.CheckOptions {
   /** What it is called in the names of the tests and in violations. Default: the name of the dialogue. */
   readonly name?: string | undefined
+  /** The server's side. Give this, `client`, or both. */
   readonly server?: Effect.Effect<S, unknown, Socket.Socket | Scope.Scope> | undefined
+  /** The client's side. */
   readonly client?: Effect.Effect<C, unknown, Socket.Socket | Scope.Scope> | undefined
   /** Registers one test for each law: `it` of Vitest or of `@effect/vitest`, `test` of `node:test`. */
   readonly it?: Suite.Register | undefined

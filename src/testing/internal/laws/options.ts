@@ -47,7 +47,9 @@ export type Refusal =
 export interface Alternative<S extends Any = Any, C extends Any = Any> {
   /** What it is called in violations. Default: its number. */
   readonly name?: string | undefined
+  /** The server's side. Give this, `client`, or both. */
   readonly server?: Effect.Effect<S, unknown, Socket.Socket | Scope.Scope> | undefined
+  /** The client's side. */
   readonly client?: Effect.Effect<C, unknown, Socket.Socket | Scope.Scope> | undefined
   /** What both sides have negotiated in it, where that can be said. */
   readonly value?: unknown
@@ -70,7 +72,9 @@ export interface Impostor {
 export interface Options<S extends Any, C extends Any> extends Suite.CheckOptions {
   /** What it is called in the names of the tests and in violations. */
   readonly name: string
+  /** The server's side. Give this, `client`, or both. */
   readonly server?: Effect.Effect<S, unknown, Socket.Socket | Scope.Scope> | undefined
+  /** The client's side. */
   readonly client?: Effect.Effect<C, unknown, Socket.Socket | Scope.Scope> | undefined
   /** Plays the side that is not given: a script, or whatever speaks over a `Socket`. */
   readonly peer?: Peer | ScriptedPeer.Script | undefined
