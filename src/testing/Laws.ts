@@ -198,7 +198,8 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  *
  * Law 7 watches the connection, the fibers that a side starts, and where time is virtual what the platform tells of: whatever
  * keeps the process alive, such as timers and sockets; on Linux open files; on Node and what is like it the listeners of what
- * connections share, such as `process`, an `EventEmitter` or an `AbortSignal`. What only you know it sees with `held`. Law 8
+ * connections share, such as `process`, an `EventEmitter` or an `AbortSignal`. A side whose connection has ended has two seconds for
+ * its finalizers, of which one is for what it flushes. What only you know it sees with `held`. Law 8
  * counts what decoders look at, and measures how long a turn of the event loop lasts, where the platform tells the CPU time of a
  * thread (Node from 23.9 on): in the conversation, and while fields of messages grow to 24 KiB, one for every twenty `runs`. It objects to more than
  * 50 ms, and for what has grown to more than 200 ms where that is far out of proportion; that the machine has much else to do is not counted.

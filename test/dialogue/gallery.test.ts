@@ -61,10 +61,17 @@ describe("what is specified holds for", () => {
     }],
     ["a room in JSON", Room.Room, room],
     ["a box at the post", Post.Post, post],
-    ["a gate with a way that its client does not take, which finds what it needs in a text that is free", Gate.Gate, {
-      ...gate,
-      server: Gate.server({ isWelcome: ({ agent }) => agent.split(" ").includes("me") })
-    }],
+    [
+      "a gate with a way that its client does not take, which finds what it needs in a text that is free, and takes two seconds to end",
+      Gate.Gate,
+      {
+        ...gate,
+        server: Effect.andThen(
+          Effect.addFinalizer(() => Effect.sleep(2000)),
+          Gate.server({ isWelcome: ({ agent }) => agent.split(" ").includes("me") })
+        )
+      }
+    ],
     ["a door whose server is written by hand", Door.Boundless, boundless],
     ["a pass whose server names who is not let in, in time", Pass.Pass, {
       ...pass,
@@ -550,6 +557,33 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     { ...gate, server: Gate.server({ heard: () => Gate.working(300) }) },
     /law 8.*[^]*nobody disturbs the conversation[^]*a turn has taken/
   ],
+  ...([["never ends", Effect.never], ["takes an hour", Effect.sleep("1 hour")]] as const).flatMap((
+    [what, finalizer]
+  ) => [
+    [
+      `has a finalizer that ${what}`,
+      Gate.Gate,
+      { ...gate, server: Effect.andThen(Effect.addFinalizer(() => finalizer), gate.server) },
+      /law 7.*\(server, pure\)[^]*nobody disturbs the conversation[^]*it has (not ended|ended after \d+ ms)/
+    ] as const,
+    [
+      `has a finalizer that ${what}, in its client`,
+      Gate.Gate,
+      { ...gate, client: Effect.andThen(Effect.addFinalizer(() => finalizer), gate.client) },
+      /law 7.*\(client, pure\)[^]*nobody disturbs the conversation[^]*it has (not ended|ended after \d+ ms)/
+    ] as const,
+    [
+      `has a finalizer that ${what} where it has heard a wrong password`,
+      Gate.Gate,
+      {
+        ...gate,
+        server: Gate.server({
+          heard: ({ password }) => password === "Hunter22" ? Effect.void : Effect.addFinalizer(() => finalizer)
+        })
+      },
+      /law 7.*\(server, pure\)[^]*its field password[^]*it has (not ended|ended after \d+ ms)/
+    ] as const
+  ]),
   [
     "turns down a number of which any will do",
     Gate.Gate,

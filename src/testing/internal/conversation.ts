@@ -42,8 +42,21 @@ const within = <A, E>(effect: Effect.Effect<A, E>, millis: number) => Effect.tim
 const ending = (fiber: Fiber.Fiber<unknown, unknown>, millis: number): Effect.Effect<unknown> =>
   fiber.pollUnsafe() === undefined ? within(Fiber.await(fiber), millis) : Effect.void
 
+/** Runs somebody beside the conversation, which waits for his end as long as for anything else: he may never come to it. */
+const beside = <A, E, R>(effect: Effect.Effect<A, E, R>, millis: number) =>
+  Effect.tap(
+    Effect.forkDetach(effect, { startImmediately: true }),
+    (fiber) =>
+      Effect.addFinalizer(() =>
+        Effect.suspend(() => {
+          fiber.interruptUnsafe()
+          return ending(fiber, millis)
+        })
+      )
+  )
+
 /**
- * Has the conversation. It always ends, and leaves nothing open.
+ * Has the conversation. It always ends, and leaves nothing open that can be closed.
  */
 export const converse = (
   rung: Rung.Rung,
@@ -69,6 +82,7 @@ export const converse = (
     let isTelling = false
     let stoppedAt: number | undefined
     let stoppedIn: string | undefined
+    let leftAt = 0
 
     // What ends the speech calls for it: a fiber for each to wait for would be most of what a conversation costs.
     const allSaid = Deferred.makeUnsafe<void>()
@@ -102,10 +116,7 @@ export const converse = (
       }
     }
     const begin = (socket: Effect.Effect<Socket.Socket>) =>
-      subject.play(socket, observer).pipe(
-        Effect.exit,
-        Effect.forkScoped({ startImmediately: true })
-      )
+      beside(Effect.exit(subject.play(socket, observer)), patience(rung))
 
     const stopped = (): void => {
       stoppedAt = now()
@@ -146,9 +157,7 @@ export const converse = (
       if (plan.script === undefined) {
         // It has a deadline of its own, which begins when it comes.
         const played = opposite.play(plan.peer ?? peer, there.socket, plan)
-        yield* Effect.forkScoped(plan.delay === undefined ? played : Effect.delay(played, plan.delay), {
-          startImmediately: true
-        })
+        yield* beside(plan.delay === undefined ? played : Effect.delay(played, plan.delay), patience(rung))
       }
 
       const listening = near.listen((chunk) => {
@@ -273,6 +282,7 @@ export const converse = (
         }
         yield* near.end
       }
+      leftAt = now()
       yield* ending(fiber, patience(rung))
       if (plan.peerBehind !== undefined) yield* within(Deferred.await(opposite.isDone), 2 * rung.lag)
       // Its last words are on their way still.
@@ -288,14 +298,17 @@ export const converse = (
     const fiber = yield* plan.dial === undefined ? speak : dialInVain
     // What they say because the conversation is taken down is no part of it.
     over()
+    const isOver = fiber.pollUnsafe() !== undefined
+    const leftAlone = Math.max(subject.endedAt, stoppedAt ?? 0, leftAt)
     const talk: Talk = {
       // Who keeps what was seen keeps no connection.
       exit: subject.exit && Exit.asVoid(subject.exit),
       endedAt: subject.endedAt,
       stoppedAt,
       stoppedIn,
-      isOver: fiber.pollUnsafe() !== undefined,
+      isOver,
       overAt: subject.overAt,
+      lingered: isOver ? Math.max(0, subject.overAt - leftAlone - rung.lag) : Infinity,
       steps: subject.steps.seen,
       step: subject.steps.step,
       isGuarded: subject.steps.isGuarded,

@@ -89,6 +89,8 @@ export interface Talk {
   /** Whether the side under test was done with its connection in the end, and when. */
   readonly isOver: boolean
   readonly overAt: number
+  /** For how long it went on when its handshake and its connection had ended, or it was interrupted; for ever where it does still. */
+  readonly lingered: number
   /** The opening of the connection and the steps that it came to behind that, and the last of them. */
   readonly steps: ReadonlyArray<string>
   readonly step: string

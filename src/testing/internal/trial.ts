@@ -203,6 +203,11 @@ const referenceOf = (
       diagram: diagram(side, talk)
     })
   }
+  const late = lingering(talk)
+  if (late !== undefined) {
+    const scenario = "nobody disturbs the conversation"
+    return Effect.fail({ law: 7, scenario, ...late, diagram: diagram(side, talk) })
+  }
   const said = concat(talk.messages)
   const needed = said.length - talk.rest.length
   const messages: Array<Uint8Array> = []
@@ -237,6 +242,16 @@ const waitingOf = (
     ? { heardIn: ends.map((border) => receivedIn.find(({ end }) => end >= border)!.step), waiting: received }
     : { heardIn: toldIn.slice(0, ends.length), waiting: [...toldIn, ...received] }
 }
+
+/** For a second it may flush what it has said. */
+const mayLinger = 2000
+
+/** That a side goes on when nothing is left of its handshake; undefined where it does not. */
+export const lingering = ({ lingered, overAt }: Talk): Pick<Problem, "expected" | "actual"> | undefined =>
+  lingered <= mayLinger ? undefined : {
+    expected: "it ends at once, but for the second in which it may flush what it has said, and so do its finalizers",
+    actual: lingered === Infinity ? "it has not ended" : `it has ended after ${overAt} ms, ${lingered} ms late`
+  }
 
 /** How a handshake has ended, in words that follow "it". */
 export const ended = (exit: Exit.Exit<unknown, unknown> | undefined): string => {

@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Codec from "../../../src/Codec.ts"
 import * as Dialogue from "../../../src/Dialogue.ts"
 import * as HandshakeError from "../../../src/HandshakeError.ts"
@@ -68,7 +69,7 @@ export interface Habits {
   /** What it tells of another device. */
   readonly offered?: (device: string, login: Login) => string
   /** What it does when it hears a login, whatever is in it, and when it is asked. */
-  readonly heard?: (login: Login) => Effect.Effect<unknown>
+  readonly heard?: (login: Login) => Effect.Effect<unknown, never, Scope.Scope>
   readonly asked?: (token: string) => Effect.Effect<unknown>
   /** How often it may be asked. */
   readonly patience?: number
