@@ -25,6 +25,7 @@ import { CurrentTimers } from "./simulation.ts"
 import { listenAt, nearOf, Speech, type Wait } from "./speech.ts"
 import { Subject, unanswered } from "./subject.ts"
 import { otherRole, type Peer, type Plan, type Side, type Talk } from "./talk.ts"
+import * as Turns from "./turns.ts"
 
 /** How long anybody may take, in the time of the rung, before he is taken to wait for ever. */
 const patience = (rung: Rung.Rung): number => rung.time === "virtual" ? 3_600_000 : 4000
@@ -70,6 +71,7 @@ export const converse = (
     const { after } = yield* CurrentTimers
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const start = clock.currentTimeMillisUnsafe()
+    const workedBefore = Turns.worked() ?? 0
     const now = () => clock.currentTimeMillisUnsafe() - start
     const recorder = yield* Transcript.recorder
     const heard: Array<Uint8Array> = []
@@ -316,6 +318,7 @@ export const converse = (
       receivedIn,
       pulled: subject.pulled,
       asked: subject.asked,
+      worked: (Turns.worked() ?? 0) - workedBefore,
       opened: subject.tap?.opened ?? 0,
       released: subject.tap?.released ?? 0,
       examined: subject.examined,

@@ -105,6 +105,8 @@ export interface Talk {
   readonly asked: number
   /** How many its decoders had looked at by then. */
   readonly examined: number
+  /** How many milliseconds of CPU time this thread has worked meanwhile: no turn of it has taken more. 0 where nobody tells. */
+  readonly worked: number
   /** How often it has opened and released its connection. */
   readonly opened: number
   readonly released: number
