@@ -198,10 +198,12 @@ export type HandshakeSuite = Handshakes.HandshakeSuite
  *
  * Law 7 watches the connection, the fibers that a side starts, and where time is virtual what the platform tells of: whatever
  * keeps the process alive, such as timers and sockets; on Linux open files; on Node and what is like it the listeners of what
- * connections share, such as `process`, an `EventEmitter` or an `AbortSignal`. What only you know it sees with `held`. Law 8
+ * connections share, such as `process`, an `EventEmitter` or an `AbortSignal`. A side whose connection has ended has two seconds for
+ * its finalizers, of which one is for what it flushes. What only you know it sees with `held`. Law 8
  * counts what decoders look at, and measures how long a turn of the event loop lasts, where the platform tells the CPU time of a
- * thread (Node from 23.9 on): in the conversation, and while fields of messages grow to 24 KiB, one for every twenty `runs`. It objects to more than
- * 50 ms, and for what has grown to more than 200 ms where that is far out of proportion; that the machine has much else to do is not counted.
+ * thread (Node from 23.9 on): in the conversation, where another message or a refusal comes, and while fields of messages grow to
+ * 24 KiB, one for every twenty `runs`. It objects to more than 50 ms, and for what has grown to more than 200 ms where that is far out of
+ * proportion; that the machine has much else to do is not counted, and what the peer does is the peer's.
  *
  * Where many messages mean the same, such as the head of an HTTP request with its fields in another order and their names in
  * another case, let `accepts` compare what `said` and `due` mean, in its own words and not with the code of the handshake. `due` is
@@ -325,7 +327,7 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * | 4, oversize | a message of `maxBytes`, and of a byte more; a text as long as its codec allows, and a byte more; a loop as often as `atMost`, and once more |
  * | 5, wrong turn | each field within its type: what is near it, where the type begins and ends, what was said elsewhere; and outside of it; each other message, due or not, and each refusal; other spellings |
  * | 6, silence | a message just before the time of its state is over, and just after; a refusal that comes when its peer waits no longer |
- * | 8, linear cost | larger and larger numbers, up to the largest that its type takes |
+ * | 8, linear cost | larger and larger numbers, up to the largest that its type takes; longer and longer texts, up to `maxBytes`; all that law 5 tries, walks, refusals |
  * | 9, secrets | a `Redacted` field with another value, right or not, and with another part of it; whatever else is wrong beside it; a secret said to whoever has said something wrong; a refusal that tells a wrong user from a wrong secret; a client that is talked out of TLS |
  * | 10, isolation | what is `Dialogue.fresh` on three connections; one who is not let in beside one who is |
  * | 11, refusal is heard | what is said otherwise; a refusal of the state, where it is this side's turn and it fails, and not behind a yes; who is turned away |
@@ -338,6 +340,10 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * right, such as two users, `alternatives` are conversations with the others, and take other ways through the dialogue.
  * A free number that the side turns down, and a free text that it takes and does not take with more behind it, break law 5. Who says
  * yes to a wrong secret and no to what is right behind it breaks law 11, unless that has a secret in it, too, such as a second factor.
+ *
+ * A turn of the event loop may take 50 ms of CPU time, whatever is said and whether it is let in; where a message has more than
+ * 4,096 bytes, 200 ms, and more where that is in proportion. In each message one text grows for every ten `runs`, to `maxBytes` or 24 KiB, and
+ * to 4 KiB where there is no `maxBytes`.
  *
  * What the other side may say and never says who is given, the specification says in its place: it goes to that state, says it with
  * values that are drawn, and goes on as the one who was given does.

@@ -13,6 +13,7 @@ import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
 import * as Certificates from "../support/certificates/index.ts"
 import * as Law from "../support/laws.ts"
+import { working } from "../support/working.ts"
 import * as Desk from "./gallery/desk.ts"
 import * as Door from "./gallery/door.ts"
 import * as Features from "./gallery/features.ts"
@@ -41,6 +42,16 @@ const pass = { server: Pass.server(), client: Pass.client }
 const post = { server: Post.server(), client: Post.client() }
 const desk = { server: Desk.server(), client: Desk.client() }
 
+/** It works on the first names that it does not know, and finds what it needs in a text. */
+const diligent = (millis: number) =>
+  Effect.suspend(() => {
+    let left = 3
+    return Gate.server({
+      heard: ({ user }) => user !== "ann" && left-- > 0 ? working(millis) : Effect.void,
+      isWelcome: ({ agent }) => agent.split(" ").includes("me")
+    })
+  })
+
 const boundless = { server: Door.serverByHand(), client: Door.client(Door.Boundless as never) }
 
 /** What only a specification knows: all of it comes before the laws of handshakes, of which one healthy dialogue is enough. */
@@ -64,10 +75,17 @@ describe("what is specified holds for", () => {
     ["a room in JSON", Room.Room, room],
     ["a box at the post", Post.Post, post],
     ["a desk that lends books", Desk.Desk, desk],
-    ["a gate with a way that its client does not take, which finds what it needs in a text that is free", Gate.Gate, {
-      ...gate,
-      server: Gate.server({ isWelcome: ({ agent }) => agent.split(" ").includes("me") })
-    }],
+    [
+      "a gate with a way that its client does not take, which finds what it needs in a text that is free, works on a few wrong names, but not for long, and takes two seconds to end",
+      Gate.Gate,
+      {
+        ...gate,
+        server: Effect.andThen(
+          Effect.addFinalizer(() => Effect.sleep(2000)),
+          diligent(40)
+        )
+      }
+    ],
     ["a door whose server is written by hand", Door.Boundless, boundless],
     ["a pass whose server names who is not let in, in time", Pass.Pass, {
       ...pass,
@@ -574,15 +592,71 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
   [
     "works for as long as it is told",
     Gate.Gate,
-    { ...gate, server: Gate.server({ heard: ({ stay }) => Gate.working(stay / 10) }) },
+    { ...gate, server: Gate.server({ heard: ({ stay }) => working(stay / 10) }) },
     /law 8.*[^]*Login in the state login comes, and its field stay is \d+ for 60\n[^]*a turn has taken/
   ],
   [
     "works on each login while everybody else waits",
     Gate.Gate,
-    { ...gate, server: Gate.server({ heard: () => Gate.working(300) }) },
+    { ...gate, server: Gate.server({ heard: () => working(300) }) },
     /law 8.*[^]*nobody disturbs the conversation[^]*a turn has taken/
   ],
+  [
+    "works on a wrong password while everybody else waits",
+    Gate.Gate,
+    {
+      ...gate,
+      server: Gate.server({
+        heard: ({ password, user }) => user === "ann" && password !== "Hunter22" ? working(210) : Effect.void
+      })
+    },
+    /law 8.*\(server, pure\)[^]*Login in the state login comes, and[^]*a turn has taken/
+  ],
+  [
+    "works in a time that goes with the square of a name's length",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ heard: ({ user }) => working(user.length ** 2 / 200) }) },
+    /law 8.*\(server, pure\)[^]*its field user has \d+ more[^]*a turn has taken/
+  ],
+  [
+    "works in a time that goes with the square of the length of a text of which any will do",
+    Gate.Gate,
+    { ...gate, server: Gate.server({ heard: ({ agent }) => working(agent.length ** 2 / 200) }) },
+    /law 8.*\(server, pure\)[^]*bytes long in its field agent[^]*a turn has taken/
+  ],
+  [
+    "looks at whom it hears with a pattern that takes twice as long for each character",
+    Gate.Gate,
+    { ...gate, client: Gate.client("before", (host) => /^(\w+\.?)+$/.test(host)) },
+    /law 8.*\(client, pure\)[^]*its field host has \d+ more[^]*a turn has taken/
+  ],
+  ...([["never ends", Effect.never], ["takes an hour", Effect.sleep("1 hour")]] as const).flatMap((
+    [what, finalizer]
+  ) => [
+    [
+      `has a finalizer that ${what}`,
+      Gate.Gate,
+      { ...gate, server: Effect.andThen(Effect.addFinalizer(() => finalizer), gate.server) },
+      /law 7.*\(server, pure\)[^]*nobody disturbs the conversation[^]*it has (not ended|ended after \d+ ms)/
+    ] as const,
+    [
+      `has a finalizer that ${what}, in its client`,
+      Gate.Gate,
+      { ...gate, client: Effect.andThen(Effect.addFinalizer(() => finalizer), gate.client) },
+      /law 7.*\(client, pure\)[^]*nobody disturbs the conversation[^]*it has (not ended|ended after \d+ ms)/
+    ] as const,
+    [
+      `has a finalizer that ${what} where it has heard a wrong password`,
+      Gate.Gate,
+      {
+        ...gate,
+        server: Gate.server({
+          heard: ({ password }) => password === "Hunter22" ? Effect.void : Effect.addFinalizer(() => finalizer)
+        })
+      },
+      /law 7.*\(server, pure\)[^]*its field password[^]*it has (not ended|ended after \d+ ms)/
+    ] as const
+  ]),
   [
     "turns down a number of which any will do",
     Gate.Gate,

@@ -25,6 +25,7 @@ import { CurrentTimers } from "./simulation.ts"
 import { listenAt, nearOf, Speech, type Wait } from "./speech.ts"
 import { Subject, unanswered } from "./subject.ts"
 import { otherRole, type Peer, type Plan, type Side, type Talk } from "./talk.ts"
+import * as Turns from "./turns.ts"
 
 /** How long anybody may take, in the time of the rung, before he is taken to wait for ever. */
 const patience = (rung: Rung.Rung): number => rung.time === "virtual" ? 3_600_000 : 4000
@@ -42,8 +43,21 @@ const within = <A, E>(effect: Effect.Effect<A, E>, millis: number) => Effect.tim
 const ending = (fiber: Fiber.Fiber<unknown, unknown>, millis: number): Effect.Effect<unknown> =>
   fiber.pollUnsafe() === undefined ? within(Fiber.await(fiber), millis) : Effect.void
 
+/** Runs somebody beside the conversation, which waits for his end as long as for anything else: he may never come to it. */
+const beside = <A, E, R>(effect: Effect.Effect<A, E, R>, millis: number) =>
+  Effect.tap(
+    Effect.forkDetach(effect, { startImmediately: true }),
+    (fiber) =>
+      Effect.addFinalizer(() =>
+        Effect.suspend(() => {
+          fiber.interruptUnsafe()
+          return ending(fiber, millis)
+        })
+      )
+  )
+
 /**
- * Has the conversation. It always ends, and leaves nothing open.
+ * Has the conversation. It always ends, and leaves nothing open that can be closed.
  */
 export const converse = (
   rung: Rung.Rung,
@@ -57,6 +71,7 @@ export const converse = (
     const { after } = yield* CurrentTimers
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const start = clock.currentTimeMillisUnsafe()
+    const workedBefore = Turns.worked() ?? 0
     const now = () => clock.currentTimeMillisUnsafe() - start
     const recorder = yield* Transcript.recorder
     const heard: Array<Uint8Array> = []
@@ -69,6 +84,7 @@ export const converse = (
     let isTelling = false
     let stoppedAt: number | undefined
     let stoppedIn: string | undefined
+    let leftAt = 0
 
     // What ends the speech calls for it: a fiber for each to wait for would be most of what a conversation costs.
     const allSaid = Deferred.makeUnsafe<void>()
@@ -102,10 +118,7 @@ export const converse = (
       }
     }
     const begin = (socket: Effect.Effect<Socket.Socket>) =>
-      subject.play(socket, observer).pipe(
-        Effect.exit,
-        Effect.forkScoped({ startImmediately: true })
-      )
+      beside(Effect.exit(subject.play(socket, observer)), patience(rung))
 
     const stopped = (): void => {
       stoppedAt = now()
@@ -146,9 +159,7 @@ export const converse = (
       if (plan.script === undefined) {
         // It has a deadline of its own, which begins when it comes.
         const played = opposite.play(plan.peer ?? peer, there.socket, plan)
-        yield* Effect.forkScoped(plan.delay === undefined ? played : Effect.delay(played, plan.delay), {
-          startImmediately: true
-        })
+        yield* beside(plan.delay === undefined ? played : Effect.delay(played, plan.delay), patience(rung))
       }
 
       const listening = near.listen((chunk) => {
@@ -273,6 +284,7 @@ export const converse = (
         }
         yield* near.end
       }
+      leftAt = now()
       yield* ending(fiber, patience(rung))
       if (plan.peerBehind !== undefined) yield* within(Deferred.await(opposite.isDone), 2 * rung.lag)
       // Its last words are on their way still.
@@ -288,14 +300,17 @@ export const converse = (
     const fiber = yield* plan.dial === undefined ? speak : dialInVain
     // What they say because the conversation is taken down is no part of it.
     over()
+    const isOver = fiber.pollUnsafe() !== undefined
+    const leftAlone = Math.max(subject.endedAt, stoppedAt ?? 0, leftAt)
     const talk: Talk = {
       // Who keeps what was seen keeps no connection.
       exit: subject.exit && Exit.asVoid(subject.exit),
       endedAt: subject.endedAt,
       stoppedAt,
       stoppedIn,
-      isOver: fiber.pollUnsafe() !== undefined,
+      isOver,
       overAt: subject.overAt,
+      lingered: isOver ? Math.max(0, subject.overAt - leftAlone - rung.lag) : Infinity,
       steps: subject.steps.seen,
       step: subject.steps.step,
       isGuarded: subject.steps.isGuarded,
@@ -303,6 +318,7 @@ export const converse = (
       receivedIn,
       pulled: subject.pulled,
       asked: subject.asked,
+      worked: (Turns.worked() ?? 0) - workedBefore,
       opened: subject.tap?.opened ?? 0,
       released: subject.tap?.released ?? 0,
       examined: subject.examined,

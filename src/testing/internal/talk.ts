@@ -89,6 +89,8 @@ export interface Talk {
   /** Whether the side under test was done with its connection in the end, and when. */
   readonly isOver: boolean
   readonly overAt: number
+  /** For how long it went on when its handshake and its connection had ended, or it was interrupted; for ever where it does still. */
+  readonly lingered: number
   /** The opening of the connection and the steps that it came to behind that, and the last of them. */
   readonly steps: ReadonlyArray<string>
   readonly step: string
@@ -103,6 +105,8 @@ export interface Talk {
   readonly asked: number
   /** How many its decoders had looked at by then. */
   readonly examined: number
+  /** How many milliseconds of CPU time this thread has worked meanwhile: no turn of it has taken more. 0 where nobody tells. */
+  readonly worked: number
   /** How often it has opened and released its connection. */
   readonly opened: number
   readonly released: number

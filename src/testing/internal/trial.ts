@@ -21,6 +21,7 @@ import { converse } from "./conversation.ts"
 import { Simulation } from "./simulation.ts"
 import type { Problem } from "./suite.ts"
 import { otherRole, type Peer, type Plan, type Side, type Talk } from "./talk.ts"
+import * as Turns from "./turns.ts"
 import * as Watch from "./watch.ts"
 
 /** What an undisturbed conversation is like. */
@@ -203,6 +204,11 @@ const referenceOf = (
       diagram: diagram(side, talk)
     })
   }
+  const late = lingering(talk)
+  if (late !== undefined) {
+    const scenario = "nobody disturbs the conversation"
+    return Effect.fail({ law: 7, scenario, ...late, diagram: diagram(side, talk) })
+  }
   const said = concat(talk.messages)
   const needed = said.length - talk.rest.length
   const messages: Array<Uint8Array> = []
@@ -237,6 +243,36 @@ const waitingOf = (
     ? { heardIn: ends.map((border) => receivedIn.find(({ end }) => end >= border)!.step), waiting: received }
     : { heardIn: toldIn.slice(0, ends.length), waiting: [...toldIn, ...received] }
 }
+
+/** For a second it may flush what it has said. */
+const mayLinger = 2000
+
+/** That a side goes on when nothing is left of its handshake; undefined where it does not. */
+export const lingering = ({ lingered, overAt }: Talk): Pick<Problem, "expected" | "actual"> | undefined =>
+  lingered <= mayLinger ? undefined : {
+    expected: "it ends at once, but for the second in which it may flush what it has said, and so do its finalizers",
+    actual: lingered === Infinity ? "it has not ended" : `it has ended after ${overAt} ms, ${lingered} ms late`
+  }
+
+/**
+ * How long the longest turn of a side is in a conversation that was had, if it keeps others waiting; undefined where it does not. What
+ * its peer does is the peer's: the side hears the same once more without it, and if it ends otherwise then nobody knows whose it is.
+ */
+export const busyIn = (
+  trial: Trial,
+  { handshake, random, seed }: Plan,
+  talk: Talk,
+  again: Effect.Effect<unknown>,
+  most = Turns.tooBusy
+): Effect.Effect<number | undefined> =>
+  Effect.gen(function*() {
+    const both = trial.isVirtual ? yield* Turns.busy(again, talk.worked, most) : undefined
+    if (both === undefined) return undefined
+    const plan = { handshake, random, seed, script: concat(talk.said) }
+    const [alone, own] = yield* Turns.shortest(trial.talk(plan), most, 3)
+    if (outcome(alone) !== outcome(talk)) return both
+    return Turns.isLong(own, most) ? own : undefined
+  })
 
 /** How a handshake has ended, in words that follow "it". */
 export const ended = (exit: Exit.Exit<unknown, unknown> | undefined): string => {

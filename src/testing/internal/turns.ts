@@ -11,7 +11,7 @@ interface Platform {
 }
 
 /** The milliseconds that this thread has worked; undefined where the platform does not tell. */
-const worked = (): number | undefined => {
+export const worked = (): number | undefined => {
   const usage = (globalThis as { readonly process?: Platform }).process?.threadCpuUsage?.()
   return usage === undefined ? undefined : (usage.user + usage.system) / 1000
 }
@@ -68,6 +68,22 @@ export const isLong = (millis: number, most: number): boolean => {
   const slowness = ((worked() ?? 0) - before) / measured / millisOfYardstick
   return millis > most * Math.max(1, slowness)
 }
+
+/** How often a turn is looked at that seems to keep others waiting. */
+const looks = 3
+
+/**
+ * How long the longest turn is of something that has taken so much work, if it keeps others waiting; undefined where it does not.
+ * It is done again only where all of it has taken longer than one turn may.
+ */
+export const busy = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  all: number,
+  most = tooBusy
+): Effect.Effect<number | undefined, E, R> =>
+  all <= most
+    ? Effect.succeed(undefined)
+    : Effect.map(shortest(effect, most, looks), ([, millis]) => isLong(millis, most) ? millis : undefined)
 
 /**
  * How long the longest turn of an Effect takes at least: where it seems to be too long it is looked at again, for a collection of

@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Codec from "../../../src/Codec.ts"
 import * as Dialogue from "../../../src/Dialogue.ts"
 import * as HandshakeError from "../../../src/HandshakeError.ts"
@@ -68,7 +69,7 @@ export interface Habits {
   /** What it tells of another device. */
   readonly offered?: (device: string, login: Login) => string
   /** What it does when it hears a login, whatever is in it, and when it is asked. */
-  readonly heard?: (login: Login) => Effect.Effect<unknown>
+  readonly heard?: (login: Login) => Effect.Effect<unknown, never, Scope.Scope>
   readonly asked?: (token: string) => Effect.Effect<unknown>
   /** How often it may be asked. */
   readonly patience?: number
@@ -76,16 +77,6 @@ export interface Habits {
   readonly stranger?: "No" | "Unknown"
   readonly isWelcome?: (login: Login) => boolean
 }
-
-/** So many milliseconds of work. */
-export const working = (millis: number) =>
-  Effect.sync(() => {
-    const begun = process.threadCpuUsage()
-    for (;;) {
-      const { system, user } = process.threadCpuUsage(begun)
-      if (user + system >= millis * 1000) return
-    }
-  })
 
 const wrong = new HandshakeError.AuthenticationFailed({ method: "password", detail: "wrong", fault: "peer" })
 
@@ -135,14 +126,17 @@ export const careless = () =>
   })
 
 /** It looks who is there before it says its password, or only when it has. */
-export const client = (looks: "before" | "behind" = "before") =>
+export const client = (
+  looks: "before" | "behind" = "before",
+  isHost = (host: string): boolean => host === "gate.test"
+) =>
   Gate.client(Effect.fnUntraced(function*(hello) {
     const { message: { host }, then: login } = yield* hello.receive
     const other = new HandshakeError.InvalidGreeting({ expected: "gate.test", received: host })
-    if (looks === "before" && host !== "gate.test") return yield* other
+    if (looks === "before" && !isHost(host)) return yield* other
     const password = Redacted.make("Hunter22")
     const fields = { stay: 60, device: "gate-1", user: "ann", password, agent: "me" }
     const { then } = yield* (yield* login.say("Login", fields)).receive
-    if (host !== "gate.test") return yield* other
+    if (!isHost(host)) return yield* other
     return then
   }))

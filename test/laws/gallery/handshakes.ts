@@ -22,6 +22,7 @@ import * as HandshakeError from "../../../src/HandshakeError.ts"
 import * as Pipeline from "../../../src/Pipeline.ts"
 import * as Laws from "../../../src/testing/Laws.ts"
 import * as Transport from "../../../src/Transport.ts"
+import { working } from "../../support/working.ts"
 
 type Line = Transport.Transport<string, string>
 
@@ -173,7 +174,7 @@ const shutdown = new AbortController()
 setMaxListeners(0, shutdown.signal)
 
 /** A server that does something where it has heard what is wrong, and nowhere else. */
-const whereWrong = (then: () => Effect.Effect<unknown>) =>
+const whereWrong = (then: () => Effect.Effect<unknown, never, Scope.Scope>) =>
   Effect.tapError(
     server,
     (error) => HandshakeError.isHandshakeError(error) && error.reason._tag === "InvalidGreeting" ? then() : Effect.void
@@ -936,6 +937,37 @@ export const broken: ReadonlyArray<Broken> = [
       server: Effect.andThen(Effect.scoped(lines), server) as typeof server
     }
   },
+  ...([["never ends", Effect.never], ["takes an hour", Effect.sleep("1 hour")], [
+    "asks again and again",
+    Effect.forever(Effect.sleep("10 seconds"))
+  ]] as const).flatMap(([what, finalizer]): ReadonlyArray<Broken> => [
+    {
+      name: `has a finalizer that ${what}`,
+      law: 7,
+      amongAll: true,
+      says: /\(server, .*nobody disturbs the conversation.*it has (not ended|ended after \d+ ms)/s,
+      options: { server: Effect.andThen(Effect.addFinalizer(() => finalizer), server), client }
+    },
+    {
+      name: `has a finalizer that ${what}, in its client`,
+      law: 7,
+      amongAll: true,
+      says: /\(client, .*nobody disturbs the conversation.*it has (not ended|ended after \d+ ms)/s,
+      options: { server, client: Effect.andThen(Effect.addFinalizer(() => finalizer), client) }
+    }
+  ]),
+  {
+    name: "has a finalizer that never ends where it has heard what is wrong",
+    law: 7,
+    says: /comes in the place of message.*it has not ended/s,
+    options: { server: whereWrong(() => Effect.addFinalizer(() => Effect.never)), client }
+  },
+  {
+    name: "has a finalizer that takes five seconds where it has heard what is wrong",
+    law: 7,
+    says: /comes in the place of message.*it has ended after \d+ ms/s,
+    options: { server: whereWrong(() => Effect.addFinalizer(() => Effect.sleep("5 seconds"))), client }
+  },
   {
     name: "gives back no place when it is interrupted",
     law: 7,
@@ -1502,6 +1534,12 @@ export const broken: ReadonlyArray<Broken> = [
     law: 7,
     says: /more of listeners of AbortSignal for "abort" are there than before/,
     options: leaving(() => shutdown.signal.addEventListener("abort", () => {}))
+  },
+  {
+    name: "works for whoever has said something wrong while everybody else waits",
+    law: 8,
+    says: /comes in the place of message 1.*a turn has taken \d+ ms/s,
+    options: { server: whereWrong(() => working(210)), client }
   },
   {
     name: "trims a line in a time that goes with the square of its length",

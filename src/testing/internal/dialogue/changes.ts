@@ -189,6 +189,68 @@ export const ofNumbers = (spec: Spec, { state, tag, values }: Taken): ReadonlyAr
   })
 }
 
+/** A text or bytes in one field of a message, made longer by as many as one likes. */
+export interface Growing {
+  readonly what: (by: number) => string
+  readonly say: (by: number) => Uint8Array | undefined
+  /** By how many it is as long as its state and its wire allow, or as long as anything is made. */
+  readonly most: () => number
+}
+
+/** How long messages are made at most, and where nothing bounds them. */
+const longestMessage = 24_576
+const longestUnbounded = 4096
+
+/**
+ * A message that grows in one of its fields, by a run of one character and something behind it that does not fit: what many patterns
+ * look for in vain. Where no longest text may end with that, it ends as it did. First one way for each field, then others.
+ */
+export const ofGrowing = (spec: Spec, { bytes, state, tag, values }: Taken): ReadonlyArray<Growing> => {
+  const carried = carriedOf(state, tag, values) ?? {}
+  const { secrets } = state.wire.fields.get(tag)!
+  const longest = Math.min(state.maxBytes ?? longestUnbounded, longestMessage)
+  const fits = (said: Uint8Array | undefined): said is Uint8Array => said !== undefined && said.length <= longest
+  const each = Object.entries(carried).map(([field, value]) =>
+    // What is a number has larger ones.
+    (typeof value === "string" && isDigits(value) ? [] : Alterations.growthsOf(value)).map(
+      ({ grow, what }): Growing => {
+        const saying = (grown: unknown) => looseBytes(spec, state, tag, { ...carried, [field]: grown })
+        const plain = (by: number) =>
+          typeof value === "string" ? saying(value + (value.at(-1) ?? "x").repeat(by)) : undefined
+        const say = (by: number) => {
+          const said = saying(grow(value, by))
+          if (by <= shortest || !fits(said) || isMessage(state, said)) return said
+          const other = plain(by)
+          return fits(other) && isMessage(state, other) ? other : said
+        }
+        const shown = secrets.includes(field) ? "characters" : `of ${what}`
+        return {
+          what: (by) => `its field ${field} has ${by} more ${shown}`,
+          say,
+          most: () => {
+            const all = longest - bytes.length - 1
+            if (fits(saying(grow(value, all)))) return all
+            let [low, high] = [0, Math.max(0, longest)]
+            while (high - low > 1) {
+              const middle = Math.floor((low + high) / 2)
+              if (fits(saying(grow(value, middle)))) low = middle
+              else high = middle
+            }
+            return low
+          }
+        }
+      }
+    )
+  )
+  const ways = Math.max(0, ...each.map(({ length }) => length))
+  return Array.from({ length: ways }, (_, way) => each.flatMap((growths) => growths.slice(way, way + 1))).flat()
+}
+
+/** Up to that texts are taken for short: to read them with a pattern that is slow may take for ever before they were tried. */
+const shortest = 64
+
+const isMessage = (state: Compiled, said: Uint8Array): boolean => readOne(state, said).read._tag === "Message"
+
 /** A value with a change at each of its places. */
 const places = (value: unknown): ReadonlyArray<unknown> =>
   Alterations.ofFrame(value, 16).flatMap(({ apply }) => {

@@ -193,6 +193,8 @@ export const judge = (
   const error = errorOf(talk)
   const typed = Trial.flawOf(talk)
   if (typed !== undefined) return flaw(5, `it ends ready or with a typed error; ${dueIn(state)}`, typed)
+  const late = Trial.lingering(talk)
+  if (late !== undefined) return { law: 7, ...late }
 
   if (end._tag === "Wrong" && end.by === role) {
     return end.isTooLong

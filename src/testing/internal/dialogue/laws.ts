@@ -15,7 +15,7 @@ import { isRefused, readOne, type Taken } from "../../../internal/dialogue/follo
 import * as SpecModule from "../../../internal/dialogue/spec.ts"
 import type { Compiled, Spec } from "../../../internal/dialogue/spec.ts"
 import { evenly } from "../laws/cases.ts"
-import { isBusy } from "../laws/linearCost.ts"
+import { isBusy, isOutOfProportion, isSlow } from "../laws/linearCost.ts"
 import type * as Suite from "../suite.ts"
 import { type Handshake as Side, otherRole, type Peer } from "../talk.ts"
 import * as Trial from "../trial.ts"
@@ -512,6 +512,22 @@ const boundChanges = (
   changed: ReadonlyArray<string>
 ) => changed.filter((name) => !free.includes(name) && !fresh.includes(name))
 
+/** A message of which each byte costs a little takes some time, too: longer ones are looked at where they grow. */
+const mostTimed = 4096
+
+/** That nobody else has to wait for a conversation: it was had, and is had again only where it has taken long. */
+const keepingWaiting = (
+  { stage }: Attempt,
+  playing: Stage.Playing,
+  { said, talk }: Stage.Played
+): Effect.Effect<Flaw | undefined> =>
+  (said?.length ?? 0) <= mostTimed
+    ? Effect.map(
+      Trial.busyIn(stage.trial, playing, talk, stage.play(playing)),
+      (millis) => millis === undefined ? undefined : { law: 8, ...isBusy(millis) }
+    )
+    : Effect.succeed(undefined)
+
 /** Says something in the place of a message, and sees what comes of it. */
 const disturbed = (
   attempt: Attempt,
@@ -522,8 +538,8 @@ const disturbed = (
   Effect.gen(function*() {
     const { stage, subject, tally } = attempt
     const { nth, state, tag } = taken
-    const instead = { nth, state, say: change.apply }
-    const [[played, leak], servername] = yield* attempt.nameIn(inSight(attempt, { ...reference.plan, instead }))
+    const playing = { ...reference.plan, instead: { nth, state, say: change.apply } }
+    const [[played, leak], servername] = yield* attempt.nameIn(inSight(attempt, playing))
     const { due, said, talk, walk } = played
     if (due === undefined || said === undefined || Trial.firstDifference(due, said) === -1) return
     const now = walk.taken.find((other) => other.by === taken.by && other.nth === nth)
@@ -540,7 +556,8 @@ const disturbed = (
     const kind = change.field === undefined ? "" : isLegal ? ", as its type allows" : ", which is none of its type"
     const scenario = place + kind + conversing(attempt, reference)
     const flaw = judge(subject, talk, walk, nth) ?? refusedLate(attempt, reference, played) ??
-      saidInClear(attempt, reference, played) ?? namedByPeer(reference, servername) ?? leak
+      saidInClear(attempt, reference, played) ?? namedByPeer(reference, servername) ?? leak ??
+      (yield* keepingWaiting(attempt, playing, played))
     if (flaw !== undefined) return yield* Effect.fail(problem(attempt, played, scenario, flaw))
     if (!isLegal || now.tag !== tag || !reference.isReady) return
     const { read } = readOne(state, due)
@@ -931,20 +948,66 @@ export const certificates = ({ stage, takesCertificates }: Attempt): Effect.Effe
   })
 }
 
-/** Nobody else has to wait for a conversation, whatever number is said in it: what is found here would make all else take for ever. */
+/**
+ * By how much texts grow: what doubles with each character, or nearly so, is found while it can be waited for, and what has taken some
+ * milliseconds grows slowly.
+ */
+const growths = [16, 24, 36]
+const someMillis = 10
+const slowly = 2
+
+const nextGrowth = (by: number, { talk }: Stage.Played, longest: () => number): number | undefined => {
+  const next = growths.find((growth) => growth > by)
+  if (next !== undefined) return talk.worked > someMillis ? by + slowly : next
+  const most = longest()
+  return most > by ? most : undefined
+}
+
+/** For how many of the runs one text of a message grows in one way, and how many do at least. */
+const runsPerGrowth = 10
+const leastGrowths = 2
+
+/**
+ * Nobody else has to wait for a conversation, whatever number is said in it, and however long a text: what is found here would make
+ * all else take for ever.
+ */
 export const turns = (attempt: Attempt): Effect.Effect<void, Problem> =>
   Effect.gen(function*() {
     const { references, stage } = attempt
     if (!stage.trial.isVirtual || !Turns.areKnown()) return
-    const isShort = (scenario: string, playing: Stage.Playing) =>
-      Effect.flatMap(Turns.shortest(stage.play(playing), Turns.tooBusy, 3), ([played, millis]) =>
-        Turns.isLong(millis, Turns.tooBusy)
-          ? Effect.fail(problem(attempt, played, scenario, { law: 8, ...isBusy(millis) }))
-          : Effect.void)
+    const isShort = (scenario: string, playing: Stage.Playing, played: Stage.Played) =>
+      Effect.flatMap(Trial.busyIn(stage.trial, playing, played.talk, stage.play(playing)), (millis) =>
+        millis === undefined
+          ? Effect.void
+          : Effect.fail(problem(attempt, played, scenario, { law: 8, ...isBusy(millis) })))
+    const isInProportion = (
+      scenario: string,
+      saying: (by: number) => Stage.Playing,
+      by: number,
+      played: Stage.Played
+    ) =>
+      Effect.gen(function*() {
+        const millis = yield* Trial.busyIn(
+          stage.trial,
+          saying(by),
+          played.talk,
+          stage.play(saying(by)),
+          Turns.tooLong
+        )
+        if (millis === undefined) {
+          return
+        }
+        const before = Math.floor(by / 4)
+        const [, smaller] = yield* Turns.shortest(stage.play(saying(before)), Turns.tooLong)
+        if (!isOutOfProportion(millis, by, smaller, before)) {
+          return
+        }
+        return yield* Effect.fail(problem(attempt, played, scenario, { law: 8, ...isSlow(millis, smaller, before) }))
+      })
     const seen = new Set<string>()
     for (const reference of references) {
       const conversation = conversing(attempt, reference)
-      yield* isShort(`nobody disturbs the conversation${conversation}`, reference.plan)
+      yield* isShort(`nobody disturbs the conversation${conversation}`, reference.plan, reference.played)
       for (const taken of reference.heard) {
         const { nth, state, tag } = taken
         const key = Stage.keyOf(state, tag)
@@ -954,8 +1017,34 @@ export const turns = (attempt: Attempt): Effect.Effect<void, Problem> =>
         seen.add(key)
         // One after the other: what takes too long is not made to take any longer.
         for (const { apply, what } of Changes.ofNumbers(stage.spec, taken)) {
-          const instead = { nth, state, say: apply }
-          yield* isShort(`${called(taken)} comes, and ${what}${conversation}`, { ...reference.plan, instead })
+          const playing = { ...reference.plan, instead: { nth, state, say: apply } }
+          const played = yield* stage.play(playing)
+          yield* isShort(`${called(taken)} comes, and ${what}${conversation}`, playing, played)
+        }
+        const growing = Changes.ofGrowing(stage.spec, taken)
+        const most = Math.max(leastGrowths, Math.ceil(attempt.runs / runsPerGrowth))
+        for (const { most: longest, say, what } of growing.slice(0, most)) {
+          const saying = (by: number) => ({
+            ...reference.plan,
+            instead: {
+              nth,
+              state,
+              say: () =>
+                say(by)
+            }
+          })
+          for (let by: number | undefined = growths[0]; by !== undefined;) {
+            const played: Stage.Played = yield* stage.play(saying(by))
+            // It cannot be said, and no more of it can.
+            if (played.said === undefined) {
+              break
+            }
+            const scenario = `${called(taken)} comes, and ${what(by)}${conversation}`
+            if (played.said.length <= mostTimed) {
+              yield* isShort(scenario, saying(by), played)
+            } else yield* isInProportion(scenario, saying, by, played)
+            by = nextGrowth(by, played, longest)
+          }
         }
       }
     }
@@ -979,6 +1068,9 @@ export const turnedAway = (attempt: Attempt): Effect.Effect<void, Problem> =>
       diagram: Trial.diagram(stage.trial.side, talk)
     })
   })
+
+/** Where time is virtual all of a conversation may be one turn, which is short if it has few messages. */
+const mostTimedMessages = 32
 
 /**
  * Walks that are drawn: at each of its turns the other side says something that is legal there.
@@ -1010,14 +1102,19 @@ export const walks = (attempt: Attempt): Effect.Effect<void, Problem> => {
     (seed) =>
       Effect.gen(function*() {
         const peer = Stage.player(stage.spec, role, Stage.drawing(seed, known))
-        const [played, leak] = yield* inSight(attempt, { peer, random: seed })
+        const playing = { peer, random: seed }
+        const [played, leak] = yield* inSight(attempt, playing)
         const taken = takenTwice(played)
-        const flaw = judge(subject, played.talk, played.walk, undefined) ?? leak ?? (taken === undefined ? undefined : {
-          law: 5 as const,
-          expected: `it is not ready with ${taken} than before; or \`Dialogue.free\` says that any will do, or ` +
-            "`alternatives` which others",
-          actual: Trial.outcome(played.talk)
-        })
+        const busy = played.walk.taken.length > mostTimedMessages
+          ? undefined
+          : yield* keepingWaiting(attempt, playing, played)
+        const flaw = judge(subject, played.talk, played.walk, undefined) ?? leak ?? busy ??
+          (taken === undefined ? undefined : {
+            law: 5 as const,
+            expected: `it is not ready with ${taken} than before; or \`Dialogue.free\` says that any will do, or ` +
+              "`alternatives` which others",
+            actual: Trial.outcome(played.talk)
+          })
         if (flaw === undefined) return
         const way = played.walk.taken.map(called).join(", ")
         return yield* Effect.fail(

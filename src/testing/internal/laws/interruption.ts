@@ -4,6 +4,7 @@
  * | what is watched | how |
  * |---|---|
  * | the connection | how often it is opened and released, and whether the peer sees its end |
+ * | the side itself | whether it ends, with its finalizers, when its handshake and its connection have |
  * | fibers | those that the side starts, where it is no server of its own |
  * | timers, sockets and whatever else keeps a process alive; open files; listeners of what connections share | as the platform tells, where time is virtual |
  * | what only its author knows, such as permits | as `held` tells |
@@ -31,13 +32,13 @@ export const interruption: Check = (attempt) =>
     // Where several trials go on at once, they hold something at any time.
     const held = options.held === undefined || !trial.isVirtual ? Effect.succeed(0) : options.held
     const released = (talk: Talk, scenario: string) => {
+      const late = Trial.lingering(talk)
+      if (late !== undefined) return Effect.fail(problem(attempt, talk, { scenario, ...late }))
       // A server of its own has fibers that are not the handshake's.
       const { fibers, opened, released } = talk
       const expected =
         "its connection is opened once, released once, its peer sees the end, and none of its fibers goes on"
-      const actual = !talk.isOver
-        ? "it has not ended"
-        : opened !== released || opened > 1
+      const actual = opened !== released || opened > 1
         ? `its connection was opened ${opened} times and released ${released} times`
         : !talk.isEndHeard
         ? "its peer saw no end"
@@ -56,20 +57,13 @@ export const interruption: Check = (attempt) =>
         const scenario = `it is interrupted when ${after} of ${needed} bytes have come: ${
           Trial.showUpTo(concat(reference.messages), after)
         }`
-        const late = talk.overAt - (talk.stoppedAt ?? 0)
-        return late > 2000 + trial.rung.lag
-          ? Effect.fail(problem(attempt, talk, {
-            scenario,
-            expected: "it ends at once, but for the second in which it may flush what it has said",
-            actual: `it has ended after ${late} ms`
-          }))
-          : released(talk, scenario)
+        return released(talk, scenario)
       }), { placeOf: placeOfStop })
     yield* released(reference.talk, "it becomes ready, and its scope is closed")
     if (trial.side.role === "client") {
       const talk = yield* trial.talk({ dial: "interrupt" })
       coverage.crossed([talk.step], "interruption")
-      if (!talk.isOver || talk.opened !== talk.released) {
+      if (Trial.lingering(talk) !== undefined || talk.opened !== talk.released) {
         yield* released(talk, "it is interrupted while it dials")
       }
     }

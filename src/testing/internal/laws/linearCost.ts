@@ -4,7 +4,7 @@
  * | what is counted | where |
  * |---|---|
  * | the bytes that decoders look at | byte by byte, in the conversation and in messages that go on and on |
- * | the CPU time of a turn of the event loop | in the conversation, and as a message grows |
+ * | the CPU time of a turn of the event loop | in the conversation, where something else is said, and as a message grows |
  *
  * Time is looked at only where nothing can be counted: what a handshake does with a message is its own. A turn is too long when
  * it is so each time, and for a message that has grown, when it takes much more than in proportion.
@@ -16,9 +16,10 @@ import { concat } from "../../../internal/bytes/primitives.ts"
 import * as Alterations from "../alterations.ts"
 import type * as Suite from "../suite.ts"
 import type { Plan, Talk } from "../talk.ts"
+import * as Trial from "../trial.ts"
 import * as Turns from "../turns.ts"
 import { type Attempt, type Check, problem } from "./attempt.ts"
-import { evenly, nth, replaced } from "./cases.ts"
+import { candidateComes, candidatesOf, evenly, nth, replaced } from "./cases.ts"
 
 /** How many bytes a decoder may look at for each that has come. */
 const costPerByte = 16
@@ -35,6 +36,12 @@ const runsPerGrowth = 20
 /** How many times as long a turn may take for a message that is a few times as long. */
 const proportion = 2.5
 
+/**
+ * Whether a turn takes much longer than one for less does. Of what has taken no time that can be measured, everything is a multiple.
+ */
+export const isOutOfProportion = (millis: number, by: number, smaller: number, before: number): boolean =>
+  millis > proportion * (before === 0 ? 1 : by / before) * Math.max(smaller, 1)
+
 const turnOf = ({ trial }: Attempt, plan: Plan): Effect.Effect<readonly [Talk, number]> =>
   Turns.shortest(trial.talk(plan), Turns.tooLong)
 
@@ -42,6 +49,16 @@ const turnOf = ({ trial }: Attempt, plan: Plan): Effect.Effect<readonly [Talk, n
 export const isBusy = (millis: number): Pick<Suite.Problem, "expected" | "actual"> => ({
   expected: "a turn of the event loop is short, for nobody else is served in it: what takes long is done elsewhere",
   actual: `a turn has taken ${Math.round(millis)} ms of CPU time`
+})
+
+/** What is wrong where a turn takes longer than it may for what has grown. */
+export const isSlow = (
+  millis: number,
+  smaller: number,
+  before: number
+): Pick<Suite.Problem, "expected" | "actual"> => ({
+  expected: "it costs a constant for each byte, and no turn of the event loop takes long",
+  actual: `a turn has taken ${Math.round(millis)} ms of CPU time, and ${Math.round(smaller)} ms with ${before} of them`
 })
 
 interface Growing {
@@ -91,6 +108,22 @@ export const shortTurns: Check = (attempt) =>
     )
   })
 
+/** The same where something else is said: the work for whoever is not let in is work, too. */
+const shortWhereWrong = (attempt: Attempt): Effect.Effect<void, Suite.Problem> => {
+  const { options, reference, trial } = attempt
+  if (!trial.isVirtual || !Turns.areKnown()) return Effect.void
+  return attempt.each(candidatesOf(trial, reference, options), (candidate) =>
+    Effect.gen(function*() {
+      const { index, said, what } = candidate
+      const { talk } = yield* candidateComes(trial, candidate)
+      const plan = replaced(index, said)
+      const millis = yield* Trial.busyIn(trial, plan, talk, trial.talk(plan))
+      if (millis === undefined) return
+      const scenario = `${what} comes in the place of ${nth(index)}`
+      return yield* Effect.fail(problem(attempt, talk, { scenario, ...isBusy(millis) }))
+    }), { placeOf: ({ number }) => number })
+}
+
 /** The same as messages grow. */
 const growsInProportion = (attempt: Attempt): Effect.Effect<void, Suite.Problem> =>
   Effect.gen(function*() {
@@ -104,18 +137,11 @@ const growsInProportion = (attempt: Attempt): Effect.Effect<void, Suite.Problem>
         let [before, smaller] = [0, alone]
         for (const by of sizes) {
           const [talk, millis] = yield* turnOf(attempt, plan(by))
-          if (millis > Turns.tooLong) {
-            // Of what has taken no time that can be measured, everything is a multiple.
-            const due = proportion * (before === 0 ? 1 : by / before) * Math.max(smaller, 1)
-            if (millis > due && Turns.isLong(millis, Turns.tooLong)) {
-              return yield* Effect.fail(problem(attempt, talk, {
-                scenario: `${what}, ${by} times`,
-                expected: "it costs a constant for each byte, and no turn of the event loop takes long",
-                actual: `a turn has taken ${Math.round(millis)} ms of CPU time, and ${
-                  Math.round(smaller)
-                } ms with ${before} of them`
-              }))
-            }
+          const isLong = millis > Turns.tooLong && isOutOfProportion(millis, by, smaller, before)
+          if (isLong && Turns.isLong(millis, Turns.tooLong)) {
+            return yield* Effect.fail(
+              problem(attempt, talk, { scenario: `${what}, ${by} times`, ...isSlow(millis, smaller, before) })
+            )
           }
           // What is too long for its codec cannot be said.
           if (talk.said.length <= index || talk.said[index].length < by) return
@@ -128,6 +154,7 @@ export const linearCost: Check = (attempt) =>
   Effect.gen(function*() {
     const { coverage, reference, trial } = attempt
     const { messages } = reference
+    yield* shortWhereWrong(attempt)
     const affordable = (talk: Talk, scenario: string) => {
       const allowed = costPerByte * talk.pulled + 256
       return talk.examined <= allowed ? Effect.void : Effect.fail(problem(attempt, talk, {
