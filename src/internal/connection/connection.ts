@@ -553,13 +553,13 @@ export class Connection implements SourceEvents {
     this.onClosed?.()
   }
 
-  /** Closes it, in time. */
+  /** Begins to close it, and returns what waits for that, no longer than it may take. */
   closing(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    return Effect.contextWith((context: Context.Context<never>) => {
-      if (this.close(exit)) return Effect.void
-      const late = Effect.delay(Effect.sync(() => this.interruptUnsafe()), lingerTime)
-      return Effect.callback<void>((resume) => {
+    if (this.close(exit)) return Effect.void
+    return Effect.contextWith((context: Context.Context<never>) =>
+      Effect.callback<void>((resume) => {
         if (!this.isClosing) return resume(Effect.void)
+        const late = Effect.delay(Effect.sync(() => this.interruptUnsafe()), lingerTime)
         const timer = Effect.runForkWith(context)(late)
         this.onClosed = () => {
           timer.interruptUnsafe()
@@ -567,7 +567,7 @@ export class Connection implements SourceEvents {
         }
         return Effect.sync(() => this.interruptUnsafe())
       })
-    })
+    )
   }
 
   /** The connection as a `Socket`, so that a handshake that asks for one gets this one. */

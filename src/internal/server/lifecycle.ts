@@ -333,7 +333,10 @@ export class Lifecycle<T, R, R2> {
   // Nobody is told that it is gone before it is closed.
   private leave(state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
     const closingScope = Scope.closeUnsafe(state.scope, exit)
-    if (closingScope === undefined) return this.close(state, exit, exit)
+    // What there was to be done is done.
+    if (closingScope === undefined || (Exit.isExit(closingScope) && Exit.isSuccess(closingScope))) {
+      return this.close(state, exit, exit)
+    }
     // A drain that waits no longer does not cut finalizers short.
     return Effect.onExit(Effect.uninterruptible(closingScope), (closed) => {
       const both = Exit.isSuccess(closed)
