@@ -190,6 +190,11 @@ export class Connection implements SourceEvents {
     return this.knownPeer ?? this.source.peer
   }
 
+  /** What TLS has agreed on. No source knows of any that was not begun here. */
+  get tls(): Peer.Tls | undefined {
+    return this.knownPeer?.tls
+  }
+
   /**
    * From here on its peer is who was introduced, to whoever knows it and whatever it is made of. What comes back is to be waited for,
    * before anything is done for that peer.

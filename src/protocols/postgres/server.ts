@@ -348,7 +348,7 @@ type Opened = { readonly transport: Start; readonly isEncrypted: boolean }
 const framed = (talk: Talk): Effect.Effect<Opened, HandshakeError.HandshakeError, Socket.Socket | Scope.Scope> =>
   Effect.gen(function*() {
     const transport = yield* Handshake.step(Transport.framed(Codecs.serverStart, describing), "connect")
-    const { tls } = yield* transport.peer
+    const tls = yield* Transport.tls(transport)
     return { transport: talk.over(transport), isEncrypted: tls !== undefined }
   })
 
@@ -371,8 +371,8 @@ const open = (
   const direct = Effect.gen(function*() {
     const { transport: clear } = yield* framed(talk)
     const opened = yield* encrypted(talk, clear, tls.direct)
-    const peer = yield* opened.transport.peer
-    if (peer.tls?.alpn === alpn) return opened
+    const agreed = yield* Transport.tls(opened.transport)
+    if (agreed?.alpn === alpn) return opened
     const refused = new Refusal(
       Errors.protocolViolation("received direct SSL connection request without ALPN protocol negotiation extension"),
       noAlpn("peer", `the client begins with TLS and does not offer the protocol ${alpn}`)
@@ -385,7 +385,7 @@ const open = (
   ])
   return Handshake.inside(
     (transport) =>
-      Effect.flatMap(transport.peer, ({ tls }): typeof first =>
+      Effect.flatMap(Transport.tls(transport), (tls): typeof first =>
         // Somebody else may have begun TLS, such as a port with many protocols.
         tls === undefined ? first : framed(talk)),
     Transport.framed(Codec.bytes)
@@ -547,7 +547,7 @@ const openingOf = Effect.fnUntraced(function*(
 const askScram = Effect.fnUntraced(function*(asking: Asking) {
   const { first, start, stored, talk, user } = asking
   const orRefuse = Effect.catch((refused: Scram.Refusal) => talk.refuse(scramRefusal(user, refused)))
-  const { tls } = yield* start.peer
+  const tls = yield* Transport.tls(start)
   const certificate = tls?.localCertificate
   const endPoint = certificate === undefined ? undefined : yield* Scram.serverEndPoint(certificate)
   const offered: ReadonlyArray<Scram.Mechanism> = endPoint === undefined
