@@ -135,7 +135,7 @@ export class Connection implements SourceEvents {
   wasTold = false
   /** Whether the peer was told why it is turned away, so that nobody says it twice. */
   refused = false
-  /** Whether whoever has opened it has closed it. */
+  /** Whether whoever has opened it has closed it: what still comes is dropped. */
   isGone = false
   /** How long a write may wait for its peer. */
   writeTimeout: Duration.Duration | undefined = undefined
@@ -160,7 +160,6 @@ export class Connection implements SourceEvents {
   private source: Source
   /** Its peer, where somebody has asked for it or introduced it: to ask the socket costs something. */
   knownPeer: Peer.Peer | undefined
-  private discards = false
   private writing: Semaphore.Semaphore | undefined = undefined
   private writers = 0
   /** How many writes that had to wait are over. */
@@ -211,7 +210,7 @@ export class Connection implements SourceEvents {
   }
 
   onBytes(chunk: Uint8Array): void {
-    if (this.discards) return
+    if (this.isGone) return
     this.inbox.push(chunk)
     this.notify()
   }
@@ -531,7 +530,6 @@ export class Connection implements SourceEvents {
   close(exit: Exit.Exit<unknown, unknown>): boolean {
     this.isGone = true
     this.inbox.closed = true
-    this.discards = true
     this.notify()
     // Whoever asks what has failed also asks with whom, when the socket cannot tell any more.
     if (Exit.isFailure(exit)) void this.peer

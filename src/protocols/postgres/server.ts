@@ -346,11 +346,14 @@ class Talk {
 type Opened = { readonly transport: Start; readonly isEncrypted: boolean }
 
 const framed = (talk: Talk): Effect.Effect<Opened, HandshakeError.HandshakeError, Socket.Socket | Scope.Scope> =>
-  Effect.gen(function*() {
-    const transport = yield* Handshake.step(Transport.framed(Codecs.serverStart, describing), "connect")
-    const tls = yield* Transport.tls(transport)
-    return { transport: talk.over(transport), isEncrypted: tls !== undefined }
-  })
+  Effect.flatMap(
+    Handshake.step(Transport.framed(Codecs.serverStart, describing), "connect"),
+    (transport) =>
+      Effect.map(Transport.tls(transport), (tls) => ({
+        transport: talk.over(transport),
+        isEncrypted: tls !== undefined
+      }))
+  )
 
 const encrypted = (
   talk: Talk,
