@@ -20,7 +20,6 @@ export class Client implements Source {
   private events: SourceEvents | undefined = undefined
   private hasSpoken = false
   heard = 0
-  readonly flushed: Effect.Effect<void> = Effect.void
 
   constructor(ip: string, first: Uint8Array = hello) {
     this.ip = ip
@@ -64,6 +63,10 @@ export class Client implements Source {
   endWrite(): boolean {
     queueMicrotask(() => this.leave())
     return true
+  }
+
+  onFlushed(done: () => void): void {
+    done()
   }
 
   destroy(): void {}

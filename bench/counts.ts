@@ -14,6 +14,7 @@
  */
 import { counters } from "./counters.ts"
 // What is counted comes behind it.
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -22,11 +23,14 @@ import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
+import * as Stream from "effect/Stream"
 import * as Client from "../src/Client.ts"
 import * as Codec from "../src/Codec.ts"
 import { Frames, Inbox } from "../src/internal/connection/inbox.ts"
 import * as Pipeline from "../src/Pipeline.ts"
+import * as Http2 from "../src/protocols/Http2.ts"
 import * as Line from "../src/protocols/Line.ts"
+import * as Postgres from "../src/protocols/Postgres.ts"
 import * as Server from "../src/Server.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 
@@ -184,6 +188,62 @@ const calls = async (together: number): Promise<Counts> => {
 
 const call = { "1": await calls(1), "32": await calls(32) }
 
+// The protocols ---------------------------------------------------------------------------------------------------------
+
+/** A connection to another server, whose peer says something, hears something, says goodbye and ends. */
+const conversation = async (
+  server: Layer.Layer<Server.Server, never, SocketServer.SocketServer>,
+  { begin, bye, hears }: { readonly begin: Uint8Array; readonly hears: number; readonly bye: Uint8Array }
+): Promise<Counts> => {
+  const scope = Scope.makeUnsafe()
+  const network = await Effect.runPromise(Scope.provide(MemorySocket.network(), scope))
+  await Effect.runPromise(
+    server.pipe(
+      Layer.provide(Layer.succeed(SocketServer.SocketServer, network.server)),
+      Layer.buildWithScope(scope),
+      Effect.provideContext(counted)
+    )
+  )
+  const once = Effect.gen(function*() {
+    const peer = yield* peerOn(network.client)
+    yield* peer.write(begin)
+    yield* peer.heard(hears)
+    yield* peer.write(bye)
+    yield* peer.close
+  })
+  const counts = await countOf(200, async (times) => {
+    for (let i = 0; i < times; i++) await Effect.runPromise(once)
+    await Effect.runPromise(settled)
+  })
+  await Effect.runPromise(Scope.close(scope, Exit.void))
+  return counts
+}
+
+const login = await conversation(
+  Server.layer({
+    handshake: Postgres.server(),
+    serve: (transport) => Stream.runDrain(Stream.takeUntil(transport.incoming, ({ _tag }) => _tag === "Terminate"))
+  }).pipe(Layer.provide(Postgres.layerTrust), Layer.provide(NodeCrypto.layer)),
+  {
+    begin: utf8.encode("\0\0\0\x13\0\x03\0\0user\0bench\0\0"),
+    hears: 1,
+    bye: utf8.encode("X\0\0\0\x04")
+  }
+)
+
+const http2 = await conversation(
+  Server.layer({
+    handshake: Http2.server(),
+    serve: (transport) => Stream.runDrain(transport.incoming)
+  }),
+  {
+    begin: utf8.encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"),
+    // The settings of the server, and that it has those of the client.
+    hears: 1,
+    bye: utf8.encode("\0\0\0\x04\x01\0\0\0\0\0\0\x08\x07" + "\0".repeat(13))
+  }
+)
+
 // Bytes -----------------------------------------------------------------------------------------------------------------
 
 /** How many bytes are copied for each that comes, where frames of 64 KiB come in pieces of 16 KiB. */
@@ -222,6 +282,8 @@ const add = (name: string, counts: Counts) => {
 }
 add("connection, accepted to closed", connection)
 add("connection, dialled to closed", connect)
+add("PostgreSQL log-in by trust, accepted to closed", login)
+add("HTTP/2 connection, accepted to closed", http2)
 for (const [together, counts] of Object.entries(request)) add(`request, ${together} together`, counts)
 for (const [together, counts] of Object.entries(call)) add(`call, ${together} together`, counts)
 for (const [codec, count] of Object.entries(copies)) figures[`byte received by ${codec}: bytes copied`] = count

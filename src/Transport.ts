@@ -24,6 +24,7 @@ import type { TlsClientOptions, TlsServerOptions } from "./internal/connection/t
 import { CurrentByteLimit, CurrentRewrite, implOf, TransportImpl } from "./internal/connection/transport.ts"
 import { CurrentProgress } from "./internal/handshake/progress.ts"
 import { annotateTls } from "./internal/handshake/telemetry.ts"
+import type * as Peer from "./Peer.ts"
 import type { TransportError } from "./TransportError.ts"
 
 export type { Transport } from "./internal/connection/model.ts"
@@ -207,6 +208,37 @@ export const show = <T extends Transport.Receiving>(self: T, frame: Transport.In
  * @since 0.1.0
  */
 export const socket = (self: Transport.Any): Socket => implOf(self).connection.socket
+
+/**
+ * What TLS has agreed on, or undefined where the connection is not encrypted.
+ *
+ * **When to use**
+ *
+ * Use where a handshake asks for nothing else of its peer. To find out who that is, as `peer` does, the system has to be asked,
+ * which is a good part of what a short connection costs.
+ *
+ * **Example** (A service for encrypted connections only)
+ *
+ * ```ts
+ * import { Codec, Handshake, HandshakeError, Transport } from "effect-handshake"
+ * import { Effect } from "effect"
+ *
+ * const server = Transport.framed(Codec.lines()).pipe(
+ *   Effect.tap((transport) =>
+ *     Effect.flatMap(Transport.tls(transport), (tls) =>
+ *       tls === undefined
+ *         ? Effect.fail(new HandshakeError.Rejected({ by: "local", said: "not in clear", retryable: false }))
+ *         : Effect.void)
+ *   ),
+ *   Handshake.step("look for TLS")
+ * )
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const tls = (self: Transport.Any): Effect.Effect<Peer.Tls | undefined> =>
+  Effect.sync(() => implOf(self).connection.tls)
 
 /**
  * Sends the last words of this side, and lets the connection close only when the peer has heard them.

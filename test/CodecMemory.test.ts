@@ -339,7 +339,7 @@ it.effect("a line whose sender is interrupted while a buffer that others have fi
       write: (chunks) => Effect.sync(() => void written.push(...chunks)),
       writeNow: (chunks) => void written.push(...chunks),
       endWrite: () => true,
-      flushed: Effect.void
+      onFlushed: (done) => done()
     }
     const socket = new StandIn({ reader: Effect.never, writer: Effect.never }, Effect.succeed(source))
     const transport = yield* Effect.provideService(Transport.framed(numbered), Socket.Socket, socket)

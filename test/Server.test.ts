@@ -23,10 +23,12 @@ import * as Pipeline from "../src/Pipeline.ts"
 import * as Protocol from "../src/Protocol.ts"
 import * as Line from "../src/protocols/Line.ts"
 import * as Server from "../src/Server.ts"
+import * as Direct from "../src/testing/internal/direct.ts"
+import * as Fast from "../src/testing/internal/fast.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
 import type { TransportError } from "../src/TransportError.ts"
-import { utf8 } from "./support/conversation.ts"
+import { rawPeer, utf8 } from "./support/conversation.ts"
 import { byId, byIdWithBodies, inOrder } from "./support/fourKinds.ts"
 import { echo, saying, serving, settled } from "./support/serving.ts"
 import { recording } from "./support/spans.ts"
@@ -36,6 +38,19 @@ const lines = Transport.framed(Codec.lines())
 
 /** Each answer takes a second. */
 const slowEcho = Pipeline.serve<string, string>((line) => Effect.delay(Effect.succeed(line), "1 second"))
+
+/** A server whose service ends at once, and a peer that does not. */
+const leaving = Effect.fnUntraced(function*(limits: Server.Limits = {}) {
+  const { server: socketServer, take } = yield* Fast.listener()
+  const { counts, drain } = yield* Server.make({ ...limits, handshake: lines, serve: () => Effect.void }).pipe(
+    Effect.provideService(SocketServer.SocketServer, socketServer)
+  )
+  const [here, there] = Direct.pair()
+  const peer = yield* rawPeer(there)
+  const accept = yield* take
+  accept(yield* Fast.accepted(here))
+  return { counts, drain, peer }
+})
 
 const tags = (events: ReadonlyArray<Server.Event>) => events.map((event) => event._tag)
 
@@ -66,6 +81,24 @@ describe("a connection", () => {
       expect(served).toBe(0)
       expect(tags(events)).toEqual(["Accepted", "Refused", "Closed"])
       expect(events[1]).toMatchObject({ reason: "InvalidGreeting" })
+    }))
+
+  it.effect("whose service has ended waits for its peer's end, a second and no longer", () =>
+    Effect.gen(function*() {
+      const { counts } = yield* leaving()
+      yield* TestClock.adjust("999 millis")
+      expect(yield* counts).toMatchObject({ connections: 1 })
+      yield* TestClock.adjust("1 millis")
+      expect(yield* counts).toMatchObject({ connections: 0 })
+    }))
+
+  it.effect("whose service has ended is closed as soon as its peer ends too", () =>
+    Effect.gen(function*() {
+      const { counts, peer } = yield* leaving()
+      yield* settled
+      expect(yield* counts).toMatchObject({ connections: 1 })
+      yield* peer.end
+      expect(yield* counts).toMatchObject({ connections: 0 })
     }))
 
   it.effect("that ends without a word is failed, and nobody is answered", () =>
@@ -565,6 +598,17 @@ describe("drain", () => {
       yield* TestClock.adjust("1 millis")
       yield* Fiber.join(draining)
       yield* peer.closed
+    }))
+
+  it.effect("waits for the end of a peer whose service has ended, no longer than its drainTimeout", () =>
+    Effect.gen(function*() {
+      const { counts, drain } = yield* leaving({ drainTimeout: "100 millis" })
+      const draining = yield* Effect.forkChild(drain)
+      yield* TestClock.adjust("99 millis")
+      expect(draining.pollUnsafe()).toBeUndefined()
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(draining)
+      expect(yield* counts).toMatchObject({ connections: 0 })
     }))
 
   it.effect("waits for the finalizers of a connection, whatever its drainTimeout", () =>

@@ -11,7 +11,9 @@ import * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Codec from "../src/Codec.ts"
+import { CurrentEncrypt } from "../src/internal/connection/source.ts"
 import { implOf } from "../src/internal/connection/transport.ts"
+import type * as Peer from "../src/Peer.ts"
 import * as Pipeline from "../src/Pipeline.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transport from "../src/Transport.ts"
@@ -391,6 +393,22 @@ describe("switchCodec", () => {
       }).pipe(Effect.scoped),
     { arbitrary: { runs: 60 } }
   )
+})
+
+describe("tls", () => {
+  it.effect("is undefined in clear, and behind TLS what that has agreed on, as the peer has it", () =>
+    Effect.gen(function*() {
+      const { transport } = yield* connectedRaw()
+      expect(yield* Transport.tls(transport)).toBeUndefined()
+      const tls = { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384" } as Peer.Tls
+      const encrypted = yield* Effect.provideService(
+        Transport.startTls(transport, { role: "client", servername: "localhost" }),
+        CurrentEncrypt,
+        (source) => Effect.succeed({ source, tls })
+      )
+      expect(yield* Transport.tls(encrypted)).toBe(tls)
+      expect((yield* encrypted.peer).tls).toBe(tls)
+    }))
 })
 
 describe("the end of the scope", () => {

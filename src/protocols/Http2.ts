@@ -606,8 +606,8 @@ const acknowledged = Effect.fnUntraced(
 
 /** Turns a peer away with which TLS has negotiated what HTTP/2 must not be carried by (RFC 9113 9.2.2). */
 const requireCipher = (opened: Opened, connection: Internal.Connection) =>
-  opened.peer.pipe(
-    Effect.flatMap(({ tls }): Effect.Effect<void, Rejected> => {
+  Transport.tls(opened).pipe(
+    Effect.flatMap((tls): Effect.Effect<void, Rejected> => {
       if (tls === undefined || !Ciphers.isProhibited(tls)) return Effect.void
       const reason = new Rejected({
         by: "local",

@@ -263,7 +263,7 @@ export const alpn = <
     R | Effect.Services<B[keyof B]>
   >
   const names = Object.keys(branches)
-  const choose = ({ tls }: Peer.Peer): Effect.Effect<Branch, TlsFailure> => {
+  const choose = (tls: Peer.Tls | undefined): Effect.Effect<Branch, TlsFailure> => {
     const chosen = tls?.alpn
     const branch: Branch | undefined = chosen === undefined
       ? options?.otherwise
@@ -280,7 +280,8 @@ export const alpn = <
       })
     )
   }
-  const chosen = (transport: Clear) => Handshake.step(Effect.flatMap(transport.peer, choose), "choose by ALPN")
+  const chosen = (transport: Clear) =>
+    Handshake.step(Effect.flatMap(Transport.tls(transport), choose), "choose by ALPN")
   return new Alpn(names, Handshake.inside((transport) => Effect.flatten(chosen(transport)), clear))
 }
 

@@ -429,7 +429,7 @@ describe("the fast way", () => {
       const connection = Connection.accepted(yield* Fast.accepted(there), { lingers: true })!
       const peer = yield* rawPeer(here)
       yield* peer.write(utf8("before"))
-      const closing = yield* Effect.forkScoped(connection.close(Exit.void) ?? Effect.void)
+      const closing = yield* Effect.forkScoped(connection.closing(Exit.void))
       yield* settled
       yield* peer.write(utf8("after"))
       yield* settled

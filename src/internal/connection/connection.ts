@@ -44,7 +44,7 @@ export type Rewrite = (
 ) => boolean
 
 /** How long a closing connection waits for its peer to take the last words. */
-const lingerTime = Duration.seconds(1)
+export const lingerTime = Duration.seconds(1)
 
 export const failed = (operation: "open" | "read" | "write") => (cause: unknown): TransportError =>
   new TransportError({ reason: ConnectionFailed.from(operation, cause) })
@@ -135,7 +135,7 @@ export class Connection implements SourceEvents {
   wasTold = false
   /** Whether the peer was told why it is turned away, so that nobody says it twice. */
   refused = false
-  /** Whether whoever has opened it has closed it. */
+  /** Whether whoever has opened it has closed it: what still comes is dropped. */
   isGone = false
   /** How long a write may wait for its peer. */
   writeTimeout: Duration.Duration | undefined = undefined
@@ -160,7 +160,6 @@ export class Connection implements SourceEvents {
   private source: Source
   /** Its peer, where somebody has asked for it or introduced it: to ask the socket costs something. */
   knownPeer: Peer.Peer | undefined
-  private discards = false
   private writing: Semaphore.Semaphore | undefined = undefined
   private writers = 0
   /** How many writes that had to wait are over. */
@@ -175,6 +174,9 @@ export class Connection implements SourceEvents {
   // Bytes or the end have come while nobody waited, because a reader lets them come.
   private missed = false
   private givenUp: TransportError | undefined = undefined
+  private isClosing = false
+  /** Called when it is closed, where that was waited for. */
+  onClosed: (() => void) | undefined = undefined
 
   constructor(source: Source, peer?: Peer.Peer) {
     this.source = source
@@ -185,6 +187,11 @@ export class Connection implements SourceEvents {
 
   get peer(): Peer.Peer {
     return this.knownPeer ?? this.source.peer
+  }
+
+  /** What TLS has agreed on. No source knows of any that was not begun here. */
+  get tls(): Peer.Tls | undefined {
+    return this.knownPeer?.tls
   }
 
   /**
@@ -203,7 +210,7 @@ export class Connection implements SourceEvents {
   }
 
   onBytes(chunk: Uint8Array): void {
-    if (this.discards) return
+    if (this.isGone) return
     this.inbox.push(chunk)
     this.notify()
   }
@@ -516,34 +523,53 @@ export class Connection implements SourceEvents {
     this.notify()
   }
 
-  private awaitEnd(): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.inbox.end !== undefined ? Effect.void : Effect.andThen(this.readable, this.awaitEnd())
-    )
-  }
-
-  /** Says and hears the last words, and gives the socket up; `undefined` where there is nothing to wait for. */
-  close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+  /**
+   * Says and hears the last words, and gives the socket up. Returns whether that is done already; else `onClosed` tells when it
+   * is. Whoever closes it waits for no longer than `lingerTime`, and interrupts it then.
+   */
+  close(exit: Exit.Exit<unknown, unknown>): boolean {
     this.isGone = true
     this.inbox.closed = true
-    this.discards = true
     this.notify()
     // Whoever asks what has failed also asks with whom, when the socket cannot tell any more.
     if (Exit.isFailure(exit)) void this.peer
+    this.isClosing = true
+    this.lingers &&= !Exit.hasInterrupts(exit)
     const flushed = this.source.endWrite()
-    // Nobody is there to hear more. Else the end goes out before the connection is given up, which is a reset where
-    // bytes are unread.
-    if (flushed && this.inbox.end !== undefined) {
-      this.source.destroy?.()
-      return undefined
-    }
-    const lingers = this.lingers && this.inbox.end === undefined && !Exit.hasInterrupts(exit)
-    const ended = lingers ? Effect.andThen(this.source.flushed, this.awaitEnd()) : this.source.flushed
-    return Effect.asVoid(
-      Effect.ensuring(
-        Effect.timeoutOption(Effect.interruptible(ended), lingerTime),
-        Effect.sync(() => this.source.destroy?.())
-      )
+    // Where nobody is there to hear more, that is all. Else the end goes out before the connection is given up, which is a
+    // reset where bytes are unread; when the peer has ended as well, it has gone out.
+    if (flushed && (this.lingers || this.inbox.end !== undefined)) this.linger()
+    else this.source.onFlushed(() => this.linger())
+    return !this.isClosing
+  }
+
+  private linger(): void {
+    if (this.lingers && this.inbox.end === undefined) this.onReadable(() => this.linger())
+    else this.interruptUnsafe()
+  }
+
+  /** Waits no longer for the end of a connection that closes. It has the name that it has in fibers, which wait for other things. */
+  interruptUnsafe(): void {
+    if (!this.isClosing) return
+    this.isClosing = false
+    this.source.destroy?.()
+    this.onClosed?.()
+  }
+
+  /** Begins to close it, and returns what waits for that, no longer than it may take. */
+  closing(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    if (this.close(exit)) return Effect.void
+    return Effect.contextWith((context: Context.Context<never>) =>
+      Effect.callback<void>((resume) => {
+        if (!this.isClosing) return resume(Effect.void)
+        const late = Effect.delay(Effect.sync(() => this.interruptUnsafe()), lingerTime)
+        const timer = Effect.runForkWith(context)(late)
+        this.onClosed = () => {
+          timer.interruptUnsafe()
+          resume(Effect.void)
+        }
+        return Effect.sync(() => this.interruptUnsafe())
+      })
     )
   }
 
@@ -554,7 +580,10 @@ export class Connection implements SourceEvents {
 
   writeRaw(chunk: Uint8Array | string | Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> {
     return Socket.isCloseEvent(chunk)
-      ? Effect.suspend(() => this.source.endWrite() ? Effect.void : this.source.flushed)
+      ? Effect.callback((resume) => {
+        if (this.source.endWrite()) resume(Effect.void)
+        else this.source.onFlushed(() => resume(Effect.void))
+      })
       : this.writeAllRaw([chunk])
   }
 
@@ -643,7 +672,7 @@ export const accepted = (incoming: Incoming, options?: Options): Connection | un
 }
 
 const closedBy = (scope: Scope.Scope, connection: Connection): Effect.Effect<Connection> =>
-  Effect.as(Scope.addFinalizerExit(scope, (exit) => connection.close(exit) ?? Effect.void), connection)
+  Effect.as(Scope.addFinalizerExit(scope, (exit) => connection.closing(exit)), connection)
 
 const openSource = (source: Source, options: Options | undefined): Effect.Effect<Connection, never, Scope.Scope> =>
   Effect.flatMap(Effect.scope, (scope) => closedBy(scope, make(source, options)))

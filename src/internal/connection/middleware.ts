@@ -3,14 +3,14 @@
  *
  * @internal
  */
-import type * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type * as Transport from "../../Transport.ts"
 import type { TransportError } from "../../TransportError.ts"
 import { ByteWriter } from "../bytes/writer.ts"
@@ -181,7 +181,9 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
       return Effect.void
     }
     this.end()
-    return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(this.flushed), lastAnswers))
+    return this.flushing.size === 0
+      ? Effect.void
+      : Effect.asVoid(Effect.timeoutOption(Effect.interruptible(this.flushed), lastAnswers))
   }
 
   private changed(): void {
@@ -419,17 +421,15 @@ const smallest = <A>(parts: Iterable<A>, bound: (part: A) => number | undefined)
   return least
 }
 
-const of = <In, Out>(transport: Transport.Transport<In, Out>): Effect.Effect<Middleware<In, Out>> =>
-  Effect.contextWith((context: Context.Context<never>) =>
-    Effect.clockWith((clock) =>
-      Effect.sync(() => {
-        const impl = implOf(transport)
-        return impl.interceptor instanceof Middleware
-          ? impl.interceptor as Middleware<In, Out> // nothing else installs itself on a transport
-          : new Middleware(impl, clock, Effect.runForkWith(context))
-      })
-    )
-  )
+const of = <In, Out>(
+  transport: Transport.Transport<In, Out>,
+  context: Context.Context<never>
+): Middleware<In, Out> => {
+  const impl = implOf(transport)
+  return impl.interceptor instanceof Middleware
+    ? impl.interceptor as Middleware<In, Out> // nothing else installs itself on a transport
+    : new Middleware(impl, Context.get(context, Clock.Clock), Effect.runForkWith(context))
+}
 
 /** Adds a part to the middleware of a transport, until the scope closes or the transport gets another codec. */
 export const install = <T extends Transport.Transport.Any>(
@@ -439,14 +439,12 @@ export const install = <T extends Transport.Transport.Any>(
     Transport.Transport.Out<T>
   >
 ): Effect.Effect<T, never, Scope.Scope> =>
-  Effect.as(
-    Effect.acquireRelease(
-      Effect.map(of(transport), (middleware) => {
-        const part = make(middleware)
-        middleware.add(part)
-        return { middleware, part }
-      }),
-      ({ middleware, part }) => middleware.remove(part)
-    ),
-    transport
-  )
+  Effect.uninterruptible(Effect.contextWith((context: Context.Context<Scope.Scope>) => {
+    const middleware = of(transport, context)
+    const part = make(middleware)
+    middleware.add(part)
+    return Effect.as(
+      Scope.addFinalizerExit(Context.get(context, Scope.Scope), () => middleware.remove(part)),
+      transport
+    )
+  }))

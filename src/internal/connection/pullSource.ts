@@ -168,7 +168,10 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
       ending ??= fork(Scope.close(writing, Exit.void))
       return ending.pollUnsafe() !== undefined
     },
-    flushed: Effect.suspend(() => ending === undefined ? Effect.void : Effect.asVoid(Fiber.await(ending))),
+    onFlushed: (done) => {
+      if (ending === undefined) done()
+      else ending.addObserver(done)
+    },
     abort: (error) => {
       end ??= { error }
       onEnd?.()

@@ -55,8 +55,8 @@ export interface Source {
   readonly sending?: number | undefined
   /** Ends the writing side. Returns whether all that was written has left this process, where the socket can tell. */
   endWrite(): boolean
-  /** Waits until it has. */
-  readonly flushed: Effect.Effect<void>
+  /** Calls back when it has, which may be at once. */
+  onFlushed(done: () => void): void
   /** Fails the write that waits, and later ones. A source whose writes never wait has none. */
   abort?(error: Socket.SocketError): void
   /** Gives the socket up. The last thing that is called. */

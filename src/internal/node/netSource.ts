@@ -301,21 +301,15 @@ export class NetSource implements Source {
     this.conn.destroy()
   }
 
-  get flushed(): Effect.Effect<void> {
+  onFlushed(done: () => void): void {
     const { conn } = this
-    return Effect.callback((resume) => {
-      if (conn.destroyed || conn.writableFinished) return resume(Effect.void)
-      const off = () => {
-        conn.off("finish", done)
-        conn.off("close", done)
-      }
-      const done = () => {
-        off()
-        resume(Effect.void)
-      }
-      conn.once("finish", done)
-      conn.once("close", done)
-      return Effect.sync(off)
-    })
+    if (conn.destroyed || conn.writableFinished) return done()
+    const flushed = () => {
+      conn.off("finish", flushed)
+      conn.off("close", flushed)
+      done()
+    }
+    conn.on("finish", flushed)
+    conn.on("close", flushed)
   }
 }

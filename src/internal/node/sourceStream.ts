@@ -55,7 +55,7 @@ export class SourceStream extends Duplex implements SourceEvents {
 
   override _final(done: Done): void {
     if (this.source.endWrite()) done()
-    else this.running(this.source.flushed, done)
+    else this.source.onFlushed(done)
   }
 
   override _destroy(error: Error | null, done: Done): void {

@@ -4,7 +4,6 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type * as Admission from "../admission/model.ts"
@@ -15,8 +14,8 @@ import { type Member, Roster } from "./roster.ts"
 
 /** A connection that was taken, be it admitted or refused. */
 export interface Taken extends Member {
-  /** Does what is to be done for it now. */
-  fiber: Fiber.Fiber<unknown, unknown> | undefined
+  /** What is done for it now, and ends when it is interrupted: a fiber, or a connection that closes. */
+  doing: { interruptUnsafe(): void } | undefined
   /** Called when it is gone. */
   onGone: (() => void) | undefined
 }
@@ -27,8 +26,9 @@ export interface Taken extends Member {
  * | handshake | accept | cuts it off; the peer is told why |
  * | service | the handshake is done | takes no further request, in a drain |
  * | leaving | its fiber has ended | lets it say its last words |
+ * | closing | all is said | gives it up, so long after that as a connection may linger |
  */
-export type Phase = "handshake" | "service" | "leaving"
+export type Phase = "handshake" | "service" | "leaving" | "closing"
 
 /** What the admission has said of a connection, or the Effect of what it says. */
 export interface Entry {
@@ -39,8 +39,8 @@ export interface Entry {
 /** A connection that was admitted, from accept to close. */
 export interface Admitted extends Taken {
   readonly id: number
-  /** When it was accepted, in milliseconds of the clock. */
-  readonly accepted: number
+  /** When it was accepted, or has begun to close, in milliseconds of the clock. */
+  since: number
   /** The limits that held then. */
   readonly limits: Holding
   readonly scope: Scope.Closeable

@@ -1,11 +1,27 @@
 /**
- * The deadline of handshakes: one sleeper for all of them, which wakes for the one that has the least time left.
+ * The deadlines of handshakes and of connections that close: one sleeper for all of them, which wakes for the one that has the
+ * least time left.
  *
  * @internal
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import { lingerTime } from "../connection/connection.ts"
 import type { Admitted } from "./connections.ts"
+
+const lingerMillis = Duration.toMillis(lingerTime)
+
+const dueAt = ({ limits, phase, since }: Admitted): number => {
+  switch (phase) {
+    case "handshake":
+      return since + limits.timeoutMillis
+    case "closing":
+      return since + lingerMillis
+    default:
+      return Infinity
+  }
+}
 
 export class Deadlines {
   private readonly admitted: Iterable<Admitted>
@@ -20,7 +36,7 @@ export class Deadlines {
     readonly admitted: Iterable<Admitted>
     readonly now: () => number
     readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
-    /** Cuts a handshake off that has taken too long. */
+    /** Ends what has taken too long. */
     readonly cut: (state: Admitted) => void
   }) {
     this.admitted = options.admitted
@@ -29,9 +45,9 @@ export class Deadlines {
     this.cut = options.cut
   }
 
-  /** A handshake is under way. */
+  /** A handshake is under way, or a connection closes. */
   watch(state: Admitted): void {
-    this.wakeAt(state.accepted + state.limits.timeoutMillis)
+    this.wakeAt(dueAt(state))
   }
 
   stop(): void {
@@ -44,8 +60,7 @@ export class Deadlines {
     const time = this.now()
     let next = Infinity
     for (const state of this.admitted) {
-      if (state.phase !== "handshake") continue
-      const until = state.accepted + state.limits.timeoutMillis
+      const until = dueAt(state)
       if (until <= time) this.cut(state)
       else next = Math.min(next, until)
     }

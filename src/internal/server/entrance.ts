@@ -106,7 +106,7 @@ export class Entrance {
         return Effect.callback<void>((resume) => {
           if (taken.place < 0) return resume(Effect.void)
           taken.onGone = () => resume(Effect.void)
-          taken.fiber?.interruptUnsafe()
+          taken.doing?.interruptUnsafe()
         })
       })
     )
@@ -138,7 +138,7 @@ export class Entrance {
       this.refusing.hurry()
       yield* Effect.timeoutOption(idle, this.limits().drainTimeout)
       yield* listening.end
-      for (const { fiber } of [...admitted, ...refused]) fiber?.interruptUnsafe()
+      for (const { doing } of [...admitted, ...refused]) doing?.interruptUnsafe()
       yield* idle
       this.lifecycle.deadlines.stop()
       this.events.end()

@@ -84,7 +84,7 @@ export class Lifecycle<T, R, R2> {
       admitted: options.connections.admitted,
       now: options.now,
       fork: options.fork,
-      cut: (state) => this.cut(state, "deadline")
+      cut: (state) => state.phase === "handshake" ? this.cut(state, "deadline") : state.connection?.interruptUnsafe()
     })
   }
 
@@ -93,7 +93,7 @@ export class Lifecycle<T, R, R2> {
     const { connections, telemetry } = this
     const state: Admitted = {
       id: connections.nextId(),
-      accepted: this.now(),
+      since: this.now(),
       limits: this.limits(),
       scope: Scope.makeUnsafe(),
       progress: Progress.make(this.name),
@@ -104,7 +104,7 @@ export class Lifecycle<T, R, R2> {
       cutFor: undefined,
       ticket: entry.ticket,
       denied: undefined,
-      fiber: undefined,
+      doing: undefined,
       onGone: undefined,
       place: -1
     }
@@ -117,7 +117,7 @@ export class Lifecycle<T, R, R2> {
     >
     const fiber = Effect.runForkWith(within)(
       Effect.withFiber((fiber) => {
-        state.fiber = fiber
+        state.doing = fiber
         return this.converse(state, socket, entry)
       })
     )
@@ -129,7 +129,7 @@ export class Lifecycle<T, R, R2> {
   /** Closes a connection that has lost its place. */
   evict(state: Admitted): void {
     if (state.phase === "handshake") this.cut(state, "capacity")
-    else if (state.phase === "service") state.fiber?.interruptUnsafe()
+    else if (state.phase === "service") state.doing?.interruptUnsafe()
   }
 
   /** Takes no further request, and cuts off who is not ready yet. */
@@ -144,7 +144,7 @@ export class Lifecycle<T, R, R2> {
   private cut(state: Admitted, why: Progress.Refusal): void {
     state.cutFor ??= why
     state.progress.verdict ??= why
-    state.fiber?.interruptUnsafe()
+    state.doing?.interruptUnsafe()
   }
 
   // Apart, so that it keeps nothing but the state alive.
@@ -254,19 +254,19 @@ export class Lifecycle<T, R, R2> {
 
   private judged(state: Admitted, verdict: Verdict): Effect.Effect<never> | undefined {
     if (verdict._tag === "Admitted") return undefined
-    const { fiber, progress } = state
+    const { doing, progress } = state
     state.denied = verdict
     this.telemetry.denied(verdict.limit, verdict.why)
     if (verdict.isTold) turning(progress, refusalOf(verdict), verdict.retryAfter)
     // Whoever runs this now may be a part of the handshake that somebody waits for, and the whole has to end.
-    queueMicrotask(() => fiber?.interruptUnsafe())
+    queueMicrotask(() => doing?.interruptUnsafe())
     return Effect.interrupt
   }
 
   private ready(state: Admitted, connection: Connection.Connection, transport: T) {
     const { events } = this
     this.enter(state, "service")
-    this.telemetry.ended(state, this.now() - state.accepted, Exit.void)
+    this.telemetry.ended(state, this.now() - state.since, Exit.void)
     // The last step and all that it knows can go.
     state.progress = served
     if (events.isHeard) events.emit({ _tag: "Ready", id: state.id, peer: connection.peer })
@@ -285,7 +285,10 @@ export class Lifecycle<T, R, R2> {
     const rest = phase === "handshake" && Exit.isFailure(exit)
       ? this.failed(state, exit.cause)
       : this.leave(state, exit)
-    if (rest !== undefined) state.fiber = this.fork(rest)
+    if (rest === undefined) return
+    const fiber = this.fork(rest)
+    // Else it has left to the connection what is still to be done.
+    if (fiber.pollUnsafe() === undefined) state.doing = fiber
   }
 
   // The handshake has failed, or has not even begun.
@@ -306,7 +309,7 @@ export class Lifecycle<T, R, R2> {
         progress.protocol = name
         progress.begin(() => step, undefined)
       }
-      this.telemetry.ended(state, this.now() - state.accepted, exit)
+      this.telemetry.ended(state, this.now() - state.since, exit)
       if (connection !== undefined && !Cause.hasInterruptsOnly(why)) {
         const reason = Telemetry.outcomeOf(exit)
         const error = Cause.squash(why)
@@ -330,27 +333,36 @@ export class Lifecycle<T, R, R2> {
   // Nobody is told that it is gone before it is closed.
   private leave(state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
     const closingScope = Scope.closeUnsafe(state.scope, exit)
-    if (closingScope === undefined) {
-      const closing = this.close(state, exit)
-      return closing === undefined
-        ? this.depart(state, exit)
-        : Effect.onExit(closing, () => this.departing(state, exit))
+    // What there was to be done is done.
+    if (closingScope === undefined || (Exit.isExit(closingScope) && Exit.isSuccess(closingScope))) {
+      return this.close(state, exit, exit)
     }
     // A drain that waits no longer does not cut finalizers short.
     return Effect.onExit(Effect.uninterruptible(closingScope), (closed) => {
       const both = Exit.isSuccess(closed)
         ? exit
         : Exit.failCause(Exit.isSuccess(exit) ? closed.cause : Cause.combine(exit.cause, closed.cause))
-      return Effect.andThen(this.close(state, exit) ?? Effect.void, this.departing(state, both))
+      return this.close(state, exit, both) ?? Effect.void
     }).pipe(Effect.asVoid)
   }
 
-  private close(state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
-    return state.isScoped ? undefined : state.connection?.close(exit)
-  }
-
-  private departing(state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    return Effect.suspend(() => this.depart(state, exit) ?? Effect.void)
+  // Its scope may have told more.
+  private close(
+    state: Admitted,
+    exit: Exit.Exit<unknown, unknown>,
+    both: Exit.Exit<unknown, unknown>
+  ): Effect.Effect<void> | undefined {
+    const { connection, isScoped } = state
+    if (connection === undefined || isScoped || connection.close(exit)) return this.depart(state, both)
+    this.enter(state, "closing")
+    state.doing = connection
+    connection.onClosed = () => {
+      const rest = this.depart(state, both)
+      if (rest !== undefined) this.fork(rest)
+    }
+    state.since = this.now()
+    this.deadlines.watch(state)
+    return undefined
   }
 
   private depart(state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {

@@ -138,11 +138,11 @@ const telling = (socket: Incoming, tell: (connection: Connection.Connection) => 
     const connection = Connection.accepted(socket, lingering)
     return connection === undefined
       ? Effect.scoped(Effect.flatMap(open(socket, true), tell))
-      : Effect.onExitPrimitive(tell(connection), (exit) => connection.close(exit))
+      : Effect.onExitPrimitive(tell(connection), (exit) => connection.closing(exit))
   })
 
 /** One that was closed at once. */
-const gone: Taken = { fiber: undefined, onGone: undefined, place: -1 }
+const gone: Taken = { doing: undefined, onGone: undefined, place: -1 }
 
 /** Turns away those whom the server does not take. */
 export class Refusing {
@@ -225,14 +225,14 @@ export class Refusing {
   ): Taken {
     const { refused } = this.connections
     const id = this.connections.nextId()
-    const state: Taken = { fiber: undefined, onGone: undefined, place: -1 }
+    const state: Taken = { doing: undefined, onGone: undefined, place: -1 }
     refused.add(state)
     // Those who are being told no are bounded as well; the rest is closed without a word.
     const refusal = tell === undefined || refused.size > maxRefusing
       ? Effect.scoped(open(socket, false))
       : telling(socket, (connection) => tell(connection, id))
-    state.fiber = Effect.runForkWith(context)(refusal)
-    state.fiber.addObserver(() => {
+    const fiber = state.doing = Effect.runForkWith(context)(refusal)
+    fiber.addObserver(() => {
       refused.delete(state)
       this.connections.released(state)
     })

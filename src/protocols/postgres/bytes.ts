@@ -112,7 +112,10 @@ export class BodyReader {
 
   /** Where no encoding is agreed on yet: what is not UTF-8 is U+FFFD. */
   anyText(what: string): string {
-    return this.terminated(what, (bytes, from, to) => decodeAny(bytes.subarray(from, to)))
+    return this.terminated(
+      what,
+      (bytes, from, to) => decodeUtf8(bytes, from, to) ?? decodeAny(bytes.subarray(from, to))
+    )
   }
 
   take(length: number, what: string): Uint8Array {

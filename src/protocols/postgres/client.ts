@@ -236,7 +236,7 @@ export const encrypt = Effect.fnUntraced(function*(encryption: Encryption) {
   yield* Handshake.step(Effect.mapError(named, noName), "start TLS")
   if (encryption.direct) {
     const encrypted = yield* startTls(clear, encryption)
-    const { tls } = yield* encrypted.peer
+    const tls = yield* Transport.tls(encrypted)
     if (tls?.alpn === alpn) return encrypted
     return yield* Handshake.step(
       Effect.fail(noAlpn("peer", `the server does not agree on the protocol ${alpn}`)),
@@ -551,7 +551,7 @@ const shake = Effect.fnUntraced(function*(
     Transport.switchCodec(start, Codecs.clientHandshake, describing),
     "startup"
   )
-  const { tls } = yield* transport.peer
+  const tls = yield* Transport.tls(transport)
   const notices = new Notices()
   const hear = hearing(transport, notices)
 

@@ -892,30 +892,33 @@ export const serverAwaits: Record<Awaited, Codec.Codec<Answered, Messages.Backen
   SASLResponse: awaiting("SASLResponse")
 }
 
-/** `onViolation` hears what is wrong with what a client says behind the start-up, before whoever receives it does. */
-export const serverLive = (
-  maxLength: number | undefined,
-  onViolation: (error: Codec.CodecError) => void
-): Codec.Codec<Messages.RequestMessage, Messages.BackendMessage> => {
+/**
+ * One for each connection. `onViolation` hears what is wrong with what its client says behind the start-up, before whoever
+ * receives it does.
+ */
+export const serverLive = (maxLength: number | undefined) => {
   const codec = requests({ maxLength })
-  return Codec.duplex(
-    Codec.make<Messages.RequestMessage, Messages.RequestMessage>({
-      maxLength: Infinity,
-      decoder: () => {
-        const decoder = codec.decoder()
-        return {
-          ...decoder,
-          decode: (input) => {
-            const result = decoder.decode(input)
-            if (result !== undefined && Result.isFailure(result)) onViolation(result.failure)
-            return result
+  return (
+    onViolation: (error: Codec.CodecError) => void
+  ): Codec.Codec<Messages.RequestMessage, Messages.BackendMessage> =>
+    Codec.duplex(
+      Codec.make<Messages.RequestMessage, Messages.RequestMessage>({
+        maxLength: Infinity,
+        decoder: () => {
+          const decoder = codec.decoder()
+          return {
+            ...decoder,
+            decode: (input) => {
+              const result = decoder.decode(input)
+              if (result !== undefined && Result.isFailure(result)) onViolation(result.failure)
+              return result
+            }
           }
-        }
-      },
-      encode: codec.encode
-    }),
-    anyBackend
-  )
+        },
+        encode: codec.encode
+      }),
+      anyBackend
+    )
 }
 
 /**

@@ -11,7 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Codec from "../../Codec.ts"
 import * as Excerpt from "../../Excerpt.ts"
@@ -346,11 +346,14 @@ class Talk {
 type Opened = { readonly transport: Start; readonly isEncrypted: boolean }
 
 const framed = (talk: Talk): Effect.Effect<Opened, HandshakeError.HandshakeError, Socket.Socket | Scope.Scope> =>
-  Effect.gen(function*() {
-    const transport = yield* Handshake.step(Transport.framed(Codecs.serverStart, describing), "connect")
-    const { tls } = yield* transport.peer
-    return { transport: talk.over(transport), isEncrypted: tls !== undefined }
-  })
+  Effect.flatMap(
+    Handshake.step(Transport.framed(Codecs.serverStart, describing), "connect"),
+    (transport) =>
+      Effect.map(Transport.tls(transport), (tls) => ({
+        transport: talk.over(transport),
+        isEncrypted: tls !== undefined
+      }))
+  )
 
 const encrypted = (
   talk: Talk,
@@ -371,8 +374,8 @@ const open = (
   const direct = Effect.gen(function*() {
     const { transport: clear } = yield* framed(talk)
     const opened = yield* encrypted(talk, clear, tls.direct)
-    const peer = yield* opened.transport.peer
-    if (peer.tls?.alpn === alpn) return opened
+    const agreed = yield* Transport.tls(opened.transport)
+    if (agreed?.alpn === alpn) return opened
     const refused = new Refusal(
       Errors.protocolViolation("received direct SSL connection request without ALPN protocol negotiation extension"),
       noAlpn("peer", `the client begins with TLS and does not offer the protocol ${alpn}`)
@@ -385,7 +388,7 @@ const open = (
   ])
   return Handshake.inside(
     (transport) =>
-      Effect.flatMap(transport.peer, ({ tls }): typeof first =>
+      Effect.flatMap(Transport.tls(transport), (tls): typeof first =>
         // Somebody else may have begun TLS, such as a port with many protocols.
         tls === undefined ? first : framed(talk)),
     Transport.framed(Codec.bytes)
@@ -547,7 +550,7 @@ const openingOf = Effect.fnUntraced(function*(
 const askScram = Effect.fnUntraced(function*(asking: Asking) {
   const { first, start, stored, talk, user } = asking
   const orRefuse = Effect.catch((refused: Scram.Refusal) => talk.refuse(scramRefusal(user, refused)))
-  const { tls } = yield* start.peer
+  const tls = yield* Transport.tls(start)
   const certificate = tls?.localCertificate
   const endPoint = certificate === undefined ? undefined : yield* Scram.serverEndPoint(certificate)
   const offered: ReadonlyArray<Scram.Mechanism> = endPoint === undefined
@@ -642,12 +645,16 @@ class Sessions {
           : Effect.succeed({ processId, secretKey: Redacted.make(bytes.slice(4, 4 + length)) })
       }))
 
-  register(session: ServerSession): Effect.Effect<void, never, Scope.Scope> {
+  /** As long as its scope is open, at whose end there may be something left to say. */
+  register(session: ServerSession, lastWords: () => Effect.Effect<void>): Effect.Effect<void, never, Scope.Scope> {
     const { processId } = session.backendKey
-    return Effect.acquireRelease(
-      Effect.sync(() => void this.byProcess.set(processId, session)),
-      () => Effect.sync(() => this.byProcess.delete(processId))
-    )
+    return Effect.uninterruptible(Effect.flatMap(Effect.scope, (scope) => {
+      this.byProcess.set(processId, session)
+      return Scope.addFinalizerExit(scope, () => {
+        this.byProcess.delete(processId)
+        return lastWords()
+      })
+    }))
   }
 
   find({ processId, secretKey }: BackendKey): ServerSession | undefined {
@@ -670,6 +677,7 @@ interface Serving {
   readonly max: Version
   readonly supported: ReadonlyArray<Version>
   readonly sessions: Sessions
+  readonly live: ReturnType<typeof Codecs.serverLive>
   readonly statuses: (agreed: Agreed) => ReadonlyArray<Messages.BackendMessage>
   readonly secret: Effect.Effect<Redacted.Redacted<Uint8Array>, never, SecureRandom.SecureRandom>
 }
@@ -684,6 +692,7 @@ const servingOf = (options: Options): Serving => {
     max,
     supported: versions.filter((version) => minorOf(version) <= minorOf(max)),
     sessions: new Sessions(),
+    live: Codecs.serverLive(options.maxLength ?? defaultMaxLength),
     statuses: statusesOf(options.parameters),
     secret: Effect.suspend(() =>
       secret !== undefined ?
@@ -796,25 +805,27 @@ const converse = Effect.fnUntraced(function*(
     backendKey,
     tls: peer.tls
   }
-  yield* serving.sessions.register(session)
+  let live: ServerTransport | undefined
+  let violation: Codec.CodecError | undefined
+  // As long as the connection is there.
+  yield* serving.sessions.register(
+    session,
+    () => live === undefined || violation === undefined ? Effect.void : explain(live, Errors.violation(violation))
+  )
   const ready: ReadonlyArray<Messages.BackendMessage> = [
     ...letIn,
     ...statuses(agreed),
     { _tag: "BackendKeyData", ...backendKey },
     { _tag: "ReadyForQuery", status: "idle" }
   ]
-  let violation: Codec.CodecError | undefined
-  const codec = Codecs.serverLive(options.maxLength ?? defaultMaxLength, (error) => {
+  const codec = serving.live((error) => {
     violation = error
   })
   const finish = Effect.andThen(
     transport.sendAll(ready),
     Transport.switchCodec(transport, codec, describing)
   )
-  const live = yield* Handshake.step(finish, "session")
-  // When it closes, and as long as the connection is there.
-  yield* Effect.addFinalizer(() => violation === undefined ? Effect.void : explain(live, Errors.violation(violation)))
-  return Transport.extend(live, { protocol: "postgres", session })
+  return live = Transport.extend(yield* Handshake.step(finish, "session"), { protocol: "postgres", session })
 })
 
 const refusals: Record<Handshake.Refusal, Messages.ErrorResponse> = {
@@ -829,18 +840,19 @@ const refusals: Record<Handshake.Refusal, Messages.ErrorResponse> = {
  * A client hears the refusal when it has sent its start-up message: before, it takes it for an answer to SSLRequest. One
  * whose conversation has begun hears it at once.
  */
-const refuse = (serving: Serving, talk: Talk) =>
-  Effect.fnUntraced(function*(
-    why: Handshake.Refusal,
-    retryAfter: Duration.Duration | undefined
-  ): Effect.fn.Return<never, HandshakeError.HandshakeError, Socket.Socket | Scope.Scope> {
-    if (!talk.hasBegun) {
-      const first = yield* meet(talk, serving.tls, serving.supported)
-      // Who wants to cancel something takes no place.
-      if (first._tag === "Cancel") return yield* Handshake.step(cancelled(serving, first.key), "CancelRequest")
-    }
-    return yield* Handshake.step(talk.judged(rejection(Errors.withRetryAfter(refusals[why], retryAfter))), "refuse")
-  })
+const refuse = Effect.fnUntraced(function*(
+  serving: Serving,
+  talk: Talk,
+  why: Handshake.Refusal,
+  retryAfter: Duration.Duration | undefined
+): Effect.fn.Return<never, HandshakeError.HandshakeError, Socket.Socket | Scope.Scope> {
+  if (!talk.hasBegun) {
+    const first = yield* meet(talk, serving.tls, serving.supported)
+    // Who wants to cancel something takes no place.
+    if (first._tag === "Cancel") return yield* Handshake.step(cancelled(serving, first.key), "CancelRequest")
+  }
+  return yield* Handshake.step(talk.judged(rejection(Errors.withRetryAfter(refusals[why], retryAfter))), "refuse")
+})
 
 /** What is wrong with the options is known before anything is served. */
 export const make = (options: Options) => {
@@ -848,7 +860,7 @@ export const make = (options: Options) => {
   return Effect.suspend(() => {
     const talk = new Talk()
     return Effect.tapError(converse(serving, talk), (error) => talk.lastWords(error)).pipe(
-      Handshake.withRefusal(refuse(serving, talk))
+      Handshake.withRefusal((why, retryAfter) => refuse(serving, talk, why, retryAfter))
     )
   })
 }

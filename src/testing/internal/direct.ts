@@ -95,7 +95,7 @@ export class End {
       this.endWrite(1000)
       return true
     },
-    flushed: Effect.void
+    onFlushed: (done) => done()
   }
 
   private readonly opened = <A>(value: A) =>

@@ -77,8 +77,8 @@ class FastSource implements Source {
     return this.source.endWrite()
   }
 
-  get flushed(): Effect.Effect<void> {
-    return this.source.flushed
+  onFlushed(done: () => void): void {
+    this.source.onFlushed(done)
   }
 
   abort(error: Socket.SocketError): void {

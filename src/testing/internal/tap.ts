@@ -124,9 +124,7 @@ export class Tap {
         return source.room
       },
       endWrite: () => source.endWrite(),
-      get flushed() {
-        return source.flushed
-      },
+      onFlushed: (done) => source.onFlushed(done),
       abort: (error) => source.abort?.(error),
       destroy: () => {
         if (isThere) this.released++

@@ -90,9 +90,7 @@ const clear = (source: Source, told: Told): Source => {
       return source.room
     },
     endWrite: () => source.endWrite(),
-    get flushed() {
-      return source.flushed
-    },
+    onFlushed: (done) => source.onFlushed(done),
     abort: (error) => source.abort?.(error),
     destroy: () => source.destroy?.(),
     ...(source.view !== undefined && { view: (unread) => source.view!(unread) }),
