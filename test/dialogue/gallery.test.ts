@@ -43,14 +43,13 @@ const post = { server: Post.server(), client: Post.client() }
 const desk = { server: Desk.server(), client: Desk.client() }
 
 /** It works on the first names that it does not know, and finds what it needs in a text. */
-const diligent = (millis: number) =>
-  Effect.suspend(() => {
-    let left = 3
-    return Gate.server({
-      heard: ({ user }) => user !== "ann" && left-- > 0 ? working(millis) : Effect.void,
-      isWelcome: ({ agent }) => agent.split(" ").includes("me")
-    })
+const diligent = (millis: number) => {
+  let left = 5
+  return Gate.server({
+    heard: ({ user }) => Effect.suspend(() => user !== "ann" && left-- > 0 ? working(millis) : Effect.void),
+    isWelcome: ({ agent }) => agent.split(" ").includes("me")
   })
+}
 
 const boundless = { server: Door.serverByHand(), client: Door.client(Door.Boundless as never) }
 
