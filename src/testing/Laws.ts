@@ -327,9 +327,10 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * | 4, oversize | a message of `maxBytes`, and of a byte more; a text as long as its codec allows, and a byte more; a loop as often as `atMost`, and once more |
  * | 5, wrong turn | each field within its type: what is near it, where the type begins and ends, what was said elsewhere; and outside of it; each other message, due or not, and each refusal; other spellings |
  * | 6, silence | a message just before the time of its state is over, and just after; a refusal that comes when its peer waits no longer |
+ * | 7, interruption | what is left by connections on which one field was wrong |
  * | 8, linear cost | larger and larger numbers, up to the largest that its type takes; longer and longer texts, up to `maxBytes`; all that law 5 tries, walks, refusals |
- * | 9, secrets | a `Redacted` field with another value, right or not, and with another part of it; whatever else is wrong beside it; a secret said to whoever has said something wrong; a refusal that tells a wrong user from a wrong secret; a client that is talked out of TLS |
- * | 10, isolation | what is `Dialogue.fresh` on three connections; one who is not let in beside one who is |
+ * | 9, secrets | a `Redacted` field with another value, right or not, and with another part of it; whatever else is wrong beside it; a secret said in a field that is none, or to whoever has said something wrong; a refusal that tells a wrong user from a wrong secret; a client that is talked out of TLS |
+ * | 10, isolation | what is `Dialogue.fresh` on three connections; one who is not let in beside one who is; one who says nothing for two seconds beside one who does |
  * | 11, refusal is heard | what is said otherwise; a refusal of the state, where it is this side's turn and it fails, and not behind a yes; who is turned away |
  * | 12, agreement | what nobody disturbs, and walks that are drawn |
  *

@@ -6,6 +6,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
 import * as Codec from "../../src/Codec.ts"
 import * as Dialogue from "../../src/Dialogue.ts"
 import * as HandshakeError from "../../src/HandshakeError.ts"
@@ -667,6 +668,73 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     Gate.Gate,
     { ...gate, server: Gate.server({ isWelcome: ({ agent }) => agent.length < 100 }) },
     /law 5.*[^]*any agent will do in Login in the state login/
+  ],
+  [
+    "waits less for a login than its state has",
+    Pass.Pass,
+    { ...pass, server: Pass.server({ waits: "4 seconds" }) },
+    /law 6.*\(server, pure\)[^]*comes after 4999 ms[^]*it has 5000 ms for that[^]*TimeoutError/
+  ],
+  [
+    "lets one in after the other",
+    Pass.Pass,
+    { ...pass, server: Semaphore.makeUnsafe(1).withPermit(Pass.server()) },
+    /law 10.*\(server, pure\)[^]*comes only after 2000 ms[^]*it became ready after 2000 ms/
+  ],
+  [
+    "has an empty password for whom it does not know",
+    Pass.Pass,
+    {
+      ...pass,
+      server: Pass.server({ isRight: (user, password) => (user === "ann" ? "Hunter22" : "") === password })
+    },
+    /law 5.*\(server, pure\)[^]*password is the least of its type[^]*another user and password/
+  ],
+  [
+    "cuts a name at an at sign",
+    Pass.Pass,
+    {
+      ...pass,
+      server: Pass.server({ isRight: (user, password) => user.split("@")[0] === "ann" && password === "Hunter22" })
+    },
+    /law 5.*\(server, pure\)[^]*its field user is "?ann@x/
+  ],
+  [
+    "compares a byte of each character",
+    Pass.Pass,
+    {
+      ...pass,
+      server: Pass.server({
+        isRight: (user, password) => user === "ann" && Buffer.from(password, "latin1").toString("latin1") === "Hunter22"
+      })
+    },
+    /law 5.*\(server, pure\)[^]*with a first character of the same low byte/
+  ],
+  [
+    "takes any space between the parts of a login",
+    Post.Post,
+    { ...post, server: Post.server({ isRight: (given) => given.replaceAll(" ", "\0") === "\0Ann\0Hunter22" }) },
+    /law 5.*\(server, pure\)[^]*with spaces between its parts/
+  ],
+  [
+    "says its password where none belongs",
+    Post.Post,
+    { ...post, client: Post.client(Effect.void, "Hunter22") },
+    /law 9.*\(client, pure\)[^]*agent in Login in the state login is no `Schema.Redacted`[^]*a secret as its agent/
+  ],
+  [
+    "leaves a timer where a login is wrong",
+    Gate.Gate,
+    {
+      ...gate,
+      server: Gate.server({
+        heard: ({ password }) =>
+          password === "Hunter22" ? Effect.void : Effect.sync(() => {
+            setTimeout(() => {}, 3000)
+          })
+      })
+    },
+    /law 7.*\(server, pure\)[^]*Login in the state login comes with another password, 4 times[^]*more of Timeout/
   ],
   [
     "says no when its client waits no longer",

@@ -144,6 +144,13 @@ describe("what is told", () => {
       expect(violation.expected).toMatch(/at its deadline, after 20000 ms/)
     }))
 
+  it.effect("shows no secret of the conversation where that stops", () =>
+    Effect.gen(function*() {
+      const late = Laws.handshake({ ...healthy, deadline: { server: "20 seconds" } })
+      const violation = yield* Effect.flip(check(late, 6))
+      expect(violation.scenario).toMatch(/falls silent after byte 0 of 20: "" \| "\*{20}"/)
+    }))
+
   it.effect("as an alternative may stand in the place of what the first conversation says", () =>
     Effect.gen(function*() {
       const options = { ...healthy, impostors: {}, wrong: { server: ["CONNECT bob letmein\n"] } }

@@ -424,6 +424,8 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
 const escaped = (unit: string): string =>
   unit === "" ? unit : `%${unit.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`
 
+const sameLowByte = (unit: string): string => unit === "" ? unit : String.fromCharCode(unit.charCodeAt(0) ^ 0x100)
+
 type Named = readonly [how: string, text: string]
 
 const usual = (value: string): ReadonlyArray<Named> => {
@@ -458,9 +460,12 @@ const unusual = (value: string): ReadonlyArray<Named> => {
     ["with a slash and more behind it", `${value}/x`],
     ["with a colon and more behind it", `${value}:1`],
     ["with a percent sign behind it", `${value}%`],
+    ["with an at sign and more behind it", `${value}@x`],
     ["with a plus and more in front of its at sign", value.replace("@", "+x@")],
     ["without its full stops", value.replaceAll(".", "")],
     ["with an accent", `${first}\u0301${rest}`],
+    // For who takes a byte of each character, as Latin-1 has them.
+    ["with a first character of the same low byte", sameLowByte(first) + rest],
     ["with its first character escaped", escaped(first) + rest]
   ]
 }

@@ -82,6 +82,8 @@ const ownLaws: ReadonlyArray<
   [4, -7, Laws.loops],
   [4, -6, Laws.lengths],
   [10, -5, Laws.fresh],
+  [10, -4.9, Laws.beside],
+  [7, -4.8, Laws.left],
   [9, -4, Laws.secrets],
   [5, -4, Laws.certificates],
   [5, -3, Laws.fields],

@@ -338,13 +338,16 @@ export const diagram = (side: Side, { transcript }: Talk): string | undefined =>
 /** Bytes as scenarios show them. */
 export const show = (bytes: Uint8Array): string => bytes.length === 0 ? "nothing" : Excerpt.ofBytes(bytes)
 
-/** The first `count` bytes of what is said, with the place where it stops. */
-export const showUpTo = (said: Uint8Array, count: number): string => {
+/** The first `count` bytes of what is said, with the place where it stops. A message with a secret is stars. */
+export const showUpTo = ({ messages, talk: { hidden } }: Reference, count: number): string => {
+  const said = concat(messages.map((message, i) => hidden[i] === true ? message.map(() => star) : message))
   const from = Math.max(0, count - 32)
   return `${from > 0 ? "…" : ""}${Excerpt.ofBytes(said.subarray(from, count))} | ${
     Excerpt.ofBytes(said.subarray(count), 32)
   }`
 }
+
+const star = 0x2a
 
 /** Where two arrays of bytes first differ; -1 where they are the same. */
 export const firstDifference = (a: Uint8Array, b: Uint8Array): number => {

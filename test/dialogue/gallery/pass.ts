@@ -38,6 +38,9 @@ export class Pass extends Dialogue.make<Pass>()({
 export interface Habits {
   /** How long it thinks about a login that is wrong. */
   readonly thinks?: Duration.Input
+  /** How long it waits for a login, and who is let in. */
+  readonly waits?: Duration.Input
+  readonly isRight?: (user: string, password: string) => boolean
   /** What it says to somebody it does not know, and to somebody whose password is wrong. */
   readonly stranger?: (user: string) => string
   readonly mistaken?: (user: string) => string
@@ -51,22 +54,24 @@ const wrong = new HandshakeError.AuthenticationFailed({ method: "password", deta
 
 export const server = (
   {
+    isRight = (user, password) => user === "ann" && password === "Hunter22",
     mistaken = (user) => `${user} is not let in`,
     reason = wrong,
     stranger = mistaken,
     takes = (number) => number === 7,
-    thinks = 0
+    thinks = 0,
+    waits
   }: Habits = {}
 ) =>
   Pass.server(Effect.fnUntraced(function*(login) {
-    const heard = yield* login.receive
+    const heard = yield* waits === undefined ? login.receive : Effect.timeout(login.receive, waits)
     if (heard._tag === "Ticket") {
       return takes(heard.message.number)
         ? yield* heard.then.say("Yes")
         : yield* heard.then.refuse("No", { why: "no such ticket" }, reason)
     }
     const { message: { password, user }, then: verdict } = heard
-    if (user === "ann" && Redacted.value(password) === "Hunter22") return yield* verdict.say("Yes")
+    if (isRight(user, Redacted.value(password))) return yield* verdict.say("Yes")
     yield* Effect.sleep(thinks)
     return yield* verdict.refuse("No", { why: user === "ann" ? mistaken(user) : stranger(user) }, reason)
   }))

@@ -78,9 +78,9 @@ export const server = (
     return yield* verdict.refuse("No", {}, reason)
   }))
 
-export const client = (heard: Effect.Effect<unknown> = Effect.void) =>
+export const client = (heard: Effect.Effect<unknown> = Effect.void, agent = "me") =>
   Post.client(Effect.fnUntraced(function*(first) {
-    const verdict = yield* first.say("Login", { login: Redacted.make(login), agent: "me" })
+    const verdict = yield* first.say("Login", { login: Redacted.make(login), agent })
     const { then: box } = yield* verdict.receive
     yield* heard
     return (yield* (yield* box.say("Fetch")).receive).then

@@ -426,6 +426,7 @@ const ofParts = (text: string): ReadonlyArray<Other> => {
     ["with a part more at its end", joined([...parts, "x"])],
     ["with a part more at its beginning", joined(["x", ...parts])],
     ["with something else between its parts", parts.join(separator === ":" ? "," : ":")],
+    ["with spaces between its parts", parts.join(separator === " " ? "\t" : " ")],
     ["without its last part", joined(parts.slice(0, -1))],
     ["without its first part", joined(parts.slice(1))],
     ["with its parts the other way round", joined(parts.toReversed())],
@@ -556,6 +557,26 @@ export const ofFields = (
     both(`its fields ${name} and ${next} have changed places`, (a, b) => [b, a])
     both(`the first character of ${next} is the last one of ${name}`, (a, b) => [a + b.slice(0, 1), b.slice(1)])
     both(`the last character of ${name} is the first one of ${next}`, (a, b) => [a.slice(0, -1), a.slice(-1) + b])
+  }
+  // Who is not known has no secret, which is not the same as an empty one.
+  for (const secret of secrets) {
+    const least = leastOf(carried[secret])
+    if (least === undefined || Equal.equals(least, carried[secret])) continue
+    for (const name of names.filter((name) => !free.includes(name) && !fresh.includes(name) && name !== secret)) {
+      const wrong = changes.find(({ apply, field }) => {
+        const said = field === name ? apply(bytes) : undefined
+        return said !== undefined && readOne(state, said).read._tag === "Message"
+      })
+      if (wrong === undefined) continue
+      changes.push({
+        what: `${wrong.what}, and ${secret} is the least of its type`,
+        isFirst: true,
+        apply: (due) => {
+          const said = wrong.apply(due)
+          return said && withField(said, (carried) => ({ ...carried, [secret]: least }))
+        }
+      })
+    }
   }
   // Whether one is looked at may depend on another one: nobody asks for the password of whoever has no name.
   for (const name of names.filter((name) => !free.includes(name) && !fresh.includes(name))) {

@@ -340,7 +340,8 @@ export const judge = (
         return flaw(4, `it fails as FrameTooLarge at the state ${state.name}`)
       }
       // In bytes, who looks only when all of a message should be there waits for more where less has come.
-      if (error?.reason._tag === "UnexpectedEnd" && !isTooLong && state.wire.form(state.due[0]!).kind === "bytes") {
+      const isForMore = error?.reason._tag === "UnexpectedEnd" || error?.reason._tag === "Timeout" && !namesStates
+      if (isForMore && !isTooLong && state.wire.form(state.due[0]!).kind === "bytes") {
         return heard(12, false)
       }
       if (error !== undefined && (error.fault !== "peer" || isNoAnswer(error) || error.reason._tag === "Rejected")) {

@@ -16,6 +16,7 @@ import * as SpecModule from "../../../internal/dialogue/spec.ts"
 import type { Compiled, Spec } from "../../../internal/dialogue/spec.ts"
 import { evenly } from "../laws/cases.ts"
 import { isBusy, isOutOfProportion, isSlow } from "../laws/linearCost.ts"
+import * as Resources from "../resources.ts"
 import type * as Suite from "../suite.ts"
 import { type Handshake as Side, otherRole, type Peer } from "../talk.ts"
 import * as Trial from "../trial.ts"
@@ -279,7 +280,7 @@ export const undisturbed = (attempt: Attempt): Effect.Effect<void, Problem> =>
   Effect.forEach([...attempt.references, ...attempt.strange], (reference) => {
     const { isReady, played } = reference
     const scenario = `nobody disturbs the conversation${conversing(attempt, reference)}`
-    const flaw = judge(attempt.subject, played.talk, played.walk, undefined)
+    const flaw = judge(attempt.subject, played.talk, played.walk, undefined) ?? saidOpenly(attempt, played)
     if (flaw !== undefined) return Effect.fail(problem(attempt, played, scenario, flaw))
     const { peerExit } = played.talk
     const why = peerExit !== undefined && Exit.isFailure(peerExit) ? `; its peer ${Trial.ended(peerExit)}` : ""
@@ -378,6 +379,40 @@ const firstSecret = ({ role }: Stage.Stage, { walk: { taken } }: Stage.Played) =
     said: taken[at]!,
     isEncrypted: taken.slice(0, at).some(({ target }) => typeof target === "object" && target._tag === "Encrypted")
   }
+}
+
+/** What is a secret of a message: all of it, and of several parts the last one. */
+const hiddenIn = (heard: Taken): ReadonlyArray<Uint8Array> =>
+  heard.state.wire.fields.get(heard.tag)!.secrets.flatMap((name) => {
+    const last = Changes.partsOf(heard, name)?.at(-1)
+    return [Changes.secretOf(heard.values[name]), Changes.secretOf(last)].flatMap((secret) =>
+      secret === undefined || secret.length < leastFound ? [] : [secret]
+    )
+  })
+
+/** What is shorter is found in many texts. */
+const leastFound = 6
+
+/** A side that says a secret where none belongs: whoever shows what he has heard shows it. Who has a name for a secret has no secret. */
+const saidOpenly = ({ stage }: Attempt, { walk: { taken } }: Stage.Played): Flaw | undefined => {
+  const secrets = taken.flatMap(hiddenIn)
+  for (const heard of taken) {
+    if (heard.by !== stage.role) continue
+    const { free, secrets: hidden } = heard.state.wire.fields.get(heard.tag)!
+    for (const [name, value] of Object.entries(Changes.carriedOf(heard.state, heard.tag, heard.values) ?? {})) {
+      const bytes = hidden.includes(name) ? undefined : Changes.secretOf(value)
+      const isSaid = (secret: Uint8Array) =>
+        bytes !== undefined && Watch.indexOf(bytes, secret) !== -1 &&
+        (free.includes(name) || bytes.length > secret.length)
+      if (!secrets.some(isSaid)) continue
+      return {
+        law: 9,
+        expected: `no secret is said but where one belongs, and ${name} in ${called(heard)} is no \`Schema.Redacted\``,
+        actual: `it said a secret as its ${name}`
+      }
+    }
+  }
+  return undefined
 }
 
 /** A client that is talked out of TLS: anybody in between leaves out that it is offered, and has the secret. */
@@ -774,9 +809,10 @@ export const deadlines = (attempt: Attempt): Effect.Effect<void, Problem> => {
       if (inside > 0) {
         const played = yield* after(inside)
         const { talk } = played
-        // Its peer may have had less time than it.
+        // Its peer may have had less time than it, and then it is told so by what its peer does.
         const isPeers = talk.peerExit !== undefined && Exit.isFailure(talk.peerExit) && talk.endedAt > own
-        if (!Trial.isReady(talk) && !(isPeers && errorOf(talk)?.reason._tag !== "Timeout")) {
+        const reason = errorOf(talk)?.reason._tag
+        if (!Trial.isReady(talk) && !(isPeers && reason !== undefined && reason !== "Timeout")) {
           return yield* Effect.fail(problem(attempt, played, `${called(taken)} comes after ${inside} ms`, {
             law: 6,
             expected: `it has ${within} ms for that, and becomes ready`,
@@ -905,6 +941,70 @@ export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
           })
         }
       }
+    }
+  })
+
+/** How long somebody says nothing, in milliseconds, while another one comes and goes. */
+const silence = 2000
+
+/** Nobody waits for somebody else: one says nothing for a while, and another one is ready as soon as it is alone. */
+export const beside = (attempt: Attempt): Effect.Effect<void, Problem> =>
+  Effect.gen(function*() {
+    const { references, stage } = attempt
+    const reference = references.find(({ isReady }) => isReady)
+    const taken = reference?.heard[0]
+    if (reference === undefined || taken === undefined || !stage.trial.isVirtual) return
+    const within = taken.state.within === undefined ? Infinity : Duration.toMillis(taken.state.within)
+    const wait = Math.min(silence, within / 2)
+    const [, other] = yield* stage.trial.talks([
+      { ...reference.plan, wait: (index) => index === taken.nth ? wait : 0 },
+      { ...reference.plan, delay: 1, seed: 1, random: 1 }
+    ])
+    const alone = reference.played.talk.endedAt
+    if (other === undefined || Trial.isReady(other) && other.endedAt < alone + wait / 2) return
+    return yield* Effect.fail({
+      law: 10 as const,
+      scenario: `two connections go on at once, and on the first one ${called(taken)} comes only after ${wait} ms`,
+      expected: "the other one is ready as soon as it is alone: nobody waits for what another one has not said",
+      actual: Trial.isReady(other) ? `it became ready after ${other.endedAt} ms` : Trial.outcome(other),
+      diagram: Trial.diagram(stage.trial.side, other)
+    })
+  })
+
+/** How often each conversation is had to see what it leaves behind. */
+const often = 4
+
+/** Nothing outlives a connection on which a field is wrong. */
+export const left = (attempt: Attempt): Effect.Effect<void, Problem> =>
+  Effect.gen(function*() {
+    const { seed, stage } = attempt
+    const reference = attempt.references.find(({ isReady }) => isReady)
+    if (reference === undefined || !stage.trial.isVirtual) return
+    const wrong = reference.heard.flatMap((taken) => {
+      const { state, tag } = taken
+      const fields = state.wire.fields.get(tag)!
+      const changes = Changes.ofFields(stage.spec, taken, [], seed)
+      return boundChanges(fields, fields.names).flatMap((name) => {
+        const change = changes.find(({ apply, field }) => {
+          const said = field === name ? apply(taken.bytes) : undefined
+          return said !== undefined && readOne(state, said).read._tag === "Message"
+        })
+        if (change === undefined) return []
+        const scenario = `${called(taken)} comes with another ${name}, ${often} times, as the platform shows it`
+        return [{ scenario, playing: { ...reference.plan, instead: { nth: taken.nth, state, say: change.apply } } }]
+      })
+    })
+    const leaving = (all: typeof wrong) =>
+      Resources.leftBy(Effect.forEach(all, ({ playing }) => stage.play(playing), { discard: true }), often)
+    if (wrong.length === 0 || (yield* leaving(wrong)) === undefined) return
+    for (const each of wrong) {
+      const found = yield* leaving([each])
+      if (found === undefined) continue
+      return yield* Effect.fail(problem(attempt, yield* stage.play(each.playing), each.scenario, {
+        law: 7,
+        expected: "nothing outlives its connection: no timer, no listener, no open file",
+        actual: `${found[1]} more of ${found[0]} are there than before`
+      }))
     }
   })
 

@@ -12,7 +12,6 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
-import { concat } from "../../../internal/bytes/primitives.ts"
 import * as Resources from "../resources.ts"
 import type { Plan, Talk } from "../talk.ts"
 import * as Trial from "../trial.ts"
@@ -55,7 +54,7 @@ export const interruption: Check = (attempt) =>
         }
         coverage.crossed([talk.stoppedIn], "interruption")
         const scenario = `it is interrupted when ${after} of ${needed} bytes have come: ${
-          Trial.showUpTo(concat(reference.messages), after)
+          Trial.showUpTo(reference, after)
         }`
         return released(talk, scenario)
       }), { placeOf: placeOfStop })

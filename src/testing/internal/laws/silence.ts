@@ -5,7 +5,6 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { concat } from "../../../internal/bytes/primitives.ts"
 import { mayDribble } from "../coverage.ts"
 import type { Talk } from "../talk.ts"
 import * as Trial from "../trial.ts"
@@ -47,9 +46,7 @@ export const silence: Check = (attempt) =>
           coverage.crossed([talk.stoppedIn], "silence")
           return atDeadline(
             talk,
-            `the peer falls silent after byte ${after} of ${needed}: ${
-              Trial.showUpTo(concat(reference.messages), after)
-            }`
+            `the peer falls silent after byte ${after} of ${needed}: ${Trial.showUpTo(reference, after)}`
           )
         }), { most: 3, placeOf: placeOfStop })
     }

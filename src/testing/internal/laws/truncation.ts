@@ -6,7 +6,6 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Excerpt from "../../../Excerpt.ts"
-import { concat } from "../../../internal/bytes/primitives.ts"
 import { isTransportError } from "../../../TransportError.ts"
 import type { Stop } from "../talk.ts"
 import * as Trial from "../trial.ts"
@@ -17,7 +16,6 @@ export const truncation: Check = (attempt) =>
   Effect.gen(function*() {
     const { coverage, reference, trial } = attempt
     const { needed } = reference
-    const said = concat(reference.messages)
     // A side that takes some time of its own, such as to look something up, sees the end when it listens again.
     const tolerance = trial.rung.lag + (trial.isVirtual ? reference.talk.endedAt : 1000)
     if (needed > 0) {
@@ -36,7 +34,7 @@ export const truncation: Check = (attempt) =>
           return Effect.fail(problem(attempt, talk, {
             scenario: `the connection ${
               stop.how === "end" ? "ends" : "is reset"
-            } after byte ${stop.after} of ${needed}: ${Trial.showUpTo(said, stop.after)}`,
+            } after byte ${stop.after} of ${needed}: ${Trial.showUpTo(reference, stop.after)}`,
             expected: "it fails at once with a typed error that names the step",
             actual: flaw ?? `${Trial.outcome(talk)}, but only ${late} ms after the end`
           }))
