@@ -12,6 +12,9 @@ import type { Admitted } from "./connections.ts"
 
 const lingerMillis = Duration.toMillis(lingerTime)
 
+/** What is due within a microsecond is due: sums of fractions differ by less than that, and nobody sleeps for less than a nanosecond. */
+const tick = 1e-3
+
 const dueAt = ({ limits, phase, since }: Admitted): number => {
   switch (phase) {
     case "handshake":
@@ -61,7 +64,7 @@ export class Deadlines {
     let next = Infinity
     for (const state of this.admitted) {
       const until = dueAt(state)
-      if (until <= time) this.cut(state)
+      if (until - time < tick) this.cut(state)
       else next = Math.min(next, until)
     }
     if (next < Infinity) this.wakeAt(next)
