@@ -404,7 +404,7 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
       if (watch !== undefined) at = Math.min(at, watch(now))
     }
     if (at === Infinity) return
-    const next = this.fork(Effect.sleep(Duration.millis(at - now)))
+    const next = this.fork(Effect.sleep(Duration.millis(Monotonic.until(at, now))))
     this.timer = next
     next.addObserver(() => {
       if (this.timer === next) this.arm()

@@ -8,12 +8,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { lingerTime } from "../connection/connection.ts"
+import * as Monotonic from "../connection/monotonic.ts"
 import type { Admitted } from "./connections.ts"
 
 const lingerMillis = Duration.toMillis(lingerTime)
-
-/** What is due within a microsecond is due: sums of fractions differ by less than that, and nobody sleeps for less than a nanosecond. */
-const tick = 1e-3
 
 const dueAt = ({ limits, phase, since }: Admitted): number => {
   switch (phase) {
@@ -64,7 +62,7 @@ export class Deadlines {
     let next = Infinity
     for (const state of this.admitted) {
       const until = dueAt(state)
-      if (until - time < tick) this.cut(state)
+      if (until - time < Monotonic.tick) this.cut(state)
       else next = Math.min(next, until)
     }
     if (next < Infinity) this.wakeAt(next)
@@ -74,7 +72,7 @@ export class Deadlines {
     if (this.wakesAt <= until) return
     this.sleeper?.interruptUnsafe()
     this.wakesAt = until
-    const asleep = Effect.sleep(Math.max(0, until - this.now()))
+    const asleep = Effect.sleep(Monotonic.until(until, this.now()))
     this.sleeper = this.fork(Effect.andThen(asleep, Effect.sync(() => this.strike())))
   }
 }
