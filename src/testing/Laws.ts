@@ -330,7 +330,7 @@ export type DialogueSuite = Dialogue.DialogueSuite
  * | 7, interruption | what is left by connections on which one field was wrong |
  * | 8, linear cost | larger and larger numbers, up to the largest that its type takes; longer and longer texts, up to `maxBytes`; all that law 5 tries, walks, refusals |
  * | 9, secrets | a `Redacted` field with another value, right or not, and with another part of it; whatever else is wrong beside it; a secret said in a field that is none, or to whoever has said something wrong; a refusal that tells a wrong user from a wrong secret; a client that is talked out of TLS |
- * | 10, isolation | what is `Dialogue.fresh` on three connections; one who is not let in beside one who is; one who says nothing for two seconds beside one who does |
+ * | 10, isolation | what is `Dialogue.fresh` on three connections; one who is not let in beside one who is; one who says nothing for two seconds beside one who does; two who differ, at once, where there are `alternatives` |
  * | 11, refusal is heard | what is said otherwise; a refusal of the state, where it is this side's turn and it fails, and not behind a yes; who is turned away |
  * | 12, agreement | what nobody disturbs, and walks that are drawn |
  *

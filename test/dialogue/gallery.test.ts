@@ -41,7 +41,11 @@ const gate = { server: Gate.server(), client: Gate.client() }
 const door = { server: Door.server(), client: Door.client() }
 const pass = { server: Pass.server(), client: Pass.client }
 const post = { server: Post.server(), client: Post.client() }
-const desk = { server: Desk.server(), client: Desk.client() }
+const desk = {
+  server: Desk.server(),
+  client: Desk.client(),
+  alternatives: [{ name: "Bob", client: Desk.client({ card: "bob:0815-33" }) }]
+}
 
 /** It works on the first names that it does not know, and finds what it needs in a text. */
 const diligent = (millis: number) => {
@@ -475,9 +479,15 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     /law 5.*\(client, pure\)[^]*any days will do in Lent in the state answer/
   ],
   [
+    "keeps who is there in one place for all",
+    Desk.Desk,
+    { ...desk, server: Desk.server({ isForgetful: true }) },
+    /law 10.*\(server, pure\)[^]*two conversations go on at once[^]*it said Lent, days "?\d+.*and alone Lent, days/
+  ],
+  [
     "turns down all numbers but one of which any will do",
     Desk.Desk,
-    { ...desk, client: Desk.client({ isEnough: (days) => days === 14 }) },
+    { ...desk, client: Desk.client({ isEnough: (days) => days === 14 }), alternatives: [] },
     /law 5.*\(client, pure\)[^]*any days will do in Lent in the state answer/
   ],
   [

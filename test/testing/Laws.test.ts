@@ -144,6 +144,43 @@ describe("what is told", () => {
       expect(violation.expected).toMatch(/at its deadline, after 20000 ms/)
     }))
 
+  it.effect("is held where two come at once: a server that says to one what is due of the other", () =>
+    Effect.gen(function*() {
+      const pages: Record<string, number> = { ann: 20, bob: 5 }
+      let current = ""
+      const printer = Effect.gen(function*() {
+        const transport = yield* lines
+        current = yield* Handshake.receive(transport, "user", (line) =>
+          line in pages
+            ? Effect.succeed(line)
+            : Effect.fail(new InvalidGreeting({ expected: "a user", received: "nobody" })))
+        yield* Effect.sleep("10 millis")
+        const left = pages[current]
+        yield* transport.send(`${left}`)
+        return Transport.extend(transport, { left })
+      }).pipe(Handshake.named("printer"))
+      const printing = (user: string) =>
+        Effect.gen(function*() {
+          const transport = yield* lines
+          yield* transport.send(user)
+          const left = yield* Handshake.receive(transport, "pages", (line) => Effect.succeed(Number(line)))
+          return Transport.extend(transport, { left })
+        }).pipe(Handshake.named("printer"))
+      const leftOf = ({ left }: { readonly left: number }) => left
+      const violation = yield* Effect.flip(check(
+        Laws.handshake({
+          name: "printer",
+          server: printer,
+          client: printing("ann"),
+          rungs,
+          negotiated: { server: leftOf, client: leftOf, value: 20 },
+          alternatives: [{ name: "bob", client: printing("bob"), value: 5 }]
+        }),
+        10
+      ))
+      expect(violation.expected).toMatch(/both have (20|5) in the (first|second) one, as its `value` says/)
+    }))
+
   it.effect("shows no secret of the conversation where that stops", () =>
     Effect.gen(function*() {
       const late = Laws.handshake({ ...healthy, deadline: { server: "20 seconds" } })

@@ -83,6 +83,7 @@ const ownLaws: ReadonlyArray<
   [4, -6, Laws.lengths],
   [10, -5, Laws.fresh],
   [10, -4.9, Laws.beside],
+  [10, -4.85, Laws.together],
   [7, -4.8, Laws.left],
   [9, -4, Laws.secrets],
   [5, -4, Laws.certificates],

@@ -52,33 +52,40 @@ export class Desk extends Dialogue.make<Desk>()({
   otherwise: { server: "No" }
 }) {}
 
-const card = "ann:4711-22"
+/** For how many days each card is lent a book. */
+const cards = new Map([["ann:4711-22", 14], ["bob:0815-33", 7]])
 const wrong = new HandshakeError.AuthenticationFailed({ method: "card", detail: "no such card", fault: "peer" })
 
 export const server = (
-  { isLate = false, stranger = "No" }: {
+  { isForgetful = false, isLate = false, stranger = "No" }: {
+    /** Whether all share one place for who is there. */
+    readonly isForgetful?: boolean
     /** Whether who has a wrong card is welcome, and gets no book. */
     readonly isLate?: boolean
     readonly stranger?: "No" | "Stranger"
   } = {}
-) =>
-  Desk.server(Effect.fnUntraced(function*(hello) {
+) => {
+  let current = ""
+  return Desk.server(Effect.fnUntraced(function*(hello) {
     const securing = (yield* (yield* hello.say("Hello", { host: "desk.test" })).receive).then
     const shown = yield* securing.startTls({ certificate: { cert: "", key: Redacted.make("") } })
     const { message, then: verdict } = yield* shown.receive
     const given = Redacted.value(message.card)
-    const isKnown = given === card
+    const isKnown = cards.has(given)
+    current = given
     if (!isKnown && !isLate) {
       return yield* verdict.refuse(given.split(":")[0] === "ann" ? "No" : stranger, {}, wrong)
     }
     const fetched = yield* (yield* verdict.say("Welcome")).receive
     return isKnown && fetched.message.book === "emma"
-      ? yield* fetched.then.say("Lent", { days: 14 })
+      ? yield* fetched.then.say("Lent", { days: cards.get(isForgetful ? current : given) ?? 0 })
       : yield* fetched.then.refuse("Out")
   }))
+}
 
 export const client = (
-  { isEnough = () => true, servername = () => "desk.test" }: {
+  { card = "ann:4711-22", isEnough = () => true, servername = () => "desk.test" }: {
+    readonly card?: string
     readonly servername?: (host: string) => string
     readonly isEnough?: (days: number) => boolean
   } = {}

@@ -971,6 +971,77 @@ export const beside = (attempt: Attempt): Effect.Effect<void, Problem> =>
     })
   })
 
+/** How much later the second one comes, in milliseconds. */
+const delays = [0, 1, 5, 15]
+const mostTogether = 3
+
+/** What a side says in its own messages, but for secrets and what is made anew; a field that is another one each time is left out. */
+const ownWords = ({ role }: Stage.Stage, ...walks: ReadonlyArray<Stage.Played["walk"]>) => {
+  const [first = [], ...others] = walks.map(({ taken }) =>
+    taken.filter(({ by }) => by === role).map(({ state, tag, values }) => {
+      const { fresh, secrets } = state.wire.fields.get(tag)!
+      const carried = Object.entries(Changes.carriedOf(state, tag, values) ?? {})
+      return new Map<string, unknown>([
+        ["", tag],
+        ...carried.filter(([name]) => !fresh.includes(name) && !secrets.includes(name)).map(([name, value]) =>
+          [name, JSON.stringify(value)] as const
+        )
+      ])
+    })
+  )
+  return first.map((said, i) =>
+    new Map(Array.from(said).filter(([name, value]) => others.every((other) => other[i]?.get(name) === value)))
+  )
+}
+
+/** Two who differ come at once, and each hears what it hears alone. */
+export const together = (attempt: Attempt): Effect.Effect<void, Problem> =>
+  Effect.gen(function*() {
+    const { stage } = attempt
+    const given = attempt.references.filter(({ isReady, isSpecified }) => isReady && !isSpecified).slice(
+      0,
+      mostTogether
+    )
+    if (given.length < 2 || !stage.trial.isVirtual) return
+    const alone = yield* Effect.forEach(given, (reference) =>
+      Effect.map(stage.play(reference.plan), (again) => ({
+        reference,
+        words: ownWords(stage, reference.played.walk, again.walk)
+      })))
+    const pairs = alone.flatMap((one) => alone.filter((other) => other !== one).map((other) => [one, other] as const))
+    for (const pair of pairs) {
+      for (const delay of delays) {
+        const talks = yield* stage.trial.talks(pair.map(({ reference }, i) => ({
+          ...reference.plan,
+          pause: 10,
+          delay: i * delay,
+          seed: i
+        })))
+        for (const [i, talk] of talks.entries()) {
+          const { reference: { name }, words } = pair[i]!
+          const said = ownWords(stage, stage.walkOf(talk))
+          const wrong = words.findIndex((due, k) =>
+            Array.from(due).some(([name, value]) => said[k]?.get(name) !== value)
+          )
+          if (Trial.isReady(talk) && wrong < 0) continue
+          const shown = (words: ReadonlyMap<string, unknown> | undefined) =>
+            words === undefined ? "nothing" : Array.from(words, ([name, value]) => `${name} ${value}`.trim()).join(", ")
+          return yield* Effect.fail({
+            law: 10 as const,
+            scenario: `two conversations go on at once, ${
+              pair.map(({ reference }) => reference.name || "the first one").join(" and ")
+            }`,
+            expected: `${name || "the first one"} is as it is alone: what a connection has learned is its own`,
+            actual: Trial.isReady(talk)
+              ? `it said ${shown(said[wrong])}, and alone ${shown(words[wrong])}`
+              : Trial.outcome(talk),
+            diagram: Trial.diagram(stage.trial.side, talk)
+          })
+        }
+      }
+    }
+  })
+
 /** How often each conversation is had to see what it leaves behind. */
 const often = 4
 

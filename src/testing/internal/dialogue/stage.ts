@@ -44,6 +44,8 @@ export interface Stage {
   readonly handshake: Handshake
   readonly peer: Peer
   readonly play: (playing: Playing) => Effect.Effect<Played>
+  /** What a conversation is as specified, whoever has had it. */
+  readonly walkOf: (talk: Talk, script?: Uint8Array) => Walk
 }
 
 /** Whether any state of it is behind TLS, so that what is on the wire is not what is said. */
@@ -60,8 +62,8 @@ export const make = (
   onWalk: (walk: Walk) => void
 ): Stage => {
   const { role } = trial.side
-  const told = (streams: Readonly<Record<Role, Uint8Array>>): Walk => {
-    const walk = follow(spec, streams)
+  const walkOf = (talk: Talk, script?: Uint8Array): Walk => {
+    const walk = follow(spec, bySide(role, said(talk.written), script ?? said(inTime(spec, role, talk))))
     onWalk(walk)
     return walk
   }
@@ -77,13 +79,13 @@ export const make = (
     }
     return Effect.map(trial.talk(instead === undefined ? plan : { ...plan, say }), (talk): Played => ({
       talk,
-      walk: told(bySide(role, said(talk.written), plan.script ?? said(inTime(spec, role, talk)))),
+      walk: walkOf(talk, plan.script),
       messages: talk.messages.filter((message) => !isHello(message)),
       due: replaced?.[0],
       said: replaced?.[1]
     }))
   }
-  return { spec, role, trial, handshake, peer, play }
+  return { spec, role, trial, handshake, peer, play, walkOf }
 }
 
 /** What was said before a side waited no longer and said so: the rest was heard by nobody. */

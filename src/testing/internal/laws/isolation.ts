@@ -113,7 +113,7 @@ export const isolation: Check = (attempt) =>
     if (options[otherRole(trial.side.role)] !== undefined) {
       const { role } = trial.side
       const learns = (role: Role): Behind => (transport) => negotiatedBy(options, role, transport)
-      const base = { name: "the same", plan: {} }
+      const base = { name: "the same", plan: {}, value: options.negotiated?.value }
       const alternatives = alternativesOf(trial, options)
       const couples = [
         [base, base] as const,
@@ -148,19 +148,27 @@ export const isolation: Check = (attempt) =>
                   exit !== undefined && Exit.isSuccess(exit) ? exit.value : exit
                 )
                 const isReady = Trial.isReady(talk)
-                return isReady && Equal.equals(own, others) ? Effect.void : Effect.fail(problem(attempt, talk, {
-                  scenario: couple[0] === couple[1]
-                    ? "two clients come at once, and when both are ready each side looks at what was negotiated"
-                    : `two clients come at once, ${Excerpt.ofText(couple[0].name)} and ${
-                      Excerpt.ofText(couple[1].name)
-                    }, and when both are ready each side looks at what was negotiated`,
-                  expected: "each client has what the server has for it",
-                  actual: isReady
-                    ? `in the ${i === 0 ? "first" : "second"} conversation the ${role} has ${
-                      Excerpt.ofFrame(own)
-                    }, its peer has ${Excerpt.ofFrame(others)}`
-                    : Trial.outcome(talk)
-                }))
+                const due = couple[i]?.value
+                const isDue = due === undefined || Equal.equals(own, due)
+                return isReady && isDue && Equal.equals(own, others) ?
+                  Effect.void :
+                  Effect.fail(problem(attempt, talk, {
+                    scenario: couple[0] === couple[1]
+                      ? "two clients come at once, and when both are ready each side looks at what was negotiated"
+                      : `two clients come at once, ${Excerpt.ofText(couple[0].name)} and ${
+                        Excerpt.ofText(couple[1].name)
+                      }, and when both are ready each side looks at what was negotiated`,
+                    expected: isDue
+                      ? "each client has what the server has for it"
+                      : `both have ${Excerpt.ofFrame(due)} in the ${
+                        i === 0 ? "first" : "second"
+                      } one, as its \`value\` says`,
+                    actual: isReady
+                      ? `in the ${i === 0 ? "first" : "second"} conversation the ${role} has ${
+                        Excerpt.ofFrame(own)
+                      }, its peer has ${Excerpt.ofFrame(others)}`
+                      : Trial.outcome(talk)
+                  }))
               }, { discard: true })
           )
       )
