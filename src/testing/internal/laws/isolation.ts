@@ -149,26 +149,23 @@ export const isolation: Check = (attempt) =>
                 )
                 const isReady = Trial.isReady(talk)
                 const due = couple[i]?.value
-                const isDue = due === undefined || Equal.equals(own, due)
-                return isReady && isDue && Equal.equals(own, others) ?
-                  Effect.void :
-                  Effect.fail(problem(attempt, talk, {
-                    scenario: couple[0] === couple[1]
-                      ? "two clients come at once, and when both are ready each side looks at what was negotiated"
-                      : `two clients come at once, ${Excerpt.ofText(couple[0].name)} and ${
-                        Excerpt.ofText(couple[1].name)
-                      }, and when both are ready each side looks at what was negotiated`,
-                    expected: isDue
-                      ? "each client has what the server has for it"
-                      : `both have ${Excerpt.ofFrame(due)} in the ${
-                        i === 0 ? "first" : "second"
-                      } one, as its \`value\` says`,
-                    actual: isReady
-                      ? `in the ${i === 0 ? "first" : "second"} conversation the ${role} has ${
-                        Excerpt.ofFrame(own)
-                      }, its peer has ${Excerpt.ofFrame(others)}`
-                      : Trial.outcome(talk)
-                  }))
+                const agree = isReady && Equal.equals(own, others)
+                if (agree && (due === undefined || Equal.equals(own, due))) return Effect.void
+                const which = i === 0 ? "first" : "second"
+                const names = couple.map(({ name }) => Excerpt.ofText(name)).join(" and ")
+                return Effect.fail(problem(attempt, talk, {
+                  scenario: `two clients come at once${
+                    couple[0] === couple[1] ? "" : `, ${names}`
+                  }, and when both are ready each side looks at what was negotiated`,
+                  expected: agree
+                    ? `both have ${Excerpt.ofFrame(due)} in the ${which} one, as its \`value\` says`
+                    : "each client has what the server has for it",
+                  actual: isReady
+                    ? `in the ${which} conversation the ${role} has ${Excerpt.ofFrame(own)}, its peer has ${
+                      Excerpt.ofFrame(others)
+                    }`
+                    : Trial.outcome(talk)
+                }))
               }, { discard: true })
           )
       )
