@@ -461,6 +461,31 @@ describe("a dialogue understands itself", () => {
     })
   }
 
+  const bySide = (client: Codec.Codec<string, string>) =>
+    Dialogue.make()({
+      name: "by side",
+      messages: { Hello: {} },
+      live: { server: Codec.lines(), client },
+      start: "greeting",
+      states: { greeting: Dialogue.client({ Hello: Dialogue.ready }) }
+    })
+
+  it("codecs of each side's own go together behind it, and others do not", () => {
+    const crlf = bySide(Codec.lines({ ending: "\r\n" }))
+    assert.isTrue(Dialogue.compare(crlf, bySide(Codec.lines({ ending: "\r\n" }))).isCompatible)
+    const whole = Dialogue.make()({
+      name: "by side",
+      messages: { Hello: {} },
+      live: Codec.lines({ ending: "\0" }),
+      start: "greeting",
+      states: { greeting: Dialogue.client({ Hello: Dialogue.ready }) }
+    })
+    assert.strictEqual(
+      Dialogue.compare(crlf, whole).oldClient.parting?.why,
+      "behind the handshake the text \"a\" is 610d0a for the older client, and 6100 for the newer server"
+    )
+  })
+
   const layouts = (busy: number, codes: ReadonlyArray<number>) =>
     offering(
       { Busy: {}, Refused: { code: Schema.Literals(codes) } },
