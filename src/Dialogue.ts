@@ -773,7 +773,8 @@ export const document = (dialogue: Any | SnapshotModel.Snapshot): string => Docu
  * is ready and the other is not, and where both wait. It is told by the shortest conversation that comes to it.
  *
  * Fewer bytes or less time is told as a warning. What cannot be decided, such as whether two patterns match the same
- * texts, counts as not understood, and `isCertain` is false. Where both versions have a check without a name, the two
+ * texts, counts as not understood, and `isCertain` is false. But a version understands itself: both sides choose among the same
+ * messages in the same order, and alike. Where both versions have a check without a name, the two
  * are taken for the same. Where `otherwise` is a function, what it says to a peer that says what is not due is
  * compared.
  *

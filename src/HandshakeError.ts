@@ -76,7 +76,8 @@ export class InvalidGreeting extends Schema.TaggedError<InvalidGreeting>()("Inva
  * **Details**
  *
  * `by` is who said no, `said` are the words, and `code` is the protocol's own code where it has one. `retryable` says
- * whether another try, later or elsewhere, can do better, and `retryAfter` not before when. `fields` are those of the message that
+ * whether another try, later or elsewhere, can do better: it has to be given here, and is true by default where `rejections` of a step or
+ * `Dialogue.refused()` make the reason. `retryAfter` says not before when. `fields` are those of the message that
  * said no, where a `Dialogue` knows them. `cause` is what has gone wrong on
  * this side, where that is why it says no: the peer does not hear it, and a server logs it as a warning.
  *

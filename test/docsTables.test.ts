@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Body from "../src/Body.ts"
+import * as Dialogue from "../src/Dialogue.ts"
 import * as HandshakeError from "../src/HandshakeError.ts"
 import * as TransportError from "../src/TransportError.ts"
 import { glob, read, rowsOf } from "./support/docs.ts"
@@ -185,6 +186,13 @@ describe("the errors of errors.md", () => {
       if (/^(peer|local|network)$/.test(fault)) assert.strictEqual(fault, reason.fault, reason._tag)
       if (/^(yes|no)$/.test(again)) assert.strictEqual(again, retryable ? "yes" : "no", reason._tag)
     }
+  })
+
+  it("has who says by default that a no is worth another try: not the reason itself", () => {
+    const again = tagsIn("docs/errors.md", "reason of a `HandshakeError`").find(([tag]) => tag === "Rejected")![3]
+    assert.strictEqual(again, "as the reason says; rejections and Dialogue.refused() say yes by default")
+    assert.throws(() => new HandshakeError.Rejected({ by: "peer", said: "" } as never))
+    assert.isTrue(Dialogue.refused().retryable)
   })
 
   it("has what each reason of a HandshakeError has, and what to do", () => {

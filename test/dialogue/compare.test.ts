@@ -3,6 +3,7 @@
  */
 import { assert, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Codec from "../../src/Codec.ts"
 import * as Dialogue from "../../src/Dialogue.ts"
@@ -388,4 +389,125 @@ it("a refusal that is worth another try for one side alone is told", () => {
 it("snapshots compare as what they were made of", () => {
   const { newer, older } = incompatible["a version less"]
   assert.deepEqual(Dialogue.compare(Dialogue.snapshot(older), newer), Dialogue.compare(older, newer))
+})
+
+describe("a dialogue understands itself", () => {
+  /** All that is due in its one state. */
+  const offering = (messages: Readonly<Record<string, Schema.Struct.Fields>>, wire: Wire.Wire<never>) =>
+    Dialogue.make()({
+      name: "offering",
+      messages,
+      // It is that of these messages.
+      wire: wire as Wire.Wire<string>,
+      live: Codec.lines(),
+      start: "offer",
+      states: { offer: Dialogue.server(Object.fromEntries(Object.keys(messages).map((tag) => [tag, Dialogue.ready]))) }
+    })
+  const upper = Codec.mapOrFail(Codec.lines(), {
+    decode: (line) => /^[A-Z]{3,}$/.test(line) ? Result.succeed(line) : Result.fail("it is no word"),
+    encode: (line: string) => /^[A-Z]{3,}$/.test(line) ? Result.succeed(line) : Result.fail("it is no word")
+  })
+  const code = Schema.Literals([1, 2])
+
+  const alike: Readonly<Record<string, Dialogue.Any>> = {
+    "a constant before a number": offering(
+      { Busy: {}, Refused: { code } },
+      Wire.bytes({ Busy: [5, 3], Refused: [5, Wire.uint("code", 1)] })
+    ),
+    "a constant before two numbers, one behind the other": offering(
+      { Busy: {}, Refused: { code }, Other: { code: Schema.Int, more: Schema.Int } },
+      Wire.bytes({
+        Busy: [5, 3, 1],
+        Refused: [5, Wire.uint("code", 1), 2],
+        Other: [5, Wire.uint("code", 1), Wire.uint("more", 1)]
+      })
+    ),
+    "words behind a line of any words": offering(
+      { Said: { text: Schema.String }, No: {} },
+      Wire.text(Codec.lines(), { Said: "{text}", No: "NO" })
+    ),
+    "the same words in capitals and not": offering(
+      { Shouted: { count: Schema.Int }, Said: { text: Schema.String } },
+      Wire.text(Codec.lines(), { Shouted: "SAY {count}", Said: "say {text}" }, { ignoreCase: true })
+    ),
+    "frames that carry none of the texts that are tried": offering(
+      { Hello: {} },
+      Wire.text(upper, { Hello: "HELLO" })
+    ),
+    "a codec of its own, of whose message there is no example": offering(
+      { Hello: { odd: Schema.String.check(Schema.makeFilter((text: string) => text === "only this")) } },
+      Wire.codec<{ readonly _tag: "Hello"; readonly odd: string }>(Codec.map(Codec.lines(), {
+        decode: (odd) => ({ _tag: "Hello" as const, odd }),
+        encode: ({ odd }) => odd
+      }))
+    ),
+    "what is said otherwise looks like any words": Dialogue.make()({
+      name: "otherwise",
+      messages: { Said: { text: Schema.String }, No: {} },
+      wire: Wire.text(Codec.lines(), { Said: "{text}", No: "NO" }),
+      live: Codec.lines(),
+      start: "one",
+      states: { one: Dialogue.client({ Said: Dialogue.ready }) },
+      otherwise: { client: "No" }
+    })
+  }
+  for (const [name, dialogue] of Object.entries(alike)) {
+    it(name, () => {
+      assert.isTrue(Dialogue.compare(dialogue, dialogue).isCompatible, told({ older: dialogue, newer: dialogue }))
+      const kept: unknown = JSON.parse(JSON.stringify(Dialogue.snapshot(dialogue)))
+      const snapshot = Result.getOrThrow(Dialogue.parseSnapshot(kept))
+      assert.isTrue(Dialogue.compare(snapshot, dialogue).isCompatible)
+      assert.isTrue(Dialogue.compare(dialogue, snapshot).isCompatible)
+    })
+  }
+
+  const bySide = (client: Codec.Codec<string, string>) =>
+    Dialogue.make()({
+      name: "by side",
+      messages: { Hello: {} },
+      live: { server: Codec.lines(), client },
+      start: "greeting",
+      states: { greeting: Dialogue.client({ Hello: Dialogue.ready }) }
+    })
+
+  it("codecs of each side's own go together behind it, and others do not", () => {
+    const crlf = bySide(Codec.lines({ ending: "\r\n" }))
+    assert.isTrue(Dialogue.compare(crlf, bySide(Codec.lines({ ending: "\r\n" }))).isCompatible)
+    const whole = Dialogue.make()({
+      name: "by side",
+      messages: { Hello: {} },
+      live: Codec.lines({ ending: "\0" }),
+      start: "greeting",
+      states: { greeting: Dialogue.client({ Hello: Dialogue.ready }) }
+    })
+    assert.strictEqual(
+      Dialogue.compare(crlf, whole).oldClient.parting?.why,
+      "behind the handshake the text \"a\" is 610d0a for the older client, and 6100 for the newer server"
+    )
+  })
+
+  const layouts = (busy: number, codes: ReadonlyArray<number>) =>
+    offering(
+      { Busy: {}, Refused: { code: Schema.Literals(codes) } },
+      Wire.bytes({ Busy: [5, busy], Refused: [5, Wire.uint("code", 1)] })
+    )
+
+  it("a value more is understood by whoever chooses alike, and by nobody who does not know it", () => {
+    const comparison = Dialogue.compare(layouts(3, [1, 2]), layouts(3, [1, 2, 4]))
+    assert.isTrue(comparison.newClient.isCompatible)
+    assert.isTrue(comparison.oldClient.parting?.isCertain)
+    assert.deepEqual(comparison.oldClient.parting?.conversation[0]?.fields, { code: 4 })
+  })
+
+  it("nobody is sure of messages that are looked for otherwise", () => {
+    assert.isFalse(Dialogue.compare(layouts(3, [1, 2]), layouts(2, [1, 2])).isCompatible)
+  })
+
+  it("a message that begins with another byte changes nothing", () => {
+    const more = offering(
+      { Busy: {}, Wait: {}, Refused: { code } },
+      Wire.bytes({ Busy: [5, 3], Wait: [6, 1], Refused: [5, Wire.uint("code", 1)] })
+    )
+    assert.isTrue(Dialogue.compare(layouts(3, [1, 2]), more).newClient.isCompatible)
+  })
 })

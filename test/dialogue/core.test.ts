@@ -392,7 +392,51 @@ describe("bounds", () => {
       expect(outcome.heard).toBe("AGAIN\n")
       expect(outcome.result).toMatchObject({
         step: "answer",
-        reason: { _tag: "MalformedFrame", fault: "local", problem: expect.stringContaining("Again cannot be said") }
+        reason: {
+          _tag: "MalformedFrame",
+          fault: "local",
+          problem: "Again cannot be said: it leads to question, which may be come to at most 2 times; Done can be said"
+        }
+      })
+    }))
+
+  it.effect("whoever lets the other side try once too often is told what else can be said, and the other hears nothing", () =>
+    Effect.gen(function*() {
+      class Trying extends Dialogue.make<Trying>()({
+        name: "trying",
+        messages: { Login: {}, Again: {}, Open: {}, Denied: {}, Wrong: {} },
+        wire: Wire.text(Codec.lines(), { Login: "LOGIN", Again: "AGAIN", Open: "OPEN", Denied: "NO", Wrong: "WRONG" }),
+        live: Codec.lines(),
+        start: "login",
+        states: {
+          login: Dialogue.client({ Login: "verdict" }, { atMost: 3 }),
+          verdict: Dialogue.server({ Open: Dialogue.ready, Again: "login", Denied: Dialogue.refused() })
+        },
+        otherwise: { server: "Wrong" }
+      }) {}
+      const server = (tries: number) =>
+        Trying.server((login) =>
+          Effect.gen(function*() {
+            let now = yield* login.receive
+            for (let i = 1; i < tries; i++) now = yield* (yield* now.then.say("Again")).receive
+            return yield* now.then.refuse("Denied")
+          })
+        )
+      const outcome = yield* outcomeOf(server(4), utf8("LOGIN\nLOGIN\nLOGIN\nLOGIN\n"))
+      expect(outcome.heard).toBe("AGAIN\nAGAIN\n")
+      expect(outcome.result).toMatchObject({
+        step: "verdict",
+        reason: {
+          _tag: "MalformedFrame",
+          fault: "local",
+          problem:
+            "Again cannot be said: it leads to login, which may be come to at most 3 times; Open or Denied can be said"
+        }
+      })
+      const inside = yield* outcomeOf(server(3), utf8("LOGIN\nLOGIN\nLOGIN\n"))
+      expect(inside).toMatchObject({
+        heard: "AGAIN\nAGAIN\nNO\n",
+        result: { reason: { _tag: "Rejected", by: "local" } }
       })
     }))
 
@@ -896,7 +940,7 @@ describe("a specification that is wrong", () => {
     expect(made({})).not.toThrow()
   })
 
-  const mistakes: Record<string, readonly [change: object, says: string]> = {
+  const mistakes: Record<string, readonly [change: object, says: string | RegExp]> = {
     "it starts nowhere": [{ start: "z" }, "dialogue x: it starts in z, and there is no such state"],
     "a message leads nowhere": [
       { states: { ...good.states, b: Dialogue.server({ B: "c" }) } },
@@ -932,7 +976,7 @@ describe("a specification that is wrong", () => {
         wire: Wire.text(Codec.lines(), { A: "A {x}", B: "A {y}" }),
         states: { a: Dialogue.client({ A: Dialogue.ready, B: Dialogue.ready }) }
       },
-      "dialogue x: in the state a nobody can tell A from B"
+      /^dialogue x: in the state a nobody can tell A from B$/
     ],
     "a layout stands behind one that is taken for it": [
       {
@@ -946,13 +990,21 @@ describe("a specification that is wrong", () => {
       },
       "dialogue x: in the state a nobody can tell A from B"
     ],
+    "a message stands behind one that it is a special case of": [
+      {
+        messages: { A: { x: Schema.Int }, B: {}, C: {} },
+        wire: Wire.bytes({ A: [5, Wire.uint("x", 1)], B: [5, 3], C: [6] }),
+        states: { a: Dialogue.client({ C: Dialogue.ready, A: Dialogue.ready, B: Dialogue.ready }) }
+      },
+      /in the state a nobody can tell A from B: put B before A$/
+    ],
     "nobody can tell two layouts apart": [
       {
         messages: { A: { x: Schema.Int }, B: { y: Schema.Int } },
         wire: Wire.bytes({ A: [Wire.uint("x", 1)], B: [Wire.uint("y", 1)] }),
         states: { a: Dialogue.client({ A: Dialogue.ready, B: Dialogue.ready }) }
       },
-      "dialogue x: in the state a nobody can tell A from B"
+      /^dialogue x: in the state a nobody can tell A from B$/
     ],
     "a template has no such field": [
       { wire: Wire.text(Codec.lines(), { A: "A {x}", B: "B" }) },

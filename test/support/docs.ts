@@ -295,3 +295,31 @@ export const spawned = (args: ReadonlyArray<string>, timeout = 60_000) =>
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => (errors += chunk))
     child.on("error", reject).on("close", (code) => resolve({ code, output, errors }))
   })
+
+/** Loads what a program declares, and does nothing of what it does: all that it names at its top, exported or not. */
+export const declaredIn = async (
+  file: string,
+  line: number,
+  code: string
+): Promise<Readonly<Record<string, unknown>>> => {
+  const names: Array<string> = []
+  let out = ""
+  for (const statement of parseAst(code, { lang: "ts" }).body) {
+    const inner = statement.type === "ExportNamedDeclaration" ? statement.declaration : statement
+    const text = inner === null ? "" : code.slice(inner.start, inner.end)
+    if (statement.type === "ImportDeclaration") {
+      // It stands elsewhere now.
+      out += text.replace(/"(\.[^"]*)"/, (_, path: string) => JSON.stringify(join(root, dirname(file), path))) + "\n"
+    } else if (inner?.type === "ClassDeclaration" && inner.id !== null) {
+      names.push(inner.id.name)
+      out += text + "\n"
+    } else if (inner?.type === "VariableDeclaration" && !/\bawait\b/.test(text)) {
+      for (const { id } of inner.declarations) if (id.type === "Identifier") names.push(id.name)
+      out += text + "\n"
+    } else if (inner?.type === "FunctionDeclaration" || inner?.type.startsWith("TS") === true) out += text + "\n"
+  }
+  const path = join(cache, "declared", `${file.replaceAll(/[^\w.-]/g, "_")}.${line}.ts`)
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, `${out}export { ${names.join(", ")} }\n`)
+  return await import(/* @vite-ignore */ path) as Readonly<Record<string, unknown>>
+}

@@ -19,7 +19,7 @@
 import type { Comparison, Line, Meeting, Parting } from "./compareModel.ts"
 import type { Role } from "./model.ts"
 import * as Reading from "./reading.ts"
-import type { Framing, JsonSchema, Snapshot, State, Target } from "./snapshotModel.ts"
+import type { JsonSchema, Live, Snapshot, State, Target } from "./snapshotModel.ts"
 
 type Version = "older" | "newer"
 
@@ -29,7 +29,7 @@ type Place =
     readonly state: string
     readonly mode: "speak" | "listen" | "open"
   }
-  | { readonly end: "ready"; readonly live: Framing }
+  | { readonly end: "ready"; readonly live: Live }
   | { readonly end: "refused" }
 
 /** What was said and not heard yet. */
@@ -55,7 +55,9 @@ const other = (role: Role): Role => role === "client" ? "server" : "client"
 /** A side that says more than this without being heard will not be. */
 const mostUnheard = 4
 
-export const compare = (older: Snapshot, newer: Snapshot): Comparison => {
+export const compare = (older: Snapshot, given: Snapshot): Comparison => {
+  // What cannot be looked into is the same in the same snapshot. In which order messages stand matters.
+  const newer = JSON.stringify(older) === JSON.stringify(given) ? older : given
   const oldClient = meet({
     snapshots: { client: older, server: newer },
     versions: { client: "older", server: "newer" }
@@ -76,7 +78,7 @@ const follow = (snapshot: Snapshot, role: Role, target: Target): Place =>
   "to" in target
     ? enter(snapshot, role, target.to)
     : "ready" in target
-    ? { end: "ready", live: (target.live ?? snapshot.live)[role] }
+    ? { end: "ready", live: target.live ?? snapshot.live }
     : { end: "refused" }
 
 const meet = (sides: Sides): Meeting => {
@@ -281,18 +283,22 @@ const stuck = (sides: Sides, node: Node): Parting | undefined => {
   )
 }
 
-/** What is spoken behind the handshake, as far as that is known. */
+/**
+ * What is spoken behind the handshake, as far as that is known. Where the sides have codecs of their own, as of requests and of
+ * responses, those of one version go together.
+ */
 const unlikeLives = (sides: Sides, node: Node): Parting | undefined => {
-  const live = (role: Role): Framing => (node.places[role] as { readonly live: Framing }).live
-  const text = Object.keys(live("client")).findLast((text) => {
-    const framed = live("server")[text]
-    return framed !== undefined && framed !== live("client")[text]
+  const live = (role: Role): Live => (node.places[role] as { readonly live: Live }).live
+  const [client, server] = [live("client"), live("server")]
+  const text = Object.keys(client.client).findLast((text) => {
+    const [own, theirs] = [client.client[text], server.server[text]]
+    return theirs !== undefined && theirs !== own && theirs !== client.server[text] && own !== server.client[text]
   })
   return text === undefined ? undefined : confusion(
     node,
-    `behind the handshake the text ${JSON.stringify(text)} is ${live("client")[text]} for ${
+    `behind the handshake the text ${JSON.stringify(text)} is ${client.client[text]} for ${
       shown(sides, "client")
-    }, and ${live("server")[text]} for ${shown(sides, "server")}`,
+    }, and ${server.server[text]} for ${shown(sides, "server")}`,
     "both are ready, and do not understand what comes then"
   )
 }

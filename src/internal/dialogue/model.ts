@@ -43,7 +43,10 @@ export interface Limits {
   readonly within?: Duration.Input | undefined
   /** How many bytes its message may have. Default: that of the dialogue. */
   readonly maxBytes?: number | undefined
-  /** How often it may be come to. Default: 16. */
+  /**
+   * How often it may be come to. Default: 16 for a state in a loop. Where the other side says what leads there once more, it breaks
+   * the rules; a side that says so itself fails as `MalformedFrame` by its own fault, and the other one hears nothing of that.
+   */
   readonly atMost?: number | undefined
   /** How messages look in it. Default: the wire of the dialogue. */
   readonly wire?: Wire<never> | undefined

@@ -16,7 +16,7 @@ import type * as Schema from "effect/Schema"
 import * as Binary from "./binary.ts"
 import * as Inclusion from "./inclusion.ts"
 import type { Role } from "./model.ts"
-import type { Check, Field, JsonSchema, Snapshot, Target, Wire } from "./snapshotModel.ts"
+import type { Check, Field, JsonSchema, Message, Snapshot, Target, Wire } from "./snapshotModel.ts"
 import * as Template from "./template.ts"
 import type { Form, FormPart } from "./wire.ts"
 
@@ -66,7 +66,7 @@ export const read = (said: Saying, heard: Hearing): Reading => {
   const due = dueOf(said, heard)
   const kinds = due.map((tag) => formOf(heard, tag)!.kind)
   const kind = kinds[0]
-  const framing = unframed(wireAt(said), wireAt(heard))
+  const framing = unframed(said, heard)
   if (framing !== undefined) return framing
   if (kind !== undefined && !kinds.includes(form.kind)) {
     return unread(`it is ${kindWords(form)}, and ${kindWords(formOf(heard, due[0]!)!)} is due`, {
@@ -106,10 +106,13 @@ const asRead = (heard: Hearing, message: string): Reading => ({
 })
 
 /** How texts are cut out of bytes. */
-const unframed = ({ framing: said }: Wire, { framing: heard }: Wire): Reading | undefined => {
+const unframed = (saying: Saying, hearing: Hearing): Reading | undefined => {
+  const said = wireAt(saying).framing
+  const heard = wireAt(hearing).framing
   if (said === undefined || heard === undefined) return undefined
   const texts = Object.keys(said).filter((text) => heard[text] !== undefined)
   if (texts.length === 0) {
+    if (saying.snapshot === hearing.snapshot || hasSameExample(saying, hearing)) return undefined
     return unread("nobody can tell whether texts end where they are taken to end", {
       isNoticed: false,
       isCertain: false
@@ -120,6 +123,12 @@ const unframed = ({ framing: said }: Wire, { framing: heard }: Wire): Reading | 
     `the text ${JSON.stringify(other)} is ${said[other]} where it is said, and ${heard[other]} where it is heard`,
     { isNoticed: false }
   )
+}
+
+/** Whether the message was written once by both, and to the same bytes. */
+const hasSameExample = (said: Saying, heard: Hearing): boolean => {
+  const examples = (at: Hearing) => wireAt(at).messages[said.message]?.examples ?? []
+  return examples(said).some((one) => examples(heard).some((other) => Equal.equals(one, other)))
 }
 
 // ------------------------------------------------------------------------------------------------------------------ fields
@@ -192,6 +201,10 @@ const readFields = (said: Saying, heard: Hearing, message: string, places?: Plac
     ...Array.from(places.said?.keys() ?? [], (name) => [`its ${name}`, other.fields[name]!] as const)
   ])
   const { definitions } = said.snapshot.messages[said.message]!
+  // Every Schema takes what it takes itself, of which there may be no other proof.
+  if (isSameFields({ fields: own, definitions }, { fields: theirs, definitions: other.definitions })) {
+    return asRead(heard, message)
+  }
   const form = formOf(heard, message)!
   const isText = form.kind === "text"
   const examples = wireAt(said).messages[said.message]?.examples.map(({ fields }) => fields) ?? []
@@ -214,6 +227,23 @@ const readFields = (said: Saying, heard: Hearing, message: string, places?: Plac
   const unsure = unchecked(own, theirs, form)
   return unsure === undefined ? asRead(heard, message) : unread(unsure, { isCertain: false })
 }
+
+/** Fields, and what their Schemas refer to. */
+interface Taken {
+  readonly fields: Readonly<Record<string, Field>>
+  readonly definitions?: JsonSchema | undefined
+}
+
+/** Whether fields of the same names take the same, as far as can be kept of them. */
+const isSameFields = (a: Taken, b: Taken): boolean =>
+  Object.keys(a.fields).length === Object.keys(b.fields).length &&
+  Object.entries(a.fields).every(([name, field]) => {
+    const other = b.fields[name]
+    return other !== undefined && isSameField(field, other)
+  }) && Equal.equals(a.definitions, b.definitions)
+
+const isSameField = (a: Field, b: Field): boolean =>
+  Equal.equals(a.schema, b.schema) && Equal.equals(a.checks ?? [], b.checks ?? []) && a.optional === b.optional
 
 /** What the one who hears it checks beyond what JSON Schema can say, and the one who says it does not. */
 const unchecked = (
@@ -273,7 +303,7 @@ const readExamples = (said: Saying, heard: Hearing, read: Reading): Reading => {
       isNoticed: false
     })
   }
-  return common.length > 0
+  return common.length > 0 || said.snapshot === heard.snapshot
     ? read
     : unread(
       "nobody can tell whether its bytes are the same: the codec is one of its own, and there is no example of both",
@@ -356,8 +386,8 @@ const singleOf = ({ message, snapshot }: Saying) => (name: string): Schema.Json 
 const layoutOf = (parts: ReadonlyArray<FormPart>): string =>
   JSON.stringify(parts, (key, value: unknown) => key === "name" ? undefined : value)
 
-const heardParts = (heard: Hearing, tag: string): ReadonlyArray<FormPart> => {
-  const form = formOf(heard, tag)
+const partsAt = (at: Hearing, tag: string): ReadonlyArray<FormPart> => {
+  const form = formOf(at, tag)
   return form?.kind === "bytes" ? form.parts : []
 }
 
@@ -370,28 +400,54 @@ const readBytes = (
   // What is always the same is known of what is said, whatever it is called; what is heard is a field until it is looked at.
   const front = Binary.placesOf(atomsOf(parts, singleOf(said)))
   const own = atomsOf(parts, none)
+  const chosen = chosenAlike(said, heard, due)
+  if (chosen !== undefined) {
+    const places = align(own, atomsOf(partsAt(heard, chosen), none))!
+    return isSwapped(places.names)
+      ? unread(`its fields stand in another order in ${chosen}`)
+      : readFields(said, heard, chosen, places)
+  }
   let before: string | undefined
   for (const tag of due) {
-    const places = align(own, atomsOf(heardParts(heard, tag), none))
-    if (places !== undefined && (due.length === 1 || isAlike(front, Binary.placesOf(heardParts(heard, tag))))) {
+    const places = align(own, atomsOf(partsAt(heard, tag), none))
+    if (places !== undefined && (due.length === 1 || isAlike(front, Binary.placesOf(partsAt(heard, tag))))) {
       if (isSwapped(places.names)) return unread(`its fields stand in another order in ${tag}`)
       if (before !== undefined) return unread(`it may be read as ${before}`, { isCertain: false })
       const read = readFields(said, heard, tag, places)
       const next = due.slice(due.indexOf(tag) + 1).find((other) =>
-        align(own, atomsOf(heardParts(heard, other), none)) !== undefined
+        align(own, atomsOf(partsAt(heard, other), none)) !== undefined
       )
       // What the first one does not take may be the next one's.
       return read._tag === "Read" || next === undefined
         ? read
         : unread(`nobody can tell whether what is not ${tag} is ${next}`, { isCertain: false })
     }
-    if (isAlike(front, Binary.placesOf(heardParts(heard, tag))) && !isShielded(said, heard, tag)) before ??= tag
+    if (isAlike(front, Binary.placesOf(partsAt(heard, tag))) && !isShielded(said, heard, tag)) before ??= tag
   }
-  const isNoticed = isStrange(front, due.map((tag) => Binary.placesOf(heardParts(heard, tag))))
+  const isNoticed = isStrange(front, due.map((tag) => Binary.placesOf(partsAt(heard, tag))))
   const why = due.includes(said.message)
     ? `its bytes are others than those of ${said.message} there`
     : `its bytes are those of no message that is due in ${heard.state}`
   return unread(why, { isNoticed })
+}
+
+/**
+ * The message that it is for the one who hears it, where both choose among the same layouts in the same order: whoever says it has
+ * looked that it is not chosen as another one, and fields have no say in it. What begins with another byte is out at once for both.
+ */
+const chosenAlike = (said: Saying, heard: Hearing, due: ReadonlyArray<string>): string | undefined => {
+  const firstOf = (at: Hearing, tag: string): Binary.Place => Binary.placesOf(partsAt(at, tag))[0]
+  const first = firstOf(said, said.message)
+  const rivals = (at: Hearing, tags: ReadonlyArray<string>): ReadonlyArray<string> =>
+    tags.filter((tag) => {
+      const other = firstOf(at, tag)
+      return typeof first !== "number" || typeof other !== "number" || first === other
+    })
+  const own = rivals(said, Object.keys(said.snapshot.states[said.state]!.says))
+  const theirs = rivals(heard, due)
+  const layouts = (at: Hearing, tags: ReadonlyArray<string>): string =>
+    JSON.stringify(tags.map((tag) => layoutOf(atomsOf(partsAt(at, tag), none))))
+  return layouts(said, own) === layouts(heard, theirs) ? theirs[own.indexOf(said.message)] : undefined
 }
 
 const placed = (own: ReadonlyArray<string>, theirs: ReadonlyArray<string>): Places => ({
@@ -420,23 +476,48 @@ const isStrange = (front: ReadonlyArray<Binary.Place>, due: ReadonlyArray<Readon
       typeof front[at] === "number"
   })
 
-/** Whether the one who says it has such a message before it, too, and so says nothing that is read as that. */
+/** Whether the one who says it looks for such a message before it, too, and so says nothing that is read as that. */
 const isShielded = (said: Saying, heard: Hearing, tag: string): boolean => {
-  const tags = Object.keys(said.snapshot.states[said.state]!.says)
-  const before = tags.slice(0, Math.max(0, tags.indexOf(said.message)))
+  const { messages, states } = said.snapshot
   const own = wireAt(said)
-  return before.some((other) =>
-    looks(own.messages[other]?.form) === looks(formOf(heard, tag)) &&
-    JSON.stringify(Object.values(said.snapshot.messages[other]!.fields).map(({ schema }) => schema)) ===
-      JSON.stringify(Object.values(heard.snapshot.messages[tag]!.fields).map(({ schema }) => schema))
+  const tags = inOrder(own, Object.keys(states[said.state]!.says))
+  const before = tags.slice(0, Math.max(0, tags.indexOf(said.message)))
+  const other = heard.snapshot.messages[tag]!
+  return before.some((mine) =>
+    looks(own.messages[mine]?.form) === looks(formOf(heard, tag)) &&
+    isSameInPlaces(messages[mine]!, own.messages[mine]?.form, other, formOf(heard, tag))
   )
+}
+
+/** Whether the fields of two messages that look alike take the same, whatever they are called. */
+const isSameInPlaces = (a: Message, form: Form | undefined, b: Message, other: Form | undefined): boolean => {
+  const fields = ({ fields }: Message, form: Form | undefined): ReadonlyArray<Field> =>
+    namesIn(form).map((name) => fields[name]!)
+  const [own, theirs] = [fields(a, form), fields(b, other)]
+  return own.every((field, i) => isSameField(field, theirs[i]!)) && Equal.equals(a.definitions, b.definitions)
+}
+
+/** The names of its fields, in the order in which they stand there. */
+const namesIn = (form: Form | undefined): ReadonlyArray<string> =>
+  form?.kind === "text" ? Template.make(form.template).names : form?.kind === "bytes" ? namesOf(form.parts) : []
+
+const namesOf = (parts: ReadonlyArray<FormPart>): ReadonlyArray<string> =>
+  parts.flatMap((part) => part.part === "constant" ? [] : part.part === "sized" ? namesOf(part.parts) : [part.name])
+
+/** In which order they are looked for: texts that have no fields are looked up before any other. */
+const inOrder = (wire: Wire, tags: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const isConstant = (tag: string): boolean => {
+    const form = wire.messages[tag]?.form
+    return form?.kind === "text" && !form.ignoreCase && namesIn(form).length === 0
+  }
+  return [...tags.filter(isConstant), ...tags.filter((tag) => !isConstant(tag))]
 }
 
 const looks = (form: Form | undefined): string | undefined =>
   form?.kind === "bytes"
     ? layoutOf(form.parts)
     : form?.kind === "text"
-    ? Template.skeleton(Template.make(form.template))
+    ? `${form.ignoreCase} ${Template.skeleton(Template.make(form.template))}`
     : undefined
 
 // ------------------------------------------------------------------------------------------------------------------- texts
@@ -471,13 +552,13 @@ const textsOf = (said: Saying, { template }: Text): ReadonlyArray<readonly [stri
 
 const readText = (said: Saying, heard: Hearing, due: ReadonlyArray<string>): Reading => {
   const text = textOf(wireAt(said), said.message)!
-  const all = due.flatMap((tag) => textOf(wireAt(heard), tag) ?? [])
-  // What has no fields is looked for first.
-  const ordered = [
-    ...all.filter(({ template }) => template.names.length === 0),
-    ...all.filter(({ template }) => template.names.length > 0)
-  ]
-  const same = ordered.findIndex((other) => isSameTemplate(text, other))
+  const { says } = heard.snapshot.states[heard.state]!
+  const isDue = (tag: string): boolean => Object.hasOwn(says, tag)
+  // What is not due is looked for last.
+  const order = [...inOrder(wireAt(heard), due.filter(isDue)), ...due.filter((tag) => !isDue(tag))]
+  const ordered = order.flatMap((tag) => textOf(wireAt(heard), tag) ?? [])
+  const exact = ordered.findIndex((other) => isSameText(text, other))
+  const same = exact === -1 ? ordered.findIndex((other) => isSameTemplate(text, other)) : exact
   if (same !== -1) {
     const other = ordered[same]!
     const { names } = text.template
@@ -503,6 +584,9 @@ const readText = (said: Saying, heard: Hearing, due: ReadonlyArray<string>): Rea
     ? unread(`its words are others than those of ${said.message} there`)
     : undue(said, heard)
 }
+
+const isSameText = (text: Text, other: Text): boolean =>
+  text.ignoreCase === other.ignoreCase && Template.skeleton(text.template) === Template.skeleton(other.template)
 
 const isSameTemplate = (text: Text, other: Text): boolean => {
   const own = Template.skeleton(text.template)

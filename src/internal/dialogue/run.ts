@@ -53,6 +53,7 @@ import {
   type Visits
 } from "./spec.ts"
 import type { Message } from "./wire.ts"
+import { plural } from "./words.ts"
 
 type AnyTransport = Transport.Transport<unknown, unknown>
 
@@ -74,6 +75,9 @@ type Way = Place | Failing<Place>
 const arrived = (way: Way): Failing<Place> => Effect.isEffect(way) ? way : Effect.succeed(way)
 
 const nameOf = ({ name }: Compiled): string => name
+
+/** How often a state may be come to, in words. */
+const bound = ({ atMost, name }: Compiled): string => `${name} at most ${plural(atMost, "time")}`
 
 const unvisited: Visits = new Map()
 
@@ -185,11 +189,12 @@ export class Conversation {
     const next = stateOf(target)
     if (next !== undefined && isWornOut(this.spec.states.get(next)!, this.visits)) {
       if (this.wasLedHere(state, next)) {
-        const expected = `${next} at most ${this.spec.states.get(next)!.atMost} times`
+        const expected = bound(this.spec.states.get(next)!)
         return Effect.fail(this.error(state, new InvalidGreeting({ expected, received: `a way to ${tag}` })))
       }
-      const problem = `${tag} cannot be said: it leads to ${next}, which was come to as often as it may be`
-      return Effect.fail(this.error(state, new MalformedFrame({ problem, excerpt: tag, fault: "local" })))
+      return Effect.fail(
+        this.error(state, new MalformedFrame({ problem: this.spent(state, tag, next), excerpt: tag, fault: "local" }))
+      )
     }
     // Whoever may begin TLS is told so when it was looked whether he has begun already.
     if (isEncrypted(target) && this.role === "server") return arrived(this.go(target, true, frame.success))
@@ -202,6 +207,18 @@ export class Conversation {
   private wasLedHere(state: Compiled, next: string): boolean {
     const own = (this.visits.get(next) ?? 0) - (this.visitsHeard.get(next) ?? 0)
     return own < this.spec.states.get(next)!.atMost && isClosed(this.spec, state, this.visits)
+  }
+
+  /** Why this side may not say what leads to a state once too often, and what it may say. */
+  private spent(state: Compiled, tag: string, next: string): string {
+    const { states } = this.spec
+    const { atMost } = states.get(next)!
+    const others = Array.from(state.targets).flatMap(([other, target]) => {
+      const to = stateOf(target)
+      return to !== undefined && isWornOut(states.get(to)!, this.visits) ? [] : [other]
+    })
+    const left = others.length === 0 ? "" : `; ${others.join(" or ")} can be said`
+    return `${tag} cannot be said: it leads to ${next}, which may be come to at most ${plural(atMost, "time")}${left}`
   }
 
   /** Says it at once, and returns what is left to do. */
@@ -240,8 +257,7 @@ export class Conversation {
       if (isRefused(target)) return Effect.fail(rejectedBy("peer", target, values, state.wire.show(frame)))
       const tooOften = this.tooOften(target)
       if (tooOften !== undefined) {
-        const expected = `${tooOften.name} at most ${tooOften.atMost} times`
-        return Effect.fail(new InvalidGreeting({ expected, received: state.wire.show(frame) }))
+        return Effect.fail(new InvalidGreeting({ expected: bound(tooOften), received: state.wire.show(frame) }))
       }
       this.visitsHeard = this.visits
       // What comes behind it is no function, so that nobody takes it for a promise.

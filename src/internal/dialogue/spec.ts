@@ -156,7 +156,9 @@ export const compile = (source: Source): Spec => {
     const due = Object.keys(state.says)
     const own = state.wire === undefined ? wire : bound(state.wire, only(source, state))
     const alike = own.ambiguous(due)
-    if (alike !== undefined) fail(`in the state ${name} nobody can tell ${alike[0]} from ${alike[1]}`)
+    if (alike !== undefined) {
+      fail(`in the state ${name} nobody can tell ${alike[0]} from ${alike[1]}${cure(own, alike)}`)
+    }
     const isLoop = due.some((tag) => {
       const next = stateOf(state.says[tag]!)
       return next !== undefined && reachableFrom(source.states, next).has(name)
@@ -188,6 +190,10 @@ export const compile = (source: Source): Spec => {
   }
   return spec
 }
+
+/** What stands first is looked for first, so a message that is a special case of another one is told from it before it. */
+const cure = (wire: Bound, [first, second]: readonly [string, string]): string =>
+  wire.ambiguous([second, first]) === undefined ? `: put ${second} before ${first}` : ""
 
 const durationOf = (input: Duration.Input | undefined): Duration.Duration | undefined =>
   input === undefined ? undefined : Duration.fromInputUnsafe(input)

@@ -11,7 +11,7 @@ import type { Check, Field, Framing, JsonSchema, Message, Snapshot, State, Targe
 
 export const whoSpeaks = (turn: Turn): string => turn === "both" ? "both speak" : `${turn} speaks`
 
-const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
+export const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
 /** The bounds of a state. */
 export const bounds = ({ atMost, maxBytes, within }: State): ReadonlyArray<string> => [
