@@ -88,6 +88,16 @@ describe("links", () => {
     ])
   })
 
+  it("to a host that is the name of a file lead nowhere, and to other hosts anywhere", () => {
+    const links = (...to: ReadonlyArray<string>) =>
+      Links.dead(new Map([["index.html", Links.read(to.map((link) => `<a href="${link}"></a>`).join(""))]]))
+    assert.deepStrictEqual(links("http://CHANGELOG.md", "https://main.ts/index.html"), [
+      "index.html: http://CHANGELOG.md",
+      "index.html: https://main.ts/index.html"
+    ])
+    assert.deepStrictEqual(links("https://x.mdx", "https://x.y/CHANGELOG.md", "http://localhost:1", "mailto:a@b.c"), [])
+  })
+
   it("in scripts are none", () => {
     assert.deepStrictEqual(Links.read("<script>const a = '<a href=\"b\">'</script>").links, [])
     assert.deepStrictEqual(Links.read("<script src=\"b.js\">x</script>").links, ["b.js"])

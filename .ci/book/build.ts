@@ -35,6 +35,7 @@ interface Token {
   children: Array<Token> | null
 }
 interface Markdown {
+  readonly linkify: { readonly set: (options: { readonly fuzzyLink: boolean }) => void }
   readonly core: {
     readonly ruler: {
       readonly push: (
@@ -81,8 +82,10 @@ const app = await Application.bootstrap({
   skipErrorChecking: true,
   validation: { notExported: false, invalidLink: true, invalidPath: true, rewrittenLink: true, notDocumented: false },
   logLevel: "Warn",
-  // TypeDoc leaves words in code out of the anchors of headings; GitHub doesn't.
   markdownItLoader: (parser: Markdown) => {
+    // The name of a file, CHANGELOG.md say, is no host: what is to be a link says so.
+    parser.linkify.set({ fuzzyLink: false })
+    // TypeDoc leaves words in code out of the anchors of headings; GitHub doesn't.
     parser.core.ruler.push("code-in-headings", ({ Token, tokens }) => {
       for (const [position, token] of tokens.entries()) {
         if (tokens[position - 1]?.type !== "heading_open") continue
