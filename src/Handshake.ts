@@ -300,7 +300,7 @@ const unexpected = <T extends Receiving>(
 }
 
 /**
- * How `Handshake.verify` and `Handshake.exchange` take a frame that is refused.
+ * How `Handshake.verify`, `Handshake.exchange` and `Handshake.receive` take a frame that is refused.
  *
  * @category models
  * @since 0.1.0
