@@ -898,7 +898,7 @@ export const turnAway: {
  * const header = Effect.gen(function*() {
  *   const transport = yield* Transport.framed(Codec.lines())
  *   return Transport.extend(transport, { from: yield* transport.receive })
- * }).pipe(Handshake.step("address"))
+ * }).pipe(Handshake.step("address"), Handshake.named("header"))
  *
  * const server = Handshake.inside(({ from }) => Handshake.extend(Line.server, { from }), header)
  *
