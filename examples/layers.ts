@@ -3,7 +3,7 @@
  * is told so in the inner protocol's words, and a server that drains says goodbye. The header is the least that shows it, and
  * believes anybody: the whole protocol is `effect-handshake/protocols/Proxy`.
  *
- *     npm run example examples/layers.ts
+ *     node examples/layers.ts
  */
 import { Effect, Fiber, Layer, Result, Scope } from "effect"
 import { Bytes, Client, Codec, Excerpt, Handshake, Pipeline, Server, Transport } from "effect-handshake"

@@ -11,7 +11,7 @@ import * as Line from "effect-handshake/protocols/Line"
 import * as Postgres from "effect-handshake/protocols/Postgres"
 import * as Tls from "effect-handshake/protocols/Tls"
 // Those of the tests. Yours are PEM texts, from a file or a service.
-import * as Certificates from "../test/support/certificates/index.ts"
+import * as Certificates from "./certificates/index.ts"
 
 const certificate = Certificates.server
 

@@ -10,7 +10,7 @@ import * as Net from "effect-handshake/node/Net"
 import * as Postgres from "effect-handshake/protocols/Postgres"
 import * as Pg from "pg"
 // Those of the tests. Yours are PEM texts, from a file or a service.
-import * as Certificates from "../test/support/certificates/index.ts"
+import * as Certificates from "./certificates/index.ts"
 
 const encoder = new TextEncoder()
 

@@ -7,7 +7,7 @@ import * as Net from "effect-handshake/node/Net"
 import * as Line from "effect-handshake/protocols/Line"
 import * as Tls from "effect-handshake/protocols/Tls"
 // Those of the tests: one for each mistake.
-import * as Certificates from "../test/support/certificates/index.ts"
+import * as Certificates from "./certificates/index.ts"
 
 const describe = (error: unknown): string => {
   if (!HandshakeError.isHandshakeError(error)) return String(error)

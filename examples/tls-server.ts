@@ -7,7 +7,7 @@ import { Client, Codec, Handshake, Pipeline, Server, Transport } from "effect-ha
 import * as Net from "effect-handshake/node/Net"
 import * as Tls from "effect-handshake/protocols/Tls"
 // Those of the tests. Yours are PEM texts, from a file or a service.
-import * as Certificates from "../test/support/certificates/index.ts"
+import * as Certificates from "./certificates/index.ts"
 
 const lines = Transport.framed(Codec.lines())
 

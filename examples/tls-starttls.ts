@@ -11,7 +11,7 @@ import { Effect, Fiber, Layer, Option, Stream } from "effect"
 import { Client, Codec, Handshake, HandshakeError, Pipeline, Server, Transport } from "effect-handshake"
 import * as Net from "effect-handshake/node/Net"
 import { Socket } from "effect/socket"
-import * as Certificates from "../test/support/certificates/index.ts"
+import * as Certificates from "./certificates/index.ts"
 
 const lines = Transport.framed(Codec.lines())
 

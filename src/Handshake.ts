@@ -300,7 +300,7 @@ const unexpected = <T extends Receiving>(
 }
 
 /**
- * How `Handshake.verify` and `Handshake.exchange` take a frame that is refused.
+ * How `Handshake.verify`, `Handshake.exchange` and `Handshake.receive` take a frame that is refused.
  *
  * @category models
  * @since 0.1.0
@@ -898,7 +898,7 @@ export const turnAway: {
  * const header = Effect.gen(function*() {
  *   const transport = yield* Transport.framed(Codec.lines())
  *   return Transport.extend(transport, { from: yield* transport.receive })
- * }).pipe(Handshake.step("address"))
+ * }).pipe(Handshake.step("address"), Handshake.named("header"))
  *
  * const server = Handshake.inside(({ from }) => Handshake.extend(Line.server, { from }), header)
  *

@@ -41,7 +41,7 @@ describe("pages", () => {
     const index = read("docs/README.md")
     const listed = Pages.chapters(index).flatMap((chapter) => chapter.pages)
     assert.deepStrictEqual(listed.toSorted(), Array.from(new Set(listed)).toSorted())
-    const linked = linksIn(index).map((link) => link.split("#")[0]).filter((link) => link.endsWith(".md"))
+    const linked = linksIn(index).map((link) => link.split("#")[0]).filter((link) => /^[^.].*\.md$/.test(link))
     assert.deepStrictEqual(listed.toSorted(), Array.from(new Set(linked)).toSorted())
   })
 
@@ -86,6 +86,16 @@ describe("links", () => {
       "a/b.html: #d",
       "a/b.html: /index.html"
     ])
+  })
+
+  it("to a host that is the name of a file lead nowhere, and to other hosts anywhere", () => {
+    const links = (...to: ReadonlyArray<string>) =>
+      Links.dead(new Map([["index.html", Links.read(to.map((link) => `<a href="${link}"></a>`).join(""))]]))
+    assert.deepStrictEqual(links("http://CHANGELOG.md", "https://main.ts/index.html"), [
+      "index.html: http://CHANGELOG.md",
+      "index.html: https://main.ts/index.html"
+    ])
+    assert.deepStrictEqual(links("https://x.mdx", "https://x.y/CHANGELOG.md", "http://localhost:1", "mailto:a@b.c"), [])
   })
 
   it("in scripts are none", () => {

@@ -35,6 +35,7 @@ interface Token {
   children: Array<Token> | null
 }
 interface Markdown {
+  readonly linkify: { readonly set: (options: { readonly fuzzyLink: boolean }) => void }
   readonly core: {
     readonly ruler: {
       readonly push: (
@@ -81,8 +82,10 @@ const app = await Application.bootstrap({
   skipErrorChecking: true,
   validation: { notExported: false, invalidLink: true, invalidPath: true, rewrittenLink: true, notDocumented: false },
   logLevel: "Warn",
-  // TypeDoc leaves words in code out of the anchors of headings; GitHub doesn't.
   markdownItLoader: (parser: Markdown) => {
+    // The name of a file, CHANGELOG.md say, is no host: what is to be a link says so.
+    parser.linkify.set({ fuzzyLink: false })
+    // TypeDoc leaves words in code out of the anchors of headings; GitHub doesn't.
     parser.core.ruler.push("code-in-headings", ({ Token, tokens }) => {
       for (const [position, token] of tokens.entries()) {
         if (tokens[position - 1]?.type !== "heading_open") continue
@@ -121,6 +124,7 @@ if (project === undefined) throw new Error("TypeDoc could not read the sources")
 const untold = Functions.untold(project)
 if (untold.length > 0) throw new Error(`nothing is said of these options:\n${untold.join("\n")}`)
 Functions.placeComments(project)
+Functions.nameServices(project)
 for (const document of project.documents!) {
   Theme.fileOf.set(document, document.name)
   document.name = Pages.titleOf(Contents.written.get(document.name)!)
@@ -173,6 +177,8 @@ app.renderer.on("endPage", (page) => {
       return `<a href="${router.baseRelativeUrl(target, `${Contents.placeOf(`source/${file}`)}#L${line}`)}">${told}</a>`
     }
   )
+    // The front page is a file, where a site is opened from files.
+    .replaceAll(/href="((?:\.\.?\/)+)#/g, "href=\"$1index.html#")
     // A type parameter of which nothing is said has no place of its own: it is what the signature has.
     .replaceAll(/<a (class="[^"]*tsd-kind-type-parameter[^"]*")[^>]*>([^<]*)<\/a>/g, "<span $1>$2</span>")
   // The reasons of an error stand in tables of their own, by their tags alone.

@@ -44,9 +44,9 @@ for (const file of examples) written.set(file, Pages.source(file, read(file), "t
 written.set("LICENSE", Pages.source("LICENSE", read("LICENSE"), "text"))
 written.set(
   "examples",
-  `# Examples\n\nEach is a program of its own: \`npm run example ${
-    examples[0]
-  }\` runs one, and the tests run all of them.\n\n` +
+  `# Examples\n\nEach is a program of its own. [Copied out of the package](README.md#run-the-examples), \`node ${
+    examples.find((file) => file.split("/").length === 2)
+  }\` runs one.\n\n` +
     `| | |\n|---|---|\n` +
     examples.map((file) => `| [${file.replace("examples/", "")}](${file}) | ${Pages.summary(read(file))} |`).join("\n")
 )

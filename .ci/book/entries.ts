@@ -24,8 +24,10 @@ export const entries = (
   urls: ReadonlyMap<RouterTarget, string>
 ): ReadonlyArray<Search.Entry> => [
   ...Array.from(Contents.written).flatMap(([file, text]) =>
-    // The index of the book only lists what is found by itself.
-    Pages.sections(text).slice(0, file === "docs/README.md" ? 1 : undefined).map((section): Search.Entry => ({
+    // The index of the book only lists what is found by itself, but for what it says of the search.
+    Pages.sections(text).filter(({ anchor }) => file !== "docs/README.md" || ["", "the-search"].includes(anchor)).map((
+      section
+    ): Search.Entry => ({
       url: section.anchor === "" ? Contents.placeOf(file) : `${Contents.placeOf(file)}#${section.anchor}`,
       title: section.heading,
       page: Pages.titleOf(text),
@@ -37,7 +39,7 @@ export const entries = (
   ),
   ...Pages.questions(Contents.bookIndex).map(([question, to]): Search.Entry => {
     const [path, anchor] = to.split("#")
-    const file = posix.join("docs", path)
+    const file = path === "" ? "docs/README.md" : posix.join("docs", path)
     return {
       url: anchor === undefined ? Contents.placeOf(file) : `${Contents.placeOf(file)}#${anchor}`,
       title: question,

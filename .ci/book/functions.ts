@@ -8,9 +8,12 @@ import {
   Context,
   Converter,
   type DeclarationReflection,
+  makeRecursiveVisitor,
   type ProjectReflection,
+  ReferenceType,
   type Reflection,
-  ReflectionKind
+  ReflectionKind,
+  type SomeType
 } from "typedoc"
 import ts from "typescript"
 
@@ -118,6 +121,29 @@ export const placeComments = (project: ProjectReflection): void => {
     if (comment === undefined || signatures === undefined) continue
     for (const signature of isDual(reflection) ? signatures : signatures.slice(0, 1)) signature.comment = comment
     delete reflection.comment
+  }
+}
+
+/** Services of Effect without a name for what they are: without one their members stand there, of which none is ours to show. */
+const services = new Map([["src/socket/SocketServer.ts", "SocketServer[\"Service\"]"]])
+
+/** Calls the services that stand in types by the names by which they are written. */
+export const nameServices = (project: ProjectReflection): void => {
+  const named = (type: SomeType): SomeType => {
+    if (type.type !== "reflection") return type
+    const symbol = project.getSymbolIdFromReflection(type.declaration)
+    const name = symbol?.packageName === "effect" ? services.get(symbol.packagePath) : undefined
+    return name === undefined ? type : ReferenceType.createBrokenReference(name, project, "effect")
+  }
+  const inArguments = makeRecursiveVisitor({
+    reference: (type) => {
+      if (type.typeArguments !== undefined) type.typeArguments = type.typeArguments.map(named)
+    }
+  })
+  for (const reflection of Object.values(project.reflections)) {
+    if (!(reflection.isDeclaration() || reflection.isParameter() || reflection.isSignature())) continue
+    reflection.type?.visit(inArguments)
+    if (reflection.type !== undefined) reflection.type = named(reflection.type)
   }
 }
 

@@ -6,7 +6,7 @@
  *     C  Hello
  *     S  OK
  *
- *     npm run example examples/tutorial/1-lines.ts
+ *     node examples/tutorial/1-lines.ts
  */
 import { Effect, Fiber, Layer, Option, Stream } from "effect"
 import { Codec, Handshake, HandshakeError, Server, Transport, TransportError } from "effect-handshake"

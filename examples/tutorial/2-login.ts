@@ -1,7 +1,7 @@
 /**
  * Step 2: only who has a key comes in. How is written down once, in login.ts; the chat is the same as before.
  *
- *     npm run example examples/tutorial/2-login.ts
+ *     node examples/tutorial/2-login.ts
  */
 import { Effect, Layer, Redacted } from "effect"
 import { Dialogue, Server } from "effect-handshake"

@@ -1,7 +1,7 @@
 /**
  * Step 3: both sides are held to what is written down, and a server that is careless with its nonce is found out.
  *
- *     npm run example examples/tutorial/3-laws.ts
+ *     node examples/tutorial/3-laws.ts
  */
 import { Effect } from "effect"
 import { Laws, Rung } from "effect-handshake/testing"

@@ -1,7 +1,7 @@
 /**
  * Step 4: the same inside TLS, from the first byte. The login and the chat do not change.
  *
- *     npm run example examples/tutorial/4-tls.ts
+ *     node examples/tutorial/4-tls.ts
  */
 import { Effect, Layer } from "effect"
 import { Server } from "effect-handshake"

@@ -1,7 +1,7 @@
 /**
  * Step 5: clients that come back. The server is restarted twice while ann speaks, and bob hears all of it, once.
  *
- *     npm run example examples/tutorial/5-reconnecting.ts
+ *     node examples/tutorial/5-reconnecting.ts
  */
 import { Array, Effect } from "effect"
 import { Server } from "effect-handshake"

@@ -1,7 +1,7 @@
 /**
  * Step 6: one room on two machines. Machine b is restarted while ann speaks on a; bob, who was on b, goes on at a.
  *
- *     npm run example examples/tutorial/6-two-machines.ts
+ *     node examples/tutorial/6-two-machines.ts
  */
 import { Array, Effect, Layer } from "effect"
 import { Server } from "effect-handshake"

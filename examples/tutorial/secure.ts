@@ -4,7 +4,7 @@
 import type { Redacted } from "effect"
 import * as Tls from "effect-handshake/protocols/Tls"
 // Those of the tests. Yours are PEM texts, from a file or a service.
-import * as Certificates from "../../test/support/certificates/index.ts"
+import * as Certificates from "../certificates/index.ts"
 import * as Login from "./login.ts"
 
 export const server = (keys: Login.Keys) => Login.server(keys).pipe(Tls.server({ certificate: Certificates.server }))

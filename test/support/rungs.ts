@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs"
 import * as Net from "../../src/node/Net.ts"
 import * as Rung from "../../src/testing/Rung.ts"
 
-const read = (name: string) => readFileSync(new URL(`certificates/${name}`, import.meta.url))
+const read = (name: string) => readFileSync(new URL(`../../examples/certificates/${name}`, import.meta.url))
 
 /** For tests only: a certificate of "localhost" that has signed itself, and that no machine trusts. */
 export const certificate = { key: read("localhost.key"), cert: read("localhost.crt") }
