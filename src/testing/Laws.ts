@@ -676,8 +676,8 @@ export const formatDialogueCoverage: (coverage: DialogueCoverage) => string = Di
  * // => client: expect "OK"         ·    ·      ·         ·           ·          41        3        ·                      ·
  * // =>
  * // => changed                 places  flipped  case  next  previous  0  255  shorter  longer  other
- * // => server: expect "HELLO"       6        4     3     2         2  2    1        4       7      ·  never: other; bytes next, previous, 0, 255
- * // => client: expect "OK"          3        5     3     1         3  ·    3        1       7      2  never: 0; bytes next, 0, 255
+ * // => server: expect "HELLO"       6        2     2     3         1  2    2        6       7      ·  never: other; bytes flipped, previous, 0, 255
+ * // => client: expect "OK"          3        6     3     1         3  ·    1        5       6      ·  never: 0, other; bytes next, 0, 255
  * ```
  *
  * @category coverage

@@ -144,7 +144,55 @@ describe("bytes", () => {
   })
 })
 
+describe("a whole message", () => {
+  const of = (kind: Alterations.Kind, ...message: ReadonlyArray<number>) => {
+    const value = Uint8Array.from(message)
+    return Alterations.ofFraming(value).filter((found) => found.kind === kind)
+      .map(({ apply, isFirst }) => isFirst === true && [...apply(value)!])
+  }
+
+  it("that has its length in front is longer and shorter by one byte, and its length with it, first of all", () => {
+    expect(of("longer", 2, 4, 7)).toEqual([[3, 4, 7, 0x78]])
+    expect(of("shorter", 2, 4, 7)).toEqual([[1, 4]])
+  })
+
+  it("of one byte is shorter by that, and one of none is longer", () => {
+    expect([of("longer", 1, 7), of("shorter", 1, 7)]).toEqual([[[2, 7, 0x78]], [[0]]])
+    expect(of("longer", 0)).toContainEqual([1, 0x78])
+    expect(of("shorter", 0)).toEqual([])
+  })
+
+  it("that has its end behind it is longer and shorter before that", () => {
+    const said = (kind: Alterations.Kind, text: string) =>
+      of(kind, ...new TextEncoder().encode(text)).map((bytes) => String.fromCharCode(...bytes || []))
+    for (const end of ["\n", "\r\n", "\r\n\r\n", "\0"]) {
+      expect(said("longer", `7${end}`)).toContain(`7x${end}`)
+      expect(said("shorter", `7${end}`)).toContain(end)
+      expect(said("longer", end)).toContain(`x${end}`)
+      expect(said("shorter", end)).toEqual([])
+    }
+  })
+
+  it("that has neither, or a zero at the end of what is no text, is left as it is", () => {
+    for (const message of [[9, 9, 9], [9, 1, 9, 9, 9, 0], []]) {
+      expect(Alterations.ofFraming(Uint8Array.from(message))).toEqual([])
+    }
+  })
+
+  it("is changed by its own length where it has another one this time", () => {
+    const [longer] = Alterations.ofFraming(Uint8Array.of(2, 4, 7))
+    expect(longer.apply(Uint8Array.of(3, 4, 7, 7))).toEqual(Uint8Array.of(4, 4, 7, 7, 0x78))
+    expect(longer.apply(Uint8Array.of(9, 4, 7))).toBeUndefined()
+  })
+})
+
 describe("a frame", () => {
+  it("of bytes has a last field of no byte or one longer, and the length of that with it", () => {
+    expect(changed(Uint8Array.of(4, 1, 7))).toContainEqual(Uint8Array.of(4, 2, 7, 0x78))
+    expect(changed(Uint8Array.of(4, 0))).toContainEqual(Uint8Array.of(4, 1, 0x78))
+    expect(changed(Uint8Array.of(4, 1, 7))).toContainEqual(Uint8Array.of(4, 0))
+  })
+
   class Hello {
     readonly _tag = "Hello"
     readonly version: number

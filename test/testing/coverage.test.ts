@@ -40,10 +40,13 @@ describe("a fault", () => {
 })
 
 describe("a change", () => {
-  const tried = (frame: unknown, isSaid: (alteration: Alterations.Altered) => boolean | undefined) => {
+  const tried = (
+    frame: unknown,
+    isSaid: (alteration: Alterations.Altered) => boolean | undefined,
+    alterations: ReadonlyArray<Alterations.Altered> = Alterations.ofFrame(frame)
+  ) => {
     const tally = new Coverage.Tally()
     const counter = tally.of("server", heard)
-    const alterations = Alterations.ofFrame(frame)
     counter.changes(1, alterations)
     for (const alteration of alterations) {
       const said = isSaid(alteration)
@@ -86,6 +89,32 @@ describe("a change", () => {
     const { holes, row } = tried(Uint8Array.of(1, 2, 3), ({ kind }) => kind !== "longer" && kind !== "shorter")
     expect(holes).toEqual([])
     expect(row).not.toMatch(/·/)
+  })
+
+  it("that was never made leaves a hole, whatever else could not be said in its place", () => {
+    const ofKind = ({ kind, what }: Alterations.Altered) => kind === "longer" && what === "an x behind it"
+    const { holes } = tried(
+      Uint8Array.of(1, 2, 3),
+      (alteration) => ofKind(alteration) ? undefined : alteration.kind !== "longer"
+    )
+    expect(holes).toEqual([{ ...message, _tag: "Change", field: "", change: "longer" }])
+  })
+
+  it("of a whole message, which no field of it can say, leaves a hole until it was made", () => {
+    const frame = { zone: 7 }
+    const framing = Alterations.ofFraming(Uint8Array.of(2, 4, 7))
+    const all = [...Alterations.ofFrame(frame), ...framing]
+    const isX = ({ what }: Alterations.Altered) => what === "with a member x besides"
+    const left = tried(
+      frame,
+      (alteration) => framing.some((other) => other === alteration) ? undefined : !isX(alteration),
+      all
+    )
+    expect(left.holes).toEqual(
+      ["shorter", "longer"].map((change) => ({ ...message, _tag: "Change", field: "bytes", change }))
+    )
+    expect(left.row).toMatch(/never: bytes shorter, longer$/)
+    expect(tried(frame, (alteration) => !isX(alteration), all).holes).toEqual([])
   })
 
   it("of digits is not one of their case", () => {

@@ -11,6 +11,7 @@
  */
 import * as Equal from "effect/Equal"
 import * as Redacted from "effect/Redacted"
+import { resized } from "./lengths.ts"
 
 /** The ways in which something is changed, as coverage counts them. */
 export const kinds = ["flipped", "case", "next", "previous", "0", "255", "shorter", "longer", "other"] as const
@@ -89,6 +90,9 @@ const shapes: ReadonlyArray<
     (units, at) => at + 1 < units.length ? units.with(at, units[at + 1]).with(at + 1, units[at]) : units
   ]
 ]
+
+/** What is put behind something to make it longer. */
+const x = 0x78
 
 /** Bytes and texts, as what they have in common. */
 interface Sequence<A> {
@@ -311,7 +315,6 @@ const ofSequence = <A>(sequence: Sequence<A>, value: A, most: number): Array<Alt
       add(kind, `${name} ${at} of ${length} ${what}`, (units) => change(units, at))
     }
   })
-  const x = 0x78
   const all = (kind: Kind, what: string, change: (units: Array<number>) => ReadonlyArray<number>) =>
     add(kind, what, change, undefined, true)
   all("longer", "an x behind it", (units) => [...units, x])
@@ -498,6 +501,60 @@ export const ofEnding = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array
     isFirst: true,
     apply: (value) => endsInCrlf(value) ? Uint8Array.from([...value.subarray(0, -2), lf]) : undefined
   }]
+}
+
+const mostLengths = 2
+
+const isPlainText = (value: Uint8Array): boolean => value.every((byte) => byte >= 0x80 || isPrintable(byte))
+
+/** What ends a message of text: an empty line, a line or a zero byte. Nothing where none of them does. */
+const endingOf = (value: Uint8Array): number => {
+  const ending = [[cr, lf, cr, lf], [cr, lf], [lf], [0]].find((ending) =>
+    ending.every((byte, i) => value[value.length - ending.length + i] === byte)
+  )
+  return ending !== undefined && isPlainText(value.subarray(0, -ending.length)) ? ending.length : 0
+}
+
+/** Bytes that have their length in front, longer and shorter by one, and their length with them. */
+const ofLength = (value: Uint8Array, field: Field): ReadonlyArray<Alteration<Uint8Array>> =>
+  ([["longer", 1, "an x behind it"], ["shorter", -1, "without its last byte"]] as const).flatMap(([kind, by, how]) =>
+    resized(value, value.length + by).slice(0, mostLengths).map(({ what }) => ({
+      what: `${how}, and with it ${what}`,
+      field,
+      kind,
+      isFirst: true,
+      // It may have another length this time.
+      apply: (value) => resized(value, value.length + by).find((other) => other.what === what)?.said
+    }))
+  )
+
+/** The same of what ends as texts do. */
+const ofText = (value: Uint8Array, field: Field): ReadonlyArray<Alteration<Uint8Array>> => {
+  const add = (kind: Kind, what: string, change: (body: Uint8Array) => Iterable<number>): Alteration<Uint8Array> => ({
+    what,
+    field,
+    kind,
+    isFirst: true,
+    apply: (value) => {
+      const to = value.length - endingOf(value)
+      const [body, ending] = [value.subarray(0, to), value.subarray(to)]
+      const changed = Uint8Array.from([...change(body), ...ending])
+      return ending.length === 0 || changed.length === value.length ? undefined : changed
+    }
+  })
+  return [
+    add("longer", "an x before its ending", (body) => [...body, x]),
+    add("shorter", "without the last byte before its ending", (body) => body.subarray(0, -1))
+  ].filter(({ apply }) => apply(value) !== undefined)
+}
+
+/**
+ * A whole message that is longer and shorter by a byte, and is a whole one still: with another length in front, or before what ends
+ * it. It says what no codec makes of a frame, such as more bytes than its last field has, where that is a number.
+ */
+export const ofFraming = (value: Uint8Array): ReadonlyArray<Alteration<Uint8Array>> => {
+  const field: Field = { name: "bytes", places: [] }
+  return [...ofText(value, field), ...ofLength(value, field)]
 }
 
 const mostLossy = 2
@@ -784,7 +841,11 @@ export const ofFrame = (
     return typed(isText, isInJson ? ofTextInJson(frame) : [...ofSequence(text, frame, most), ...ofJson(frame)])
   }
   if (isBytes(frame)) {
-    return typed(isBytes, [...ofSequence(bytes, frame, most), ...ofJsonInBytes(frame)])
+    return typed(isBytes, [
+      ...ofSequence(bytes, frame, most),
+      ...ofLength(frame, whole),
+      ...ofJsonInBytes(frame)
+    ])
   }
   if (typeof frame === "number") {
     return (isInJson ? numbersInJson : numbers).filter(([, , change]) => change(frame) !== frame).map((

@@ -134,25 +134,34 @@ const possible = (side: string, { heardIn, messages, steps, waiting }: Heard, st
 class FieldTally {
   readonly places: AlteredField["places"]
   private readonly tried = new Set<number>()
-  /** How often each kind was said, and how often it was tried though it cannot be said. */
-  private readonly kinds = new Map<Kind, { said: number; unsaid: number }>()
+  /** How often each kind was said, and which changes of it there are that were never tried. */
+  private readonly kinds = new Map<
+    Kind,
+    { said: number; readonly changes: Set<string>; readonly untried: Set<string> }
+  >()
 
   constructor(places: AlteredField["places"]) {
     this.places = places
   }
 
-  of(kind: Kind) {
-    const known = this.kinds.get(kind) ?? { said: 0, unsaid: 0 }
+  private of(kind: Kind) {
+    const known = this.kinds.get(kind) ?? { said: 0, changes: new Set<string>(), untried: new Set<string>() }
     this.kinds.set(kind, known)
     return known
   }
 
-  count({ at, kind }: Altered, isSaid: boolean): void {
-    if (!isSaid) {
-      this.of(kind).unsaid++
-      return
-    }
-    this.of(kind).said++
+  /** That there is this change. It may be known, and tried, from another rung. */
+  add({ kind, what }: Altered): void {
+    const { changes, untried } = this.of(kind)
+    if (!changes.has(what)) untried.add(what)
+    changes.add(what)
+  }
+
+  count({ at, kind, what }: Altered, isSaid: boolean): void {
+    const known = this.of(kind)
+    known.untried.delete(what)
+    if (!isSaid) return
+    known.said++
     if (at !== undefined) this.tried.add(at)
   }
 
@@ -160,7 +169,9 @@ class FieldTally {
     const all = this.places.flatMap(([from, to]) => Array.from({ length: to - from }, (_, i) => from + i))
     const counts = kinds.flatMap((kind) => {
       const known = this.kinds.get(kind)
-      return known === undefined || (known.said === 0 && known.unsaid > 0) ? [] : [[kind, known.said] as const]
+      // Each of them was tried, and none can be said.
+      const cannotBe = known === undefined || known.said === 0 && known.untried.size === 0
+      return cannotBe ? [] : [[kind, known.said] as const]
     })
     return {
       field,
@@ -206,10 +217,11 @@ export class Tally {
       changes: (index, alterations) => {
         const message = messages.get(index) ?? { step: heard.heardIn[index], fields: new Map<string, FieldTally>() }
         messages.set(index, message)
-        for (const { field, kind } of alterations) {
+        for (const alteration of alterations) {
+          const { field } = alteration
           const tally = message.fields.get(field.name) ?? new FieldTally(field.places)
           message.fields.set(field.name, tally)
-          tally.of(kind)
+          tally.add(alteration)
         }
       },
       changed: (index, alteration, isSaid) =>

@@ -257,6 +257,25 @@ const counting = (isRight: (said: { readonly version: string }) => boolean): Bro
       isRight({ version: text.decode(packet.subarray(2, length + 2)) })
   })
 
+/** A zone in a frame that has a codec of its own; lines behind that. */
+const zoned = (codec: Codec.Codec<{ readonly zone: number }, { readonly zone: number }>): Broken["options"] => {
+  const zones = Transport.framed(codec)
+  return {
+    server: zones.pipe(
+      Handshake.verify("zone", ({ zone }) => zone === 7 ? Effect.void : Effect.fail(denied)),
+      Handshake.switchCodec(Codec.lines()),
+      Handshake.send("OK"),
+      Handshake.named("broken")
+    ),
+    client: zones.pipe(
+      Handshake.send({ zone: 7 }),
+      Handshake.switchCodec(Codec.lines()),
+      Handshake.expect("OK"),
+      Handshake.named("broken")
+    )
+  }
+}
+
 /** A number, a name with a zero behind it, and another number. */
 const ended = (isRight: (name: string) => boolean): Broken["options"] =>
   packed(
@@ -1416,6 +1435,39 @@ export const broken: ReadonlyArray<Broken> = [
     amongAll: false,
     says: /the text at byte 2 to 6 of 8 with an x behind it, and its length with it.*it became ready/s,
     options: counting(({ version }) => version.startsWith("3.0.0"))
+  },
+  {
+    name: "overlooks what stands behind a message whose last field is one byte",
+    law: 5,
+    amongAll: false,
+    says: /"\\x03\\x04\\x07x" for "\\x02\\x04\\x07": an x behind it, and with it a length of 1 byte.*it became ready/s,
+    options: zoned(Codec.mapOrFail(Codec.lengthPrefixed({ bytes: 1, maxLength: 64 }), {
+      decode: ([type, zone]) => type === 4 && zone !== undefined ? Result.succeed({ zone }) : Result.fail("no zone"),
+      encode: ({ zone }) => Result.succeed(Uint8Array.of(4, zone))
+    }))
+  },
+  {
+    name: "reads a number as far as it is one, and overlooks what stands between it and the zero byte at the end",
+    law: 5,
+    amongAll: false,
+    says: /"ZONE 7x\\x00" for "ZONE 7\\x00": an x before its ending.*it became ready/s,
+    options: zoned(Codec.mapOrFail(Codec.delimited(Uint8Array.of(0)), {
+      decode: (bytes) => {
+        const said = text.decode(bytes)
+        return /^ZONE \d/.test(said) ? Result.succeed({ zone: parseInt(said.slice(5)) }) : Result.fail("no zone")
+      },
+      encode: ({ zone }) => Result.succeed(utf8(`ZONE ${zone}`))
+    }))
+  },
+  {
+    name: "takes one byte for a field with its length before it, which counts more",
+    law: 5,
+    amongAll: false,
+    says: /an x behind it, and with it a length of 1 byte behind 1 bytes.*it became ready/s,
+    options: packed(
+      Uint8Array.of(4, 1, 7),
+      (packet) => packet[0] === 4 && packet[1] === packet.length - 2 && packet[2] === 7
+    )
   },
   {
     name: "takes a name of bytes that are no text",

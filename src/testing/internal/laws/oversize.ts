@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Codec from "../../../Codec.ts"
 import { concat } from "../../../internal/bytes/primitives.ts"
+import { resized } from "../lengths.ts"
 import * as Trial from "../trial.ts"
 import { type Check, problem } from "./attempt.ts"
 import { nth, replaced } from "./cases.ts"
@@ -21,63 +22,6 @@ const numbersIn = (message: Uint8Array): ReadonlyArray<{ readonly from: number; 
 }
 
 const mostNumbers = 4
-
-/** So many lengths are looked for in front of a message, with so many bytes before them. */
-const mostKept = 4
-
-/** How a length is written, as far as it can say that much. */
-const lengthFields: ReadonlyArray<readonly [name: string, write: (length: number) => Uint8Array | undefined]> = [
-  ...[2, 4].flatMap((width) =>
-    (["big-endian", "little-endian"] as const).map((order): typeof lengthFields[number] => [
-      `of ${width} bytes, ${order}`,
-      (length) => {
-        if (length >= 256 ** width) return undefined
-        const field = Uint8Array.from({ length: width }, (_, i) => Math.floor(length / 256 ** i) & 0xff)
-        return order === "little-endian" ? field : field.reverse()
-      }
-    ])
-  ),
-  ["of a varint", (length) => {
-    const field: Array<number> = []
-    for (let left = length;; left = Math.floor(left / 128)) {
-      field.push(left < 128 ? left : (left % 128) | 0x80)
-      if (left < 128) return Uint8Array.from(field)
-    }
-  }]
-]
-
-/**
- * A message that has a length in front, with its body made longer, until all of it has so many bytes, and the length told.
- * One for each way in which its own first bytes may be read as its length.
- */
-export const lengthened = (
-  message: Uint8Array,
-  total: number
-): ReadonlyArray<{ readonly said: Uint8Array; readonly what: string }> => {
-  const found: Array<{ readonly said: Uint8Array; readonly what: string }> = []
-  for (let kept = 0; kept < mostKept; kept++) {
-    for (const [what, write] of lengthFields) {
-      // The width of a varint depends on the length: it is one that fits.
-      const fits = (size: number): Uint8Array | undefined => {
-        const narrowest = write(0)!.length
-        for (let width = narrowest; width <= narrowest + 4; width++) {
-          const field = write(Math.max(0, size - kept - width))
-          if (field?.length === width && size >= kept + width) return field
-        }
-        return undefined
-      }
-      const [own, instead] = [fits(message.length), fits(total)]
-      if (own === undefined || instead === undefined) continue
-      if (Trial.firstDifference(message.subarray(kept, kept + own.length), own) !== -1) continue
-      const said = new Uint8Array(total).fill(0x78)
-      said.set(message.subarray(0, kept))
-      said.set(instead, kept)
-      said.set(message.subarray(kept + own.length), kept + instead.length)
-      found.push({ said, what: `a length ${what} behind ${kept} bytes` })
-    }
-  }
-  return found
-}
 
 const defaultMaxBytes = 2 * Codec.defaultMaxLength
 
@@ -145,7 +89,7 @@ export const oversize: Check = (attempt) =>
     const complete = options.maxBytes === undefined ?
       [] :
       messages.flatMap((message, index) =>
-        message.length > maxBytes ? [] : lengthened(message, maxBytes + 2 * little).map(({ said, what }) => ({
+        message.length > maxBytes ? [] : resized(message, maxBytes + 2 * little).map(({ said, what }) => ({
           index,
           said: () => said,
           what: `${nth(index)} comes complete, with ${said.length} bytes, which ${what} says`,

@@ -106,7 +106,8 @@ const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Cha
             : { said: said[index], due: messages[index] }
       }
     }
-    if (!areFrames) return Alterations.ofBytes(message).map(inBytes)
+    const framing = Alterations.ofFraming(message).map(inBytes)
+    if (!areFrames) return [...Alterations.ofBytes(message).map(inBytes), ...framing]
     const frame = talk.frames[index]
     const inFrame = Alterations.ofFrame(frame).map((alteration): Change => ({
       index,
@@ -133,6 +134,7 @@ const changesOf = ({ coverage, options, reference }: Attempt): ReadonlyArray<Cha
         ? Alterations.ofBytesAround(message, message.length, message.length)
         : Alterations.ofBytesAround(message, at, at + content!.length)).map(inBytes), // it is there: it was found
       ...(typeof frame === "string" ? Alterations.ofNoText(message).map(inBytes) : []),
+      ...framing,
       ...Alterations.ofEnding(message).map(inBytes)
     ]
   })
