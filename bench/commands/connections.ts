@@ -21,13 +21,16 @@ const openFiles = (): number => {
 export const connections = Effect.fnUntraced(function*(plan: Plan.Plan) {
   yield* Linebench.build
   const specs = Servers.all.filter(({ name }) => name === Servers.base || name === "ours")
-  const wanted = [1, 10, 100, 1000, ...plan.quick ? [] : [10_000]]
+  const wanted = [1, 10, 100, 1000, ...plan.quick ? [] : [5000, 10_000, 20_000]]
   const allowed = openFiles()
-  // A process has some other files open.
-  const counts = wanted.filter((count) => count + 100 <= allowed)
-  const left = wanted.length === counts.length
-    ? []
-    : [`More connections than ${counts.at(-1)} were not measured: only ${allowed} files may be open here (ulimit -Hn).`]
+  // A process has some other files open. Where fewer than wanted may be, it is as many thousands as may.
+  const most = Math.floor((allowed - 100) / 1000) * 1000
+  const fewer = wanted.filter((count) => count + 100 <= allowed)
+  const isLess = fewer.length < wanted.length
+  const counts = isLess && most > fewer.at(-1)! ? [...fewer, most] : fewer
+  const left = isLess
+    ? [`More connections than ${counts.at(-1)} were not measured: only ${allowed} files may be open here (ulimit -Hn).`]
+    : []
 
   const requests = yield* Effect.scoped(Effect.gen(function*() {
     const servers = yield* Effect.forEach(specs, Servers.start)
@@ -64,7 +67,14 @@ export const connections = Effect.fnUntraced(function*(plan: Plan.Plan) {
   ) => Stats.summarize(Rounds.column(outcomes[at].get(server), figure))
   const rps = (at: number, server: string) => cell(requests, at, server, (figures) => figures["rps"])
   const resident = (at: number, server: string) => cell(memory, at, server, (figures) => figures["rss_after_kb"] / 1024)
-  const each = (at: number, server: string) => cell(memory, at, server, (figures) => figures["bytes_per_conn"] / 1024)
+  const opened = (at: number, server: string) => cell(memory, at, server, (figures) => figures["open_cpu_us"])
+  // Of those that the row before it has not, in which the process has grown to what it needs for itself.
+  const each = (at: number, server: string): number | undefined => {
+    const [before, after] = [resident(at - 1, server), resident(at, server)]
+    return before && after && (after.median - before.median) * 1024 / (counts[at] - counts[at - 1])
+  }
+
+  const figure = (value: number | undefined): string => value === undefined ? "" : Report.number(value)
 
   const markdown = [
     Report.table(
@@ -72,14 +82,16 @@ export const connections = Effect.fnUntraced(function*(plan: Plan.Plan) {
         "connections",
         ...specs.map(({ name }) => `${name}: requests/s`),
         ...specs.map(({ name }) => `${name}: process MiB`),
-        ...specs.map(({ name }) => `${name}: KiB/connection`)
+        ...specs.map(({ name }) => `${name}: KiB for each more`),
+        ...specs.map(({ name }) => `${name}: CPU µs to open one`)
       ],
       counts.map((count, at) => [
         Report.number(count),
         ...specs.map(({ name }) => Report.spread(rps(at, name))),
         ...specs.map(({ name }) => Report.spread(resident(at, name))),
-        // For fewer the growth of the process is chance.
-        ...specs.map(({ name }) => count < 1000 ? "" : Report.spread(each(at, name)))
+        // For fewer both are chance.
+        ...specs.map(({ name }) => count < 1000 ? "" : figure(each(at, name))),
+        ...specs.map(({ name }) => count < 1000 ? "" : Report.spread(opened(at, name)))
       ])
     ),
     ...left,
