@@ -260,7 +260,7 @@ export class Connection implements SourceEvents {
    */
   flow(): void {
     let wanted = this.waiters.length > 0
-    for (const reader of this.readers) wanted ||= reader.isReading
+    for (let i = 0; i < this.readers.length; i++) wanted ||= this.readers[i].isReading
     wanted &&= !this.held && !this.encrypting
     if (wanted === this.flowing) return
     this.flowing = wanted
@@ -380,11 +380,12 @@ export class Connection implements SourceEvents {
     this.missed = waiters.length === 0
     if (waiters.length > 0) {
       this.waiters = none
-      for (const waiter of waiters) waiter()
+      for (let i = 0; i < waiters.length; i++) waiters[i]()
       // Whoever goes on at once may want more: to stop for that and begin again would be dear.
       this.flow()
     }
-    for (const reader of this.readers) reader.onReadable()
+    const { readers } = this
+    for (let i = 0; i < readers.length; i++) readers[i].onReadable()
   }
 
   write(chunks: Chunks): Effect.Effect<void, TransportError> {
