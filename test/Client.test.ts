@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
@@ -55,6 +56,33 @@ describe("connect", () => {
       yield* Effect.andThen(guest.end, guest.closed)
       yield* TestClock.adjust("1 second")
       expect(yield* Fiber.join(patient)).toBe("Hello")
+    }))
+
+  it.effect("clients that connect in turns count in the registry, and with the attributes, of each", () =>
+    Effect.gen(function*() {
+      const { network } = yield* serving()
+      const registries = [new Map(), new Map()]
+      const regions: ReadonlyArray<Metric.Metric.AttributeSet> = [{ region: "here" }, { region: "there" }]
+      const connectIn = (registry: Metric.MetricRegistry, region: Metric.Metric.AttributeSet) =>
+        client(network).pipe(
+          Effect.scoped,
+          Effect.provideService(Metric.MetricRegistry, registry),
+          Effect.provideService(Metric.CurrentMetricAttributes, region)
+        )
+      for (const registry of [...registries, registries[0]]) yield* connectIn(registry, regions[0])
+      yield* connectIn(registries[0], regions[1])
+      const readyIn = (registry: Metric.MetricRegistry) =>
+        Effect.map(
+          Effect.provideService(Metric.snapshot, Metric.MetricRegistry, registry),
+          (metrics) =>
+            metrics.flatMap((metric) =>
+              metric.id === "handshake.outcomes" && metric.type === "Counter"
+                ? [[metric.attributes?.["region"], metric.state.count]]
+                : []
+            )
+        )
+      expect(yield* readyIn(registries[0])).toEqual([["here", 2], ["there", 1]])
+      expect(yield* readyIn(registries[1])).toEqual([["here", 1]])
     }))
 
   it.effect("a connection that cannot be opened is told by the name of its handshake", () =>

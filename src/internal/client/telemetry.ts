@@ -15,7 +15,7 @@
 import type * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import type { Sent } from "../../TransportError.ts"
-import { Series } from "../handshake/telemetry.ts"
+import { Series } from "../handshake/metrics.ts"
 
 type Use = "idle" | "used"
 

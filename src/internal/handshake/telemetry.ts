@@ -1,14 +1,7 @@
 /**
- * The metrics and the span of a handshake, the same for both roles. What OpenTelemetry's semantic conventions have a name for has
- * that name; what is of handshakes alone begins with `handshake.`, in the same style: dots, the unit not in the name but beside it.
- *
- * | metric | kind | attributes |
- * |---|---|---|
- * | `handshake.connections` | gauge: open connections | `handshake.role` |
- * | `handshake.pending` | gauge: handshakes under way | `handshake.role` |
- * | `handshake.outcomes` | counter | `handshake.role`, `handshake.protocol`, `handshake.outcome`, `error.type`, `handshake.via` |
- * | `handshake.denials` | counter: connections that the admission has denied, told or not | `handshake.role`, `admission.limit`, `admission.why` |
- * | `handshake.duration` | histogram in seconds, of the handshakes that became ready | `handshake.role`, `handshake.protocol`, `handshake.via` |
+ * The span of a handshake, and what its metrics are told, the same for both roles. What OpenTelemetry's semantic conventions have a
+ * name for has that name; what is of handshakes alone begins with `handshake.`, in the same style: dots, the unit not in the name but
+ * beside it.
  *
  * | attribute | of spans and metrics | what it is |
  * |---|---|---|
@@ -31,108 +24,20 @@
  *
  * @internal
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Metric from "effect/Metric"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Tracer from "effect/Tracer"
 import * as Excerpt from "../../Excerpt.ts"
-import { isHandshakeError } from "../../HandshakeError.ts"
 import * as Peer from "../../Peer.ts"
 import * as Monotonic from "../connection/monotonic.ts"
+import * as Metrics from "./metrics.ts"
 import * as Progress from "./progress.ts"
 
-type Role = "server" | "client"
-
-// One for each series: a metric knows its series by its last attributes, and to find another one is dear.
-const connections = () => Metric.gauge("handshake.connections", { description: "Open connections" })
-const pending = () => Metric.gauge("handshake.pending", { description: "Handshakes under way" })
-const outcomes = () =>
-  Metric.counter("handshake.outcomes", {
-    description: "Handshakes that have ended, by outcome",
-    incremental: true
-  })
-const denials = () =>
-  Metric.counter("handshake.denials", {
-    description: "Connections that the admission has denied",
-    incremental: true
-  })
-const duration = () =>
-  Metric.histogram("handshake.duration", {
-    description: "Time from the accepted or dialled connection to ready",
-    // The exporters take the unit from here.
-    attributes: { unit: "s" },
-    // Those that the conventions advise for durations of requests, and two below: many a handshake takes less than 5 ms.
-    boundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
-  })
-
-type Attributes = Readonly<Record<string, string>>
-
-/** One series of a metric, whose attributes are put together once and not for each connection. */
-export class Series {
-  private readonly metric: Metric.Metric<number, unknown>
-  private readonly context: Context.Context<never>
-
-  constructor(metric: Metric.Metric<number, unknown>, attributes: Attributes, context: Context.Context<never>) {
-    const all = { ...Context.get(context, Metric.CurrentMetricAttributes), ...attributes }
-    this.metric = metric
-    this.context = Context.add(context, Metric.CurrentMetricAttributes, all)
-  }
-
-  update(value: number): void {
-    this.metric.updateUnsafe(value, this.context)
-  }
-
-  modify(by: number): void {
-    this.metric.modifyUnsafe(by, this.context)
-  }
-}
-
-/** How many ways of being introduced have a series of their own; those of a program are few, whatever it is told. */
-const maxWays = 32
-const otherWay = "other"
-
-/** What is counted of one protocol. */
-interface Counted {
-  readonly attributes: Attributes
-  readonly outcomes: Map<string, Series>
-  readonly duration: Series
-}
-
-/** How a handshake has ended, in one word: `ready`, the reason's tag, `interrupted`, or `error`. */
-export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
-  if (Exit.isSuccess(exit)) return "ready"
-  const error = Cause.squash(exit.cause)
-  if (isHandshakeError(error)) return error.reason._tag
-  return Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "error"
-}
-
-/** What `error.type` is where there is no better word, by the conventions. */
-const otherError = "_OTHER"
-
-/** The kind of the error with which a handshake has ended so, or undefined where that is no error. */
-const errorTypeOf = (outcome: string): string | undefined => {
-  switch (outcome) {
-    case "ready":
-    case "interrupted":
-      return undefined
-    case "error":
-      return otherError
-    default:
-      return outcome
-  }
-}
-
-const errorType = (outcome: string): Attributes => {
-  const type = errorTypeOf(outcome)
-  return type === undefined ? {} : { "error.type": type }
-}
-
 /** Both ends of the socket, and who was introduced, in the names of OpenTelemetry. */
-const peerAttributes = (peer: Peer.Peer, role: Role): Record<string, unknown> => {
+const peerAttributes = (peer: Peer.Peer, role: Metrics.Role): Record<string, unknown> => {
   const { local, remote } = Peer.socketOf(peer)
   const [client, server] = role === "server" ? [peer.remote, peer.local] : [undefined, peer.remote]
   return {
@@ -166,7 +71,7 @@ const addressAttributes = (address: NetAddress.SocketAddress | undefined, of: st
     : { [`${of}.address`]: NetAddress.formatIp(address.address), [`${of}.port`]: address.port }
 
 /** What TLS has agreed on, in the names of OpenTelemetry. */
-const tlsAttributes = (tls: Peer.Tls, role: Role): Record<string, unknown> => ({
+const tlsAttributes = (tls: Peer.Tls, role: Metrics.Role): Record<string, unknown> => ({
   "tls.established": true,
   "tls.protocol.name": "tls",
   "tls.protocol.version": tls.version.replace(/^TLSv/, ""),
@@ -183,7 +88,7 @@ const tlsAttributes = (tls: Peer.Tls, role: Role): Record<string, unknown> => ({
 })
 
 /** Tells the span of the handshake what TLS has agreed on. */
-export const annotateTls = (tls: Peer.Tls, role: Role): Effect.Effect<void> =>
+export const annotateTls = (tls: Peer.Tls, role: Metrics.Role): Effect.Effect<void> =>
   Effect.annotateCurrentSpan(tlsAttributes(tls, role))
 
 /** A handshake that is under way, and the span that it has where it is traced. */
@@ -195,61 +100,8 @@ export interface Observed {
 }
 
 /** Updates the metrics of one role, in the registry of the context: without an Effect for each. */
-export const make = (role: Role, context: Context.Context<never>) => {
-  const open = new Series(connections(), { "handshake.role": role }, context)
-  const underWay = new Series(pending(), { "handshake.role": role }, context)
-  // Few protocols and few outcomes, by how the peer was introduced.
-  const ways = new Map<string | undefined, Map<string, Counted>>()
-  const counted = (protocol: string, via: string | undefined): Counted => {
-    const way = via === undefined || ways.has(via) || ways.size < maxWays ? via : otherWay
-    let protocols = ways.get(way)
-    if (protocols === undefined) ways.set(way, protocols = new Map())
-    let known = protocols.get(protocol)
-    if (known === undefined) {
-      const attributes = {
-        "handshake.role": role,
-        "handshake.protocol": protocol,
-        ...(way !== undefined && { "handshake.via": way })
-      }
-      known = { attributes, outcomes: new Map(), duration: new Series(duration(), attributes, context) }
-      protocols.set(protocol, known)
-    }
-    return known
-  }
-  const counter = ({ attributes, outcomes: known }: Counted, outcome: string): Series => {
-    let series = known.get(outcome)
-    if (series === undefined) {
-      series = new Series(
-        outcomes(),
-        { ...attributes, "handshake.outcome": outcome, ...errorType(outcome) },
-        context
-      )
-      known.set(outcome, series)
-    }
-    return series
-  }
-
-  // As many as there are limits, for each of the few reasons.
-  const denialSeries = new Map<string, Series>()
-  const denied = (limit: string, why: string): void => {
-    const key = `${why} ${limit}`
-    let series = denialSeries.get(key)
-    if (series === undefined) {
-      series = new Series(
-        denials(),
-        { "handshake.role": role, "admission.limit": limit, "admission.why": why },
-        context
-      )
-      denialSeries.set(key, series)
-    }
-    series.update(1)
-  }
-
-  const count = (protocol: string, via: string | undefined, outcome: string, millis: number): void => {
-    const known = counted(protocol, via)
-    counter(known, outcome).update(1)
-    if (outcome === "ready") known.duration.update(millis / 1000)
-  }
+export const make = (role: Metrics.Role, context: Context.Context<never>) => {
+  const metrics = Metrics.of(role, context)
   const clock = Context.get(context, Clock.Clock)
   // The native one shows its spans to nobody.
   const isTraced = Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer
@@ -302,24 +154,24 @@ export const make = (role: Role, context: Context.Context<never>) => {
   const ended = (state: Observed, millis: number, exit: Exit.Exit<unknown, unknown>): void => {
     const { progress, span } = state
     const { protocol } = progress
-    const outcome = outcomeOf(exit)
+    const outcome = Metrics.outcomeOf(exit)
     const peer = state.connection?.knownPeer
-    count(protocol, peer?.via, outcome, millis)
+    metrics.count(protocol, peer?.via, outcome, millis)
     if (span === undefined) return
     // It has met its peer before that was introduced.
     if (peer?.socket !== undefined || peer?.user !== undefined) met(state)
     span.attribute("handshake.protocol", protocol)
     span.attribute("handshake.outcome", outcome)
     if (Exit.isFailure(exit)) span.attribute("handshake.step", progress.step)
-    const type = errorTypeOf(outcome)
+    const type = Metrics.errorTypeOf(outcome)
     if (type !== undefined) span.attribute("error.type", type)
     span.end(clock.currentTimeNanosUnsafe(), exit)
   }
 
   return {
-    connections: (by: 1 | -1): void => open.modify(by),
-    pending: (by: 1 | -1): void => underWay.modify(by),
-    denied,
+    connections: (by: 1 | -1): void => metrics.open.modify(by),
+    pending: (by: 1 | -1): void => metrics.underWay.modify(by),
+    denied: (limit: string, why: string): void => metrics.denied(limit, why),
     spanned,
     met,
     ended,

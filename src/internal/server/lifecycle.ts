@@ -17,8 +17,9 @@ import * as Peer from "../../Peer.ts"
 import type { Denied, Verdict } from "../admission/model.ts"
 import * as Connection from "../connection/connection.ts"
 import type { Incoming } from "../connection/source.ts"
+import * as Metrics from "../handshake/metrics.ts"
 import * as Progress from "../handshake/progress.ts"
-import * as Telemetry from "../handshake/telemetry.ts"
+import type * as Telemetry from "../handshake/telemetry.ts"
 import type { Admitted, Connections, Entry, Phase } from "./connections.ts"
 import { Deadlines } from "./deadlines.ts"
 import type { Events } from "./events.ts"
@@ -311,7 +312,7 @@ export class Lifecycle<T, R, R2> {
       }
       this.telemetry.ended(state, this.now() - state.since, exit)
       if (connection !== undefined && !Cause.hasInterruptsOnly(why)) {
-        const reason = Telemetry.outcomeOf(exit)
+        const reason = Metrics.outcomeOf(exit)
         const error = Cause.squash(why)
         const isRefused = connection.refused || denied !== undefined
         this.events.emit({ _tag: isRefused ? "Refused" : "Failed", id, peer: connection.peer, reason, error })

@@ -18,8 +18,9 @@ import type { Denied } from "../admission/model.ts"
 import * as Connection from "../connection/connection.ts"
 import * as NetSocket from "../connection/netSocket.ts"
 import type { Incoming } from "../connection/source.ts"
+import * as Metrics from "../handshake/metrics.ts"
 import * as Progress from "../handshake/progress.ts"
-import * as Telemetry from "../handshake/telemetry.ts"
+import type * as Telemetry from "../handshake/telemetry.ts"
 import { traceless } from "../handshake/traceless.ts"
 import type { Connections, Taken } from "./connections.ts"
 import type { Events } from "./events.ts"
@@ -259,7 +260,7 @@ export class Refusing {
       const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
       // The handshake may have met it before it had words for it.
       const { peer } = connection
-      this.events.emit({ _tag: "Refused", id, peer, reason: Telemetry.outcomeOf(exit), error })
+      this.events.emit({ _tag: "Refused", id, peer, reason: Metrics.outcomeOf(exit), error })
     })
   }
 }

@@ -415,10 +415,12 @@ class Notices {
 type Talking = Transport.Transport<Heard, Messages.FrontendMessage>
 
 const hearing = (transport: Talking, notices: Notices) => {
-  const next = <T extends Tag>(
+  const { receive } = transport
+  /** The next message but for notices, where it is one that is due. */
+  return function next<T extends Tag>(
     due: ReadonlyArray<T>
-  ): Effect.Effect<Of<T>, HandshakeError.Reason | Effect.Error<Talking["receive"]>> =>
-    Effect.flatMap(transport.receive, (message): ReturnType<typeof next<T>> => {
+  ): Effect.Effect<Of<T>, HandshakeError.Reason | Effect.Error<typeof receive>> {
+    return Effect.flatMap(receive, (message): ReturnType<typeof next<T>> => {
       if (message._tag === "ErrorResponse") return Effect.fail(serverErrorOf(message))
       if (message._tag === "NoticeResponse") {
         const problem = notices.take(message)
@@ -426,10 +428,15 @@ const hearing = (transport: Talking, notices: Notices) => {
       }
       return isOneOf(message, due) ? Effect.succeed(message) : Effect.fail(unexpected(due.join(" or "), message))
     })
-  return <const T extends Tag>(step: string, ...due: ReadonlyArray<T>) => Handshake.step(next(due), step)
+  }
 }
 
-type Hear = ReturnType<typeof hearing>
+type Next = ReturnType<typeof hearing>
+
+const hearingIn = (next: Next) => <const T extends Tag>(step: string, ...due: ReadonlyArray<T>) =>
+  Handshake.step(next(due), step)
+
+type Hear = ReturnType<typeof hearingIn>
 
 const requests = [
   "AuthenticationOk",
@@ -508,37 +515,39 @@ const authenticate = Effect.fnUntraced(function*(
   return false
 })
 
-/** What the server tells behind the authentication, up to where it is ready. */
-const readSession = Effect.fnUntraced(function*(hear: Hear, version: Version) {
-  const parameters = new Map<string, string>()
-  let backendKey: BackendKey | undefined
-  for (let statuses = 0;;) {
-    const message = yield* hear(
-      "session",
-      "ParameterStatus",
-      "ReadyForQuery",
-      ...(backendKey === undefined ? ["BackendKeyData" as const] : [])
-    )
-    const wrong = (expected: string) => Handshake.step(Effect.fail(unexpected(expected, message)), "session")
-    switch (message._tag) {
-      case "ParameterStatus":
-        if (++statuses > maxParameters) return yield* wrong(`no more than ${maxParameters} parameters`)
-        parameters.set(message.name, message.value)
-        break
-      case "BackendKeyData": {
-        const { length } = Redacted.value(message.secretKey)
-        if (version === "3.0" && length !== Codecs.minKeyLength) {
-          return yield* wrong(`a key of ${Codecs.minKeyLength} bytes, as protocol ${version} has them`)
+const statuses = ["ParameterStatus", "ReadyForQuery"] as const
+const statusesOrKey = ["ParameterStatus", "ReadyForQuery", "BackendKeyData"] as const
+
+/** What the server tells behind the authentication, up to where it is ready: one step, however many messages it has. */
+const readSession = (next: Next, version: Version) =>
+  Effect.suspend(() => {
+    const parameters = new Map<string, string>()
+    let backendKey: BackendKey | undefined
+    let count = 0
+    const hear = (): Effect.Effect<Pick<Session, "parameters" | "backendKey">, Effect.Error<ReturnType<Next>>> =>
+      Effect.flatMap(backendKey === undefined ? next(statusesOrKey) : next(statuses), (message) => {
+        const wrong = (expected: string) => Effect.fail(unexpected(expected, message))
+        switch (message._tag) {
+          case "ParameterStatus":
+            if (++count > maxParameters) return wrong(`no more than ${maxParameters} parameters`)
+            parameters.set(message.name, message.value)
+            return hear()
+          case "BackendKeyData": {
+            const { length } = Redacted.value(message.secretKey)
+            if (version === "3.0" && length !== Codecs.minKeyLength) {
+              return wrong(`a key of ${Codecs.minKeyLength} bytes, as protocol ${version} has them`)
+            }
+            backendKey = { processId: message.processId, secretKey: message.secretKey }
+            return hear()
+          }
+          case "ReadyForQuery":
+            return message.status === "idle"
+              ? Effect.succeed({ parameters, backendKey })
+              : wrong("no transaction before the first query")
         }
-        backendKey = { processId: message.processId, secretKey: message.secretKey }
-        break
-      }
-      case "ReadyForQuery":
-        if (message.status !== "idle") return yield* wrong("no transaction before the first query")
-        return { parameters, backendKey }
-    }
-  }
-})
+      })
+    return Handshake.step(hear(), "session")
+  })
 
 const shake = Effect.fnUntraced(function*(
   encryption: Encryption,
@@ -553,7 +562,8 @@ const shake = Effect.fnUntraced(function*(
   )
   const tls = yield* Transport.tls(transport)
   const notices = new Notices()
-  const hear = hearing(transport, notices)
+  const next = hearing(transport, notices)
+  const hear = hearingIn(next)
 
   const first = yield* hear("startup", "NegotiateProtocolVersion", ...requests)
   const agreed = first._tag === "NegotiateProtocolVersion"
@@ -574,7 +584,7 @@ const shake = Effect.fnUntraced(function*(
   )
   const channelBound = yield* authenticate(transport, hear, request, options, tls)
   notices.isLetIn = true
-  const session = yield* readSession(hear, agreed.version)
+  const session = yield* readSession(next, agreed.version)
 
   const live = yield* Handshake.step(
     Transport.switchCodec(transport, Codecs.clientLive(options.maxLength), describing),
