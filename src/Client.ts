@@ -177,31 +177,32 @@ const attempting = Effect.fnUntraced(function*<T extends Any, E, R>(options: Opt
   const name = options.protocol?.name
 
   // Each attempt has a scope of its own, which ends with it if it fails and with the client if it succeeds.
-  return Effect.fnUntraced(function*(socket: Socket.Socket) {
-    const scope = yield* Scope.fork(yield* Effect.scope)
-    const state: Telemetry.Observed = { progress: Progress.make(name), connection: undefined, span: undefined }
-    // The handshake dials: by then it has a name, which a connection that cannot be opened is reported with.
-    const opened = Effect.tap(Scope.provide(Connection.open(socket), scope), (connection) => {
-      state.connection = connection
-      telemetry.met(state)
-      telemetry.connections(1)
-      return Scope.addFinalizer(scope, Effect.sync(() => telemetry.connections(-1)))
+  return (socket: Socket.Socket) =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.fork(yield* Effect.scope)
+      const state: Telemetry.Observed = { progress: Progress.make(name), connection: undefined, span: undefined }
+      // The handshake dials: by then it has a name, which a connection that cannot be opened is reported with.
+      const opened = Effect.tap(Scope.provide(Connection.open(socket), scope), (connection) => {
+        state.connection = connection
+        telemetry.met(state)
+        telemetry.connections(1)
+        return Scope.addFinalizer(scope, Effect.sync(() => telemetry.connections(-1)))
+      })
+      const shaken = Effect.provideService(handshake, Socket.Socket, Connection.sharedBy(opened)).pipe(
+        Effect.catch((error): Effect.Effect<never, E | Handshake.Failure<E>> =>
+          state.connection === undefined ? Handshake.step(Effect.fail(error), Progress.connect) : Effect.fail(error)
+        ),
+        Handshake.deadline(options.handshakeTimeout ?? "10 seconds"),
+        Effect.provideService(Scope.Scope, scope)
+      )
+      const observed = Effect.acquireUseRelease(
+        Effect.sync(() => telemetry.pending(1)),
+        () => telemetry.observed(state, shaken),
+        () => Effect.sync(() => telemetry.pending(-1))
+      )
+      const transport = yield* closedUnlessDone(Effect.flatten(observed), scope)
+      return { transport, scope }
     })
-    const shaken = Effect.provideService(handshake, Socket.Socket, Connection.sharedBy(opened)).pipe(
-      Effect.catch((error): Effect.Effect<never, E | Handshake.Failure<E>> =>
-        state.connection === undefined ? Handshake.step(Effect.fail(error), Progress.connect) : Effect.fail(error)
-      ),
-      Handshake.deadline(options.handshakeTimeout ?? "10 seconds"),
-      Effect.provideService(Scope.Scope, scope)
-    )
-    const observed = Effect.acquireUseRelease(
-      Effect.sync(() => telemetry.pending(1)),
-      () => telemetry.observed(state, shaken),
-      () => Effect.sync(() => telemetry.pending(-1))
-    )
-    const transport = yield* closedUnlessDone(Effect.flatten(observed), scope)
-    return { transport, scope }
-  })
 })
 
 /** What calls over a transport. */

@@ -139,15 +139,21 @@ export const socket = (to: DialOptions | NetAddress.SocketAddress): Effect.Effec
   return Effect.sync(() => new DialledSocket(options))
 }
 
-/** Options as Node takes them; it throws where a host has a zone that is none. */
+/** A host as Node takes it; it throws where its zone is none. */
+const nativeHost = (host: string): string => {
+  const problem = Addresses.zoneProblem(host)
+  if (problem !== undefined) throw new Error(problem)
+  return Addresses.nativeHost(host)
+}
+
+/** Options as Node takes them. */
 const native = <A extends object>(options: A): A => {
-  const hosts = Object.entries(options).flatMap(([name, value]) => {
-    if (name !== "host" && name !== "localAddress" || typeof value !== "string") return []
-    const problem = Addresses.zoneProblem(value)
-    if (problem !== undefined) throw new Error(problem)
-    return [[name, Addresses.nativeHost(value)]]
-  })
-  return { ...options, ...Object.fromEntries(hosts) }
+  const { host, localAddress }: { readonly host?: unknown; readonly localAddress?: unknown } = options
+  return {
+    ...options,
+    ...typeof host === "string" && { host: nativeHost(host) },
+    ...typeof localAddress === "string" && { localAddress: nativeHost(localAddress) }
+  }
 }
 
 /** The bounds of Linux, tcp(7), which are those of TCP_KEEPINTVL and TCP_KEEPCNT elsewhere or lie within them. */
