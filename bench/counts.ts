@@ -80,6 +80,8 @@ interface Peer {
   readonly write: (bytes: Uint8Array) => Effect.Effect<void>
   /** Waits until so many bytes have come. */
   readonly heard: (bytes: number) => Effect.Effect<void>
+  /** What comes next, a character for each byte. */
+  readonly said: Effect.Effect<string>
   readonly close: Effect.Effect<void>
 }
 
@@ -94,6 +96,10 @@ const peerOn = Effect.fnUntraced(function*(socket: Socket.Socket) {
   const peer: Peer = {
     write: (bytes) => Effect.orDie(writer.write(bytes)),
     heard,
+    said: Effect.map(
+      Effect.orDie(pull),
+      (chunks) => chunks.map((chunk) => Buffer.from(chunk).toString("latin1")).join("")
+    ),
     close: Scope.close(scope, Exit.void)
   }
   return peer
@@ -190,10 +196,10 @@ const call = { "1": await calls(1), "32": await calls(32) }
 
 // The protocols ---------------------------------------------------------------------------------------------------------
 
-/** A connection to another server, whose peer says something, hears something, says goodbye and ends. */
+/** A connection to another server, whose peer says something, hears this and nothing else, says goodbye and ends. */
 const conversation = async (
   server: Layer.Layer<Server.Server, never, SocketServer.SocketServer>,
-  { begin, bye, hears }: { readonly begin: Uint8Array; readonly hears: number; readonly bye: Uint8Array }
+  { begin, bye, hears }: { readonly begin: Uint8Array; readonly hears: RegExp; readonly bye: Uint8Array }
 ): Promise<Counts> => {
   const scope = Scope.makeUnsafe()
   const network = await Effect.runPromise(Scope.provide(MemorySocket.network(), scope))
@@ -207,7 +213,8 @@ const conversation = async (
   const once = Effect.gen(function*() {
     const peer = yield* peerOn(network.client)
     yield* peer.write(begin)
-    yield* peer.heard(hears)
+    const answer = yield* peer.said
+    if (!hears.test(answer)) throw new Error(`it has said ${JSON.stringify(answer)}`)
     yield* peer.write(bye)
     yield* peer.close
   })
@@ -225,8 +232,9 @@ const login = await conversation(
     serve: (transport) => Stream.runDrain(Stream.takeUntil(transport.incoming, ({ _tag }) => _tag === "Terminate"))
   }).pipe(Layer.provide(Postgres.layerTrust), Layer.provide(NodeCrypto.layer)),
   {
-    begin: utf8.encode("\0\0\0\x13\0\x03\0\0user\0bench\0\0"),
-    hears: 1,
+    begin: utf8.encode("\0\0\0\x14\0\x03\0\0user\0bench\0\0"),
+    // It is let in, and the server is ready.
+    hears: /^R\0\0\0\x08\0\0\0\0.*Z\0\0\0\x05I$/s,
     bye: utf8.encode("X\0\0\0\x04")
   }
 )
@@ -238,8 +246,8 @@ const http2 = await conversation(
   }),
   {
     begin: utf8.encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"),
-    // The settings of the server, and that it has those of the client.
-    hears: 1,
+    // The settings of the server.
+    hears: /^\0\0.\x04\0\0\0\0\0/s,
     bye: utf8.encode("\0\0\0\x04\x01\0\0\0\0\0\0\x08\x07" + "\0".repeat(13))
   }
 )
