@@ -3,8 +3,10 @@
  * `node:tls`; what it has agreed on; and which handshake ALPN chooses.
  */
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as NetAddress from "effect/net/NetAddress"
 import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
@@ -14,6 +16,7 @@ import * as SocketServer from "effect/socket/SocketServer"
 import * as Tracer from "effect/Tracer"
 import { X509Certificate } from "node:crypto"
 import { syncBuiltinESMExports } from "node:module"
+import type * as NodeNet from "node:net"
 import tls, * as NodeTls from "node:tls"
 import * as Client from "../../src/Client.ts"
 import * as Codec from "../../src/Codec.ts"
@@ -1135,6 +1138,67 @@ describe("the first bytes", () => {
         expect(yield* Peers.client(forwarder.port)).toMatchObject({ tls: { verified: true } })
         expect(yield* Fiber.join(outcome)).toMatchObject({ tls: { servername: "localhost" } })
       }
+    }))
+})
+
+describe("a peer that has gone", () => {
+  /** A server that asks with whom it was when that one has gone: it has begun TLS, or TLS was there. */
+  const askingLate = (isEarly: boolean) =>
+    Effect.gen(function*() {
+      const begun = yield* Deferred.make<void>()
+      const asked = yield* Deferred.make<PeerModel.Peer>()
+      const asking = Effect.gen(function*() {
+        const clear = yield* Transport.framed(Codec.bytes)
+        const shaking = Transport.startTls(clear, {
+          role: "server",
+          certificate: Certificates.server,
+          unread: "feed"
+        })
+        const reading = Effect.flatMap(shaking, (transport) =>
+          Effect.andThen(isEarly ? Effect.void : Deferred.succeed(begun, undefined), transport.receive))
+        const fiber = yield* Effect.forkChild(Effect.exit(reading), { startImmediately: true })
+        if (isEarly) {
+          yield* Deferred.succeed(begun, undefined)
+        }
+        yield* Fiber.join(fiber)
+        yield* Deferred.succeed(asked, yield* clear.peer)
+        return undefined as never
+      })
+      const { port } = yield* Peers.accepting(asking)
+      return { port, begun: Deferred.await(begun), asked: Deferred.await(asked) }
+    })
+
+  const at = ({ localAddress, localPort }: NodeNet.Socket): string => `${localAddress}:${localPort}`
+
+  it.live("while TLS shook hands is still known by its address", () =>
+    Effect.gen(function*() {
+      const { asked, begun, port } = yield* askingLate(true)
+      const peer = yield* Tcp.dial(port)
+      const address = at(peer.socket)
+      yield* begun
+      yield* peer.reset
+      const { local, remote } = yield* asked
+      expect([remote, local].map((end) => end && NetAddress.formatSocketAddress(end))).toEqual([
+        address,
+        `127.0.0.1:${port}`
+      ])
+    }))
+
+  it.live("when TLS was there is still known by its address, and by what TLS has agreed on", () =>
+    Effect.gen(function*() {
+      const { asked, begun, port } = yield* askingLate(false)
+      const peer = yield* Tcp.dial(port)
+      const address = at(peer.socket)
+      const within = NodeTls.connect({ socket: peer.socket, servername: "localhost", ca: Certificates.root })
+      within.on("error", () => {})
+      yield* begun
+      yield* peer.reset
+      const { local, remote, tls } = yield* asked
+      expect([remote, local].map((end) => end && NetAddress.formatSocketAddress(end))).toEqual([
+        address,
+        `127.0.0.1:${port}`
+      ])
+      expect(tls).toMatchObject({ version: "TLSv1.3", servername: "localhost" })
     }))
 })
 

@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Socket from "effect/socket/Socket"
@@ -26,6 +27,7 @@ import * as PullSource from "./pullSource.ts"
 import {
   type Chunks,
   type Encrypt,
+  type Encrypted,
   type Incoming,
   type Source,
   type SourceEvents,
@@ -160,6 +162,7 @@ export class Connection implements SourceEvents {
   private source: Source
   /** Its peer, where somebody has asked for it or introduced it: to ask the socket costs something. */
   knownPeer: Peer.Peer | undefined
+  private agreed: Peer.Tls | undefined = undefined
   private writing: Semaphore.Semaphore | undefined = undefined
   private writers = 0
   /** How many writes that had to wait are over. */
@@ -186,12 +189,14 @@ export class Connection implements SourceEvents {
   }
 
   get peer(): Peer.Peer {
-    return this.knownPeer ?? this.source.peer
+    const { agreed, knownPeer, source } = this
+    if (knownPeer !== undefined || agreed === undefined) return knownPeer ?? source.peer
+    return this.knownPeer = { ...source.peer, tls: agreed }
   }
 
   /** What TLS has agreed on. No source knows of any that was not begun here. */
   get tls(): Peer.Tls | undefined {
-    return this.knownPeer?.tls
+    return this.agreed ?? this.knownPeer?.tls
   }
 
   /**
@@ -339,38 +344,43 @@ export class Connection implements SourceEvents {
         if (inbox.end !== undefined) return Effect.fail(inbox.end)
         this.encrypting = true
         this.flow()
-        const unread = inbox.unread.take(inbox.unread.length)
-        // The addresses cannot be had any more from a socket that has failed.
-        const clear = this.knownPeer = this.peer
-        const encrypted = this.encryptedWith(options, encrypt, unread)
-        return Effect.matchEffect(Effect.onInterrupt(encrypted, () => Effect.sync(() => this.onEnd(tlsGivenUp))), {
-          onSuccess: ({ source, tls }) => {
-            this.knownPeer = { ...clear, tls }
-            if (source !== this.source) {
-              this.source = source
-              source.attach(this)
-            }
-            this.encrypting = false
-            this.flow()
-            return Effect.succeed(tls)
-          },
-          onFailure: (failure) => {
-            this.onEnd(failure)
-            return Effect.fail(inbox.end!)
-          }
+        const encrypted = this.encryptedWith(options, encrypt, inbox.unread.take(inbox.unread.length))
+        return Effect.matchEffect(Effect.onExitPrimitive(encrypted, (exit) => this.encrypted(exit)), {
+          onSuccess: ({ tls }) => Exit.succeed(tls),
+          onFailure: () => Exit.fail(inbox.end!) // `encrypted` has said so
         })
       })
       return this.onlyWriter(begun)
     })
   }
 
+  // It is done in the step in which TLS is there, or is not: nothing comes in between.
+  private encrypted(exit: Exit.Exit<Encrypted, TlsFailure>): undefined {
+    if (Exit.isFailure(exit)) {
+      const failure = Exit.findErrorOption(exit)
+      this.onEnd(Option.getOrElse(failure, () => tlsGivenUp))
+      return
+    }
+    const { source, tls } = exit.value
+    this.agreed = tls
+    if (this.knownPeer !== undefined) this.knownPeer = { ...this.knownPeer, tls }
+    if (source !== this.source) {
+      this.source = source
+      source.attach(this)
+    }
+    this.encrypting = false
+    this.flow()
+  }
+
   private encryptedWith(
     options: TlsOptions,
     encrypt: Encrypt | undefined,
     unread: Uint8Array
-  ): Effect.Effect<{ readonly source: Source; readonly tls: Peer.Tls }, TlsFailure> {
+  ): Effect.Effect<Encrypted, TlsFailure> {
     const { source } = this
     if (source.startTls !== undefined) return Effect.map(source.startTls(options, unread), (tls) => ({ source, tls }))
+    // The one in its place cannot tell any more.
+    this.knownPeer = this.peer
     return encrypt === undefined ? Effect.fail(noTls) : encrypt(source, options, unread)
   }
 
@@ -456,13 +466,12 @@ export class Connection implements SourceEvents {
   // Nobody else writes while the last writer waits for room.
   private onlyWriter<A>(waiting: Effect.Effect<A, unknown>): Effect.Effect<A, TransportError> {
     this.writers++
-    return Effect.ensuring(
-      this.oneAtATime(this.failedToWrite(waiting)),
-      Effect.sync(() => {
-        this.writers--
-        this.written++
-      })
-    )
+    return Effect.onExitPrimitive(this.oneAtATime(this.failedToWrite(waiting)), () => this.wrote())
+  }
+
+  private wrote(): undefined {
+    this.writers--
+    this.written++
   }
 
   /** `undefined` while nothing that was written waits for the peer, and else something that changes as it takes that. */

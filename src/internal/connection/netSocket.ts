@@ -15,7 +15,7 @@ import * as Excerpt from "../../Excerpt.ts"
 import type * as Peer from "../../Peer.ts"
 
 /** What is read of Node's `net.Socket`. */
-interface Addresses {
+export interface Addresses {
   readonly remoteAddress?: string | undefined
   readonly remotePort?: number | undefined
   readonly localAddress?: string | undefined

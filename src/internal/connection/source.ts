@@ -65,7 +65,7 @@ export interface Source {
   takeBuffered?(): void
   /**
    * Everything from here on is encrypted: `unread`, which came already, and what follows goes to TLS. It is paused, nobody
-   * writes, and it stays paused. Failed or interrupted, the socket is of no use any more.
+   * writes, and it stays paused. Failed or interrupted, the socket is of no use any more, and `peer` is still known.
    */
   startTls?(options: TlsOptions, unread: Uint8Array): Effect.Effect<Peer.Tls, TlsFailure>
   /** What decoders are given in the place of the unread bytes, for a test that counts what they do with them. */
@@ -146,6 +146,12 @@ export const runDirectly = <R extends Run>(run: R, direct: Direct): R => Object.
 export const directOf = (server: SocketServer.SocketServer["Service"]): Direct | undefined =>
   (server.run as Run & { readonly [DirectTypeId]?: Direct })[DirectTypeId]
 
+/** What moves the bytes from now on, and what TLS has agreed on. */
+export interface Encrypted {
+  readonly source: Source
+  readonly tls: Peer.Tls
+}
+
 /**
  * TLS over a source that has none: takes the place of the source, which nobody else uses any more.
  */
@@ -153,7 +159,7 @@ export type Encrypt = (
   source: Source,
   options: TlsOptions,
   unread: Uint8Array
-) => Effect.Effect<{ readonly source: Source; readonly tls: Peer.Tls }, TlsFailure>
+) => Effect.Effect<Encrypted, TlsFailure>
 
 export const CurrentEncrypt: Context.Reference<Encrypt | undefined> = Context.Reference<Encrypt | undefined>(
   "effect-handshake/internal/CurrentEncrypt",
