@@ -5,6 +5,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Redacted from "effect/Redacted"
@@ -1137,6 +1138,51 @@ describe("the first bytes", () => {
         })
         expect(yield* Peers.client(forwarder.port)).toMatchObject({ tls: { verified: true } })
         expect(yield* Fiber.join(outcome)).toMatchObject({ tls: { servername: "localhost" } })
+      }
+    }))
+})
+
+describe("whoever writes while TLS shakes hands", () => {
+  /** A server that says a line while TLS shakes hands, and what has become of both. */
+  const saying = Effect.gen(function*() {
+    const begun = yield* Deferred.make<void>()
+    const ended = yield* Deferred.make<readonly [tls: Exit.Exit<unknown, unknown>, said: Exit.Exit<void, unknown>]>()
+    const speaking = Effect.gen(function*() {
+      const transport = yield* Transport.framed(Codec.lines())
+      const options = { role: "server", certificate: Certificates.server, unread: "feed" } as const
+      const shaking = yield* Effect.forkChild(Transport.startTls(transport, options), { startImmediately: true })
+      const said = yield* Effect.forkChild(transport.send("said early"), { startImmediately: true })
+      yield* Deferred.succeed(begun, undefined)
+      const outcome = [yield* Fiber.await(shaking), yield* Fiber.await(said)] as const
+      yield* Deferred.succeed(ended, outcome)
+      return yield* Effect.never
+    })
+    const { port } = yield* Peers.accepting(speaking)
+    return { port, begun: Deferred.await(begun), ended: Deferred.await(ended) }
+  })
+
+  it.live("is heard inside TLS", () =>
+    Effect.gen(function*() {
+      const { begun, ended, port } = yield* saying
+      const peer = yield* Tcp.dial(port)
+      yield* begun
+      const heard = yield* Effect.callback<string>((resume) => {
+        const within = NodeTls.connect({ socket: peer.socket, servername: "localhost", ca: Certificates.root })
+        within.on("error", (error) => resume(Effect.die(error)))
+        within.on("data", (chunk) => resume(Effect.succeed(chunk.toString())))
+      })
+      expect(heard).toBe("said early\n")
+      expect((yield* ended).map(Exit.isSuccess)).toEqual([true, true])
+    }))
+
+  it.live("is told why there is none", () =>
+    Effect.gen(function*() {
+      const { begun, ended, port } = yield* saying
+      const peer = yield* Tcp.dial(port)
+      yield* begun
+      yield* peer.say("this is no TLS\n")
+      for (const exit of yield* ended) {
+        expect(Exit.findErrorOption(exit)).toMatchObject({ value: { reason: { _tag: "TlsFailure", kind: "not-tls" } } })
       }
     }))
 })

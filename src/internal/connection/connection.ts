@@ -27,7 +27,6 @@ import * as PullSource from "./pullSource.ts"
 import {
   type Chunks,
   type Encrypt,
-  type Encrypted,
   type Incoming,
   type Source,
   type SourceEvents,
@@ -165,6 +164,8 @@ export class Connection implements SourceEvents {
   private agreed: Peer.Tls | undefined = undefined
   private writing: Semaphore.Semaphore | undefined = undefined
   private writers = 0
+  /** Whether TLS begins, before anybody had to wait. */
+  private isAlone = false
   /** How many writes that had to wait are over. */
   private written = 0
   // Neither array is changed, so that whoever goes through it sees all that were there.
@@ -338,50 +339,62 @@ export class Connection implements SourceEvents {
    */
   startTls(options: TlsOptions, encrypt: Encrypt | undefined): Effect.Effect<Peer.Tls, TransportError> {
     return Effect.suspend(() => {
-      const { inbox } = this
-      const begun = Effect.suspend((): Effect.Effect<Peer.Tls, TransportError> => {
-        if (inbox.closed) return Effect.fail(closedHere)
-        if (inbox.end !== undefined) return Effect.fail(inbox.end)
-        this.encrypting = true
-        this.flow()
-        const encrypted = this.encryptedWith(options, encrypt, inbox.unread.take(inbox.unread.length))
-        return Effect.matchEffect(Effect.onExitPrimitive(encrypted, (exit) => this.encrypted(exit)), {
-          onSuccess: ({ tls }) => Exit.succeed(tls),
-          onFailure: () => Exit.fail(inbox.end!) // `encrypted` has said so
-        })
+      const begin = () => this.beginTls(options, encrypt)
+      if (this.writers > 0 || this.writing !== undefined) return this.onlyWriter(Effect.suspend(begin))
+      // Whoever writes from now on waits for it.
+      this.writers++
+      this.isAlone = true
+      return Effect.onExitPrimitive(this.failedToWrite(begin()), () => {
+        this.isAlone = false
+        this.wrote()
+        return this.writing && Effect.asVoid(this.writing.release(1))
       })
-      return this.onlyWriter(begun)
+    })
+  }
+
+  private beginTls(
+    options: TlsOptions,
+    encrypt: Encrypt | undefined
+  ): Effect.Effect<Peer.Tls, TransportError | TlsFailure> {
+    const { inbox, source } = this
+    if (inbox.closed) return Effect.fail(closedHere)
+    if (inbox.end !== undefined) return Effect.fail(inbox.end)
+    this.encrypting = true
+    this.flow()
+    const unread = inbox.unread.take(inbox.unread.length)
+    const encrypted = source.startTls === undefined
+      ? this.replaced(options, encrypt, unread)
+      : source.startTls(options, unread)
+    return Effect.onExitPrimitive(encrypted, (exit) => this.encrypted(exit))
+  }
+
+  /** TLS over a source that has none. */
+  private replaced(
+    options: TlsOptions,
+    encrypt: Encrypt | undefined,
+    unread: Uint8Array
+  ): Effect.Effect<Peer.Tls, TlsFailure> {
+    if (encrypt === undefined) return Effect.fail(noTls)
+    // The one in its place cannot tell any more.
+    this.knownPeer = this.peer
+    return Effect.map(encrypt(this.source, options, unread), ({ source, tls }) => {
+      this.source = source
+      source.attach(this)
+      return tls
     })
   }
 
   // It is done in the step in which TLS is there, or is not: nothing comes in between.
-  private encrypted(exit: Exit.Exit<Encrypted, TlsFailure>): undefined {
+  private encrypted(exit: Exit.Exit<Peer.Tls, TlsFailure>): undefined {
     if (Exit.isFailure(exit)) {
       const failure = Exit.findErrorOption(exit)
       this.onEnd(Option.getOrElse(failure, () => tlsGivenUp))
       return
     }
-    const { source, tls } = exit.value
-    this.agreed = tls
-    if (this.knownPeer !== undefined) this.knownPeer = { ...this.knownPeer, tls }
-    if (source !== this.source) {
-      this.source = source
-      source.attach(this)
-    }
+    this.agreed = exit.value
+    if (this.knownPeer !== undefined) this.knownPeer = { ...this.knownPeer, tls: this.agreed }
     this.encrypting = false
     this.flow()
-  }
-
-  private encryptedWith(
-    options: TlsOptions,
-    encrypt: Encrypt | undefined,
-    unread: Uint8Array
-  ): Effect.Effect<Encrypted, TlsFailure> {
-    const { source } = this
-    if (source.startTls !== undefined) return Effect.map(source.startTls(options, unread), (tls) => ({ source, tls }))
-    // The one in its place cannot tell any more.
-    this.knownPeer = this.peer
-    return encrypt === undefined ? Effect.fail(noTls) : encrypt(source, options, unread)
   }
 
   /** Tells whoever waits, and every reader, to look again. */
@@ -480,7 +493,8 @@ export class Connection implements SourceEvents {
   }
 
   private oneAtATime<A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    this.writing ??= Semaphore.makeUnsafe(1)
+    // TLS that begins was there before.
+    this.writing ??= Semaphore.makeUnsafe(this.isAlone ? 0 : 1)
     return this.writing.withPermit(write)
   }
 

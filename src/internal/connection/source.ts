@@ -146,12 +146,6 @@ export const runDirectly = <R extends Run>(run: R, direct: Direct): R => Object.
 export const directOf = (server: SocketServer.SocketServer["Service"]): Direct | undefined =>
   (server.run as Run & { readonly [DirectTypeId]?: Direct })[DirectTypeId]
 
-/** What moves the bytes from now on, and what TLS has agreed on. */
-export interface Encrypted {
-  readonly source: Source
-  readonly tls: Peer.Tls
-}
-
 /**
  * TLS over a source that has none: takes the place of the source, which nobody else uses any more.
  */
@@ -159,7 +153,7 @@ export type Encrypt = (
   source: Source,
   options: TlsOptions,
   unread: Uint8Array
-) => Effect.Effect<Encrypted, TlsFailure>
+) => Effect.Effect<{ readonly source: Source; readonly tls: Peer.Tls }, TlsFailure>
 
 export const CurrentEncrypt: Context.Reference<Encrypt | undefined> = Context.Reference<Encrypt | undefined>(
   "effect-handshake/internal/CurrentEncrypt",

@@ -244,7 +244,7 @@ export class NetSource implements Source, Hearer {
       if (this.knownPeer === undefined) this.addresses = addressesOf(conn)
       hear(conn, undefined)
       if (unread.length > 0) conn.unshift(unread)
-      return Effect.map(NodeTls.secure(conn, options), (secured) => {
+      return NodeTls.securing(conn, options, (secured) => {
         this.encrypt(secured, options.role)
         this.noticeEnd()
         return secured.tls

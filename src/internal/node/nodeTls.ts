@@ -174,6 +174,8 @@ const orThrow = <A>(result: Result.Result<A, string>): A =>
 interface Prepared {
   readonly context: NodeTls.SecureContext
   readonly shown: Uint8Array | undefined
+  /** What Node is told on both sides. It copies it. */
+  readonly common: { readonly secureContext: NodeTls.SecureContext; readonly ALPNProtocols?: Array<string> }
 }
 
 // A context is dear to make, and one is enough for all the connections that are told the same. A certificate that stands
@@ -215,7 +217,8 @@ const prepare = (
       ...certificate.passphrase !== undefined && { passphrase: Redacted.value(certificate.passphrase) }
     }
   })
-  const prepared = { context, shown: shown && new Uint8Array(shown[0].raw) }
+  const common = { secureContext: context, ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] } }
+  const prepared = { context, shown: shown && new Uint8Array(shown[0].raw), common }
   all.set(certificate ?? options, prepared)
   if (shown !== undefined) Certificates.objections(shown, new Date()).filter(Certificates.isNews).forEach(onObjection)
   return prepared
@@ -286,10 +289,7 @@ interface Begun {
 const begin = (stream: Duplex, options: Options, onObjection: OnObjection): Begun => {
   let prepared = prepare(options, options.certificate, onObjection)
   const begun = (socket: NodeTls.TLSSocket): Begun => ({ socket, shown: () => prepared.shown })
-  const common = {
-    secureContext: prepared.context,
-    ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] }
-  }
+  const { common } = prepared
   if (options.role === "client") {
     const { verify } = options
     const server = serverOf(options)
@@ -368,6 +368,14 @@ const verifyErrorOf = (socket: NodeTls.TLSSocket): TlsError | undefined => {
 const asksFor = (options: Options): boolean =>
   options.role === "client" || (options.clientCertificate ?? "none") !== "none"
 
+let lastName = { told: "", name: "" }
+
+/** Most clients of a server ask for the same name. */
+const normalized = (told: string): string => {
+  if (lastName.told !== told) lastName = { told, name: ServerName.normalized(told) }
+  return lastName.name
+}
+
 const describe = ({ shown, socket }: Begun, options: Options, verified: boolean): Peer.Tls => {
   const certificate = asksFor(options) ? socket.getPeerX509Certificate() : undefined
   const { servername } = socket as { readonly servername?: string | false | null }
@@ -375,7 +383,7 @@ const describe = ({ shown, socket }: Begun, options: Options, verified: boolean)
     version: socket.getProtocol() ?? "unknown",
     cipher: socket.getCipher().standardName,
     alpn: typeof socket.alpnProtocol === "string" ? socket.alpnProtocol : undefined,
-    servername: typeof servername === "string" ? ServerName.normalized(servername) : undefined,
+    servername: typeof servername === "string" ? normalized(servername) : undefined,
     resumed: socket.isSessionReused(),
     verified,
     certificate: certificate && certificateOf(certificate),
@@ -455,9 +463,14 @@ const hasEnded = (error: Error): boolean => "code" in error && error.code === "E
  * Shakes hands over a stream that nobody else reads or writes any more. Interrupted, or failed, it has destroyed it. It warns of
  * what peers will object to, when a certificate is used for the first time.
  *
- * Whoever goes on with the socket is to be its hearer (`hear`) in the same step: it is listened to already.
+ * Whoever goes on with the socket becomes its hearer (`hear`) in `use`, which is called in the step in which TLS is there: it is
+ * listened to already.
  */
-export const secure = (stream: Counting, options: Options): Effect.Effect<Secured, TlsFailure> =>
+export const securing = <A>(
+  stream: Counting,
+  options: Options,
+  use: (secured: Secured) => A
+): Effect.Effect<A, TlsFailure> =>
   Effect.callback((resume) => {
     const objections: Array<string> = []
     const warned = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
@@ -473,12 +486,18 @@ export const secure = (stream: Counting, options: Options): Effect.Effect<Secure
       stream.destroy()
       return resume(warned(Effect.fail(badConfiguration(cause))))
     }
-    const shaking = new Shaking(stream, options, begun, streamErrors, (exit) => resume(warned(exit)))
+    const shaking = new Shaking(
+      { stream, options, begun, streamErrors },
+      (ended) => resume(warned(Result.isSuccess(ended) ? Exit.succeed(use(ended.success)) : Exit.fail(ended.failure)))
+    )
     return Effect.suspend(() => {
       shaking.giveUp()
       return warned(Effect.void)
     })
   })
+
+export const secure = (stream: Counting, options: Options): Effect.Effect<Secured, TlsFailure> =>
+  securing(stream, options, (secured) => secured)
 
 /**
  * A handshake that is under way.
@@ -495,7 +514,7 @@ class Shaking implements Hearer {
   private readonly options: Options
   private readonly begun: Begun
   private readonly streamErrors: ReadonlyArray<Error>
-  private readonly done: (exit: Exit.Exit<Secured, TlsFailure>) => void
+  private readonly done: (ended: Result.Result<Secured, TlsFailure>) => void
   /** How much had been received before. */
   private readonly before: number
   /** The chain cannot be had any more when Node has told that it is not to be trusted. */
@@ -503,11 +522,13 @@ class Shaking implements Hearer {
   private isReady = false
 
   constructor(
-    stream: Counting,
-    options: Options,
-    begun: Begun,
-    streamErrors: ReadonlyArray<Error>,
-    done: (exit: Exit.Exit<Secured, TlsFailure>) => void
+    { begun, options, stream, streamErrors }: {
+      readonly stream: Counting
+      readonly options: Options
+      readonly begun: Begun
+      readonly streamErrors: ReadonlyArray<Error>
+    },
+    done: (ended: Result.Result<Secured, TlsFailure>) => void
   ) {
     this.stream = stream
     this.options = options
@@ -537,7 +558,7 @@ class Shaking implements Hearer {
 
   private fail(failure: TlsFailure): void {
     this.giveUp()
-    this.done(Exit.fail(failure))
+    this.done(Result.fail(failure))
   }
 
   private get ended(): TlsFailure {
@@ -597,7 +618,7 @@ class Shaking implements Hearer {
     // The peer has proved who it is, once and for all.
     socket.disableRenegotiation()
     const done = () => {
-      this.done(Exit.succeed({ socket, tls }))
+      this.done(Result.succeed({ socket, tls }))
     }
     if (options.role === "server" || tls.version !== "TLSv1.3") return done()
     // The server may be about to refuse the client's certificate, and to reset the connection. Whoever wrote at once would
