@@ -81,11 +81,14 @@ export const isWornOut = ({ atMost, name }: Compiled, visits: Visits): boolean =
  * Whether there is nothing left to say in a state: all of it leads to where was come to as often as may be. Whoever leads there has
  * come round once too often.
  */
-export const isStuck = ({ states }: Spec, { targets }: Pick<Compiled, "targets">, visits: Visits): boolean =>
-  Array.from(targets.values()).every((target) => {
+export const isStuck = ({ states }: Spec, { targets }: Pick<Compiled, "targets">, visits: Visits): boolean => {
+  // It is asked for each message that comes.
+  for (const target of targets.values()) {
     const next = stateOf(target)
-    return next !== undefined && isWornOut(states.get(next)!, visits)
-  })
+    if (next === undefined || !isWornOut(states.get(next)!, visits)) return false
+  }
+  return true
+}
 
 /** Whether all that leads on from a state, but for what says no there, leads to where was come to as often as may be. */
 export const isClosed = (spec: Spec, { targets }: Compiled, visits: Visits): boolean => {

@@ -174,8 +174,8 @@ const orThrow = <A>(result: Result.Result<A, string>): A =>
 interface Prepared {
   readonly context: NodeTls.SecureContext
   readonly shown: Uint8Array | undefined
-  /** What Node is told on both sides. It copies it. */
-  readonly common: { readonly secureContext: NodeTls.SecureContext; readonly ALPNProtocols?: Array<string> }
+  /** What Node is told for each connection. It copies it. */
+  readonly common: NodeTls.TLSSocketOptions
 }
 
 // A context is dear to make, and one is enough for all the connections that are told the same. A certificate that stands
@@ -217,7 +217,15 @@ const prepare = (
       ...certificate.passphrase !== undefined && { passphrase: Redacted.value(certificate.passphrase) }
     }
   })
-  const common = { secureContext: context, ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] } }
+  const common = {
+    secureContext: context,
+    ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] },
+    ...options.role === "server" && {
+      isServer: true,
+      requestCert: asksFor(options),
+      rejectUnauthorized: options.clientCertificate === "require"
+    }
+  }
   const prepared = { context, shown: shown && new Uint8Array(shown[0].raw), common }
   all.set(certificate ?? options, prepared)
   if (shown !== undefined) Certificates.objections(shown, new Date()).filter(Certificates.isNews).forEach(onObjection)
@@ -302,30 +310,27 @@ const begin = (stream: Duplex, options: Options, onObjection: OnObjection): Begu
       ...verify === "authority" && { checkServerIdentity: () => undefined }
     }))
   }
-  const { clientCertificate = "none", unknownName } = options
-  if (options.names !== undefined) void tableOf(options.names)
+  const { names, unknownName } = options
+  if (names !== undefined) void tableOf(names)
+  // OpenSSL waits for it, so that there is none where nobody has asked for it.
+  if (names === undefined && unknownName !== "refuse") return begun(new NodeTls.TLSSocket(stream, common))
   return begun(
     new NodeTls.TLSSocket(stream, {
       ...common,
-      isServer: true,
-      requestCert: clientCertificate !== "none",
-      rejectUnauthorized: clientCertificate === "require",
-      ...(options.names !== undefined || unknownName === "refuse") && {
-        SNICallback: (servername, done) => {
-          const certificate = certificateFor(options, servername)
-          if (certificate === undefined) {
-            if (unknownName !== "refuse") return done(null)
-            stream.write(unrecognizedName)
-            return done(new UnknownName(`there is no certificate for ${Excerpt.ofString(servername)}`))
-          }
-          try {
-            prepared = prepare(options, certificate, onObjection)
-          } catch (cause) {
-            stream.write(internalError)
-            return done(new BadCertificate(messageOf(cause)))
-          }
-          done(null, prepared.context)
+      SNICallback: (servername, done) => {
+        const certificate = certificateFor(options, servername)
+        if (certificate === undefined) {
+          if (unknownName !== "refuse") return done(null)
+          stream.write(unrecognizedName)
+          return done(new UnknownName(`there is no certificate for ${Excerpt.ofString(servername)}`))
         }
+        try {
+          prepared = prepare(options, certificate, onObjection)
+        } catch (cause) {
+          stream.write(internalError)
+          return done(new BadCertificate(messageOf(cause)))
+        }
+        done(null, prepared.context)
       }
     })
   )
