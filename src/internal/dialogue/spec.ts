@@ -82,7 +82,6 @@ export const isWornOut = ({ atMost, name }: Compiled, visits: Visits): boolean =
  * come round once too often.
  */
 export const isStuck = ({ states }: Spec, { targets }: Pick<Compiled, "targets">, visits: Visits): boolean => {
-  // It is asked for each message that comes.
   for (const target of targets.values()) {
     const next = stateOf(target)
     if (next === undefined || !isWornOut(states.get(next)!, visits)) return false
