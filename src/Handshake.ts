@@ -154,7 +154,11 @@ const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0]) || T
 const then = <T extends Receiving, T2, E, R, E2, R2>(
   self: T | Effect.Effect<T, E, R>,
   name: (transport: T) => string,
-  act: (transport: T, secrecy: Secrecy | undefined) => Effect.Effect<T2, E2, R2>,
+  act: (
+    transport: T,
+    secrecy: Secrecy | undefined,
+    progress: Progress.Progress | undefined
+  ) => Effect.Effect<T2, E2, R2>,
   options?: VerifyOptions<T>
 ): Effect.Effect<T2, Failure<E | E2>, R | R2> =>
   Effect.contextWith((context: Context.Context<never>) => {
@@ -168,7 +172,7 @@ const then = <T extends Receiving, T2, E, R, E2, R2>(
         progress.begin(name, transport)
         progress.isGuarded = secrecy === "guarded"
       }
-      return act(transport, secrecy)
+      return act(transport, secrecy, progress)
     }
     const failed = (cause: Cause.Cause<E | E2>): Effect.Effect<never, Failure<E | E2>> => {
       // What comes before the first step is the opening of the connection.
@@ -680,11 +684,10 @@ export const startTls: {
     self: T | Effect.Effect<T, E, R>,
     options: Transport.StartTlsOptions<T> | Effect.Effect<Transport.StartTlsOptions<T>, E2, R2>
   ): Effect.Effect<Transport.Transport<In<T>, Out<T>>, Failure<E | E2>, R | R2> =>
-    then(self, () => "start TLS", (transport) =>
-      Effect.flatMap(Progress.CurrentProgress, (progress) => {
-        if (progress?.protocol === Progress.unnamed) progress.protocol = "tls"
-        return Transport.startTls(transport, options)
-      }))
+    then(self, () => "start TLS", (transport, _secrecy, progress) => {
+      if (progress?.protocol === Progress.unnamed) progress.protocol = "tls"
+      return Transport.startTls(transport, options)
+    })
 )
 
 /**
@@ -941,15 +944,29 @@ export const inside: {
       if (lost !== undefined) return Effect.fail(lost)
       // It asks for a socket where it opens a transport, and needs that of `outer` otherwise.
       const inner = Effect.isEffect(self) ? self : self(transport)
-      return Effect.provideService(inner, Socket.Socket, impl.connection.socket) as typeof inner
+      return onConnection(inner, impl.connection)
     })
     return withProgress(both, failing)
   }
 )
 
+/** The socket in the context may be that of this connection already. */
+const onConnection = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  connection: Connection.Connection
+): Effect.Effect<A, E, R> =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const socket = Context.getOrUndefined(context, Socket.Socket)
+    return socket !== undefined && Connection.connectionOf(socket) === connection
+      ? self
+      // It needs the socket that it is given here.
+      : Effect.provideService(self, Socket.Socket, connection.socket) as Effect.Effect<A, E, R>
+  })
+
 /** While it runs, that the peer is to be turned away is left to those who come behind it, unless it has words itself. */
 const around = <A, E, R>(outer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Progress.CurrentProgress, (progress) => {
+  Effect.contextWith((context: Context.Context<never>) => {
+    const progress = Context.get(context, Progress.CurrentProgress)
     if (progress?.verdict === undefined) return outer
     const { isOuter } = progress
     progress.isOuter = true

@@ -487,29 +487,30 @@ export const startTls: {
     self: T,
     options: StartTlsOptions<T> | Effect.Effect<StartTlsOptions<T>, E, R>
   ): Effect.Effect<Transport<Transport.In<T>, Transport.Out<T>>, TransportError | E, R> =>
-    Effect.flatMap(
-      Effect.isEffect(options) ? options : Effect.succeed(options),
-      (options) =>
-        Effect.contextWith((context: Context.Context<never>) => {
-          const impl = implOf(self)
-          const { connection } = impl
-          const lost = impl.leave("TLS")
-          if (lost !== undefined) return Effect.fail(lost)
-          const goAhead = options.role === "server" ? options.goAhead : undefined
-          if (options.unread !== "feed") {
-            // A client's peer may say nothing before TLS has begun. That of a server may have begun, if it was told to.
-            const refused = connection.refuseUnread(options.role === "client" || goAhead !== undefined)
-            if (refused !== undefined) return Effect.fail(refused)
-          }
-          const told = goAhead === undefined ? Effect.void : impl.send(goAhead)
-          return told.pipe(
-            Effect.andThen(connection.startTls(options, Context.get(context, CurrentEncrypt))),
-            Effect.flatMap((tls) => {
-              impl.tell({ _tag: "Secured", tls })
-              const encrypted = new TransportImpl(connection, impl.codec, impl.observer, impl.describe)
-              return Effect.as(annotateTls(tls, options.role), encrypted)
-            })
-          )
-        })
-    )
+    Effect.isEffect(options)
+      ? Effect.flatMap(options, (options) => beginTls(self, options))
+      : beginTls(self, options)
 )
+
+const beginTls = <T extends Transport.Any>(
+  self: T,
+  options: StartTlsOptions<T>
+): Effect.Effect<Transport<Transport.In<T>, Transport.Out<T>>, TransportError> =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const impl = implOf(self)
+    const { connection } = impl
+    const lost = impl.leave("TLS")
+    if (lost !== undefined) return Effect.fail(lost)
+    const goAhead = options.role === "server" ? options.goAhead : undefined
+    if (options.unread !== "feed") {
+      // A client's peer may say nothing before TLS has begun. That of a server may have begun, if it was told to.
+      const refused = connection.refuseUnread(options.role === "client" || goAhead !== undefined)
+      if (refused !== undefined) return Effect.fail(refused)
+    }
+    const encrypting = Effect.map(connection.startTls(options, Context.get(context, CurrentEncrypt)), (tls) => {
+      impl.tell({ _tag: "Secured", tls })
+      annotateTls(context, tls, options.role)
+      return new TransportImpl(connection, impl.codec, impl.observer, impl.describe)
+    })
+    return goAhead === undefined ? encrypting : Effect.andThen(impl.send(goAhead), encrypting)
+  })

@@ -810,9 +810,10 @@ describe("what it tells", () => {
         },
         localCertificate: undefined
       }
-      yield* Effect.withSpan(annotateTls(tls, "server"), "handshake").pipe(
-        Effect.provideService(Tracer.Tracer, tracer)
+      const annotated = Effect.contextWith((context: Context.Context<never>) =>
+        Effect.sync(() => annotateTls(context, tls, "server"))
       )
+      yield* Effect.withSpan(annotated, "handshake").pipe(Effect.provideService(Tracer.Tracer, tracer))
       expect(spans.map(({ attributes }) => Object.fromEntries(attributes))).toEqual([{
         "tls.established": true,
         "tls.protocol.name": "tls",

@@ -25,7 +25,8 @@ import * as NodeNet from "node:net"
 import * as Addresses from "../internal/connection/netSocket.ts"
 import { type Direct, runDirectly, type Source, SourceSocket, stoppable } from "../internal/connection/source.ts"
 import * as Descriptors from "../internal/node/descriptors.ts"
-import { hearErrors, NetSource } from "../internal/node/netSource.ts"
+import { listenToErrors } from "../internal/node/hearing.ts"
+import { NetSource } from "../internal/node/netSource.ts"
 
 const socketError = (reason: Socket.SocketErrorReason) => new Socket.SocketError({ reason })
 
@@ -244,7 +245,7 @@ const dial = (
       conn.once("connect", () => {
         conn.off("error", refused)
         conn.pause()
-        hearErrors(conn)
+        listenToErrors(conn)
         resume(Effect.succeed(conn))
       })
       return Effect.sync(() => {
@@ -351,7 +352,7 @@ export const makeServer = Effect.fnUntraced(function*(
       return NodeNet.createServer(
         { noDelay: true, allowHalfOpen: true, ...options, pauseOnConnect: true },
         (conn) => {
-          hearErrors(conn)
+          listenToErrors(conn)
           setProbes(conn, options)
           if (Descriptors.isLast(conn, descriptors)) acceptFailed(Descriptors.exhausted())
           if (accept !== undefined) return accept(conn)

@@ -18,7 +18,7 @@ const encrypt: Encrypt = (source, options, unread) =>
   Effect.contextWith((context: Context.Context<never>) => {
     const stream = new SourceStream(source, Effect.runForkWith(context))
     if (unread.length > 0) stream.unshift(unread)
-    return Effect.map(NodeTls.secure(stream, options), (secured) => ({
+    return NodeTls.securing(stream, options, (secured) => ({
       source: NetSource.secured(secured, options.role),
       tls: secured.tls
     }))

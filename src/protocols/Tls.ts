@@ -63,7 +63,7 @@ const secured = <A, E, R, O extends { readonly alpn?: ReadonlyArray<string> | un
   const completed = completing((options: O) => complete(options, options.alpn ?? offers))
   return Handshake.inside(
     handshake,
-    Handshake.startTls(clear, Effect.map(Effect.isEffect(options) ? options : Effect.succeed(options), completed))
+    Handshake.startTls(clear, Effect.isEffect(options) ? Effect.map(options, completed) : completed(options))
   )
 }
 

@@ -3,8 +3,11 @@
  * `node:tls`; what it has agreed on; and which handshake ALPN chooses.
  */
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as NetAddress from "effect/net/NetAddress"
 import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
@@ -14,6 +17,7 @@ import * as SocketServer from "effect/socket/SocketServer"
 import * as Tracer from "effect/Tracer"
 import { X509Certificate } from "node:crypto"
 import { syncBuiltinESMExports } from "node:module"
+import type * as NodeNet from "node:net"
 import tls, * as NodeTls from "node:tls"
 import * as Client from "../../src/Client.ts"
 import * as Codec from "../../src/Codec.ts"
@@ -1135,6 +1139,112 @@ describe("the first bytes", () => {
         expect(yield* Peers.client(forwarder.port)).toMatchObject({ tls: { verified: true } })
         expect(yield* Fiber.join(outcome)).toMatchObject({ tls: { servername: "localhost" } })
       }
+    }))
+})
+
+describe("whoever writes while TLS shakes hands", () => {
+  /** A server that says a line while TLS shakes hands, and what has become of both. */
+  const saying = Effect.gen(function*() {
+    const begun = yield* Deferred.make<void>()
+    const ended = yield* Deferred.make<readonly [tls: Exit.Exit<unknown, unknown>, said: Exit.Exit<void, unknown>]>()
+    const speaking = Effect.gen(function*() {
+      const transport = yield* Transport.framed(Codec.lines())
+      const options = { role: "server", certificate: Certificates.server, unread: "feed" } as const
+      const shaking = yield* Effect.forkChild(Transport.startTls(transport, options), { startImmediately: true })
+      const said = yield* Effect.forkChild(transport.send("said early"), { startImmediately: true })
+      yield* Deferred.succeed(begun, undefined)
+      const outcome = [yield* Fiber.await(shaking), yield* Fiber.await(said)] as const
+      yield* Deferred.succeed(ended, outcome)
+      return yield* Effect.never
+    })
+    const { port } = yield* Peers.accepting(speaking)
+    return { port, begun: Deferred.await(begun), ended: Deferred.await(ended) }
+  })
+
+  it.live("is heard inside TLS", () =>
+    Effect.gen(function*() {
+      const { begun, ended, port } = yield* saying
+      const peer = yield* Tcp.dial(port)
+      yield* begun
+      const heard = yield* Effect.callback<string>((resume) => {
+        const within = NodeTls.connect({ socket: peer.socket, servername: "localhost", ca: Certificates.root })
+        within.on("error", (error) => resume(Effect.die(error)))
+        within.on("data", (chunk) => resume(Effect.succeed(chunk.toString())))
+      })
+      expect(heard).toBe("said early\n")
+      expect((yield* ended).map(Exit.isSuccess)).toEqual([true, true])
+    }))
+
+  it.live("is told why there is none", () =>
+    Effect.gen(function*() {
+      const { begun, ended, port } = yield* saying
+      const peer = yield* Tcp.dial(port)
+      yield* begun
+      yield* peer.say("this is no TLS\n")
+      for (const exit of yield* ended) {
+        expect(Exit.findErrorOption(exit)).toMatchObject({ value: { reason: { _tag: "TlsFailure", kind: "not-tls" } } })
+      }
+    }))
+})
+
+describe("a peer that has gone", () => {
+  /** A server that asks with whom it was when that one has gone: it has begun TLS, or TLS was there. */
+  const askingLate = (isEarly: boolean) =>
+    Effect.gen(function*() {
+      const begun = yield* Deferred.make<void>()
+      const asked = yield* Deferred.make<PeerModel.Peer>()
+      const asking = Effect.gen(function*() {
+        const clear = yield* Transport.framed(Codec.bytes)
+        const shaking = Transport.startTls(clear, {
+          role: "server",
+          certificate: Certificates.server,
+          unread: "feed"
+        })
+        const reading = Effect.flatMap(shaking, (transport) =>
+          Effect.andThen(isEarly ? Effect.void : Deferred.succeed(begun, undefined), transport.receive))
+        const fiber = yield* Effect.forkChild(Effect.exit(reading), { startImmediately: true })
+        if (isEarly) {
+          yield* Deferred.succeed(begun, undefined)
+        }
+        yield* Fiber.join(fiber)
+        yield* Deferred.succeed(asked, yield* clear.peer)
+        return undefined as never
+      })
+      const { port } = yield* Peers.accepting(asking)
+      return { port, begun: Deferred.await(begun), asked: Deferred.await(asked) }
+    })
+
+  const at = ({ localAddress, localPort }: NodeNet.Socket): string => `${localAddress}:${localPort}`
+
+  it.live("while TLS shook hands is still known by its address", () =>
+    Effect.gen(function*() {
+      const { asked, begun, port } = yield* askingLate(true)
+      const peer = yield* Tcp.dial(port)
+      const address = at(peer.socket)
+      yield* begun
+      yield* peer.reset
+      const { local, remote } = yield* asked
+      expect([remote, local].map((end) => end && NetAddress.formatSocketAddress(end))).toEqual([
+        address,
+        `127.0.0.1:${port}`
+      ])
+    }))
+
+  it.live("when TLS was there is still known by its address, and by what TLS has agreed on", () =>
+    Effect.gen(function*() {
+      const { asked, begun, port } = yield* askingLate(false)
+      const peer = yield* Tcp.dial(port)
+      const address = at(peer.socket)
+      const within = NodeTls.connect({ socket: peer.socket, servername: "localhost", ca: Certificates.root })
+      within.on("error", () => {})
+      yield* begun
+      yield* peer.reset
+      const { local, remote, tls } = yield* asked
+      expect([remote, local].map((end) => end && NetAddress.formatSocketAddress(end))).toEqual([
+        address,
+        `127.0.0.1:${port}`
+      ])
+      expect(tls).toMatchObject({ version: "TLSv1.3", servername: "localhost" })
     }))
 })
 

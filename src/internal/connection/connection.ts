@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Socket from "effect/socket/Socket"
@@ -160,8 +161,11 @@ export class Connection implements SourceEvents {
   private source: Source
   /** Its peer, where somebody has asked for it or introduced it: to ask the socket costs something. */
   knownPeer: Peer.Peer | undefined
+  private agreed: Peer.Tls | undefined = undefined
   private writing: Semaphore.Semaphore | undefined = undefined
   private writers = 0
+  /** Whether TLS begins, before anybody had to wait. */
+  private isAlone = false
   /** How many writes that had to wait are over. */
   private written = 0
   // Neither array is changed, so that whoever goes through it sees all that were there.
@@ -186,12 +190,14 @@ export class Connection implements SourceEvents {
   }
 
   get peer(): Peer.Peer {
-    return this.knownPeer ?? this.source.peer
+    const { agreed, knownPeer, source } = this
+    if (knownPeer !== undefined || agreed === undefined) return knownPeer ?? source.peer
+    return this.knownPeer = { ...source.peer, tls: agreed }
   }
 
   /** What TLS has agreed on. No source knows of any that was not begun here. */
   get tls(): Peer.Tls | undefined {
-    return this.knownPeer?.tls
+    return this.agreed ?? this.knownPeer?.tls
   }
 
   /**
@@ -333,45 +339,62 @@ export class Connection implements SourceEvents {
    */
   startTls(options: TlsOptions, encrypt: Encrypt | undefined): Effect.Effect<Peer.Tls, TransportError> {
     return Effect.suspend(() => {
-      const { inbox } = this
-      const begun = Effect.suspend((): Effect.Effect<Peer.Tls, TransportError> => {
-        if (inbox.closed) return Effect.fail(closedHere)
-        if (inbox.end !== undefined) return Effect.fail(inbox.end)
-        this.encrypting = true
-        this.flow()
-        const unread = inbox.unread.take(inbox.unread.length)
-        // The addresses cannot be had any more from a socket that has failed.
-        const clear = this.knownPeer = this.peer
-        const encrypted = this.encryptedWith(options, encrypt, unread)
-        return Effect.matchEffect(Effect.onInterrupt(encrypted, () => Effect.sync(() => this.onEnd(tlsGivenUp))), {
-          onSuccess: ({ source, tls }) => {
-            this.knownPeer = { ...clear, tls }
-            if (source !== this.source) {
-              this.source = source
-              source.attach(this)
-            }
-            this.encrypting = false
-            this.flow()
-            return Effect.succeed(tls)
-          },
-          onFailure: (failure) => {
-            this.onEnd(failure)
-            return Effect.fail(inbox.end!)
-          }
-        })
+      const begin = () => this.beginTls(options, encrypt)
+      if (this.writers > 0 || this.writing !== undefined) return this.onlyWriter(Effect.suspend(begin))
+      // Whoever writes from now on waits for it.
+      this.writers++
+      this.isAlone = true
+      return Effect.onExitPrimitive(this.failedToWrite(begin()), () => {
+        this.isAlone = false
+        this.wrote()
+        return this.writing && Effect.asVoid(this.writing.release(1))
       })
-      return this.onlyWriter(begun)
     })
   }
 
-  private encryptedWith(
+  private beginTls(
+    options: TlsOptions,
+    encrypt: Encrypt | undefined
+  ): Effect.Effect<Peer.Tls, TransportError | TlsFailure> {
+    const { inbox, source } = this
+    if (inbox.closed) return Effect.fail(closedHere)
+    if (inbox.end !== undefined) return Effect.fail(inbox.end)
+    this.encrypting = true
+    this.flow()
+    const unread = inbox.unread.take(inbox.unread.length)
+    const encrypted = source.startTls === undefined
+      ? this.replaced(options, encrypt, unread)
+      : source.startTls(options, unread)
+    return Effect.onExitPrimitive(encrypted, (exit) => this.encrypted(exit))
+  }
+
+  /** TLS over a source that has none. */
+  private replaced(
     options: TlsOptions,
     encrypt: Encrypt | undefined,
     unread: Uint8Array
-  ): Effect.Effect<{ readonly source: Source; readonly tls: Peer.Tls }, TlsFailure> {
-    const { source } = this
-    if (source.startTls !== undefined) return Effect.map(source.startTls(options, unread), (tls) => ({ source, tls }))
-    return encrypt === undefined ? Effect.fail(noTls) : encrypt(source, options, unread)
+  ): Effect.Effect<Peer.Tls, TlsFailure> {
+    if (encrypt === undefined) return Effect.fail(noTls)
+    // The one in its place cannot tell any more.
+    this.knownPeer = this.peer
+    return Effect.map(encrypt(this.source, options, unread), ({ source, tls }) => {
+      this.source = source
+      source.attach(this)
+      return tls
+    })
+  }
+
+  // It is done in the step in which TLS is there, or is not: nothing comes in between.
+  private encrypted(exit: Exit.Exit<Peer.Tls, TlsFailure>): undefined {
+    if (Exit.isFailure(exit)) {
+      const failure = Exit.findErrorOption(exit)
+      this.onEnd(Option.getOrElse(failure, () => tlsGivenUp))
+      return
+    }
+    this.agreed = exit.value
+    if (this.knownPeer !== undefined) this.knownPeer = { ...this.knownPeer, tls: this.agreed }
+    this.encrypting = false
+    this.flow()
   }
 
   /** Tells whoever waits, and every reader, to look again. */
@@ -457,13 +480,12 @@ export class Connection implements SourceEvents {
   // Nobody else writes while the last writer waits for room.
   private onlyWriter<A>(waiting: Effect.Effect<A, unknown>): Effect.Effect<A, TransportError> {
     this.writers++
-    return Effect.ensuring(
-      this.oneAtATime(this.failedToWrite(waiting)),
-      Effect.sync(() => {
-        this.writers--
-        this.written++
-      })
-    )
+    return Effect.onExitPrimitive(this.oneAtATime(this.failedToWrite(waiting)), () => this.wrote())
+  }
+
+  private wrote(): undefined {
+    this.writers--
+    this.written++
   }
 
   /** `undefined` while nothing that was written waits for the peer, and else something that changes as it takes that. */
@@ -472,7 +494,8 @@ export class Connection implements SourceEvents {
   }
 
   private oneAtATime<A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    this.writing ??= Semaphore.makeUnsafe(1)
+    // TLS that begins was there before.
+    this.writing ??= Semaphore.makeUnsafe(this.isAlone ? 0 : 1)
     return this.writing.withPermit(write)
   }
 

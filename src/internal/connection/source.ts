@@ -65,7 +65,7 @@ export interface Source {
   takeBuffered?(): void
   /**
    * Everything from here on is encrypted: `unread`, which came already, and what follows goes to TLS. It is paused, nobody
-   * writes, and it stays paused. Failed or interrupted, the socket is of no use any more.
+   * writes, and it stays paused. Failed or interrupted, the socket is of no use any more, and `peer` is still known.
    */
   startTls?(options: TlsOptions, unread: Uint8Array): Effect.Effect<Peer.Tls, TlsFailure>
   /** What decoders are given in the place of the unread bytes, for a test that counts what they do with them. */

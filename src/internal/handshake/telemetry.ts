@@ -87,9 +87,15 @@ const tlsAttributes = (tls: Peer.Tls, role: Metrics.Role): Record<string, unknow
   }
 })
 
-/** Tells the span of the handshake what TLS has agreed on. */
-export const annotateTls = (tls: Peer.Tls, role: Metrics.Role): Effect.Effect<void> =>
-  Effect.annotateCurrentSpan(tlsAttributes(tls, role))
+/** Tells the span of the handshake, where there is one, what TLS has agreed on. */
+export const annotateTls = (context: Context.Context<never>, tls: Peer.Tls, role: Metrics.Role): void => {
+  const span = Context.getOrUndefined(context, Tracer.ParentSpan)
+  if (span?._tag === "Span" && span.status._tag !== "Ended") tell(span, tlsAttributes(tls, role))
+}
+
+const tell = (span: Tracer.Span, attributes: Record<string, unknown>): void => {
+  for (const [name, value] of Object.entries(attributes)) span.attribute(name, value)
+}
 
 /** A handshake that is under way, and the span that it has where it is traced. */
 export interface Observed {
@@ -110,8 +116,7 @@ export const make = (role: Metrics.Role, context: Context.Context<never>) => {
   const met = ({ connection, span }: Observed): void => {
     if (connection === undefined || span === undefined) return
     const { peer } = connection
-    const attributes = { ...peerAttributes(peer, role), ...peer.tls && tlsAttributes(peer.tls, role) }
-    for (const [name, value] of Object.entries(attributes)) span.attribute(name, value)
+    tell(span, { ...peerAttributes(peer, role), ...peer.tls && tlsAttributes(peer.tls, role) })
   }
 
   /**

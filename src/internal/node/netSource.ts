@@ -8,8 +8,9 @@ import * as Socket from "effect/socket/Socket"
 import type * as NodeNet from "node:net"
 import type * as Peer from "../../Peer.ts"
 import type { TlsFailure } from "../../TransportError.ts"
-import { peerOf } from "../connection/netSocket.ts"
+import { type Addresses, peerOf } from "../connection/netSocket.ts"
 import type { Chunks, Source, SourceEvents } from "../connection/source.ts"
+import { hear, type Hearer, listen } from "./hearing.ts"
 import * as NodeTls from "./nodeTls.ts"
 
 const socketError = (reason: Socket.SocketErrorReason) => new Socket.SocketError({ reason })
@@ -18,56 +19,12 @@ const writeError = (cause: unknown) => socketError(new Socket.SocketWriteError({
 
 const closedError = () => new Error("the connection is closed")
 
-/** Where the events of a Node socket go. */
-const SourceKey = Symbol("effect-handshake/NetSource")
-
-interface Sourced extends NodeNet.Socket {
-  [SourceKey]?: NetSource | undefined
-}
-
-// One function for all connections; Node calls them with the socket as `this`.
-function onData(this: Sourced, chunk: Uint8Array): void {
-  this[SourceKey]?.onData(chunk)
-}
-function onEnd(this: Sourced): void {
-  this[SourceKey]?.onEnd(undefined)
-}
-function onDrain(this: Sourced): void {
-  this[SourceKey]?.drained(Effect.void)
-}
-// It listens from the beginning: an error that nobody hears ends the process.
-function onError(this: Sourced, error: Error): void {
-  this[SourceKey]?.onError(error)
-}
-function onClose(this: Sourced): void {
-  this[SourceKey]?.onClose()
-}
-
-function onTlsError(this: Sourced, error: Error): void {
-  this[SourceKey]?.onError(error)
-  this.destroy()
-}
-
-/** Each socket needs it from its beginning, before there is a source. */
-export const hearErrors = (conn: NodeNet.Socket): void => {
-  conn.on("error", onError)
-}
-
-const listen = (conn: NodeNet.Socket): void => {
-  conn.on("data", onData)
-  conn.on("end", onEnd)
-  conn.on("drain", onDrain)
-  conn.on("close", onClose)
-}
-
-/** Its errors are still listened to, and go nowhere. */
-const ignore = (conn: Sourced): void => {
-  conn.off("data", onData)
-  conn.off("end", onEnd)
-  conn.off("drain", onDrain)
-  conn.off("close", onClose)
-  conn[SourceKey] = undefined
-}
+const addressesOf = ({ localAddress, localPort, remoteAddress, remotePort }: NodeNet.Socket): Addresses => ({
+  localAddress,
+  localPort,
+  remoteAddress,
+  remotePort
+})
 
 /** So many sockets at most have a write that is held back, and no write that is longer than this. */
 const maxHeld = 16
@@ -108,11 +65,13 @@ const hold = (source: NetSource): void => {
  * | `error` | broken | `close` follows |
  * | `close` | ended, where neither of the two came before | fails |
  */
-export class NetSource implements Source {
+export class NetSource implements Source, Hearer {
   private conn: NodeNet.Socket
   private events: SourceEvents | undefined = undefined
   private broken: Error | undefined
   private knownPeer: Peer.Peer | undefined = undefined
+  // Of the socket in clear, before TLS.
+  private addresses: Addresses | undefined = undefined
   // The last write, if it has not left yet.
   private held: Uint8Array | string | undefined = undefined
   private resumeWriter: ((result: Effect.Effect<void, Socket.SocketError>) => void) | undefined = undefined
@@ -123,7 +82,7 @@ export class NetSource implements Source {
   constructor(conn: NodeNet.Socket) {
     this.conn = conn
     this.broken = conn.errored ?? undefined
-    ;(conn as Sourced)[SourceKey] = this
+    hear(conn, this)
   }
 
   /** The source of a socket that has shaken hands already. */
@@ -135,11 +94,12 @@ export class NetSource implements Source {
 
   /** Asking the operating system and reading its answer is dear, and most never ask. */
   get peer(): Peer.Peer {
-    return this.knownPeer ??= peerOf(this.conn)
+    return this.knownPeer ??= peerOf(this.addresses ?? this.conn)
   }
 
   attach(to: SourceEvents): void {
-    if (this.events === undefined) listen(this.conn)
+    // To a socket of TLS somebody listens already.
+    if (this.events === undefined && this.progress === undefined) listen(this.conn)
     this.events = to
     this.noticeEnd()
   }
@@ -168,12 +128,23 @@ export class NetSource implements Source {
     this.onEnd(failure ?? socketError(new Socket.SocketReadError({ cause: error })))
   }
 
+  onTlsError(error: Error): void {
+    const { conn } = this
+    this.onError(error)
+    // Node would go on as if nothing were.
+    conn.destroy()
+  }
+
+  onDrain(): void {
+    this.drained(Effect.void)
+  }
+
   onClose(): void {
     this.onEnd(undefined)
     if (this.resumeWriter !== undefined) this.drained(Effect.fail(writeError(this.broken ?? closedError())))
   }
 
-  drained(result: Effect.Effect<void, Socket.SocketError>): void {
+  private drained(result: Effect.Effect<void, Socket.SocketError>): void {
     const resume = this.resumeWriter
     this.resumeWriter = undefined
     resume?.(result)
@@ -269,13 +240,12 @@ export class NetSource implements Source {
       const { conn } = this
       // The last word in clear may wait to leave with others.
       this.letGo()
-      // The addresses cannot be had any more from one that has failed.
-      void this.peer
-      ignore(conn)
+      // They cannot be had any more from one that has failed, and few want to read them.
+      if (this.knownPeer === undefined) this.addresses = addressesOf(conn)
+      hear(conn, undefined)
       if (unread.length > 0) conn.unshift(unread)
-      return Effect.map(NodeTls.secure(conn, options), (secured) => {
+      return NodeTls.securing(conn, options, (secured) => {
         this.encrypt(secured, options.role)
-        listen(secured.socket)
         this.noticeEnd()
         return secured.tls
       })
@@ -283,13 +253,9 @@ export class NetSource implements Source {
   }
 
   private encrypt({ socket, tls }: NodeTls.Secured, role: "client" | "server"): void {
-    const sourced: Sourced = socket
-    sourced[SourceKey] = this
     this.conn = socket
     this.progress = { role, secure: true, sawCertificate: true, hasCertificate: tls.localCertificate !== undefined }
-    sourced.on("error", onError)
-    // A server's socket that was made by hand tells its errors by this name only, and goes on as if nothing were.
-    if (role === "server") sourced.on("_tlsError", onTlsError)
+    hear(socket, this)
   }
 
   /** `close` follows, and fails the write. */

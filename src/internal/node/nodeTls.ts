@@ -6,6 +6,7 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { X509Certificate } from "node:crypto"
@@ -19,6 +20,7 @@ import * as ServerName from "../../protocols/tls/serverName.ts"
 import type * as Transport from "../../Transport.ts"
 import { TlsFailure, type TlsFailureKind } from "../../TransportError.ts"
 import * as Certificates from "./certificates.ts"
+import { hear, type Hearer, listen, listenToErrors, listenToTls } from "./hearing.ts"
 
 export type Options = Transport.TlsClientOptions | Transport.TlsServerOptions
 
@@ -172,6 +174,8 @@ const orThrow = <A>(result: Result.Result<A, string>): A =>
 interface Prepared {
   readonly context: NodeTls.SecureContext
   readonly shown: Uint8Array | undefined
+  /** What Node is told for each connection. It copies it. */
+  readonly common: NodeTls.TLSSocketOptions
 }
 
 // A context is dear to make, and one is enough for all the connections that are told the same. A certificate that stands
@@ -213,7 +217,16 @@ const prepare = (
       ...certificate.passphrase !== undefined && { passphrase: Redacted.value(certificate.passphrase) }
     }
   })
-  const prepared = { context, shown: shown && new Uint8Array(shown[0].raw) }
+  const common = {
+    secureContext: context,
+    ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] },
+    ...options.role === "server" && {
+      isServer: true,
+      requestCert: asksFor(options),
+      rejectUnauthorized: options.clientCertificate === "require"
+    }
+  }
+  const prepared = { context, shown: shown && new Uint8Array(shown[0].raw), common }
   all.set(certificate ?? options, prepared)
   if (shown !== undefined) Certificates.objections(shown, new Date()).filter(Certificates.isNews).forEach(onObjection)
   return prepared
@@ -284,10 +297,7 @@ interface Begun {
 const begin = (stream: Duplex, options: Options, onObjection: OnObjection): Begun => {
   let prepared = prepare(options, options.certificate, onObjection)
   const begun = (socket: NodeTls.TLSSocket): Begun => ({ socket, shown: () => prepared.shown })
-  const common = {
-    secureContext: prepared.context,
-    ...options.alpn !== undefined && { ALPNProtocols: [...options.alpn] }
-  }
+  const { common } = prepared
   if (options.role === "client") {
     const { verify } = options
     const server = serverOf(options)
@@ -300,30 +310,27 @@ const begin = (stream: Duplex, options: Options, onObjection: OnObjection): Begu
       ...verify === "authority" && { checkServerIdentity: () => undefined }
     }))
   }
-  const { clientCertificate = "none", unknownName } = options
-  if (options.names !== undefined) void tableOf(options.names)
+  const { names, unknownName } = options
+  if (names !== undefined) void tableOf(names)
+  // OpenSSL waits for it, so that there is none where nobody has asked for it.
+  if (names === undefined && unknownName !== "refuse") return begun(new NodeTls.TLSSocket(stream, common))
   return begun(
     new NodeTls.TLSSocket(stream, {
       ...common,
-      isServer: true,
-      requestCert: clientCertificate !== "none",
-      rejectUnauthorized: clientCertificate === "require",
-      ...(options.names !== undefined || unknownName === "refuse") && {
-        SNICallback: (servername, done) => {
-          const certificate = certificateFor(options, servername)
-          if (certificate === undefined) {
-            if (unknownName !== "refuse") return done(null)
-            stream.write(unrecognizedName)
-            return done(new UnknownName(`there is no certificate for ${Excerpt.ofString(servername)}`))
-          }
-          try {
-            prepared = prepare(options, certificate, onObjection)
-          } catch (cause) {
-            stream.write(internalError)
-            return done(new BadCertificate(messageOf(cause)))
-          }
-          done(null, prepared.context)
+      SNICallback: (servername, done) => {
+        const certificate = certificateFor(options, servername)
+        if (certificate === undefined) {
+          if (unknownName !== "refuse") return done(null)
+          stream.write(unrecognizedName)
+          return done(new UnknownName(`there is no certificate for ${Excerpt.ofString(servername)}`))
         }
+        try {
+          prepared = prepare(options, certificate, onObjection)
+        } catch (cause) {
+          stream.write(internalError)
+          return done(new BadCertificate(messageOf(cause)))
+        }
+        done(null, prepared.context)
       }
     })
   )
@@ -362,14 +369,26 @@ const verifyErrorOf = (socket: NodeTls.TLSSocket): TlsError | undefined => {
   return error instanceof Error ? error : Object.assign(new Error(String(error)), { code: String(error) })
 }
 
-const describe = ({ shown, socket }: Begun, verified: boolean): Peer.Tls => {
-  const certificate = socket.getPeerX509Certificate()
+/** A server that asks for no certificate has none of its client. */
+const asksFor = (options: Options): boolean =>
+  options.role === "client" || (options.clientCertificate ?? "none") !== "none"
+
+let lastName = { told: "", name: "" }
+
+/** Most clients of a server ask for the same name. */
+const normalized = (told: string): string => {
+  if (lastName.told !== told) lastName = { told, name: ServerName.normalized(told) }
+  return lastName.name
+}
+
+const describe = ({ shown, socket }: Begun, options: Options, verified: boolean): Peer.Tls => {
+  const certificate = asksFor(options) ? socket.getPeerX509Certificate() : undefined
   const { servername } = socket as { readonly servername?: string | false | null }
   return {
     version: socket.getProtocol() ?? "unknown",
     cipher: socket.getCipher().standardName,
     alpn: typeof socket.alpnProtocol === "string" ? socket.alpnProtocol : undefined,
-    servername: typeof servername === "string" ? ServerName.normalized(servername) : undefined,
+    servername: typeof servername === "string" ? normalized(servername) : undefined,
     resumed: socket.isSessionReused(),
     verified,
     certificate: certificate && certificateOf(certificate),
@@ -448,104 +467,168 @@ const hasEnded = (error: Error): boolean => "code" in error && error.code === "E
 /**
  * Shakes hands over a stream that nobody else reads or writes any more. Interrupted, or failed, it has destroyed it. It warns of
  * what peers will object to, when a certificate is used for the first time.
+ *
+ * Whoever goes on with the socket becomes its hearer (`hear`) in `use`, which is called in the step in which TLS is there: it is
+ * listened to already.
  */
-export const secure = (stream: Counting, options: Options): Effect.Effect<Secured, TlsFailure> =>
-  Effect.suspend(() => {
-    const objections: Array<string> = []
-    const shaking = shake(stream, options, (objection) => objections.push(objection))
-    return Effect.onExit(shaking, () => objections.length === 0 ? Effect.void : warnOf(objections))
-  })
-
-const shake = (stream: Counting, options: Options, onObjection: OnObjection): Effect.Effect<Secured, TlsFailure> =>
+export const securing = <A>(
+  stream: Counting,
+  options: Options,
+  use: (secured: Secured) => A
+): Effect.Effect<A, TlsFailure> =>
   Effect.callback((resume) => {
-    const { role } = options
-    const { bytesRead: before = 0 } = stream
-    let begun: Begun
+    const objections: Array<string> = []
+    const warned = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      objections.length === 0 ? effect : Effect.andThen(warnOf(objections), effect)
     // What happens to the stream itself is told to nobody else while a server shakes hands.
-    let streamError: Error | undefined
-    const onStreamError = (error: Error) => {
-      streamError ??= error
-    }
-    stream.on("error", onStreamError)
+    const streamErrors: Array<Error> = []
+    stream.on("error", (error: Error) => streamErrors.push(error))
+    let begun: Begun
     try {
-      begun = begin(stream, options, onObjection)
+      begun = begin(stream, options, (objection) => objections.push(objection))
     } catch (cause) {
-      if (role === "server") stream.write(internalError)
+      if (options.role === "server") stream.write(internalError)
       stream.destroy()
-      return resume(Effect.fail(badConfiguration(cause)))
+      return resume(warned(Effect.fail(badConfiguration(cause))))
     }
-    const { socket } = begun
-    // An error that comes when nobody listens ends the process.
-    socket.on("error", ignore)
-    socket.pause()
-    const ready = role === "client" ? "secureConnect" : "secure"
-    // The chain cannot be had any more when Node has told that it is not to be trusted.
-    let objection: string | undefined
-    const onSecure = () => {
-      const error = verifyErrorOf(socket)
-      if (error) objection = objectionTo(socket, error)
-    }
-    if (role === "client") socket.prependOnceListener("secure", onSecure)
-    const off = () => {
-      socket.off(ready, onReady)
-      socket.off("error", onError)
-      socket.off("end", onEnd)
-      socket.off("close", onEnd)
-    }
-    const fail = (failure: TlsFailure) => {
-      off()
-      socket.destroy()
-      resume(Effect.fail(failure))
-    }
-    const ended = () => {
-      const received = (stream.bytesRead ?? 0) - before
-      return role === "client" && received === alertLength ? unnamedAlert : cut(streamError)
-    }
-    const onReady = () => {
-      const refusal = options.role === "server" ? refusalOf(socket, options) : undefined
-      if (refusal !== undefined) return fail(refusal)
-      const verified = role === "client"
-        ? options.verify !== "none" && socket.authorized
-        : socket.getPeerX509Certificate() !== undefined
-      const tls = describe(begun, verified)
-      // The peer has proved who it is, once and for all.
-      socket.disableRenegotiation()
-      const done = () => {
-        off()
-        resume(Effect.succeed({ socket, tls }))
-      }
-      if (role === "server" || tls.version !== "TLSv1.3") return done()
-      // The server may be about to refuse the client's certificate, and to reset the connection. Whoever wrote at once would
-      // be told of the reset, and not why: what is here already is heard first.
-      socket.off("end", onEnd)
-      socket.off("close", onEnd)
-      setImmediate(() => setImmediate(done))
-    }
-    const onError = (error: TlsError) => {
-      const sawCertificate = socket.getPeerX509Certificate() !== undefined
-      fail(
-        error instanceof UnknownName
-          ? new TlsFailure({ kind: "unknown-name", detail: error.message, fault: "peer" })
-          : error instanceof BadCertificate
-          ? badConfiguration(error)
-          : failureOf(
-            error,
-            { role, secure: false, sawCertificate, hasCertificate: options.certificate !== undefined },
-            objection
-          ) ??
-            (hasEnded(error) ? ended() : cut(error))
-      )
-    }
-    const onEnd = () => fail(ended())
-    socket.on(ready, onReady)
-    socket.on("error", onError)
-    // A half-open socket of a server does not close by itself.
-    socket.on("end", onEnd)
-    socket.on("close", onEnd)
-    return Effect.sync(() => {
-      off()
-      socket.destroy()
+    const shaking = new Shaking(
+      { stream, options, begun, streamErrors },
+      (ended) => resume(warned(Result.isSuccess(ended) ? Exit.succeed(use(ended.success)) : Exit.fail(ended.failure)))
+    )
+    return Effect.suspend(() => {
+      shaking.giveUp()
+      return warned(Effect.void)
     })
   })
 
-const ignore = () => {}
+export const secure = (stream: Counting, options: Options): Effect.Effect<Secured, TlsFailure> =>
+  securing(stream, options, (secured) => secured)
+
+/**
+ * A handshake that is under way.
+ *
+ * | event | a server | a client |
+ * |---|---|---|
+ * | `secure` | is ready, or refuses the client | keeps what there is to object to |
+ * | `secureConnect` | | is ready two turns later, unless an error comes |
+ * | `error` | fails | fails |
+ * | `end`, `close` | fails | fails, unless it is ready |
+ */
+class Shaking implements Hearer {
+  private readonly stream: Counting
+  private readonly options: Options
+  private readonly begun: Begun
+  private readonly streamErrors: ReadonlyArray<Error>
+  private readonly done: (ended: Result.Result<Secured, TlsFailure>) => void
+  /** How much had been received before. */
+  private readonly before: number
+  /** The chain cannot be had any more when Node has told that it is not to be trusted. */
+  private objection: string | undefined = undefined
+  private isReady = false
+
+  constructor(
+    { begun, options, stream, streamErrors }: {
+      readonly stream: Counting
+      readonly options: Options
+      readonly begun: Begun
+      readonly streamErrors: ReadonlyArray<Error>
+    },
+    done: (ended: Result.Result<Secured, TlsFailure>) => void
+  ) {
+    this.stream = stream
+    this.options = options
+    this.begun = begun
+    this.streamErrors = streamErrors
+    this.done = done
+    this.before = stream.bytesRead ?? 0
+    const { socket } = begun
+    hear(socket, this)
+    listenToErrors(socket)
+    socket.pause()
+    listen(socket)
+    if (options.role === "server") listenToTls(socket)
+    else {
+      // Node's own listener destroys the socket.
+      socket.prependOnceListener("secure", () => this.verify())
+      socket.once("secureConnect", () => this.ready(options.verify !== "none" && socket.authorized))
+    }
+  }
+
+  /** Nothing that happens to it is of interest any more. */
+  giveUp(): void {
+    const { socket } = this.begun
+    hear(socket, undefined)
+    socket.destroy()
+  }
+
+  private fail(failure: TlsFailure): void {
+    this.giveUp()
+    this.done(Result.fail(failure))
+  }
+
+  private get ended(): TlsFailure {
+    const { before, options, stream, streamErrors } = this
+    const received = (stream.bytesRead ?? 0) - before
+    return options.role === "client" && received === alertLength ? unnamedAlert : cut(streamErrors[0])
+  }
+
+  onData(): void {}
+
+  onDrain(): void {}
+
+  // A half-open socket of a server does not close by itself.
+  onEnd(): void {
+    if (!this.isReady) this.fail(this.ended)
+  }
+
+  onClose(): void {
+    if (!this.isReady) this.fail(this.ended)
+  }
+
+  onError(error: TlsError): void {
+    const { begun: { socket }, objection, options } = this
+    if (error instanceof UnknownName) {
+      return this.fail(new TlsFailure({ kind: "unknown-name", detail: error.message, fault: "peer" }))
+    }
+    if (error instanceof BadCertificate) return this.fail(badConfiguration(error))
+    const progress: Progress = {
+      role: options.role,
+      secure: false,
+      sawCertificate: socket.getPeerX509Certificate() !== undefined,
+      hasCertificate: options.certificate !== undefined
+    }
+    this.fail(failureOf(error, progress, objection) ?? (hasEnded(error) ? this.ended : cut(error)))
+  }
+
+  /** Of a server. */
+  onSecure(): void {
+    const { begun, options } = this
+    if (options.role === "client") return
+    const refusal = refusalOf(begun.socket, options)
+    if (refusal !== undefined) return this.fail(refusal)
+    this.ready(asksFor(options) && begun.socket.getPeerX509Certificate() !== undefined)
+  }
+
+  /** Of a client. */
+  private verify(): void {
+    const { socket } = this.begun
+    const error = verifyErrorOf(socket)
+    if (error) this.objection = objectionTo(socket, error)
+  }
+
+  private ready(verified: boolean): void {
+    const { begun, options } = this
+    const { socket } = begun
+    const tls = describe(begun, options, verified)
+    // The peer has proved who it is, once and for all.
+    socket.disableRenegotiation()
+    const done = () => {
+      this.done(Result.succeed({ socket, tls }))
+    }
+    if (options.role === "server" || tls.version !== "TLSv1.3") return done()
+    // The server may be about to refuse the client's certificate, and to reset the connection. Whoever wrote at once would
+    // be told of the reset, and not why: what is here already is heard first.
+    this.isReady = true
+    setImmediate(() => setImmediate(done))
+  }
+}

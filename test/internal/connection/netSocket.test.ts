@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import os from "node:os"
 import * as NetSocket from "../../../src/internal/connection/netSocket.ts"
 import * as Peer from "../../../src/Peer.ts"
@@ -52,3 +54,24 @@ it("what is no address is none", () => {
   expect(Result.isFailure(NetSocket.address("nonsense%eth7", 80))).toBe(true)
   expect(Effect.runSync(NetSocket.currentPeer)).toBeUndefined()
 })
+
+const parts = Schema.Array(Schema.Literals(["0", "1", "25", "255", "256", "300", "01", "", "x"]))
+
+it.prop(
+  "an address of IPv4 is the one that Effect makes of it, and what is none is none",
+  [Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 260 }))), parts],
+  ([numbers, parts]) => {
+    for (const ip of [numbers.slice(0, 4).join("."), parts.join("."), parts.slice(0, 4).join(".")]) {
+      expect(NetSocket.address(ip, 80)).toEqual(NetAddress.inetAddressFromIpString(ip, 80))
+    }
+  }
+)
+
+it.each(["0.0.0.0", "255.255.255.255", "1.2.3.256", "01.2.3.4", "1.2.3", "1.2.3.", "1.2.3.4.5", ""])(
+  "of \"%s\" is made what Effect makes of it",
+  (ip) => {
+    for (const port of [80, 65_536]) {
+      expect(NetSocket.address(ip, port)).toEqual(NetAddress.inetAddressFromIpString(ip, port))
+    }
+  }
+)
