@@ -687,43 +687,6 @@ const shutdownPing = encoder.encode("shutdown")
 
 const isShutdownPong = ({ data }: Frames.Pong): boolean => data.every((byte, i) => byte === shutdownPing[i])
 
-// Classes, for an accessor that is put on an object is the dearest part of a connection's session.
-class LiveSettings {
-  readonly #connection: Internal.Connection
-
-  constructor(connection: Internal.Connection) {
-    this.#connection = connection
-  }
-
-  get local(): Settings {
-    return this.#connection.local
-  }
-
-  get remote(): Settings {
-    return this.#connection.remote
-  }
-
-  get isAcknowledged(): boolean {
-    return this.#connection.isAcknowledged
-  }
-}
-
-class LiveWindows {
-  readonly #connection: Internal.Connection
-
-  constructor(connection: Internal.Connection) {
-    this.#connection = connection
-  }
-
-  get send(): number {
-    return this.#connection.sendWindow
-  }
-
-  get receive(): number {
-    return this.#connection.receiveWindow
-  }
-}
-
 /** The connection level behind the handshake, for as long as the scope is open. */
 const keep = (opened: Opened, connection: Internal.Connection, options: Resolved) => {
   const roundTrips = new Set<() => void>()
@@ -775,8 +738,25 @@ const keep = (opened: Opened, connection: Internal.Connection, options: Resolved
   const session: Session = {
     protocol: "h2",
     role: connection.role,
-    settings: new LiveSettings(connection),
-    windows: new LiveWindows(connection)
+    settings: {
+      get local() {
+        return connection.local
+      },
+      get remote() {
+        return connection.remote
+      },
+      get isAcknowledged() {
+        return connection.isAcknowledged
+      }
+    },
+    windows: {
+      get send() {
+        return connection.sendWindow
+      },
+      get receive() {
+        return connection.receiveWindow
+      }
+    }
   }
   return Effect.map(
     Middleware.make(opened, level),
