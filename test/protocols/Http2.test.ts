@@ -244,6 +244,8 @@ describe("a client that waits to be acknowledged", () => {
       const transport = yield* Fiber.join(fiber)
       expect(tags(peer.heard())).toEqual(["Settings", "SettingsAck", "Pong", "SettingsAck"])
       expect(transport.windows.send).toBe(66_535)
+      // What is known now can be kept as it is.
+      expect({ ...transport.windows }).toEqual({ send: 66_535, receive: transport.windows.receive })
       expect(transport.settings.remote.maxFrameSize).toBe(20_000)
     }))
 
