@@ -69,8 +69,10 @@ const specified = (dialogue: Dialogue.Any, sides: Sides) => {
 describe("what is specified holds for", () => {
   const byHand = { server: Login.serverByHand(), client: Login.clientByHand((line) => line === "OK") }
   const healthy: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, sides: Sides]> = [
-    ["a vault in lines, with a nonce and a loop", Vault.Vault, vault],
-    ["a vault whose key was told, and shows nowhere", Vault.Vault, { ...vault, secrets: [Vault.key] }],
+    ["a vault in lines, with a nonce and a loop, whose key was told, and shows nowhere", Vault.Vault, {
+      ...vault,
+      secrets: [Vault.key]
+    }],
     ["a login whose sides are written by hand", Login.Login, byHand],
     ["a list of features, in which its client does not find what it needs", Features.Features, {
       server: Features.server,
