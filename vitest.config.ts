@@ -21,7 +21,8 @@ export default defineConfig({
     // Node itself runs the sources: nothing stands between a module and what it imports. The package is imported by its
     // name, and the condition gives its sources.
     experimental: { viteModuleRunner: false },
-    execArgv: ["--conditions=handshake-source"],
+    // Each worker would collect its garbage with more threads than there are cores for, and those wait for one another.
+    execArgv: ["--conditions=handshake-source", "--no-parallel-scavenge"],
     // What runs side by side in a file are mostly processes that start, which is work for a core each.
     maxConcurrency: 3,
     sequence: { sequencer: LongFirst },

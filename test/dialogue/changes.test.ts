@@ -62,6 +62,17 @@ for (const [name, dialogue] of [["its Schema", Post.Post], ["the side", plain]] 
   })
 }
 
+it("what is changed is what is said now, which may be another message each time", () => {
+  const taken = follow(plain.dialogue, { client: utf8(said), server: new Uint8Array(0) }).taken[0]!
+  const { apply } = Changes.ofFields(plain.dialogue, taken, [], 1).find(({ what }) =>
+    what === "its field login is another one (its part 2 of 3 in lower case)"
+  )!
+  const login = (name: string, password: string) => `LOGIN ${base64(`\0${name}\0${password}`)} me\n`
+  for (const [name, password] of [["Ann", "Hunter22"], ["Bob", "Letmein1"], ["Ann", "Hunter22"]] as const) {
+    assert.strictEqual(text(apply(utf8(login(name, password)))!), login(name.toLowerCase(), password))
+  }
+})
+
 it("each member of what a Schema makes of a secret is changed", () => {
   const Login = Schema.fromJsonString(Schema.Struct({ user: Schema.String, password: Schema.String }))
   const json = Dialogue.make()({

@@ -14,7 +14,7 @@ import * as Laws from "../../src/testing/Laws.ts"
 import * as Rung from "../../src/testing/Rung.ts"
 import * as Certificates from "../support/certificates/index.ts"
 import * as Law from "../support/laws.ts"
-import { working } from "../support/working.ts"
+import { pretending, working } from "../support/working.ts"
 import * as Desk from "./gallery/desk.ts"
 import * as Door from "./gallery/door.ts"
 import * as Features from "./gallery/features.ts"
@@ -51,7 +51,7 @@ const desk = {
 const diligent = (millis: number) => {
   let left = 5
   return Gate.server({
-    heard: ({ user }) => Effect.suspend(() => user !== "ann" && left-- > 0 ? working(millis) : Effect.void),
+    heard: ({ user }) => Effect.suspend(() => user !== "ann" && left-- > 0 ? pretending(millis) : Effect.void),
     isWelcome: ({ agent }) => agent.split(" ").includes("me")
   })
 }
@@ -69,8 +69,10 @@ const specified = (dialogue: Dialogue.Any, sides: Sides) => {
 describe("what is specified holds for", () => {
   const byHand = { server: Login.serverByHand(), client: Login.clientByHand((line) => line === "OK") }
   const healthy: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, sides: Sides]> = [
-    ["a vault in lines, with a nonce and a loop", Vault.Vault, vault],
-    ["a vault whose key was told, and shows nowhere", Vault.Vault, { ...vault, secrets: [Vault.key] }],
+    ["a vault in lines, with a nonce and a loop, whose key was told, and shows nowhere", Vault.Vault, {
+      ...vault,
+      secrets: [Vault.key]
+    }],
     ["a login whose sides are written by hand", Login.Login, byHand],
     ["a list of features, in which its client does not find what it needs", Features.Features, {
       server: Features.server,
@@ -602,13 +604,13 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
   [
     "works for as long as it is told",
     Gate.Gate,
-    { ...gate, server: Gate.server({ heard: ({ stay }) => working(stay / 10) }) },
+    { ...gate, server: Gate.server({ heard: ({ stay }) => pretending(stay / 10) }) },
     /law 8.*[^]*Login in the state login comes, and its field stay is \d+ for 60\n[^]*a turn has taken/
   ],
   [
     "works on each login while everybody else waits",
     Gate.Gate,
-    { ...gate, server: Gate.server({ heard: () => working(300) }) },
+    { ...gate, server: Gate.server({ heard: () => working(210) }) },
     /law 8.*[^]*nobody disturbs the conversation[^]*a turn has taken/
   ],
   [
@@ -617,7 +619,7 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
     {
       ...gate,
       server: Gate.server({
-        heard: ({ password, user }) => user === "ann" && password !== "Hunter22" ? working(210) : Effect.void
+        heard: ({ password, user }) => user === "ann" && password !== "Hunter22" ? pretending(210) : Effect.void
       })
     },
     /law 8.*\(server, pure\)[^]*Login in the state login comes, and[^]*a turn has taken/
@@ -625,13 +627,13 @@ const broken: ReadonlyArray<readonly [name: string, dialogue: Dialogue.Any, side
   [
     "works in a time that goes with the square of a name's length",
     Gate.Gate,
-    { ...gate, server: Gate.server({ heard: ({ user }) => working(user.length ** 2 / 200) }) },
+    { ...gate, server: Gate.server({ heard: ({ user }) => pretending(user.length ** 2 / 200) }) },
     /law 8.*\(server, pure\)[^]*its field user has \d+ more[^]*a turn has taken/
   ],
   [
     "works in a time that goes with the square of the length of a text of which any will do",
     Gate.Gate,
-    { ...gate, server: Gate.server({ heard: ({ agent }) => working(agent.length ** 2 / 200) }) },
+    { ...gate, server: Gate.server({ heard: ({ agent }) => pretending(agent.length ** 2 / 200) }) },
     /law 8.*\(server, pure\)[^]*bytes long in its field agent[^]*a turn has taken/
   ],
   [

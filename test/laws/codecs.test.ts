@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import * as Codec from "../../src/Codec.ts"
 import * as Laws from "../../src/testing/Laws.ts"
 import * as Law from "../support/laws.ts"
+import { pretending } from "../support/working.ts"
 import { gallery, healthy } from "./gallery/codecs.ts"
 
 const violationsOf = Effect.fnUntraced(function*(suite: Laws.Suite) {
@@ -235,6 +236,22 @@ describe("the options", () => {
       yield* holds(Laws.codec(Codec.lines(), Schema.String, { looksPerByte: 3, ...few }))
       const violation = yield* violationOf(8, Laws.codec(Codec.lines(), Schema.String, { looksPerByte: 1 }))
       expect(violation.expected).toContain("at most 1 times")
+    }))
+
+  it.effect("`growing` tells what grows: what takes no time is not out of proportion, though garbage was collected once", () =>
+    Effect.gen(function*() {
+      let long = 0
+      const codec = Codec.map(Codec.lines(), {
+        decode: (line) => {
+          if (line.length > 8192 && ++long === 2) Effect.runSync(pretending(15))
+          Effect.runSync(pretending(line.length ** 2 / 1e9))
+          return line
+        },
+        encode: (line: string) => line
+      })
+      const growing = { text: (size: number) => new TextEncoder().encode(`${"x".repeat(size)}\n`) }
+      yield* holds(Laws.codec(codec, Schema.String, { growing, ...few }))
+      expect(long).toBeGreaterThan(2)
     }))
 
   it.effect("`selfDelimiting: false` joins the frames that depend on the cut", () =>

@@ -18,7 +18,7 @@ import { broken, cleanUp, healthy, password } from "./gallery/handshakes.ts"
 const seed = "gallery"
 
 describe("the healthy handshake", () => {
-  Laws.handshake({ ...healthy, name: "healthy", it: Law.it })
+  Laws.handshake({ ...healthy, name: "healthy", it: Law.it, runs: Law.runs })
 })
 
 describe("a handshake that", () => {

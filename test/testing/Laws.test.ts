@@ -21,6 +21,7 @@ import * as ScriptedPeer from "../../src/testing/ScriptedPeer.ts"
 import * as Transcript from "../../src/Transcript.ts"
 import * as Transport from "../../src/Transport.ts"
 import { vault } from "../support/handshakes.ts"
+import * as Law from "../support/laws.ts"
 
 const lines = Transport.framed(Codec.lines({ maxLength: 64 }))
 
@@ -73,7 +74,7 @@ describe("where time is virtual", () => {
       had++
       return Line.server
     })
-    const suite = Laws.handshake({ name: "line", server, client: Line.client, rungs })
+    const suite = Laws.handshake({ name: "line", server, client: Line.client, rungs, runs: Law.runs })
     return (law: number) =>
       Effect.suspend(() => {
         const before = had
@@ -123,6 +124,7 @@ describe("what is told", () => {
     server,
     client: clientOf("ann"),
     rungs,
+    runs: Law.runs,
     secrets: ["hunter2", "letmein"],
     negotiated: { server: userOf, client: userOf, value: "ann" },
     alternatives: [{ name: "bob", client: clientOf("bob") }],
@@ -336,7 +338,7 @@ describe("a handshake that works in another thread", () => {
 
 describe("a healthy handshake", () => {
   const good = (law: number, options: Laws.HandshakeOptions<Transport.Transport.Any, Transport.Transport.Any>) =>
-    check(Laws.handshake({ ...options, runs: 60 }), law)
+    check(Laws.handshake({ ...options, runs: Law.runs }), law)
 
   it.effect("may say something of another length each time", () =>
     Effect.gen(function*() {

@@ -50,6 +50,16 @@ describe("Simulation", () => {
     expect(Effect.runSync(run(Effect.never))).toBeUndefined()
   })
 
+  it("what fails in it has no stack, and whatever fails beside it has one", () => {
+    const { stackTraceLimit } = Error
+    const frames = () => new Error("no").stack?.split("\n").length
+    const first = Effect.sync(frames)
+    const later = Effect.andThen(Effect.sleep(1), first)
+    expect(Effect.runSync(run(Effect.all([first, later])))).toEqual(Exit.succeed([1, 1]))
+    expect(Error.stackTraceLimit).toBe(stackTraceLimit)
+    expect(frames()).toBeGreaterThan(1)
+  })
+
   it("a failure is the result", () => {
     expect(Effect.runSync(run(Effect.fail("no")))).toEqual(Exit.fail("no"))
   })

@@ -32,12 +32,21 @@ describe("what is left", () => {
 
   it.effect("is nothing where one of them has left nothing", () =>
     Effect.gen(function*() {
-      const shared = new EventEmitter({})
-      expect(
-        yield* leftBy((nth) => {
-          if (nth % often !== 0) shared.on("close", () => {})
-        })
-      ).toBeUndefined()
+      for (let clean = 0; clean < often; clean++) {
+        const shared = new EventEmitter({})
+        expect(
+          yield* leftBy((nth) => {
+            if (nth % often !== clean) shared.on("close", () => {})
+          })
+        ).toBeUndefined()
+      }
+    }))
+
+  it.effect("is looked for no further where the first of them has left nothing", () =>
+    Effect.gen(function*() {
+      let times = 0
+      yield* leftBy(() => times++)
+      expect(times).toBe(1)
     }))
 
   it.effect("is nothing of what each has made for itself", () =>

@@ -253,7 +253,7 @@ const squared = (
   const looks = Array.from({ length: 3 }, () => [workOf(codec, some, times), workOf(codec, many, 1)] as const)
   const apart = looks.map(([work]) => work).sort((a, b) => a - b)[1]
   const together = Math.min(...looks.map(([, work]) => work))
-  if (together < outOfProportion * apart) return undefined
+  if (together < Math.max(slow, outOfProportion * apart)) return undefined
   return {
     8: {
       scenario: `${what(size)} arrives`,

@@ -103,13 +103,16 @@ const install = (events: Events): () => void => {
 }
 
 /**
- * Looks at whoever listens to something while an Effect runs, and tells how many more listeners there are then than before, of
- * each kind. What a connection makes for itself goes with it: it is for the caller to see that one thing has them from many.
+ * Looks at whoever listens to something while an Effect runs, which may ask meanwhile, and tells how many more listeners there are
+ * then than before, of each kind. What a connection makes for itself goes with it: it is for the caller to see that one thing has
+ * them from many.
  */
-export const listening = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<() => Resources, E, R> =>
+export const listening = <A, E, R>(
+  looking: (left: () => Resources) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
   Effect.suspend(() => {
     const events = platform()?.getBuiltinModule?.("node:events")
-    if (events === undefined) return Effect.as(effect, () => new Map<string, number>())
+    if (events === undefined) return looking(() => new Map<string, number>())
     const before = new Map<object, Map<string | symbol, number>>()
     const watcher: Watcher = (target, type) => {
       const known = before.get(target) ?? new Map<string | symbol, number>()
@@ -132,16 +135,13 @@ export const listening = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effec
       }
       return counts
     }
-    return Effect.as(
-      Effect.ensuring(
-        effect,
-        Effect.sync(() => {
-          if (!watchers.delete(watcher) || watchers.size > 0) return
-          restore?.()
-          restore = undefined
-        })
-      ),
-      left
+    return Effect.ensuring(
+      looking(left),
+      Effect.sync(() => {
+        if (!watchers.delete(watcher) || watchers.size > 0) return
+        restore?.()
+        restore = undefined
+      })
     )
   })
 
@@ -183,8 +183,8 @@ const tries = 10
 const aMoment = Effect.promise(() => new Promise((resolve) => setTimeout(() => setImmediate(resolve), patience)))
 
 /**
- * Does something `often` times, and tells what of it is left, once for each time at least. Somebody else's is not: it is tried
- * again before anything is said, and whatever takes a moment to go has that.
+ * Does something `often` times, and tells what of it is left, once for each time at least: where nothing is left of the first time,
+ * that is all. Somebody else's is not: it is tried again before anything is said, and whatever takes a moment to go has that.
  */
 export const leftBy = <E, R>(
   once: Effect.Effect<unknown, E, R>,
@@ -193,18 +193,30 @@ export const leftBy = <E, R>(
   const looking = (timed: ReturnType<typeof timing>) =>
     Effect.gen(function*() {
       const before = held()
-      const listeners = yield* listening(Effect.replicateEffect(once, often, { discard: true }))
-      const left = () =>
+      const left = (listeners: Resources, least: number) =>
         [
           ...[...held()].map(([name, count]) =>
             [name, name === timers && timed !== undefined ? timed.left() : count - (before.get(name) ?? 0)] as const
           ),
-          ...listeners()
-        ].filter(([, count]) => count >= often)
-      let found = left()
+          ...listeners
+        ].filter(([, count]) => count >= least)
+      const listeners = yield* listening((listeners) =>
+        Effect.as(
+          Effect.andThen(
+            once,
+            Effect.suspend(() =>
+              left(listeners(), 1).length === 0
+                ? Effect.void
+                : Effect.replicateEffect(once, often - 1, { discard: true })
+            )
+          ),
+          listeners
+        )
+      )
+      let found = left(listeners(), often)
       for (let again = 0; found.length > 0 && again < tries; again++) {
         yield* aMoment
-        found = left()
+        found = left(listeners(), often)
       }
       return found
     })

@@ -16,6 +16,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Scheduler from "effect/Scheduler"
+import { withoutStacks } from "./stackless.ts"
 
 interface Sleeper {
   readonly at: number
@@ -94,7 +95,7 @@ export class Simulation {
   ): Effect.Effect<Exit.Exit<A, E> | undefined, never, R> {
     return Effect.contextWith((context: Context.Context<R>) => {
       const { scheduler } = this
-      const fiber = Effect.runForkWith(
+      const run = Effect.runForkWith(
         context.pipe(
           Context.add(Clock.Clock, this.clock),
           Context.add(CurrentTimers, this.timers),
@@ -104,19 +105,22 @@ export class Simulation {
             makeDispatcher: () => this.dispatcher
           })
         )
-      )(effect)
+      )
+      const fiber = withoutStacks(() => run(effect))
       const isDone = () => fiber.pollUnsafe() !== undefined
       const ended = () => Effect.succeed(fiber.pollUnsafe())
       const step: Effect.Effect<Exit.Exit<A, E> | undefined> = Effect.suspend(() => {
-        this.dispatcher.flush()
-        if (isDone()) return ended()
-        if (breathe === undefined) {
-          while (!isDone() && this.advance()) this.dispatcher.flush()
-          return ended()
-        }
-        return Effect.flatMap(breathe, () => {
+        withoutStacks(() => {
           this.dispatcher.flush()
-          return isDone() || !this.advance() ? ended() : step
+          if (breathe === undefined) { while (!isDone() && this.advance()) this.dispatcher.flush() }
+        })
+        if (breathe === undefined || isDone()) return ended()
+        return Effect.flatMap(breathe, () => {
+          const goesOn = withoutStacks(() => {
+            this.dispatcher.flush()
+            return !isDone() && this.advance()
+          })
+          return goesOn ? step : ended()
         })
       })
       return Effect.onInterrupt(step, () => Effect.sync(() => fiber.interruptUnsafe()))

@@ -20,3 +20,14 @@ export const stackless = <A>(run: () => A): A => {
     Error.stackTraceLimit = stackTraceLimit
   }
 }
+
+/** The same for what throws nothing itself: what fails in it does so in fibers of its own. */
+export const withoutStacks = <A>(run: () => A): A => {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  try {
+    return run()
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}

@@ -60,14 +60,19 @@ const manyTimes = 4
 const measured = 10
 const millisOfYardstick = 7
 
-/** Whether a turn is too long here, where a slow machine has more time: that is asked only where it seems to be. */
-export const isLong = (millis: number, most: number): boolean => {
-  if (millis <= most) return false
+/** How much slower this machine is, from so many looks. */
+const slowness = (looks: number): number => {
   const before = worked() ?? 0
-  for (let i = 0; i < measured; i++) yardstick()
-  const slowness = ((worked() ?? 0) - before) / measured / millisOfYardstick
-  return millis > most * Math.max(1, slowness)
+  for (let i = 0; i < looks; i++) yardstick()
+  return Math.max(1, ((worked() ?? 0) - before) / looks / millisOfYardstick)
 }
+
+/**
+ * Whether a turn is too long here, where a slow machine has more time: that is asked only where it seems to be, and one look is
+ * enough where it is twice too long by that.
+ */
+export const isLong = (millis: number, most: number): boolean =>
+  millis > most && (millis > 2 * most * slowness(1) || millis > most * slowness(measured))
 
 /** How often a turn is looked at that seems to keep others waiting. */
 const looks = 3

@@ -22,7 +22,7 @@ import * as HandshakeError from "../../../src/HandshakeError.ts"
 import * as Pipeline from "../../../src/Pipeline.ts"
 import * as Laws from "../../../src/testing/Laws.ts"
 import * as Transport from "../../../src/Transport.ts"
-import { working } from "../../support/working.ts"
+import { pretending } from "../../support/working.ts"
 
 type Line = Transport.Transport<string, string>
 
@@ -1591,7 +1591,7 @@ export const broken: ReadonlyArray<Broken> = [
     name: "works for whoever has said something wrong while everybody else waits",
     law: 8,
     says: /comes in the place of message 1.*a turn has taken \d+ ms/s,
-    options: { server: whereWrong(() => working(210)), client }
+    options: { server: whereWrong(() => pretending(210)), client }
   },
   {
     name: "trims a line in a time that goes with the square of its length",

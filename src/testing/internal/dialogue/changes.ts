@@ -445,6 +445,12 @@ const nearInside = (inside: unknown): ReadonlyArray<Other> => {
   )
 }
 
+/** Makes of one thing what it made of it last: a message is altered in many ways, one after the other. */
+const onceOf = <A, B>(make: (of: A) => B): (of: A) => B => {
+  let last: { readonly of: A; readonly made: B } | undefined
+  return (of) => (last !== undefined && Object.is(last.of, of) ? last : last = { of, made: make(of) }).made
+}
+
 /** All fields of a message altered, each in many ways. Others are values that were seen elsewhere in the conversation. */
 export const ofFields = (
   spec: Spec,
@@ -460,13 +466,15 @@ export const ofFields = (
     const values = Draw.draw(state, tag, seed + i)
     return values === undefined ? undefined : carriedOf(state, tag, values)
   })
+  const carriedIn = onceOf((due: Uint8Array) => {
+    const { read } = readOne(state, due)
+    return read._tag === "Message" && read.tag === tag ? carriedOf(state, tag, read.values) : undefined
+  })
   const withField = (
     due: Uint8Array,
     change: (carried: Values) => Values | undefined
   ): Uint8Array | undefined => {
-    const { read } = readOne(state, due)
-    if (read._tag !== "Message" || read.tag !== tag) return undefined
-    const now = carriedOf(state, tag, read.values)
+    const now = carriedIn(due)
     const changed = now === undefined ? undefined : change(now)
     return changed === undefined ? undefined : looseBytes(spec, state, tag, changed)
   }
@@ -499,23 +507,26 @@ export const ofFields = (
         return value === undefined ? undefined : { ...carried, [name]: value }
       }, isFirst)
     // What is near is near to what is said now: a proof is made afresh each time.
-    for (const [i, [how, value]] of near(carried[name], kind).entries()) {
+    const nearOnes = onceOf((now: unknown) => near(now, kind))
+    for (const [i, [how, value]] of nearOnes(carried[name]).entries()) {
       // Nobody compares a free one, so what is almost it says nothing that other values do not.
-      if (!isFree || odd.has(how)) add(how, value, (now) => near(now, kind)[i]?.[1])
+      if (!isFree || odd.has(how)) add(how, value, (now) => nearOnes(now)[i]?.[1])
     }
     if (!isFree) {
       for (const view of viewsOf(state, tag, name, carried)) {
-        for (const [i, [how, inside]] of nearInside(view.read(carried)).entries()) {
+        const insides = onceOf((carried: Values) => nearInside(view.read(carried)))
+        for (const [i, [how, inside]] of insides(carried).entries()) {
           push(how, view.write(carried, inside)?.[name], (carried) => {
-            const other = nearInside(view.read(carried))[i]
+            const other = insides(carried)[i]
             return other === undefined ? undefined : view.write(carried, other[1])
           })
         }
       }
       const now = carried[name]
       if (typeof now === "string") {
-        for (const [i, [how, value]] of ofParts(now).entries()) {
-          add(how, value, (now) => typeof now === "string" ? ofParts(now)[i]?.[1] : undefined)
+        const parts = onceOf(ofParts)
+        for (const [i, [how, value]] of parts(now).entries()) {
+          add(how, value, (now) => typeof now === "string" ? parts(now)[i]?.[1] : undefined)
         }
       }
     }
@@ -527,8 +538,9 @@ export const ofFields = (
     for (const value of bounds(carried[name], isTaken, isFree)) {
       add("as long or large as may be, or more", value, () => value)
     }
-    for (const [i, value] of (isFree ? [] : places(carried[name])).entries()) {
-      add("in one place", value, (now) => places(now)[i], false)
+    const changedPlaces = onceOf(places)
+    for (const [i, value] of (isFree ? [] : changedPlaces(carried[name])).entries()) {
+      add("in one place", value, (now) => changedPlaces(now)[i], false)
     }
     if (kind === "json" && name in carried) {
       each.push({

@@ -88,6 +88,8 @@ export interface Attempt extends Settings {
   readonly known: Stage.Known
   /** How those were refused who have said one field of a login wrong: the field, and the words. */
   readonly refusals: Map<string, { readonly field: string; readonly words: string }>
+  /** Another value of each field of what was heard, as its type allows, where one could be made. */
+  readonly wrong: Map<Taken, ReadonlyMap<string, Changes.Change>>
   /** What came of other values of fields of which any will do. */
   readonly taken: Map<string, { letsIn: boolean; refused: Problem | undefined }>
   /** Looks for these secrets in what can be seen, and what of that was looked at. */
@@ -141,6 +143,7 @@ export const attempt = (
       strange: ways.filter(({ isReady }) => !isReady),
       known,
       refusals: new Map(),
+      wrong: new Map(),
       taken: new Map(),
       secrets,
       hiding: Watch.hiding(secrets),
@@ -879,6 +882,21 @@ export const secrets = (attempt: Attempt): Effect.Effect<void, Problem> =>
     { discard: true }
   )
 
+/** The first change of each field that is of its type still. */
+const wrongOnes = ({ seed, stage, wrong }: Attempt, taken: Taken): ReadonlyMap<string, Changes.Change> => {
+  const known = wrong.get(taken)
+  if (known !== undefined) return known
+  const found = new Map<string, Changes.Change>()
+  for (const change of Changes.ofFields(stage.spec, taken, [], seed)) {
+    const { apply, field } = change
+    if (field === undefined || found.has(field)) continue
+    const said = apply(taken.bytes)
+    if (said !== undefined && readOne(taken.state, said).read._tag === "Message") found.set(field, change)
+  }
+  wrong.set(taken, found)
+  return found
+}
+
 /** What is made anew for each connection is another one each time, and who is not let in is not let in beside who is. */
 export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
   Effect.gen(function*() {
@@ -909,12 +927,9 @@ export const fresh = (attempt: Attempt): Effect.Effect<void, Problem> =>
     if (reference === undefined) return
     // Whoever is not let in alone comes while another one is on his way, step by step.
     for (const taken of reference.heard) {
-      const changes = Changes.ofFields(stage.spec, taken, [], attempt.seed)
+      const changes = wrongOnes(attempt, taken)
       for (const name of taken.state.wire.fields.get(taken.tag)!.names) {
-        const change = changes.find(({ apply, field }) => {
-          const said = field === name ? apply(taken.bytes) : undefined
-          return said !== undefined && readOne(taken.state, said).read._tag === "Message"
-        })
+        const change = changes.get(name)
         if (change === undefined) continue
         const saying = () => {
           let nth = 0
@@ -1048,18 +1063,15 @@ const often = 4
 /** Nothing outlives a connection on which a field is wrong. */
 export const left = (attempt: Attempt): Effect.Effect<void, Problem> =>
   Effect.gen(function*() {
-    const { seed, stage } = attempt
+    const { stage } = attempt
     const reference = attempt.references.find(({ isReady }) => isReady)
     if (reference === undefined || !stage.trial.isVirtual) return
     const wrong = reference.heard.flatMap((taken) => {
       const { state, tag } = taken
       const fields = state.wire.fields.get(tag)!
-      const changes = Changes.ofFields(stage.spec, taken, [], seed)
+      const changes = wrongOnes(attempt, taken)
       return boundChanges(fields, fields.names).flatMap((name) => {
-        const change = changes.find(({ apply, field }) => {
-          const said = field === name ? apply(taken.bytes) : undefined
-          return said !== undefined && readOne(state, said).read._tag === "Message"
-        })
+        const change = changes.get(name)
         if (change === undefined) return []
         const scenario = `${called(taken)} comes with another ${name}, ${often} times, as the platform shows it`
         return [{ scenario, playing: { ...reference.plan, instead: { nth: taken.nth, state, say: change.apply } } }]

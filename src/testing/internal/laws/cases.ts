@@ -92,11 +92,23 @@ const nearMissesOf = (
   ]
 }
 
+const knownCandidates = new WeakMap<Trial.Reference, ReadonlyArray<Candidate>>()
+
 /**
  * What is wrong at its place: whatever is legal elsewhere, as the peer's other messages and the side's own, what is almost
- * the message, and what the user knows of.
+ * the message, and what the user knows of. It is the same for all laws of a side on a rung.
  */
-export const candidatesOf = (trial: Trial.Trial, reference: Trial.Reference, options: AnyOptions): Array<Candidate> => {
+export const candidatesOf = (
+  trial: Trial.Trial,
+  reference: Trial.Reference,
+  options: AnyOptions
+): ReadonlyArray<Candidate> => {
+  let known = knownCandidates.get(reference)
+  if (known === undefined) knownCandidates.set(reference, known = candidates(trial, reference, options))
+  return known
+}
+
+const candidates = (trial: Trial.Trial, reference: Trial.Reference, options: AnyOptions): Array<Candidate> => {
   const { messages, talk } = reference
   const others = [
     ...messages.map((said, i) => ({ said, what: `message ${i + 1} of its peer` })),

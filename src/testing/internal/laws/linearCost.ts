@@ -180,8 +180,9 @@ export const linearCost: Check = (attempt) =>
         }))
       )
     )
+    // What comes when it has failed it looks at no more.
     yield* attempt.each(cases, ({ index, said, what }) =>
-      Effect.flatMap(trial.talk({ ...replaced(index, said), lengths: [1], counts: true }), (talk) => {
+      Effect.flatMap(trial.talk({ ...replaced(index, said), lengths: [1], counts: true, hushes: true }), (talk) => {
         coverage.heard(index, talk.step, "long frame")
         return affordable(talk, `${what}, byte by byte`)
       }))

@@ -50,8 +50,7 @@ export const secrets: Check = (attempt) =>
     const { options, reference, trial } = attempt
     const { borders, messages, needed } = reference
     const known = secretsOf(options)
-    const looksFor = lookedFor(options)
-    const hidden = Watch.hiding(looksFor)
+    const hidden = Watch.hiding(lookedFor(options))
     // What a client hides from those who watch it, such as a proof, is a secret of its server, too, where it comes as it is.
     // A server's secret step may begin with a question that is none.
     const proofsOf = (talk: Talk): ReadonlyArray<Uint8Array> =>
@@ -146,7 +145,8 @@ export const secrets: Check = (attempt) =>
         const own = comesEarly ? Watch.ofFailure(talk) : Watch.ofTalk(talk)
         const others = seen()
         const parts = [...proofs, ...partsOf(talk, proofs), ...digitsOf(talk, others)]
-        const looks = parts.length === 0 ? hidden : Watch.hiding([...looksFor, ...parts])
+        const hidesParts = parts.length === 0 ? undefined : Watch.hiding(parts)
+        const looks = (seen: ReadonlyArray<Watch.Seen>) => hidden(seen) ?? hidesParts?.(seen)
         const ownLeak = looks(own)
         const told = unsaid.length === 0 || hidesUnsaid(Watch.ofBytes(talk.written)) === undefined
           ? undefined
