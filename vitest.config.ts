@@ -13,9 +13,9 @@ export default defineConfig({
     globalSetup: "test/support/bundle.ts",
     testTimeout: 20_000,
     hookTimeout: 20_000,
-    // One more than there are cores, for much of what is tested waits for sockets and processes; a worker may take half a
+    // Two more than there are cores, for much of what is tested waits for sockets and processes; a worker may take half a
     // gigabyte, and beyond eight the longest file is what is waited for.
-    maxWorkers: Math.min(8, availableParallelism() + 1),
+    maxWorkers: Math.min(8, availableParallelism() + 2),
     // A worker loads Effect and the sources once, and not for each file again.
     isolate: false,
     // Node itself runs the sources: nothing stands between a module and what it imports. The package is imported by its
