@@ -8,6 +8,7 @@
  * | tasks | microtasks and macrotasks that are queued, the peer's included, which is the same in each run |
  * | bytes allocated | the heap's growth, with room enough that nothing is collected meanwhile |
  * | bytes retained | the heap's growth behind a collection |
+ * | bytes that only a full collection frees | what collections of the young generation leave of connections that are over, of both ends: V8 makes some objects in the old one, and keeps what they know |
  * | bytes copied | those that `set` and `slice` of typed arrays, and `copy` of buffers, were given |
  *
  * `node --expose-gc --predictable --no-opt --min-semi-space-size=64 --max-semi-space-size=64 counts.ts`
@@ -54,6 +55,7 @@ interface Counts {
   readonly effects: number
   readonly tasks: number
   readonly allocated: number
+  readonly outlived: number
 }
 
 /** What it takes once, on average of so many times, when it has been done before. */
@@ -63,11 +65,15 @@ const countOf = async (times: number, once: (times: number) => Promise<void>): P
   await new Promise((resolve) => setTimeout(resolve, 20))
   const before = { effects, tasks: counters.tasks, heap: process.memoryUsage().heapUsed }
   await once(times)
-  const heap = process.memoryUsage().heapUsed
+  const after = { effects, tasks: counters.tasks, heap: process.memoryUsage().heapUsed }
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  collect({ type: "minor" })
+  collect({ type: "minor" })
   return {
-    effects: (effects - before.effects) / times,
-    tasks: (counters.tasks - before.tasks) / times,
-    allocated: (heap - before.heap) / times
+    effects: (after.effects - before.effects) / times,
+    tasks: (after.tasks - before.tasks) / times,
+    allocated: (after.heap - before.heap) / times,
+    outlived: (process.memoryUsage().heapUsed - before.heap) / times
   }
 }
 
@@ -287,6 +293,7 @@ const add = (name: string, counts: Counts) => {
   figures[`${name}: Effects`] = counts.effects
   figures[`${name}: tasks`] = counts.tasks
   figures[`${name}: bytes allocated`] = counts.allocated
+  figures[`${name}: bytes that only a full collection frees`] = counts.outlived
 }
 add("connection, accepted to closed", connection)
 add("connection, dialled to closed", connect)

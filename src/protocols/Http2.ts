@@ -30,6 +30,7 @@ import * as Preface from "./http2/preface.ts"
 import type { Sent } from "./http2/send.ts"
 import * as SettingsOf from "./http2/settings.ts"
 import type { Received } from "./http2/start.ts"
+import * as Views from "./http2/views.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Frames
@@ -687,6 +688,17 @@ const shutdownPing = encoder.encode("shutdown")
 
 const isShutdownPong = ({ data }: Frames.Pong): boolean => data.every((byte, i) => byte === shutdownPing[i])
 
+const settingsOf = Views.make<Internal.Connection, Session["settings"]>({
+  local: ({ local }) => local,
+  remote: ({ remote }) => remote,
+  isAcknowledged: ({ isAcknowledged }) => isAcknowledged
+})
+
+const windowsOf = Views.make<Internal.Connection, Session["windows"]>({
+  send: ({ sendWindow }) => sendWindow,
+  receive: ({ receiveWindow }) => receiveWindow
+})
+
 /** The connection level behind the handshake, for as long as the scope is open. */
 const keep = (opened: Opened, connection: Internal.Connection, options: Resolved) => {
   const roundTrips = new Set<() => void>()
@@ -694,7 +706,8 @@ const keep = (opened: Opened, connection: Internal.Connection, options: Resolved
   const level = (link: Middleware.Link<Sent>): Middleware.Part<Received, Sent> => {
     const farewell = (reason: TransportReason) =>
       link.farewell(goAwayOf(connection, Errors.codeOf(reason), reason.message))
-    connection.onAnnounced = () => link.look()
+    const announced = () => link.look()
+    connection.onAnnounced = announced
     connection.onViolation = farewell
     const timeout = Duration.toMillis(options.settingsTimeout)
     // What a peer says that is not listened to is not its fault.
@@ -738,25 +751,8 @@ const keep = (opened: Opened, connection: Internal.Connection, options: Resolved
   const session: Session = {
     protocol: "h2",
     role: connection.role,
-    settings: {
-      get local() {
-        return connection.local
-      },
-      get remote() {
-        return connection.remote
-      },
-      get isAcknowledged() {
-        return connection.isAcknowledged
-      }
-    },
-    windows: {
-      get send() {
-        return connection.sendWindow
-      },
-      get receive() {
-        return connection.receiveWindow
-      }
-    }
+    settings: settingsOf(connection),
+    windows: windowsOf(connection)
   }
   return Effect.map(
     Middleware.make(opened, level),

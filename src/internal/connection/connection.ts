@@ -179,6 +179,8 @@ export class Connection implements SourceEvents {
   private missed = false
   private givenUp: TransportError | undefined = undefined
   private isClosing = false
+  /** What knows a transport of it for as long as it is there: the last one, for the others are left. */
+  lease: { cancel(): void } | undefined = undefined
   /** Called when it is closed, where that was waited for. */
   onClosed: (() => void) | undefined = undefined
 
@@ -577,6 +579,7 @@ export class Connection implements SourceEvents {
     if (!this.isClosing) return
     this.isClosing = false
     this.source.destroy?.()
+    this.lease?.cancel()
     this.onClosed?.()
   }
 
@@ -588,10 +591,11 @@ export class Connection implements SourceEvents {
         if (!this.isClosing) return resume(Effect.void)
         const late = Effect.delay(Effect.sync(() => this.interruptUnsafe()), lingerTime)
         const timer = Effect.runForkWith(context)(late)
-        this.onClosed = () => {
+        const closed = () => {
           timer.interruptUnsafe()
           resume(Effect.void)
         }
+        this.onClosed = closed
         return Effect.sync(() => this.interruptUnsafe())
       })
     )

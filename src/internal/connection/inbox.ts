@@ -138,6 +138,11 @@ export class Frames<In> {
     this.usedUp = taken
   }
 
+  /** Why nothing comes any more from a decoder that has failed. */
+  get end(): Exit.Exit<never, TransportError> | undefined {
+    return this.failure
+  }
+
   /** Nothing comes any more but this defect. */
   die(defect: unknown): void {
     this.failure = Exit.die(defect)

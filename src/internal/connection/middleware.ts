@@ -145,13 +145,14 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
       this.wroteAt =
         Monotonic.millisOf(clock)
     this.reader = this.connection.reader(() => this.hear())
-    this.connection.onWrite = () => {
+    const writes = () => {
       this.wroteAt = Monotonic.millisOf(this.clock)
       if (this.writesOwn) return
       this.sentAt = this.wroteAt
       // The answer to a frame that came first goes out first; what waits in an outbox does so anyway.
       if (impl.outbox === undefined) this.flush("now")
     }
+    this.connection.onWrite = writes
     impl.interceptor = this
   }
 

@@ -20,7 +20,7 @@ import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import { borrow, ByteWriter, giveBack } from "../bytes/writer.ts"
 import * as Redaction from "../text/redaction.ts"
 import type { Connection, Rewrite } from "./connection.ts"
-import { errorOf, Frames, redactReason, type Secrecy, type Taken } from "./inbox.ts"
+import { closedHere, errorOf, Frames, redactReason, type Secrecy, type Taken } from "./inbox.ts"
 import { type Transport, TypeId } from "./model.ts"
 import { type Event, type Observed, type Observer, unwatch } from "./observer.ts"
 import { Outbox } from "./outbox.ts"
@@ -69,6 +69,37 @@ const describing = <F>(describe: (frame: F) => string) => (frame: F): string => 
   }
 }
 
+/**
+ * What a stream of frames knows of its transport: nothing any more when the connection is gone. Effect makes a function for each stream
+ * that V8 does not collect before a full collection, with all that it knows, and takes what stays with it for long-lived.
+ */
+class Lease<in out In> {
+  impl: TransportImpl<In, never> | undefined
+  end: Exit.Exit<never, TransportError> = closed
+
+  constructor(impl: TransportImpl<In, never>) {
+    this.impl = impl
+    impl.connection.lease = this
+  }
+
+  cancel(): void {
+    // Whoever watches is told of the end when somebody comes to it.
+    if (this.impl?.observer !== undefined) return
+    this.end = this.impl?.frames.end ?? closed
+    this.impl = undefined
+  }
+}
+
+const closed = Exit.fail(closedHere)
+
+/** An end between two frames is how a stream ends; any other is how it fails. */
+const endOf = (exit: Exit.Exit<never, TransportError>): Effect.Effect<never, TransportError | Cause.Done> =>
+  Effect.catch(
+    exit,
+    (error): Effect.Effect<never, TransportError | Cause.Done> =>
+      error.reason._tag === "ConnectionClosed" ? Cause.done() : Effect.fail(error)
+  )
+
 export class TransportImpl<In, Out> implements Transport<In, Out> {
   readonly [TypeId]: typeof TypeId = TypeId
   readonly connection: Connection
@@ -79,6 +110,7 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
   observer: Observer | undefined
   interceptor: Interceptor<In> | undefined = undefined
   readonly describe: (frame: In | Out) => string
+  private lease: Lease<In> | undefined = undefined
   // Whoever asks again behind the end is told of it again, and the observer is not.
   private endObserved = false
 
@@ -233,22 +265,16 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
   }
 
   get incoming(): Stream.Stream<In, TransportError> {
+    const lease = this.lease ??= new Lease<In>(this)
     const pull: Pull.Pull<NonEmptyReadonlyArray<In>, TransportError> = Effect.suspend(() => {
-      const frames = this.takeAll(maxPull)
-      if (Exit.isExit(frames)) return this.endOf(frames)
-      if (frames.length === 0) return Effect.andThen(this.connection.readable, pull)
+      const { impl } = lease
+      if (impl === undefined) return endOf(lease.end)
+      const frames = impl.takeAll(maxPull)
+      if (Exit.isExit(frames)) return endOf(frames)
+      if (frames.length === 0) return Effect.andThen(impl.connection.readable, pull)
       return Effect.succeed(frames as unknown as NonEmptyReadonlyArray<In>) // its length was checked two lines above
     })
     return Stream.fromPull(Effect.succeed(pull))
-  }
-
-  /** An end between two frames is how a stream ends; any other is how it fails. */
-  private endOf(exit: Exit.Exit<never, TransportError>): Effect.Effect<never, TransportError | Cause.Done> {
-    return Effect.catch(
-      exit,
-      (error): Effect.Effect<never, TransportError | Cause.Done> =>
-        error.reason._tag === "ConnectionClosed" ? Cause.done() : Effect.fail(error)
-    )
   }
 
   run<A, L extends In, E, R>(sink: Sink.Sink<A, In, L, E, R>): Effect.Effect<A, E | TransportError, R> {

@@ -184,7 +184,8 @@ export class Inlet<Chunk, E> {
   private readonly awaitNews: Effect.Effect<void> = Effect.callback<void>((resume) => {
     // The fiber may have yielded since it looked.
     if (this.buffer.length > 0 || this.over !== undefined) return resume(Effect.void)
-    this.waiter = () => resume(Effect.void)
+    const waiter = () => resume(Effect.void)
+    this.waiter = waiter
     return Effect.sync(() => {
       this.waiter = undefined
     })

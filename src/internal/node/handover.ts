@@ -147,13 +147,14 @@ export const watch = (child: Child, lost: (why: Loss) => void): void => {
     },
     lost
   })
-  const send = child.send as ((...args: ReadonlyArray<unknown>) => boolean) | undefined // called with what it was called with
-  if (send === undefined) return
-  child.send = (...args: ReadonlyArray<unknown>) => {
+  const sendAsIs = child.send as ((...args: ReadonlyArray<unknown>) => boolean) | undefined // called with what it was called with
+  if (sendAsIs === undefined) return
+  const send = (...args: ReadonlyArray<unknown>) => {
     const [message, handle] = args
     if (typeof handle === "object" && handle !== null) handover.sent(message, handle as Handle) // Node knows no other
-    return send.apply(child, [...args])
+    return sendAsIs.apply(child, [...args])
   }
+  child.send = send
   child.prependListener("internalMessage", (message) => handover.received(message))
   let disconnected = false
   child.once("disconnect", () => {

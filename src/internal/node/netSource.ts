@@ -142,6 +142,9 @@ export class NetSource implements Source, Hearer {
   onClose(): void {
     this.onEnd(undefined)
     if (this.resumeWriter !== undefined) this.drained(Effect.fail(writeError(this.broken ?? closedError())))
+    // Nothing comes any more, and V8 keeps the first sockets of a process until a full collection: Node makes a function for each whose
+    // kind is not collected before. What was made for those connections need not stay with them, or V8 would take it for long-lived.
+    hear(this.conn, undefined)
   }
 
   private drained(result: Effect.Effect<void, Socket.SocketError>): void {

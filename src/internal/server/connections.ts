@@ -86,7 +86,8 @@ export class Connections {
   get idle(): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       if (this.isIdle) return resume(Effect.void)
-      this.onIdle = () => resume(Effect.void)
+      const idle = () => resume(Effect.void)
+      this.onIdle = idle
       return Effect.sync(() => {
         this.onIdle = undefined
       })

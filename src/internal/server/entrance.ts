@@ -102,10 +102,12 @@ export class Entrance {
       Effect.callback<void>((resume) => {
         const taken = this.take(socket, context)
         if (taken.place < 0) return resume(Effect.void)
-        taken.onGone = () => resume(Effect.void)
+        const gone = () => resume(Effect.void)
+        taken.onGone = gone
         return Effect.callback<void>((resume) => {
           if (taken.place < 0) return resume(Effect.void)
-          taken.onGone = () => resume(Effect.void)
+          const gone = () => resume(Effect.void)
+          taken.onGone = gone
           taken.doing?.interruptUnsafe()
         })
       })

@@ -189,7 +189,8 @@ export class Lifecycle<T, R, R2> {
     state.connection = connection
     connection.writeTimeout = state.limits.writeTimeout
     if (state.ticket !== undefined || deciding !== undefined) {
-      connection.onIntroduced = () => this.introduced(state, connection)
+      const introduced = () => this.introduced(state, connection)
+      connection.onIntroduced = introduced
     }
     if (events.isHeard) events.emit({ _tag: "Accepted", id: state.id, peer: connection.peer })
     const shaken = Effect.updateContext(
@@ -357,10 +358,11 @@ export class Lifecycle<T, R, R2> {
     if (connection === undefined || isScoped || connection.close(exit)) return this.depart(state, both)
     this.enter(state, "closing")
     state.doing = connection
-    connection.onClosed = () => {
+    const closed = () => {
       const rest = this.depart(state, both)
       if (rest !== undefined) this.fork(rest)
     }
+    connection.onClosed = closed
     state.since = this.now()
     this.deadlines.watch(state)
     return undefined

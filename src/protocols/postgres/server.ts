@@ -5,13 +5,12 @@
  *
  * @internal
  */
-import * as Mac from "effect/crypto/Mac"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as Codec from "../../Codec.ts"
 import * as Excerpt from "../../Excerpt.ts"
@@ -38,6 +37,7 @@ import {
 import * as Errors from "./errors.ts"
 import * as Messages from "./messages.ts"
 import * as Password from "./password.ts"
+import { Sessions } from "./sessions.ts"
 
 export type TlsOptions = Omit<Transport.TlsServerOptions, "role" | "alpn" | "unread">
 
@@ -617,56 +617,6 @@ const authenticate = (
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Keys for cancelling
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** The sessions that can be cancelled: those whose connection is open. */
-class Sessions {
-  private readonly byProcess = new Map<number, ServerSession>()
-
-  /** Random bytes that are not used yet. To ask for some takes far longer than to make them. */
-  private random: Uint8Array = new Uint8Array(0)
-
-  /** A key that nobody has. */
-  readonly freshKey = (length: number): Effect.Effect<BackendKey, never, SecureRandom.SecureRandom> =>
-    Effect.flatMap(SecureRandom.SecureRandom, (random) =>
-      Effect.suspend(() => {
-        const { random: bytes } = this
-        if (bytes.length < 4 + length) {
-          return Effect.flatMap(random.randomBytes(1024), (more) => {
-            this.random = more
-            return this.freshKey(length)
-          })
-        }
-        this.random = bytes.subarray(4 + length)
-        const processId = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0) >>> 1
-        return processId === 0 || this.byProcess.has(processId)
-          ? this.freshKey(length)
-          : Effect.succeed({ processId, secretKey: Redacted.make(bytes.slice(4, 4 + length)) })
-      }))
-
-  /** As long as its scope is open, at whose end there may be something left to say. */
-  register(session: ServerSession, lastWords: () => Effect.Effect<void>): Effect.Effect<void, never, Scope.Scope> {
-    const { processId } = session.backendKey
-    return Effect.uninterruptible(Effect.flatMap(Effect.scope, (scope) => {
-      this.byProcess.set(processId, session)
-      return Scope.addFinalizerExit(scope, () => {
-        this.byProcess.delete(processId)
-        return lastWords()
-      })
-    }))
-  }
-
-  find({ processId, secretKey }: BackendKey): ServerSession | undefined {
-    const session = this.byProcess.get(processId)
-    return session !== undefined &&
-        Mac.timingSafeEqual(Redacted.value(session.backendKey.secretKey), Redacted.value(secretKey))
-      ? session
-      : undefined
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
 // The whole
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -676,7 +626,7 @@ interface Serving {
   readonly tls: Tls | undefined
   readonly max: Version
   readonly supported: ReadonlyArray<Version>
-  readonly sessions: Sessions
+  readonly sessions: Sessions<ServerSession>
   readonly live: ReturnType<typeof Codecs.serverLive>
   readonly statuses: (agreed: Agreed) => ReadonlyArray<Messages.BackendMessage>
   readonly secret: Effect.Effect<Redacted.Redacted<Uint8Array>, never, SecureRandom.SecureRandom>
@@ -793,29 +743,28 @@ const converse = Effect.fnUntraced(function*(
     return yield* Handshake.step(told, "session")
   }
 
-  const backendKey = yield* serving.sessions.freshKey(keyLength[agreed.version])
-  const session: ServerSession = {
-    user,
-    database,
-    protocolVersion: agreed.version,
-    unrecognizedOptions: agreed.unrecognized,
-    authentication: method,
-    channelBound,
-    parameters: agreed.parameters,
-    backendKey,
-    tls: peer.tls
-  }
   let live: ServerTransport | undefined
   let violation: Codec.CodecError | undefined
   // As long as the connection is there.
-  yield* serving.sessions.register(
-    session,
+  const session = yield* serving.sessions.open(
+    keyLength[agreed.version],
+    (backendKey): ServerSession => ({
+      user,
+      database,
+      protocolVersion: agreed.version,
+      unrecognizedOptions: agreed.unrecognized,
+      authentication: method,
+      channelBound,
+      parameters: agreed.parameters,
+      backendKey,
+      tls: peer.tls
+    }),
     () => live === undefined || violation === undefined ? Effect.void : explain(live, Errors.violation(violation))
   )
   const ready: ReadonlyArray<Messages.BackendMessage> = [
     ...letIn,
     ...statuses(agreed),
-    { _tag: "BackendKeyData", ...backendKey },
+    { _tag: "BackendKeyData", ...session.backendKey },
     { _tag: "ReadyForQuery", status: "idle" }
   ]
   const codec = serving.live((error) => {
