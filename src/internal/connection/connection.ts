@@ -561,7 +561,7 @@ export class Connection implements SourceEvents {
     if (Exit.isFailure(exit)) void this.peer
     this.isClosing = true
     this.lingers &&= !Exit.hasInterrupts(exit)
-    const flushed = this.source.endWrite()
+    const flushed = this.source.endWrite(this.inbox.end !== undefined)
     // Where nobody is there to hear more, that is all. Else the end goes out before the connection is given up, which is a
     // reset where bytes are unread; when the peer has ended as well, it has gone out.
     if (flushed && (this.lingers || this.inbox.end !== undefined)) this.linger()

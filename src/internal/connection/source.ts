@@ -53,8 +53,11 @@ export interface Source {
    * tell has none.
    */
   readonly sending?: number | undefined
-  /** Ends the writing side. Returns whether all that was written has left this process, where the socket can tell. */
-  endWrite(): boolean
+  /**
+   * Ends the writing side. Returns whether all that was written has left this process, where the socket can tell. `isOver`: the peer has
+   * ended too, and `destroy` follows as soon as that is so: whose `destroy` is an end in good order then need not say one before.
+   */
+  endWrite(isOver?: boolean): boolean
   /** Calls back when it has, which may be at once. */
   onFlushed(done: () => void): void
   /** Fails the write that waits, and later ones. A source whose writes never wait has none. */

@@ -17,8 +17,11 @@ export class InOrder<Entry extends { next: Entry | undefined }> {
 
   /** Takes the first one away. */
   shift(): void {
-    if (this.first === undefined) return
-    this.first = this.first.next
+    const { first } = this
+    if (first === undefined) return
+    this.first = first.next
+    // One that has grown old would keep all that come behind it until a full collection.
+    first.next = undefined
     if (this.first === undefined) this.last = undefined
     this.size--
   }
@@ -29,6 +32,11 @@ export class InOrder<Entry extends { next: Entry | undefined }> {
   }
 
   *[Symbol.iterator](): Iterator<Entry> {
-    for (let entry = this.first; entry !== undefined; entry = entry.next) yield entry
+    let entry = this.first
+    while (entry !== undefined) {
+      const { next } = entry
+      yield entry
+      entry = next
+    }
   }
 }

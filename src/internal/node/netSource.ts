@@ -226,9 +226,11 @@ export class NetSource implements Source, Hearer {
     })
   }
 
-  endWrite(): boolean {
+  endWrite(isOver = false): boolean {
     const { conn } = this
     this.letGo()
+    // The system ends what is closed when all was read of it, and TLS has an end of its own.
+    if (isOver && this.progress === undefined && conn.writableLength === 0) return true
     if (!conn.writableEnded) conn.end()
     return conn.destroyed || conn.writableLength === 0
   }

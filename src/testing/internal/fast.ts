@@ -73,8 +73,8 @@ class FastSource implements Source {
     return this.source.room
   }
 
-  endWrite(): boolean {
-    return this.source.endWrite()
+  endWrite(isOver?: boolean): boolean {
+    return this.source.endWrite(isOver)
   }
 
   onFlushed(done: () => void): void {

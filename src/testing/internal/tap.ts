@@ -123,7 +123,7 @@ export class Tap {
       get room() {
         return source.room
       },
-      endWrite: () => source.endWrite(),
+      endWrite: (isOver) => source.endWrite(isOver),
       onFlushed: (done) => source.onFlushed(done),
       abort: (error) => source.abort?.(error),
       destroy: () => {

@@ -89,7 +89,7 @@ const clear = (source: Source, told: Told): Source => {
     get room() {
       return source.room
     },
-    endWrite: () => source.endWrite(),
+    endWrite: (isOver) => source.endWrite(isOver),
     onFlushed: (done) => source.onFlushed(done),
     abort: (error) => source.abort?.(error),
     destroy: () => source.destroy?.(),
