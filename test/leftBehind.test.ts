@@ -11,10 +11,13 @@ import * as Stream from "effect/Stream"
 import { once } from "node:events"
 import { globSync, readFileSync } from "node:fs"
 import * as NodeNet from "node:net"
+import { hear } from "../src/internal/node/hearing.ts"
 import { NetSource } from "../src/internal/node/netSource.ts"
+import * as NodeTls from "../src/internal/node/nodeTls.ts"
 import * as Http2 from "../src/protocols/Http2.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 import * as Transcript from "../src/Transcript.ts"
+import * as Certificates from "./support/certificates/index.ts"
 import { isCollected } from "./support/collected.ts"
 import { utf8 } from "./support/conversation.ts"
 import { connectedRaw } from "./support/linePeer.ts"
@@ -63,21 +66,25 @@ describe("a stream of frames", () => {
     }))
 })
 
+/** Both ends of a connection on loopback, the one that was dialled first. */
+const dialled = Effect.acquireRelease(
+  Effect.promise(async () => {
+    const server = NodeNet.createServer().listen(0, "127.0.0.1")
+    await once(server, "listening")
+    const { port } = server.address() as NodeNet.AddressInfo // it listens on TCP
+    const accepted = once(server, "connection")
+    const here = NodeNet.connect(port, "127.0.0.1")
+    const [there] = await accepted as [NodeNet.Socket] // that is what the event has
+    server.close()
+    return [here, there] as const
+  }),
+  (both) => Effect.sync(() => both.forEach((conn) => conn.destroy()))
+)
+
 describe("a Node socket", () => {
   it.live("that is closed keeps nothing of who has heard it", () =>
     Effect.gen(function*() {
-      const conn = yield* Effect.acquireRelease(
-        Effect.promise(async () => {
-          const server = NodeNet.createServer().listen(0, "127.0.0.1")
-          await once(server, "listening")
-          const { port } = server.address() as NodeNet.AddressInfo // it listens on TCP
-          const conn = NodeNet.connect(port, "127.0.0.1")
-          await once(conn, "connect")
-          server.close()
-          return conn
-        }),
-        (conn) => Effect.sync(() => conn.destroy())
-      )
+      const [conn] = yield* dialled
       const heard = yield* Effect.promise(async () => {
         const source = new NetSource(conn)
         const events = { onBytes: () => {}, onEnd: () => {} }
@@ -89,6 +96,26 @@ describe("a Node socket", () => {
       })
       expect(yield* isCollected(heard)).toBe(true)
       expect(conn.destroyed).toBe(true)
+    }).pipe(Effect.scoped))
+
+  it.live("that is inside TLS keeps nothing of who has waited for it", () =>
+    Effect.gen(function*() {
+      const [here, there] = yield* dialled
+      const { root, server } = Certificates
+      const shaken = (conn: NodeNet.Socket, options: NodeTls.Options) => {
+        const waits = { since: 0 }
+        const use = ({ socket }: NodeTls.Secured) => {
+          hear(socket, undefined)
+          waits.since++
+        }
+        return Effect.map(NodeTls.securing(conn, options, use), () => new WeakRef(waits))
+      }
+      const waited = yield* Effect.all([
+        shaken(here, { role: "client", servername: "localhost", ca: root }),
+        shaken(there, { role: "server", certificate: server, names: { "other.example": server } })
+      ], { concurrency: "unbounded" })
+      expect(yield* Effect.forEach(waited, isCollected)).toEqual([true, true])
+      expect([here.destroyed, there.destroyed]).toEqual([false, false])
     }).pipe(Effect.scoped))
 })
 

@@ -464,6 +464,11 @@ const cut = (cause: Error | undefined) =>
 // Node says of an orderly end that it was a reset; that of the system comes from a call.
 const hasEnded = (error: Error): boolean => "code" in error && error.code === "ECONNRESET" && !("syscall" in error)
 
+/** It stays with a socket for as long as that is there, and knows nothing but where things go. */
+const into = <A>(all: Array<A>) => (one: A): void => {
+  all.push(one)
+}
+
 /**
  * Shakes hands over a stream that nobody else reads or writes any more. Interrupted, or failed, it has destroyed it. It warns of
  * what peers will object to, when a certificate is used for the first time.
@@ -482,10 +487,10 @@ export const securing = <A>(
       objections.length === 0 ? effect : Effect.andThen(warnOf(objections), effect)
     // What happens to the stream itself is told to nobody else while a server shakes hands.
     const streamErrors: Array<Error> = []
-    stream.on("error", (error: Error) => streamErrors.push(error))
+    stream.on("error", into(streamErrors))
     let begun: Begun
     try {
-      begun = begin(stream, options, (objection) => objections.push(objection))
+      begun = begin(stream, options, into(objections))
     } catch (cause) {
       if (options.role === "server") stream.write(internalError)
       stream.destroy()
