@@ -174,6 +174,23 @@ describe("Protocols", () => {
     expect(Protocols.delays([measured])).toEqual([])
   })
 
+  it("shows the memory of what is left behind only where it was measured, and divides ours by that of the others", () => {
+    const left = (bytes: number) => ({ value: { perSecond: 1, cpu: 1, bytes } })
+    const [table] = Protocols.memory([
+      measured,
+      Protocols.evaluate(
+        { ...row, title: "Idle" },
+        new Map([["ours", [left(300), left(330)]], ["theirs", [left(200), left(300)]]])
+      )
+    ])
+    const cells = table.split("\n").slice(2).map((line) => line.split("|").map((cell) => cell.trim()).slice(1, -1))
+    expect(cells).toEqual([
+      ["Idle", "ours", "315 (300..330)", ""],
+      ["Idle", "theirs", "250 (200..300)", "1.30 (1.10..1.50)"]
+    ])
+    expect(Protocols.memory([measured])).toEqual([])
+  })
+
   it("leaves out a package that is not installed, and a row whose server is not there", () => {
     expect(Protocols.leftOut(row, () => true)).toEqual([])
     expect(Protocols.leftOut(row, () => false)).toEqual(["row: theirs is left out, for it is not installed"])

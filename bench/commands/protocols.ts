@@ -39,6 +39,8 @@ export interface Row {
   readonly peer?: Peers.Peer | undefined
   /** Where it is measured; default: the core for servers, or that for the load of a server. */
   readonly cores?: string | undefined
+  /** Whether each measurement has a server of its own: what is asked is its memory. */
+  readonly isFresh?: boolean | undefined
 }
 
 /** Who all others are compared with. */
@@ -101,6 +103,7 @@ export const rows: ReadonlyArray<Row> = [
   tls("tls-full", "TLS 1.3, server: connect, handshake, one line, close", "connections/s"),
   tls("tls-resumed", "TLS 1.3, server: the same, with the session resumed", "connections/s"),
   tls("tls-lines", "TLS 1.3, server: lines of 64 KiB over one connection", "MiB/s"),
+  { ...tls("tls-idle", "TLS 1.3, server: 3,000 connections opened and left idle", "connections/s"), isFresh: true },
   {
     id: "scram",
     title: "SCRAM, both sides, 4096 iterations",
@@ -170,8 +173,10 @@ const measures = (plan: Plan.Plan, row: Row, contenders: ReadonlyArray<Contender
           const args = peer === undefined ? [] : [`${peer.port}`]
           return [name, run(plan, row.cores ?? Process.serverCore, contender, ...args)] satisfies Measure
         }
-        const { pid, port } = yield* Servers.start({ name, what: name, command: script(server) })
-        return [name, run(plan, Process.loadCore, contender, `${port}`, `${pid}`)] satisfies Measure
+        const started = Servers.start({ name, what: name, command: script(server) })
+        const measure = ({ pid, port }: Servers.Server) => run(plan, Process.loadCore, contender, `${port}`, `${pid}`)
+        if (row.isFresh === true) return [name, Effect.scoped(Effect.flatMap(started, measure))] satisfies Measure
+        return [name, measure(yield* started)] satisfies Measure
       }))
   })
 
@@ -185,6 +190,9 @@ export interface Measured {
     readonly ratio: Stats.Summary | undefined
     readonly cpuRatio: Stats.Summary | undefined
     readonly delay: { readonly p99: Stats.Summary | undefined; readonly max: Stats.Summary | undefined }
+    readonly bytes: Stats.Summary | undefined
+    /** Ours to it, in the same rounds. */
+    readonly bytesRatio: Stats.Summary | undefined
   }>
   readonly failures: ReadonlyArray<string>
 }
@@ -193,6 +201,7 @@ export const evaluate = (row: Row, outcomes: Rounds.Outcomes<Sample>): Measured 
   const figure = (name: string, of: (sample: Sample) => number | undefined) => Rounds.column(outcomes.get(name), of)
   const perSecond = (sample: Sample) => sample.perSecond
   const cpu = (sample: Sample) => sample.cpu
+  const bytes = (sample: Sample) => sample.bytes
   return {
     row,
     lines: Array.from(outcomes.keys(), (name) => ({
@@ -204,7 +213,9 @@ export const evaluate = (row: Row, outcomes: Rounds.Outcomes<Sample>): Measured 
       delay: {
         p99: Stats.summarize(figure(name, ({ delay }) => delay?.p99)),
         max: Stats.summarize(figure(name, ({ delay }) => delay?.max))
-      }
+      },
+      bytes: Stats.summarize(figure(name, bytes)),
+      bytesRatio: Stats.summarize(Stats.paired(figure(ours, bytes), figure(name, bytes)))
     })),
     failures: Rounds.failures(outcomes)
   }
@@ -242,6 +253,25 @@ export const delays = (measured: ReadonlyArray<Measured>): ReadonlyArray<string>
     : [Report.table(["delay of the event loop, ms", "who", "99th percentile", "longest"], rows, { left: 2 })]
 }
 
+/** What is left behind, of the rows that measure it. */
+export const memory = (measured: ReadonlyArray<Measured>): ReadonlyArray<string> => {
+  const rows = measured.flatMap((each) =>
+    each.lines.flatMap(({ bytes, bytesRatio, name }) =>
+      bytes === undefined
+        ? []
+        : [[
+          each.row.title,
+          sortOf(each, name),
+          Report.spread(bytes),
+          ...name === ours ? [] : [Report.spread(bytesRatio, Report.ratio)]
+        ]]
+    )
+  )
+  return rows.length === 0
+    ? []
+    : [Report.table(["memory of each, resident bytes", "who", "bytes", "ours to it"], rows, { left: 2 })]
+}
+
 export const protocols = Effect.fnUntraced(function*(plan: Plan.Plan, only: ReadonlyArray<string>) {
   const unknown = only.filter((id) => rows.every((row) => row.id !== id))
   if (unknown.length > 0) {
@@ -266,6 +296,7 @@ export const protocols = Effect.fnUntraced(function*(plan: Plan.Plan, only: Read
   const markdown = [
     table(measured),
     ...delays(measured),
+    ...memory(measured),
     ...measured.flatMap(({ failures }) => failures),
     ...notes.length === 0 ? [] : [notes.map((note) => `- ${note}`).join("\n")]
   ].join("\n\n")

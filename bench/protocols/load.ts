@@ -6,6 +6,7 @@
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto"
 import * as Net from "node:net"
+import { setTimeout } from "node:timers/promises"
 import * as Tls from "node:tls"
 import * as Certificate from "./certificate.ts"
 import * as Login from "./login.ts"
@@ -240,6 +241,41 @@ const once = (session: Buffer | undefined) =>
     return false
   })
 
+/** How many connections are left idle, and how many come before them. */
+const [idle, before] = [3000, 300]
+
+/** Opens a connection and leaves it as it is. */
+const leftOpen = () =>
+  new Promise<Tls.TLSSocket>((resolve, reject) => {
+    const socket = Tls.connect(within, () => socket.write("You ready?\n"))
+    socket.once("data", (heard) =>
+      String(heard) === "Bring it!\n" ? resolve(socket) : reject(new Error(`heard ${heard}`)))
+    socket.once("error", reject)
+  })
+
+const several = async (count: number): Promise<ReadonlyArray<Tls.TLSSocket>> => {
+  const sockets: Array<Tls.TLSSocket> = []
+  while (sockets.length < count) {
+    sockets.push(...await Promise.all(Array.from({ length: Math.min(16, count - sockets.length) }, leftOpen)))
+  }
+  return sockets
+}
+
+const closed = (socket: Tls.TLSSocket) => new Promise((resolve) => socket.once("close", resolve).destroy())
+
+/** What the server has of each, and what it takes to open one. */
+const idling = async (): Promise<Sample.Sample> => {
+  for (const socket of await several(before)) await closed(socket)
+  await setTimeout(500)
+  const [bytes, used, beganAt] = [Sample.residentOf(Number(pid)), cpu(), performance.now()]
+  const sockets = await several(idle)
+  const elapsed = (performance.now() - beganAt) / 1000
+  await setTimeout(500)
+  const left = (Sample.residentOf(Number(pid)) - bytes) / idle
+  for (const socket of sockets) socket.destroy()
+  return { perSecond: idle / elapsed, cpu: (cpu() - used) / idle, bytes: left }
+}
+
 const resuming = () => {
   let session: Promise<Buffer> | undefined
   return async () => {
@@ -294,4 +330,4 @@ const loads: Readonly<Record<string, Sample.Load>> = {
   "http2-frames": { work: uploading, atOnce: 4, each: frames, cpu }
 }
 
-Sample.print(await Sample.sideBySide(Number(seconds), loads[kind]))
+Sample.print(kind === "tls-idle" ? await idling() : await Sample.sideBySide(Number(seconds), loads[kind]))

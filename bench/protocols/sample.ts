@@ -11,6 +11,8 @@ export interface Sample {
   readonly cpu: number
   /** The delay of the event loop meanwhile, in milliseconds: the 99th percentile and the longest. */
   readonly delay?: { readonly p99: number; readonly max: number } | undefined
+  /** The resident bytes of what is left behind by an operation. */
+  readonly bytes?: number | undefined
 }
 
 /** The processor time of this process in microseconds. */
@@ -28,6 +30,13 @@ export const of = (pid: number): number =>
 
 /** How many operations one call is. */
 export type Run = () => number
+
+/** The resident bytes of another process. */
+export const residentOf = (pid: number): number => {
+  const [, kilobytes] = /^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? []
+  if (kilobytes === undefined) throw new Error(`nothing is known of the memory of process ${pid}`)
+  return Number(kilobytes) * 1024
+}
 
 export interface Load {
   /** One of those who work side by side: goes on until told to stop, and tells of each operation that is done. */
