@@ -241,6 +241,72 @@ export const tls = (self: Transport.Any): Effect.Effect<Peer.Tls | undefined> =>
   Effect.sync(() => implOf(self).connection.tls)
 
 /**
+ * Receives frames until one of them decides what comes of them.
+ *
+ * **When to use**
+ *
+ * Use where a step is any number of frames, such as settings that are told one by one up to a frame that says there are no more:
+ * the frames that have come are looked at in one step, where a `receive` for each is several.
+ *
+ * **Details**
+ *
+ * `decide` is asked about each frame in order. `undefined` goes on to the next one; an Effect, such as an `Exit`, is what it comes
+ * to. Nothing is taken behind the frame that decides. Bound what you let come: a peer may never decide.
+ *
+ * Fails as `receive` does, and as what was decided does; what `decide` throws is a defect. Interrupted while it waits, it has taken
+ * the frames that `decide` was asked about, and no part of another.
+ *
+ * **Example** (A greeting of several lines)
+ *
+ * ```ts
+ * import { Codec, Handshake, Transport } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * // The last line has a space behind its code, the others a hyphen.
+ * const greeting = (transport: Transport.Transport<string, string>) =>
+ *   Effect.suspend(() => {
+ *     const extensions: Array<string> = []
+ *     return Transport.receiveUntil(transport, (line) => {
+ *       extensions.push(line.slice(4))
+ *       return line[3] === "-" ? undefined : Effect.succeed(extensions)
+ *     })
+ *   })
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   const lines = Transport.framed(Codec.lines())
+ *   const server = yield* Effect.provideService(lines, Socket.Socket, there)
+ *   yield* server.sendAll(["250-PIPELINING", "250-SIZE", "250 HELP"])
+ *   const client = yield* Effect.provideService(lines, Socket.Socket, here)
+ *   return yield* Handshake.step(greeting(client), "EHLO")
+ * })
+ *
+ * console.log(await Effect.runPromise(Effect.scoped(program))) // => [ 'PIPELINING', 'SIZE', 'HELP' ]
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const receiveUntil: {
+  <T extends Transport.Receiving, A = never, E = never, R = never>(
+    decide: (frame: Transport.In<T>) => Effect.Effect<A, E, R> | undefined
+  ): (self: T) => Effect.Effect<A, E | TransportError, R>
+  <T extends Transport.Receiving, A = never, E = never, R = never>(
+    self: T,
+    decide: (frame: Transport.In<T>) => Effect.Effect<A, E, R> | undefined
+  ): Effect.Effect<A, E | TransportError, R>
+} = dual(
+  2,
+  <T extends Transport.Receiving, A = never, E = never, R = never>(
+    self: T,
+    decide: (frame: Transport.In<T>) => Effect.Effect<A, E, R> | undefined
+  ): Effect.Effect<A, E | TransportError, R> =>
+    implOf<Transport.In<T>, never>(self as Transport<Transport.In<T>, never>).receiveUntil(decide)
+)
+
+/**
  * Sends the last words of this side, and lets the connection close only when the peer has heard them.
  *
  * **When to use**

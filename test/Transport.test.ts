@@ -245,6 +245,77 @@ describe("run", () => {
     }))
 })
 
+describe("receiveUntil", () => {
+  const until = (last: string) => (line: string) => line === last ? Effect.succeed(line) : undefined
+
+  it.effect.prop(
+    "is asked about each frame up to the one that decides, however they come, and takes nothing behind it",
+    { before: Lines, behind: Lines, cut: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 9 })) },
+    ({ before, behind, cut }) =>
+      Effect.gen(function*() {
+        const { peer, transport } = yield* connectedRaw({ segments: cutInto([cut]) })
+        const said = [...before, "LAST", ...behind].map((line) => `${line}\n`).join("")
+        yield* Effect.andThen(peer.write(utf8(said)), peer.end)
+        const seen: Array<string> = []
+        const decided = yield* Transport.receiveUntil(transport, (line) => {
+          seen.push(line)
+          return line === "LAST" ? Effect.succeed(seen.length) : undefined
+        })
+        expect(decided).toBe(before.length + 1)
+        expect(seen).toEqual([...before, "LAST"])
+        expect(yield* Stream.runCollect(transport.incoming)).toEqual(behind)
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("interrupted while it waits, it has taken what it was asked about and no part of the next frame", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connectedRaw()
+      yield* peer.write(utf8("one\ntw"))
+      const waiting = yield* Effect.forkChild(Transport.receiveUntil(transport, until("never")))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(waiting)
+      yield* peer.write(utf8("o\n"))
+      expect(yield* transport.receive).toBe("two")
+    }))
+
+  it.effect("fails as the frames end, and comes to what was decided, a failure too", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connectedRaw()
+      yield* Effect.andThen(peer.write(utf8("one\ntwo\nthr")), peer.end)
+      expect(yield* Effect.flip(Transport.receiveUntil(transport, () => Effect.fail("no")))).toBe("no")
+      const error = yield* Effect.flip(Transport.receiveUntil(transport, until("three")))
+      expect(error.reason._tag).toBe("Truncated")
+    }))
+
+  it.effect("dies of what decide throws, and the frames behind it are there", () =>
+    Effect.gen(function*() {
+      const { peer, transport } = yield* connectedRaw()
+      yield* peer.write(utf8("one\ntwo\n"))
+      const exit = yield* transport.pipe(
+        Transport.receiveUntil((line): undefined => {
+          throw new Error(line)
+        }),
+        Effect.exit
+      )
+      expect(Exit.isFailure(exit) && Exit.hasDies(exit)).toBe(true)
+      expect(yield* transport.receive).toBe("two")
+    }))
+
+  it.effect("shows whoever watches each frame, as receive does", () =>
+    Effect.gen(function*() {
+      const received: Array<string> = []
+      const observer: Transport.Observer = (event) => {
+        if (event._tag === "Received") received.push(event.frame)
+      }
+      yield* Effect.gen(function*() {
+        const { peer, transport } = yield* connectedRaw()
+        yield* peer.write(utf8("one\ntwo\nthree\n"))
+        expect(yield* Transport.receiveUntil(transport, until("two"))).toBe("two")
+      }).pipe(Effect.provideService(Transport.CurrentObserver, observer))
+      expect(received).toEqual(["\"one\"", "\"two\""])
+    }))
+})
+
 describe("incoming", () => {
   it.effect("a pull takes 128 frames at most, and the next one goes on with the rest", () =>
     Effect.gen(function*() {

@@ -258,6 +258,21 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
     return take
   }
 
+  /** Frames that are there are looked at in one step, up to the one that decides. */
+  receiveUntil<A, E, R>(
+    decide: (frame: In) => Effect.Effect<A, E, R> | undefined
+  ): Effect.Effect<A, E | TransportError, R> {
+    const take: Effect.Effect<A, E | TransportError, R> = Effect.suspend(() => {
+      for (let exit = this.next(); exit !== undefined; exit = this.next()) {
+        if (Exit.isFailure(exit)) return Exit.failCause(exit.cause)
+        const decided = decide(exit.value)
+        if (decided !== undefined) return decided
+      }
+      return Effect.andThen(this.connection.readable, take)
+    })
+    return take
+  }
+
   private next(): Exit.Exit<In, TransportError> | undefined {
     if (this.observer === undefined && this.interceptor === undefined) return this.frames.next()
     const exit = this.nextTaken()

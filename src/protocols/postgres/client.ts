@@ -10,6 +10,7 @@ import type * as Kdf from "effect/crypto/Kdf"
 import type * as Mac from "effect/crypto/Mac"
 import type * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -414,22 +415,23 @@ class Notices {
 
 type Talking = Transport.Transport<Heard, Messages.FrontendMessage>
 
-const hearing = (transport: Talking, notices: Notices) => {
-  const { receive } = transport
-  /** The next message but for notices, where it is one that is due. */
-  return function next<T extends Tag>(
-    due: ReadonlyArray<T>
-  ): Effect.Effect<Of<T>, HandshakeError.Reason | Effect.Error<typeof receive>> {
-    return Effect.flatMap(receive, (message): ReturnType<typeof next<T>> => {
-      if (message._tag === "ErrorResponse") return Effect.fail(serverErrorOf(message))
-      if (message._tag === "NoticeResponse") {
-        const problem = notices.take(message)
-        return problem === undefined ? next(due) : Effect.fail(problem)
-      }
-      return isOneOf(message, due) ? Effect.succeed(message) : Effect.fail(unexpected(due.join(" or "), message))
-    })
+/** What a message is to whoever waits for one of these: that one, a notice that goes by, or why it goes no further. */
+const judge = <T extends Tag>(
+  message: Heard,
+  due: ReadonlyArray<T>,
+  notices: Notices
+): Exit.Exit<Of<T>, HandshakeError.Reason> | undefined => {
+  if (message._tag === "ErrorResponse") return Exit.fail(serverErrorOf(message))
+  if (message._tag === "NoticeResponse") {
+    const problem = notices.take(message)
+    return problem && Exit.fail(problem)
   }
+  return isOneOf(message, due) ? Exit.succeed(message) : Exit.fail(unexpected(due.join(" or "), message))
 }
+
+/** The next message but for notices, where it is one that is due. */
+const hearing = (transport: Talking, notices: Notices) => <T extends Tag>(due: ReadonlyArray<T>) =>
+  Transport.receiveUntil(transport, (message) => judge(message, due, notices))
 
 type Next = ReturnType<typeof hearing>
 
@@ -518,36 +520,42 @@ const authenticate = Effect.fnUntraced(function*(
 const statuses = ["ParameterStatus", "ReadyForQuery"] as const
 const statusesOrKey = ["ParameterStatus", "ReadyForQuery", "BackendKeyData"] as const
 
+type Told = Pick<Session, "parameters" | "backendKey">
+
 /** What the server tells behind the authentication, up to where it is ready: one step, however many messages it has. */
-const readSession = (next: Next, version: Version) =>
-  Effect.suspend(() => {
+const readSession = (transport: Talking, notices: Notices, version: Version) => {
+  const reading = Effect.suspend(() => {
     const parameters = new Map<string, string>()
     let backendKey: BackendKey | undefined
     let count = 0
-    const hear = (): Effect.Effect<Pick<Session, "parameters" | "backendKey">, Effect.Error<ReturnType<Next>>> =>
-      Effect.flatMap(backendKey === undefined ? next(statusesOrKey) : next(statuses), (message) => {
-        const wrong = (expected: string) => Effect.fail(unexpected(expected, message))
-        switch (message._tag) {
-          case "ParameterStatus":
-            if (++count > maxParameters) return wrong(`no more than ${maxParameters} parameters`)
-            parameters.set(message.name, message.value)
-            return hear()
-          case "BackendKeyData": {
-            const { length } = Redacted.value(message.secretKey)
-            if (version === "3.0" && length !== Codecs.minKeyLength) {
-              return wrong(`a key of ${Codecs.minKeyLength} bytes, as protocol ${version} has them`)
-            }
-            backendKey = { processId: message.processId, secretKey: message.secretKey }
-            return hear()
+    return Transport.receiveUntil(transport, (message): Exit.Exit<Told, HandshakeError.Reason> | undefined => {
+      const heard = judge(message, backendKey === undefined ? statusesOrKey : statuses, notices)
+      if (heard === undefined) return undefined
+      if (Exit.isFailure(heard)) return Exit.failCause(heard.cause)
+      const told = heard.value
+      const wrong = (expected: string) => Exit.fail(unexpected(expected, told))
+      switch (told._tag) {
+        case "ParameterStatus":
+          if (++count > maxParameters) return wrong(`no more than ${maxParameters} parameters`)
+          parameters.set(told.name, told.value)
+          return undefined
+        case "BackendKeyData": {
+          const { length } = Redacted.value(told.secretKey)
+          if (version === "3.0" && length !== Codecs.minKeyLength) {
+            return wrong(`a key of ${Codecs.minKeyLength} bytes, as protocol ${version} has them`)
           }
-          case "ReadyForQuery":
-            return message.status === "idle"
-              ? Effect.succeed({ parameters, backendKey })
-              : wrong("no transaction before the first query")
+          backendKey = { processId: told.processId, secretKey: told.secretKey }
+          return undefined
         }
-      })
-    return Handshake.step(hear(), "session")
+        case "ReadyForQuery":
+          return told.status === "idle"
+            ? Exit.succeed({ parameters, backendKey })
+            : wrong("no transaction before the first query")
+      }
+    })
   })
+  return Handshake.step(reading, "session")
+}
 
 const shake = Effect.fnUntraced(function*(
   encryption: Encryption,
@@ -562,8 +570,7 @@ const shake = Effect.fnUntraced(function*(
   )
   const tls = yield* Transport.tls(transport)
   const notices = new Notices()
-  const next = hearing(transport, notices)
-  const hear = hearingIn(next)
+  const hear = hearingIn(hearing(transport, notices))
 
   const first = yield* hear("startup", "NegotiateProtocolVersion", ...requests)
   const agreed = first._tag === "NegotiateProtocolVersion"
@@ -584,7 +591,7 @@ const shake = Effect.fnUntraced(function*(
   )
   const channelBound = yield* authenticate(transport, hear, request, options, tls)
   notices.isLetIn = true
-  const session = yield* readSession(next, agreed.version)
+  const session = yield* readSession(transport, notices, agreed.version)
 
   const live = yield* Handshake.step(
     Transport.switchCodec(transport, Codecs.clientLive(options.maxLength), describing),
