@@ -1,5 +1,5 @@
 /**
- * What the middleware of one transport shares: what it does with frames, what it still has to send, and one timer.
+ * What the middleware of one transport shares: what it does with frames, what it still has to send, and when it looks at the time.
  *
  * @internal
  */
@@ -14,6 +14,8 @@ import * as Scope from "effect/Scope"
 import type * as Transport from "../../Transport.ts"
 import type { TransportError } from "../../TransportError.ts"
 import { ByteWriter } from "../bytes/writer.ts"
+import * as Alarms from "./alarm.ts"
+import type { Alarm, Waiting } from "./alarm.ts"
 import type { Connection, Reader } from "./connection.ts"
 import * as Monotonic from "./monotonic.ts"
 import { implOf, type Interceptor, type TransportImpl } from "./transport.ts"
@@ -99,7 +101,7 @@ const lastAnswers = Duration.seconds(1)
  * | full, because the service does not take | `readAhead` | any | as the service does |
  * | held, because the peer does not read | any | `maxUnsent` | nobody does |
  */
-export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
+export class Middleware<In, Out> implements Interceptor<In>, Link<Out>, Waiting {
   readonly connection: Connection
   private readonly impl: TransportImpl<In, Out>
   private readonly clock: Clock.Clock
@@ -119,7 +121,9 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
   private willFlush = false
   private writesOwn = false
   private willLookAhead = false
-  private timer: Fiber.Fiber<void> | undefined = undefined
+  private readonly alarm: Alarm
+  due = Infinity
+  place = -1
 
   heardAt: number
   heardCount = 0
@@ -131,12 +135,14 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
   constructor(
     impl: TransportImpl<In, Out>,
     clock: Clock.Clock,
+    alarm: Alarm,
     fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   ) {
     this.impl = impl
     this.connection = impl.connection
     this.outbox = impl.outbox ?? new ByteWriter()
     this.clock = clock
+    this.alarm = alarm
     this.fork = fork
     this.heardAt =
       this.passedAt =
@@ -393,23 +399,23 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out> {
     queueMicrotask(() => this.arm())
   }
 
-  /** One timer for all that is watched. It is not moved with each frame: when it strikes, it looks at what has come. */
+  /** One time for all that is watched. It is not moved with each frame: when it has come, each looks at what has happened. */
   private arm(): void {
-    const { timer } = this
-    this.timer = undefined
-    timer?.interruptUnsafe()
-    if (this.isOver) return
+    if (this.isOver) return this.alarm.clear(this)
     const now = Monotonic.millisOf(this.clock)
     let at = Infinity
     for (const { watch } of this.parts) {
       if (watch !== undefined) at = Math.min(at, watch(now))
     }
-    if (at === Infinity) return
-    const next = this.fork(Effect.sleep(Duration.millis(Monotonic.until(at, now))))
-    this.timer = next
-    next.addObserver(() => {
-      if (this.timer === next) this.arm()
-    })
+    this.alarm.set(this, at)
+  }
+
+  wake(): void {
+    try {
+      this.arm()
+    } catch (defect) {
+      this.die(defect)
+    }
   }
 }
 
@@ -429,7 +435,7 @@ const of = <In, Out>(
   const impl = implOf(transport)
   return impl.interceptor instanceof Middleware
     ? impl.interceptor as Middleware<In, Out> // nothing else installs itself on a transport
-    : new Middleware(impl, Context.get(context, Clock.Clock), Effect.runForkWith(context))
+    : new Middleware(impl, Context.get(context, Clock.Clock), Alarms.of(context), Effect.runForkWith(context))
 }
 
 /** Adds a part to the middleware of a transport, until the scope closes or the transport gets another codec. */
