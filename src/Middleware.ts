@@ -85,7 +85,7 @@ export type Link<Out> = Internal.Link<Out>
  *
  * **Details**
  *
- * It runs on the connection's own events, so nothing in it may throw or wait. There is one timer for each connection, however
+ * It runs on the connection's own events, so nothing in it may throw or wait. There is one timer for all connections, however
  * many watch it.
  *
  * **Example** (Who does not log in)
