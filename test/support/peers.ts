@@ -223,12 +223,24 @@ const canListen = (port: number): Effect.Effect<boolean> =>
     server.listen({ host: "127.0.0.1", port }, () => server.close(() => resume(Effect.succeed(true))))
   })
 
+const firstPort = 10_240
+const ports = 22_528
+const processes = 32
+
+/**
+ * Which port is given next, counted from the first. Each of the test runner's processes has its own ones, and gives all of
+ * them before one comes again: two peers on the same port are not always told so, since haproxy binds in a way that lets
+ * two listen there.
+ */
+let next = randomInt(ports / processes) * processes + Number(process.env.VITEST_POOL_ID ?? 0) % processes
+
 /**
  * A free port for a server that does not choose one itself. It is below those that systems give to whoever asks for any:
  * one of them may be somebody else's before the server has begun, who then answers in its place.
  */
 export const freePort: Effect.Effect<number> = Effect.suspend(() => {
-  const port = randomInt(10_240, 32_768)
+  const port = firstPort + next
+  next = (next + processes) % ports
   return Effect.flatMap(canListen(port), (can) => can ? Effect.succeed(port) : freePort)
 })
 
