@@ -30,6 +30,7 @@ import * as Run from "./internal/dialogue/run.ts"
 import * as Snapshots from "./internal/dialogue/snapshot.ts"
 import * as SnapshotModel from "./internal/dialogue/snapshotModel.ts"
 import * as Spec from "./internal/dialogue/spec.ts"
+import * as Spoken from "./internal/dialogue/turns.ts"
 import type * as Transport from "./Transport.ts"
 import type { Wire } from "./Wire.ts"
 
@@ -475,7 +476,194 @@ export interface Dialogue<D, T extends Types> {
   readonly client: <A extends Ended<D>, E, R>(
     talk: (first: At<D, T["start"], "client">) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, Failure<E>, Socket | Scope.Scope | R>
+  /**
+   * The server, by what it says in each of its states: see {@link Turns}. It does the same as one that is written as a function.
+   *
+   * A server in turns that has nothing to wait for but its client costs no fiber: `Server` runs it on the events of the connection.
+   */
+  readonly serverTurns: <const S extends Turns<D, "server">, const O extends TurnsOptions<D, "server">>(
+    turns: S,
+    ...options: Optional<D, O>
+  ) => Effect.Effect<EndsOf<D, "server">, Failure<ErrorOf<S, O>>, Socket | Scope.Scope | ServicesOf<S, O>>
+  /** The client, by what it says in each of its states: see {@link Turns}. */
+  readonly clientTurns: <const S extends Turns<D, "client">, const O extends TurnsOptions<D, "client">>(
+    turns: S,
+    ...options: Optional<D, O>
+  ) => Effect.Effect<EndsOf<D, "client">, Failure<ErrorOf<S, O>>, Socket | Scope.Scope | ServicesOf<S, O>>
 }
+
+type StatesOf<D> = TypesOf<D>["states"]
+
+/** The states in which a side speaks. */
+type Own<D, Me> = {
+  [N in keyof StatesOf<D> & string]: StatesOf<D>[N]["turn"] extends Me | "both" ? N : never
+}[keyof StatesOf<D> & string]
+
+/** The states in which it hears something. */
+type Others<D, Me> = {
+  [N in keyof StatesOf<D> & string]: StatesOf<D>[N]["turn"] extends Me ? never : N
+}[keyof StatesOf<D> & string]
+
+/** The messages of a state that lead to another one. */
+type LeadingTo<D, M, N> = {
+  [K in keyof Onward<D, M> & string]: [NameOf<Onward<D, M>[K]>] extends [never] ? never
+    : NameOf<Onward<D, M>[K]> extends N ? K
+    : never
+}[keyof Onward<D, M> & string]
+
+/** What was heard last when a state is come to: what leads there, unless this side leads there itself. */
+type HeardBefore<D, N, Me> =
+  | { [M in Others<D, Me>]: Message<D, LeadingTo<D, M, N>> }[Others<D, Me>]
+  | ([IsLedTo<D, N, Me>] extends [never] ? never : HeardAt<D, Me> | undefined)
+  | (N extends TypesOf<D>["start"] ? undefined : never)
+
+type IsLedTo<D, N, Me> = {
+  [M in Exclude<Own<D, Me>, Others<D, Me>>]: [LeadingTo<D, M, N>] extends [never] ? never : true
+}[Exclude<Own<D, Me>, Others<D, Me>>]
+
+/** Anything that a side can hear on its way. */
+type HeardAt<D, Me> = { [M in Others<D, Me>]: Message<D, keyof Onward<D, M> & string> }[Others<D, Me>]
+
+/** A message that was heard, or one of several. */
+type Message<D, K> = K extends string ? { readonly _tag: K; readonly message: FieldsOf<D, K> } : never
+
+/** What may be said in a state: a message by its name, where it has no fields that must be given, or with its fields. */
+type Sayable<D, N> = {
+  [K in keyof SaysIn<D, N> & string]:
+    | ({ readonly _tag: K } & FieldsOf<D, K>)
+    | ({} extends FieldsOf<D, K> ? K : never)
+}[keyof SaysIn<D, N> & string]
+
+/**
+ * What a side says in each of its states: always the same message, or a function of what was heard last and of all that was heard
+ * before that, in order. The function returns the message, or an Effect that finds it.
+ *
+ * **Details**
+ *
+ * A message is its name, where it has no fields that must be given, or `{ _tag, ...fields }`, as in `otherwise`. One that refuses ends the
+ * handshake, which fails as `Rejected` by this side. An Effect that fails ends it as well: with its own error, or with a bare
+ * `Reason` at this state, which the other side hears as what is said `otherwise` where it is its fault.
+ *
+ * **Example** (Who comes in)
+ *
+ * ```ts
+ * import { Codec, Dialogue, Wire } from "effect-handshake"
+ * import { MemorySocket } from "effect-handshake/testing"
+ * import { Effect, Schema } from "effect"
+ * import { Socket } from "effect/socket"
+ *
+ * class Knock extends Dialogue.make<Knock>()({
+ *   name: "knock",
+ *   messages: { Hello: { name: Schema.String }, Welcome: {}, Denied: { why: Schema.String } },
+ *   wire: Wire.text(Codec.lines(), { Hello: "HELLO {name}", Welcome: "WELCOME", Denied: "NO {why}" }),
+ *   live: Codec.lines(),
+ *   start: "greeting",
+ *   states: {
+ *     greeting: Dialogue.client({ Hello: "verdict" }),
+ *     verdict: Dialogue.server({ Welcome: Dialogue.ready, Denied: Dialogue.refused({ retryable: false }) })
+ *   }
+ * }) {}
+ *
+ * const server = Knock.serverTurns({
+ *   verdict: ({ message }) => message.name === "Ann" ? "Welcome" : { _tag: "Denied", why: `who is ${message.name}?` }
+ * })
+ * const client = (name: string) => Knock.clientTurns({ greeting: { _tag: "Hello", name } })
+ *
+ * const program = Effect.gen(function*() {
+ *   const [here, there] = yield* MemorySocket.pair()
+ *   yield* Effect.forkScoped(Effect.provideService(server, Socket.Socket, there))
+ *   return yield* Effect.flip(Effect.provideService(client("Bob"), Socket.Socket, here))
+ * })
+ *
+ * console.log((await Effect.runPromise(Effect.scoped(program))).message)
+ * // => knock handshake failed at step verdict: rejected by the peer: "NO who is Bob?"
+ * ```
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Turns<D, Me extends Model.Role> = {
+  readonly [N in Own<D, Me>]:
+    | Sayable<D, N>
+    | ((
+      heard: HeardBefore<D, N, Me>,
+      earlier: ReadonlyArray<HeardAt<D, Me>>
+    ) => Sayable<D, N> | Effect.Effect<Sayable<D, N>, any, any>)
+}
+
+/** Whether TLS begins anywhere. */
+type IsEncrypted<D> = {
+  [N in keyof StatesOf<D>]: Extract<StatesOf<D>[N]["says"][keyof StatesOf<D>[N]["says"]], Model.Encrypted<string>>
+}[keyof StatesOf<D>]
+
+/**
+ * What a side in turns does besides speaking.
+ *
+ * **Details**
+ *
+ * - `checks`: look at what was heard in a state, before anything follows it: for what has no turn behind it, such as the last word of the
+ *   other side. They return the `Reason` why this side goes no further, as a turn fails, or undefined; or an Effect.
+ * - `tls`: how it becomes encrypted, or an Effect that finds it. It is needed where the dialogue says that it does.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TurnsOptions<D, Me extends Model.Role> {
+  readonly checks?: Checks<D, Me> | undefined
+  readonly tls?: TlsOptions<Me> | Effect.Effect<TlsOptions<Me>, any, any> | undefined
+}
+
+type Checks<D, Me> = {
+  readonly [N in Others<D, Me>]?:
+    | ((
+      heard: Message<D, keyof Onward<D, N> & string>,
+      earlier: ReadonlyArray<HeardAt<D, Me>>
+    ) => Reason | undefined | Effect.Effect<unknown, any, any>)
+    | undefined
+}
+
+type Optional<D, O> = [IsEncrypted<D>] extends [never] ? [options?: O]
+  : [options: O & { readonly tls: NonNullable<unknown> }]
+
+type ReturnOf<S> = { [N in keyof S]: S[N] extends (...args: never) => infer Said ? Said : never }[keyof S]
+
+/** All that the functions of a side return. Where there are no options, they are inferred as any that there can be. */
+type Returned<S, O> =
+  | ReturnOf<S>
+  | ({} extends O ? never
+    : O extends { readonly checks: infer C } ? ReturnOf<C>
+    : never)
+  | ({} extends O ? never
+    : O extends { readonly tls: infer T } ? T
+    : never)
+
+type ErrorOf<S, O> = Returned<S, O> extends infer Said ?
+  Said extends Effect.Effect<unknown, infer E, unknown> ? E : never
+  : never
+
+type ServicesOf<S, O> = Returned<S, O> extends infer Said
+  ? Said extends Effect.Effect<unknown, unknown, infer R> ? R : never
+  : never
+
+/**
+ * A refusal with the reason why this side says no, for {@link Turns}: it fails with this, in the place of `Rejected`.
+ *
+ * @category states
+ * @since 0.1.0
+ */
+export const because: {
+  <const K extends string>(said: K, reason: Reason): { readonly _tag: K }
+  <const S extends { readonly _tag: string }>(said: S, reason: Reason): S
+} = Spoken.because as never // it adds what no type tells
+
+/** The transports that the ends of a dialogue lead to. */
+type EndsOf<D, Me extends Model.Role> = {
+  [N in keyof StatesOf<D>]: {
+    [K in keyof StatesOf<D>[N]["says"]]: StatesOf<D>[N]["says"][K] extends Model.Ready<unknown>
+      ? Next<D, StatesOf<D>[N]["says"][K], Me>
+      : never
+  }[keyof StatesOf<D>[N]["says"]]
+}[keyof StatesOf<D>]
 
 /**
  * Any dialogue.
@@ -566,7 +754,9 @@ export const make = <Self>() =>
   const made: unknown = Object.assign(function Dialogue() {}, {
     dialogue,
     server: (talk: (first: never) => Effect.Effect<unknown>) => Run.talk(dialogue, "server", talk),
-    client: (talk: (first: never) => Effect.Effect<unknown>) => Run.talk(dialogue, "client", talk)
+    client: (talk: (first: never) => Effect.Effect<unknown>) => Run.talk(dialogue, "client", talk),
+    serverTurns: (turns: Spoken.Turns, options?: Spoken.Options) => Spoken.make(dialogue, "server", turns, options),
+    clientTurns: (turns: Spoken.Turns, options?: Spoken.Options) => Spoken.make(dialogue, "client", turns, options)
   })
   return made as Dialogue<
     Self,

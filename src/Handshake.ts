@@ -784,23 +784,13 @@ export const withRefusal: {
     > => {
       const progress = Context.get(context, Progress.CurrentProgress)
       if (progress === undefined) return self
-      if (progress.verdict !== undefined) return words(progress, refuse)
+      if (progress.verdict !== undefined) return Progress.words(progress, refuse)
       return Effect.onExitPrimitive(self, (exit) => {
-        if (progress.verdict !== undefined && Exit.hasInterrupts(exit)) {
-          progress.words = Effect.provideContext(words(progress, refuse), context)
-        }
+        if (Exit.hasInterrupts(exit)) Progress.leaveWords(progress, refuse, () => context)
         return undefined
       })
     })
 )
-
-/** It is asked for once, and what says no is a handshake like any other. */
-const words = <R>(progress: Progress.Progress, refuse: Refuse<R>) =>
-  Effect.suspend(() => {
-    const why = progress.verdict!
-    progress.verdict = undefined
-    return refuse(why, progress.retryAfter)
-  })
 
 /**
  * Runs a handshake so that it turns its peer away, in the words that {@link withRefusal} has given to it.

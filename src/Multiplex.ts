@@ -7,11 +7,11 @@
  * @stability stable
  * @since 0.1.0
  */
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Body from "./Body.ts"
 import type { ByCall } from "./internal/connection/keepAlive.ts"
+import type { Surroundings } from "./internal/connection/onEvents.ts"
 import { implOf } from "./internal/connection/transport.ts"
 import { boundsOf } from "./internal/dispatch/body.ts"
 import { type CallOptions, limited } from "./internal/dispatch/callOptions.ts"
@@ -43,6 +43,7 @@ import type {
   ToServer,
   Untold
 } from "./internal/dispatch/protocolTypes.ts"
+import { Served } from "./internal/dispatch/served.ts"
 import type { Rules } from "./internal/dispatch/servingById.ts"
 import type { Unsolicited } from "./internal/dispatch/unsolicited.ts"
 import type * as Transport from "./Transport.ts"
@@ -395,7 +396,7 @@ export const serve = (<In, Out, Id extends RequestId, Request, Response, E, R>(
     goodbye: options?.goodbye
   }
   return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
-    Effect.contextWith((context: Context.Context<R>) => new MultiplexServing(implOf(transport), service, context).run())
+    new Served((surroundings: Surroundings<R>) => new MultiplexServing(implOf(transport), service, surroundings))
 }) as Serve // with a `failure` nothing of E is left, which only its type can say
 
 /**
@@ -717,8 +718,8 @@ export const serveStreaming = (<T extends AllTypesById, E, R>(
   return (
     transport: Transport.Transport<T["toServer"], T["toClient"]>
   ): Effect.Effect<void, E | TransportError, R> =>
-    Effect.contextWith((context: Context.Context<R>) =>
-      new MultiplexStreamingServing<T, E, R>(implOf(transport), service, context).run()
+    new Served((surroundings: Surroundings<R>) =>
+      new MultiplexStreamingServing<T, E, R>(implOf(transport), service, surroundings)
     )
 }) as ServeStreaming // as with `serve`
 

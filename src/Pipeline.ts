@@ -4,13 +4,13 @@
  * @stability stable
  * @since 0.1.0
  */
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Body from "./Body.ts"
 import type { ByCall } from "./internal/connection/keepAlive.ts"
+import type { Surroundings } from "./internal/connection/onEvents.ts"
 import { implOf } from "./internal/connection/transport.ts"
 import { boundsOf } from "./internal/dispatch/body.ts"
 import { type CallOptions, limited } from "./internal/dispatch/callOptions.ts"
@@ -29,6 +29,7 @@ import type {
   TellableOfBodies,
   Untold
 } from "./internal/dispatch/protocolTypes.ts"
+import { Served } from "./internal/dispatch/served.ts"
 import type { Answers, Unsolicited } from "./internal/dispatch/unsolicited.ts"
 import type * as Transport from "./Transport.ts"
 import type { TransportError } from "./TransportError.ts"
@@ -158,7 +159,7 @@ export const serve: Serve = <In, Out, E, R>(
     goodbye: options?.goodbye
   }
   return (transport: Transport.Transport<In, Out>): Effect.Effect<void, E | TransportError, R> =>
-    Effect.contextWith((context: Context.Context<R>) => new PipelineServing(implOf(transport), service, context).run())
+    new Served((surroundings: Surroundings<R>) => new PipelineServing(implOf(transport), service, surroundings))
 }
 
 /**
@@ -539,8 +540,8 @@ export const serveStreaming = (<T extends AllTypes, E, R>(
   return (
     transport: Transport.Transport<T["toServer"], T["toClient"]>
   ): Effect.Effect<void, E | TransportError, R> =>
-    Effect.contextWith((context: Context.Context<R>) =>
-      new PipelineStreamingServing<T, E, R>(implOf(transport), service, context).run()
+    new Served((surroundings: Surroundings<R>) =>
+      new PipelineStreamingServing<T, E, R>(implOf(transport), service, surroundings)
     )
 }) as ServeStreaming // with an `abort` nothing of E is left, which only its type can say
 

@@ -18,10 +18,10 @@ import type * as Codec from "./Codec.ts"
 import * as Connection from "./internal/connection/connection.ts"
 import { closedHere } from "./internal/connection/inbox.ts"
 import { type Transport, TypeId as TransportTypeId } from "./internal/connection/model.ts"
-import type { Observer } from "./internal/connection/observer.ts"
+import * as Observers from "./internal/connection/observer.ts"
 import { CurrentEncrypt } from "./internal/connection/source.ts"
 import type { TlsClientOptions, TlsServerOptions } from "./internal/connection/tls.ts"
-import { CurrentByteLimit, CurrentRewrite, implOf, TransportImpl } from "./internal/connection/transport.ts"
+import { framedOn, implOf, TransportImpl } from "./internal/connection/transport.ts"
 import { CurrentProgress } from "./internal/handshake/progress.ts"
 import { annotateTls } from "./internal/handshake/telemetry.ts"
 import type * as Peer from "./Peer.ts"
@@ -76,10 +76,7 @@ export const isTransport = (u: unknown): u is Transport.Any => Predicate.hasProp
  * @category references
  * @since 0.1.0
  */
-export const CurrentObserver: Context.Reference<Observer | undefined> = Context.Reference<Observer | undefined>(
-  "effect-handshake/Transport/CurrentObserver",
-  { defaultValue: () => undefined }
-)
+export const CurrentObserver: Context.Reference<Observers.Observer | undefined> = Observers.CurrentObserver
 
 /**
  * Opens the connection of the `Socket` in the context and cuts it into frames.
@@ -138,23 +135,6 @@ const openFramed = <In, Out>(
   describe: Describe<In | Out>
 ): Effect.Effect<Transport<In, Out>, TransportError, Scope.Scope> =>
   Effect.map(Connection.open(socket), (connection) => framedOn(connection, context, codec, describe))
-
-const framedOn = <In, Out>(
-  connection: Connection.Connection,
-  context: Context.Context<never>,
-  codec: Codec.Codec<In, Out>,
-  describe: Describe<In | Out>
-): Transport<In, Out> => {
-  const { inbox } = connection
-  // What was framed before inside the same limit counts.
-  inbox.byteLimit = Math.min(inbox.byteLimit, inbox.unread.consumed + Context.get(context, CurrentByteLimit))
-  const observer = Context.get(context, CurrentObserver)
-  const impl = new TransportImpl(connection, codec, observer, describe)
-  if (observer !== undefined && !connection.wasTold) impl.tell({ _tag: "Connected", peer: connection.peer })
-  connection.wasTold ||= observer !== undefined
-  connection.rewrite = Context.get(context, CurrentRewrite)
-  return impl
-}
 
 /**
  * A frame as errors and transcripts show it: bounded and printable, and not at all while it is a secret.

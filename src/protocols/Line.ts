@@ -53,7 +53,7 @@ export const make = (options?: {
   const line = write(Codec.lines(options))
   return {
     name: "line",
-    server: line.server((question) => Effect.flatMap(question.receive, ({ then }) => then.say("Welcome"))),
+    server: line.serverTurns({ answer: "Welcome" }),
     client: line.client((question) =>
       Effect.flatMap(question.say("Question"), (answer) => Effect.map(answer.receive, ({ then }) => then))
     )

@@ -6,6 +6,7 @@
  * | the listener | hands connections to a handler, in a fiber of its own | hands them over as they come |
  * | the socket | any, pulled | connected already, written to without a fiber |
  * | observer | yes: frame by frame | none: all that is there at once |
+ * | the handshake and the service | in a fiber | on the events of the connection |
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -24,6 +25,7 @@ import * as Server from "../../src/Server.ts"
 import * as Fast from "../../src/testing/internal/fast.ts"
 import { Simulation } from "../../src/testing/internal/simulation.ts"
 import { Tap } from "../../src/testing/internal/tap.ts"
+import { watched } from "../../src/testing/internal/watched.ts"
 import * as MemorySocket from "../../src/testing/MemorySocket.ts"
 import * as Transport from "../../src/Transport.ts"
 import { isTransportError } from "../../src/TransportError.ts"
@@ -214,27 +216,32 @@ export const serving = Effect.fnUntraced(
     const outcomes = Array.from({ length: connections }, noOutcome)
     const of = new WeakMap<Lines, Outcome>()
     let begun = 0
-    const handshake = Effect.suspend(() => {
+    const shaking = observer === undefined
+      ? line.server
+      : Effect.provideService(line.server, Transport.CurrentObserver, observer)
+    const handshake = watched(shaking, () => {
       // They begin in the order in which they come.
       const outcome = outcomes[begun++]
-      return Effect.map(
-        Effect.provideService(line.server, Transport.CurrentObserver, observer),
-        (transport) => {
-          of.set(transport, outcome)
-          return transport
-        }
-      )
+      return {
+        onExit: (exit) => {
+          if (Exit.isSuccess(exit)) of.set(exit.value, outcome)
+        },
+        behind: (exit) => exit
+      }
     })
     const server = yield* Server.make({
       protocol: { name: line.name, server: handshake },
-      serve: (transport) =>
-        Effect.gen(function*() {
-          const outcome = of.get(transport)!
-          const exit = yield* Effect.exit(service(transport, (what) => outcome.log.push(what)))
-          outcome.served = tellExit(exit)
-          if (readsRest) outcome.rest = yield* readAll(transport)
-          return yield* exit
-        })
+      serve: (transport) => {
+        const outcome = of.get(transport)!
+        return watched(service(transport, (what) => outcome.log.push(what)), () => ({
+          onExit: () => {},
+          behind: Effect.fnUntraced(function*(exit) {
+            outcome.served = tellExit(exit)
+            if (readsRest) outcome.rest = yield* readAll(transport)
+            return yield* exit
+          })
+        }))
+      }
     })
     yield* Effect.forkScoped(
       Stream.runForEach(

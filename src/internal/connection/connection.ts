@@ -238,7 +238,8 @@ export class Connection implements SourceEvents {
     else this.flow()
   }
 
-  private waitsNoMore(waiter: Waiter): void {
+  /** Whoever waits so is not called any more. */
+  waitsNoMore(waiter: Waiter): void {
     if (!this.waiters.includes(waiter)) return
     this.waiters = this.waiters.filter((other) => other !== waiter)
     this.flow()

@@ -3,6 +3,7 @@
  *
  * @internal
  */
+import * as Context from "effect/Context"
 import type * as Peer from "../../Peer.ts"
 
 /**
@@ -64,3 +65,9 @@ export type Observer = (event: Event) => unknown
  * @since 0.1.0
  */
 export const unwatch: unique symbol = Symbol.for("effect-handshake/Transport/unwatch")
+
+/** Who watches the connections that are opened inside it. */
+export const CurrentObserver: Context.Reference<Observer | undefined> = Context.Reference<Observer | undefined>(
+  "effect-handshake/Transport/CurrentObserver",
+  { defaultValue: () => undefined }
+)

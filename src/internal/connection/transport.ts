@@ -22,7 +22,7 @@ import * as Redaction from "../text/redaction.ts"
 import type { Connection, Rewrite } from "./connection.ts"
 import { closedHere, errorOf, Frames, redactReason, type Secrecy, type Taken } from "./inbox.ts"
 import { type Transport, TypeId } from "./model.ts"
-import { type Event, type Observed, type Observer, unwatch } from "./observer.ts"
+import { CurrentObserver, type Event, type Observed, type Observer, unwatch } from "./observer.ts"
 import { Outbox } from "./outbox.ts"
 
 /** The limit that `Handshake.byteLimit` sets for the connections that are opened inside it. */
@@ -273,7 +273,8 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
     return take
   }
 
-  private next(): Exit.Exit<In, TransportError> | undefined {
+  /** The next frame, or why there will be none; undefined where it has to be waited for. */
+  next(): Exit.Exit<In, TransportError> | undefined {
     if (this.observer === undefined && this.interceptor === undefined) return this.frames.next()
     const exit = this.nextTaken()
     return exit && Exit.map(exit, (taken) => taken.frame)
@@ -488,6 +489,24 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
   pipe() {
     return pipeArguments(this, arguments)
   }
+}
+
+/** The frames of a connection that is open, for whoever runs in this context. */
+export const framedOn = <In, Out>(
+  connection: Connection,
+  context: Context.Context<never>,
+  codec: Codec.Codec<In, Out>,
+  describe: ((frame: In | Out) => string) | undefined
+): TransportImpl<In, Out> => {
+  const { inbox } = connection
+  // What was framed before inside the same limit counts.
+  inbox.byteLimit = Math.min(inbox.byteLimit, inbox.unread.consumed + Context.get(context, CurrentByteLimit))
+  const observer = Context.get(context, CurrentObserver)
+  const impl = new TransportImpl(connection, codec, observer, describe)
+  if (observer !== undefined && !connection.wasTold) impl.tell({ _tag: "Connected", peer: connection.peer })
+  connection.wasTold ||= observer !== undefined
+  connection.rewrite = Context.get(context, CurrentRewrite)
+  return impl
 }
 
 /** How a connection has ended that can be received from no more, where it was not this side that gave it up. */

@@ -16,6 +16,7 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
@@ -35,7 +36,9 @@ import {
 } from "../../HandshakeError.ts"
 import * as Transport from "../../Transport.ts"
 import { isTransportError, type TransportError } from "../../TransportError.ts"
-import { implOf } from "../connection/transport.ts"
+import type { Connection } from "../connection/connection.ts"
+import { isReady } from "../connection/onEvents.ts"
+import { framedOn, implOf } from "../connection/transport.ts"
 import * as Progress from "../handshake/progress.ts"
 import { unlessAnswered } from "../handshake/unlessAnswered.ts"
 import type { Values } from "./fields.ts"
@@ -55,7 +58,7 @@ import {
 import type { Message } from "./wire.ts"
 import { plural } from "./words.ts"
 
-type AnyTransport = Transport.Transport<unknown, unknown>
+export type AnyTransport = Transport.Transport<unknown, unknown>
 
 /** What a conversation has come to: one of the states above, or the transport behind it. */
 export type Place = Speaking | Listening | Exchanging | Securing | AnyTransport
@@ -70,7 +73,7 @@ export interface Heard {
 type Failing<A> = Effect.Effect<A, HandshakeError>
 
 /** A place that was come to at once, or on the way to which another codec is needed. */
-type Way = Place | Failing<Place>
+export type Way = Place | Failing<Place>
 
 const arrived = (way: Way): Failing<Place> => Effect.isEffect(way) ? way : Effect.succeed(way)
 
@@ -241,40 +244,61 @@ export class Conversation {
   }
 
   receive(state: Compiled): Failing<Heard> {
-    const decide = (frame: unknown): Effect.Effect<Heard, Reason | HandshakeError> => {
-      this.frameHeard = frame
-      const read = state.wire.read(frame, state.due)
-      if (Result.isFailure(read)) return Effect.fail(this.unexpected(state, frame, read.failure))
-      const { tag, values } = this.heard = read.success
-      const target = state.targets.get(tag)
-      if (target === undefined) {
-        return Effect.fail(
-          this.isOtherwise(tag)
-            ? rejectedBy("peer", refusalOf(this.spec, tag), values, state.wire.show(frame))
-            : this.unexpected(state, frame, undefined)
-        )
-      }
-      if (isRefused(target)) return Effect.fail(rejectedBy("peer", target, values, state.wire.show(frame)))
-      const tooOften = this.tooOften(target)
-      if (tooOften !== undefined) {
-        return Effect.fail(new InvalidGreeting({ expected: bound(tooOften), received: state.wire.show(frame) }))
-      }
-      this.visitsHeard = this.visits
-      // What comes behind it is no function, so that nobody takes it for a promise.
-      // oxlint-disable-next-line unicorn/no-thenable
-      const heard = (then: Place): Heard => ({ _tag: tag, message: values, then })
-      const way = this.go(target, false)
-      return Effect.isEffect(way) ? Effect.map(way, heard) : Effect.succeed(heard(way))
-    }
+    const decide = (frame: unknown) => this.decide(state, frame)
     // What is no message may be a secret that came too early, and no error shows it then.
     const received = this.hasSecretsAhead
       ? Effect.provideService(Handshake.receive(this.transport, state.name, decide), Progress.SecretAhead, true)
       : Effect.flatMap(this.transport.receive, decide)
-    const limited = Effect.mapError(received, (error) => this.limited(state, this.failure(error)))
+    const limited = this.inState(state, received)
     return state.within === undefined ? limited : Effect.timeoutOrElse(limited, {
       duration: state.within,
       orElse: () => Effect.fail(this.error(state, new Timeout({ deadline: state.within! })))
     })
+  }
+
+  /** The same at once: what is left of it to do, or undefined where nothing has come that could be heard. */
+  receiveNow(state: Compiled): Failing<Heard> | undefined {
+    // Both of them are set up before anything has come, and end when it has.
+    if (this.hasSecretsAhead || state.within !== undefined) return this.receive(state)
+    const frame = implOf(this.transport).next()
+    if (frame === undefined) return undefined
+    if (Exit.isFailure(frame)) return this.inState(state, Exit.failCause(frame.cause))
+    const heard: Effect.Effect<Heard, Reason | HandshakeError> = this.decide(state, frame.value)
+    if (!isReady(heard) || Exit.isFailure(heard)) return this.inState(state, heard)
+    return heard as Failing<Heard> // a success fails with nothing
+  }
+
+  private inState<A>(
+    state: Compiled,
+    receiving: Effect.Effect<A, HandshakeError | Reason | TransportError>
+  ): Failing<A> {
+    return Effect.mapError(receiving, (error) => this.limited(state, this.failure(error)))
+  }
+
+  private decide(state: Compiled, frame: unknown): Effect.Effect<Heard, Reason | HandshakeError> {
+    this.frameHeard = frame
+    const read = state.wire.read(frame, state.due)
+    if (Result.isFailure(read)) return Effect.fail(this.unexpected(state, frame, read.failure))
+    const { tag, values } = this.heard = read.success
+    const target = state.targets.get(tag)
+    if (target === undefined) {
+      return Effect.fail(
+        this.isOtherwise(tag)
+          ? rejectedBy("peer", refusalOf(this.spec, tag), values, state.wire.show(frame))
+          : this.unexpected(state, frame, undefined)
+      )
+    }
+    if (isRefused(target)) return Effect.fail(rejectedBy("peer", target, values, state.wire.show(frame)))
+    const tooOften = this.tooOften(target)
+    if (tooOften !== undefined) {
+      return Effect.fail(new InvalidGreeting({ expected: bound(tooOften), received: state.wire.show(frame) }))
+    }
+    this.visitsHeard = this.visits
+    // What comes behind it is no function, so that nobody takes it for a promise.
+    // oxlint-disable-next-line unicorn/no-thenable
+    const heard = (then: Place): Heard => ({ _tag: tag, message: values, then })
+    const way = this.go(target, false)
+    return Effect.isEffect(way) ? Effect.map(way, heard) : Effect.succeed(heard(way))
   }
 
   /** The limit of a connection is told as that of the message. */
@@ -436,7 +460,7 @@ const textOf = (values: Values, field: string | undefined): string | undefined =
   field === undefined || values[field] === undefined ? undefined : String(values[field])
 
 /** Used once. */
-class Once {
+export class Once {
   readonly conversation: Conversation
   readonly state: Compiled
   private by: string | undefined = undefined
@@ -494,7 +518,7 @@ export class Exchanging extends Once {
   }
 }
 
-type TlsOptions = Omit<Transport.TlsServerOptions, "role"> | Omit<Transport.TlsClientOptions, "role">
+export type TlsOptions = Omit<Transport.TlsServerOptions, "role"> | Omit<Transport.TlsClientOptions, "role">
 
 export class Securing extends Once {
   /** Whether this side has said that TLS begins. */
@@ -535,54 +559,117 @@ export class Securing extends Once {
 const describing = ({ hasSecrets, wire }: Spec): ((frame: unknown) => string) | undefined =>
   hasSecrets.server || hasSecrets.client ? wire.show : undefined
 
+/** A side of a dialogue: what all conversations have in common that it has. */
+export class Side {
+  readonly spec: Spec
+  readonly role: Role
+  private readonly describe: ((frame: unknown) => string) | undefined
+  /** That of the first state. */
+  private readonly codec: Codec.Codec<unknown, unknown>
+  private readonly framed: Effect.Effect<AnyTransport, TransportError, Socket.Socket | Scope.Scope>
+  /** Whether it has words for a peer that is turned away. */
+  private readonly hasWords: boolean
+  /** Whether what is said looks the same in every state. */
+  private readonly isUniform: boolean
+
+  constructor(spec: Spec, role: Role) {
+    this.spec = spec
+    this.role = role
+    this.describe = describing(spec)
+    this.codec = spec.start.wire.codec(spec.start.due)
+    this.framed = Transport.framed(this.codec, { describe: this.describe })
+    this.hasWords = role === "server" && spec.otherwise.server !== undefined
+    this.isUniform = Array.from(spec.states.values()).every(({ wire }) => wire === spec.wire)
+  }
+
+  /** It begins on a connection that is open, for whoever runs in this context. */
+  begin(
+    connection: Connection,
+    context: Context.Context<never>,
+    progress: Progress.Progress
+  ): readonly [Conversation, first: Way] {
+    progress.protocol = this.spec.name
+    const transport = framedOn(connection, context, this.codec, this.describe)
+    const conversation = new Conversation(this.spec, this.role, transport, this.codec, progress)
+    return [conversation, conversation.enter(this.spec.start)]
+  }
+
+  /** A conversation as a handshake. */
+  handshake<A, E, R>(body: (conversation: Conversation, first: Place) => Effect.Effect<A, E, R>) {
+    const spokenBy = (begun: (conversation: Conversation) => void) => {
+      const speak = (transport: AnyTransport, progress: Progress.Progress | undefined) => {
+        const conversation = new Conversation(this.spec, this.role, transport, this.codec, progress)
+        begun(conversation)
+        const talking = (first: Place) => body(conversation, first)
+        const first = conversation.enter(this.spec.start)
+        return this.answering(conversation, Effect.isEffect(first) ? Effect.flatMap(first, talking) : talking(first))
+      }
+      return Effect.contextWith((context: Context.Context<Socket.Socket | Scope.Scope>) => {
+        const progress = Context.get(context, Progress.CurrentProgress)
+        return Effect.flatMap(this.framed, (transport) => speak(transport, progress))
+      })
+    }
+    // In which state it is cut off, and so in which frames that is said, may depend on the connection.
+    const spoken = !this.hasWords
+      ? spokenBy(() => {})
+      : this.isUniform
+      ? Handshake.withRefusal(spokenBy(() => {}), this.refusing(undefined))
+      : Effect.suspend(() => {
+        let current: Conversation | undefined
+        const said = spokenBy((conversation) => {
+          current = conversation
+        })
+        return Handshake.withRefusal(said, this.refusing(() => current))
+      })
+    return Handshake.named(spoken, this.spec.name)
+  }
+
+  /** What is left of a conversation that has begun. */
+  rest<A, E, R>(conversation: Conversation, talking: Effect.Effect<A, E, R>) {
+    const answering = this.answering(conversation, talking)
+    const spoken = this.hasWords
+      ? Handshake.withRefusal(answering, this.refusing(() => conversation))
+      : answering
+    return Handshake.named(spoken, this.spec.name)
+  }
+
+  /** Leaves its words behind where a conversation was interrupted that turns somebody away. */
+  leaveWords(
+    conversation: Conversation,
+    progress: Progress.Progress,
+    contextOf: () => Context.Context<Socket.Socket | Scope.Scope>
+  ): void {
+    if (this.hasWords) Progress.leaveWords(progress, this.refusing(() => conversation), contextOf)
+  }
+
+  /** Whatever fails that is the other side's fault is answered once. */
+  private answering<A, E, R>(conversation: Conversation, talking: Effect.Effect<A, E, R>) {
+    return Effect.catch(
+      talking,
+      (error) => Effect.andThen(conversation.answer(error), Effect.fail(conversation.failure(error)))
+    )
+  }
+
+  private refusing(conversationOf: (() => Conversation | undefined) | undefined): Handshake.Refuse {
+    const { describe, framed, spec } = this
+    return (why, retryAfter) => {
+      const state = (this.isUniform ? undefined : conversationOf?.()?.at) ?? spec.start
+      const frame = unluckyFrame(spec, state, why, retryAfter)
+      if (frame === undefined) return Effect.fail(silently(spec.name, why))
+      const codec = state.wire.codec(state.due)
+      return Handshake.refuse(state === spec.start ? framed : Transport.framed(codec, { describe }), frame)
+    }
+  }
+}
+
 /** A side of a dialogue, as a handshake. */
 export const talk = <A, E, R>(
   spec: Spec,
   role: Role,
   body: (first: never) => Effect.Effect<A, E, R>
-): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, Socket.Socket | Scope.Scope | R> => {
-  const { start, states } = spec
-  const describe = describing(spec)
-  const codec = start.wire.codec(start.due)
-  const framed = Transport.framed(codec, { describe })
-  const spokenBy = (begun: (conversation: Conversation) => void) => {
-    const speak = (transport: AnyTransport, progress: Progress.Progress | undefined) => {
-      const conversation = new Conversation(spec, role, transport, codec, progress)
-      begun(conversation)
-      // What a state is typed as, only `Dialogue` knows.
-      const talking = (first: Place) => body(first as never)
-      const first = conversation.enter(start)
-      return Effect.catch(
-        Effect.isEffect(first) ? Effect.flatMap(first, talking) : talking(first),
-        (error) => Effect.andThen(conversation.answer(error), Effect.fail(conversation.failure(error)))
-      )
-    }
-    return Effect.contextWith((context: Context.Context<Socket.Socket | Scope.Scope>) => {
-      const progress = Context.get(context, Progress.CurrentProgress)
-      return Effect.flatMap(framed, (transport) => speak(transport, progress))
-    })
-  }
-  const refusingIn = (stateOf: () => Compiled): Handshake.Refuse => (why, retryAfter) => {
-    const state = stateOf()
-    const frame = unluckyFrame(spec, state, why, retryAfter)
-    if (frame === undefined) return Effect.fail(silently(spec.name, why))
-    const codec = state.wire.codec(state.due)
-    return Handshake.refuse(state === start ? framed : Transport.framed(codec, { describe }), frame)
-  }
-  const spoken = role === "client" || spec.otherwise.server === undefined
-    ? spokenBy(() => {})
-    : Array.from(states.values()).every(({ wire }) => wire === spec.wire)
-    ? Handshake.withRefusal(spokenBy(() => {}), refusingIn(() => start))
-    // In which state it is cut off, and so in which frames that is said, depends on the connection.
-    : Effect.suspend(() => {
-      let current: Conversation | undefined
-      const said = spokenBy((conversation) => {
-        current = conversation
-      })
-      return Handshake.withRefusal(said, refusingIn(() => current?.at ?? start))
-    })
-  return Handshake.named(spoken, spec.name)
-}
+): Effect.Effect<A, HandshakeError | Exclude<E, TransportError | Reason>, Socket.Socket | Scope.Scope | R> =>
+  // What a state is typed as, only `Dialogue` knows.
+  new Side(spec, role).handshake((_, first) => body(first as never))
 
 const silently = (protocol: string, why: Handshake.Refusal): HandshakeError =>
   new HandshakeError({ protocol, step: "refuse", reason: new Rejected({ by: "local", said: why, retryable: true }) })

@@ -3,12 +3,12 @@
  *
  * @internal
  */
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { TransportError } from "../../TransportError.ts"
 import { borrow, type ByteWriter, giveBack } from "../bytes/writer.ts"
+import type { Surroundings } from "../connection/onEvents.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 
 /** How many frames go into one write at most, however many are ready at once, behind those that a body has begun with. */
@@ -23,15 +23,15 @@ export class BatchWriter<Out> {
   /** Why no more can be written. */
   failure: Exit.Exit<never, TransportError> | undefined = undefined
   private readonly impl: Sender<Out>
-  private readonly context: Context.Context<never>
+  private readonly surroundings: Surroundings<never>
   /** Called when a write that had to wait is over, one way or the other. */
   private readonly onWritten: () => void
   private begun: ByteWriter | undefined = undefined
   private writing: Fiber.Fiber<void, TransportError> | undefined = undefined
 
-  constructor(impl: Sender<Out>, context: Context.Context<never>, onWritten: () => void) {
+  constructor(impl: Sender<Out>, surroundings: Surroundings<never>, onWritten: () => void) {
     this.impl = impl
-    this.context = context
+    this.surroundings = surroundings
     this.onWritten = onWritten
   }
 
@@ -88,7 +88,7 @@ export class BatchWriter<Out> {
     if (this.failure !== undefined) return
     const left = this.begin()
     if (left === undefined) return
-    const writing = Effect.runForkWith(this.context)(left)
+    const writing = Effect.runForkWith(this.surroundings.context)(left)
     const exit = writing.pollUnsafe()
     if (exit !== undefined) return this.written(exit)
     this.writing = writing

@@ -73,7 +73,7 @@ export abstract class Calls<In, Out, C extends Call> {
     this.impl = impl
     this.maxInFlight = maxInFlight
     this.dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
-    this.writer = new BatchWriter(impl, context, () => this.send())
+    this.writer = new BatchWriter(impl, { context }, () => this.send())
     this.reader = impl.connection.reader(() => this.receive())
   }
 

@@ -1,18 +1,12 @@
 /**
- * What an Exit comes to. What is one, and what is not, is asked on hot paths: `Exit.isExit` looks for a property in values of every shape, which
- * costs several times as much as one place that sees few shapes.
+ * What an Exit comes to, and what is none.
  *
  * @internal
  */
 import * as Cause from "effect/Cause"
-import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { TransportError } from "../../TransportError.ts"
-
-/** Whether an Effect is its own result. */
-export const isReady = <A, E>(effect: Effect.Effect<A, E, unknown>): effect is Exit.Exit<A, E> =>
-  (effect as Partial<Exit.Exit<A, E>>)["~effect/Exit"] !== undefined
 
 /** Whether frames were taken, and not the reason why there will be none. */
 export const areFrames = <In>(

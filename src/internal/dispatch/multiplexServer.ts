@@ -3,12 +3,11 @@
  *
  * @internal
  */
-import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { isReady, type Surroundings } from "../connection/onEvents.ts"
 import type { TransportImpl } from "../connection/transport.ts"
-import { isReady } from "./exits.ts"
 import type * as Multiplex from "./multiplexFrames.ts"
 import { type Exchange, type Rules, ServingById } from "./servingById.ts"
 
@@ -41,9 +40,9 @@ export class MultiplexServing<In, Out, Id, Request, Response, E, R> extends Serv
   constructor(
     impl: TransportImpl<In, Out>,
     service: Service<In, Out, Id, Request, Response, E, R>,
-    context: Context.Context<R>
+    surroundings: Surroundings<R>
   ) {
-    super(impl, context, service.rules)
+    super(impl, surroundings, service.rules)
     this.service = service
   }
 

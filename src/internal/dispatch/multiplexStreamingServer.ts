@@ -4,11 +4,11 @@
  * @internal
  */
 import type * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { TransportError } from "../../TransportError.ts"
+import { isReady, type Surroundings } from "../connection/onEvents.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 import {
   type Bounds,
@@ -22,7 +22,6 @@ import {
   stalled
 } from "./body.ts"
 import { BodyTurns } from "./bodyTurns.ts"
-import { isReady } from "./exits.ts"
 import { LateIds } from "./ids.ts"
 import type * as Multiplex from "./multiplexFrames.ts"
 import { OpenBodies } from "./openBodies.ts"
@@ -99,11 +98,11 @@ export class MultiplexStreamingServing<T extends AllTypesById, E, R> extends Ser
   constructor(
     impl: TransportImpl<T["toServer"], T["toClient"]>,
     service: Service<T, E, R>,
-    context: Context.Context<R>
+    surroundings: Surroundings<R>
   ) {
-    super(impl, context, service.rules)
+    super(impl, surroundings, service.rules)
     this.service = service
-    this.patience = patienceOf(context, service.bounds, () => this.outOfPatience())
+    this.patience = patienceOf(surroundings.context, service.bounds, () => this.outOfPatience())
   }
 
   protected override act(): void {

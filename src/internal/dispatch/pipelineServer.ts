@@ -3,12 +3,11 @@
  *
  * @internal
  */
-import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { isReady, type Surroundings } from "../connection/onEvents.ts"
 import type { TransportImpl } from "../connection/transport.ts"
-import { isReady } from "./exits.ts"
 import { ServingByPlace, type Slot } from "./servingByPlace.ts"
 
 /** What all connections of a service have in common. */
@@ -27,8 +26,8 @@ interface RequestSlot<In, Out, E> extends Slot<Out, E, RequestSlot<In, Out, E>> 
 export class PipelineServing<In, Out, E, R> extends ServingByPlace<In, Out, RequestSlot<In, Out, E>, Out, E, R> {
   protected readonly service: Service<In, Out, E, R>
 
-  constructor(impl: TransportImpl<In, Out>, service: Service<In, Out, E, R>, context: Context.Context<R>) {
-    super(impl, context, service.maxInFlight)
+  constructor(impl: TransportImpl<In, Out>, service: Service<In, Out, E, R>, surroundings: Surroundings<R>) {
+    super(impl, surroundings, service.maxInFlight)
     this.service = service
   }
 

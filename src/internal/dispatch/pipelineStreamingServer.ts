@@ -4,12 +4,12 @@
  * @internal
  */
 import type * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Body from "../../Body.ts"
 import type { TransportError } from "../../TransportError.ts"
+import type { Surroundings } from "../connection/onEvents.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 import {
   type Bounds,
@@ -86,11 +86,11 @@ export class PipelineStreamingServing<T extends AllTypes, E, R> extends ServingB
   constructor(
     impl: TransportImpl<T["toServer"], T["toClient"]>,
     service: Service<T, E, R>,
-    context: Context.Context<R>
+    surroundings: Surroundings<R>
   ) {
-    super(impl, context, service.maxInFlight)
+    super(impl, surroundings, service.maxInFlight)
     this.service = service
-    this.patience = patienceOf(context, service.bounds, () => this.giveUpBody())
+    this.patience = patienceOf(surroundings.context, service.bounds, () => this.giveUpBody())
   }
 
   protected override settled(): void {

@@ -14,6 +14,7 @@ import * as Scheduler from "effect/Scheduler"
 import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
 import type { Reader } from "../connection/connection.ts"
 import { errorOf } from "../connection/inbox.ts"
+import { isReady, type OnEvent, type Surroundings } from "../connection/onEvents.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 import { BatchWriter, maxBatch } from "./batchWriter.ts"
 import { areFrames, failureOf } from "./exits.ts"
@@ -51,7 +52,9 @@ export interface Running<A, E> {
  * Where a drain has ended the requests, the goodbye is the last frame: behind the answers of all that was begun, so that it
  * tells the peer that nothing else was. No other end has one.
  */
-export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
+export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R>
+  implements OnEvent<void, E | TransportError>
+{
   protected readonly impl: TransportImpl<In, Out>
   protected readonly writer: BatchWriter<Out>
   /** No further request comes. */
@@ -70,7 +73,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   private finish: (exit: Exit.Exit<void, E | TransportError>) => void = nobody
   // One for all that wakes it: an idle connection has no more functions than it needs.
   private readonly onNews = () => this.turn()
-  private readonly context: Context.Context<R>
+  private readonly surroundings: Surroundings<R>
   // Made when something takes its time for the first time.
   private dispatcher: Scheduler.SchedulerDispatcher | undefined = undefined
   private turnsSoon = false
@@ -78,10 +81,10 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   /** How many frames it may take yet before the other connections have their turn. */
   private share = maxBatch
 
-  constructor(impl: TransportImpl<In, Out>, context: Context.Context<R>) {
+  constructor(impl: TransportImpl<In, Out>, surroundings: Surroundings<R>) {
     this.impl = impl
-    this.context = context
-    this.writer = new BatchWriter(impl, context, this.onNews)
+    this.surroundings = surroundings
+    this.writer = new BatchWriter(impl, surroundings, this.onNews)
   }
 
   // What the kinds of services differ in ----------------------------------------------------------------------------
@@ -119,16 +122,39 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
 
   /** Serves until the transport ends or fails. */
   run(): Effect.Effect<void, E | TransportError> {
-    const { connection } = this.impl
     return Effect.onExit(
       Effect.callback<void, E | TransportError>((resume) => {
         this.finish = resume
-        this.reader = connection.reader(this.onNews)
-        connection.finishesRequests = true
-        this.turn()
+        this.listen()
       }),
       (exit) => Effect.suspend(() => this.end(exit))
     )
+  }
+
+  /** The same, without a fiber. */
+  begin(done: (exit: Exit.Exit<void, E | TransportError>) => void): void {
+    const finish = (exit: Exit.Exit<void, E | TransportError>) => {
+      const ending = this.end(exit)
+      if (isReady(ending)) done(exit)
+      else this.fork(ending).addObserver(() => done(exit))
+    }
+    this.finish = finish
+    try {
+      this.listen()
+    } catch (defect) {
+      finish(Exit.die(defect))
+    }
+  }
+
+  interruptUnsafe(): void {
+    if (this.state !== "over") this.finish(Exit.interrupt())
+  }
+
+  private listen(): void {
+    const { connection } = this.impl
+    this.reader = connection.reader(this.onNews)
+    connection.finishesRequests = true
+    this.turn()
   }
 
   private end(exit: Exit.Exit<unknown, E | TransportError>): Effect.Effect<void> {
@@ -209,7 +235,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   protected turnSoon(): void {
     if (this.turnsSoon) return
     this.turnsSoon = true
-    this.dispatcher ??= Context.get(this.context, Scheduler.Scheduler).makeDispatcher()
+    this.dispatcher ??= Context.get(this.surroundings.context, Scheduler.Scheduler).makeDispatcher()
     this.dispatcher.scheduleTask(() => {
       this.turnsSoon = false
       this.turn()
@@ -289,7 +315,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R> {
   }
 
   protected get fork(): <A, E>(effect: Effect.Effect<A, E, R>) => Fiber.Fiber<A, E> {
-    return Effect.runForkWith(this.context)
+    return Effect.runForkWith(this.surroundings.context)
   }
 
   /** Runs what a handler has returned, and returns how it ends where it ends at once. Else `completed` hears of it. */

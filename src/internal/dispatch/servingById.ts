@@ -3,12 +3,11 @@
  *
  * @internal
  */
-import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { isReady, type Surroundings } from "../connection/onEvents.ts"
 import type { TransportImpl } from "../connection/transport.ts"
 import { maxBatch } from "./batchWriter.ts"
-import { isReady } from "./exits.ts"
 import { type Running, Serving } from "./serving.ts"
 
 /** A request that is not answered to its end. */
@@ -58,8 +57,8 @@ export abstract class ServingById<
   protected held: Part | undefined = undefined
   private readonly rules: Rules<Out, Id, Head, E>
 
-  constructor(impl: TransportImpl<In, Out>, context: Context.Context<R>, rules: Rules<Out, Id, Head, E>) {
-    super(impl, context)
+  constructor(impl: TransportImpl<In, Out>, surroundings: Surroundings<R>, rules: Rules<Out, Id, Head, E>) {
+    super(impl, surroundings)
     this.rules = rules
   }
 

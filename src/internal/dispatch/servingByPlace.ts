@@ -3,11 +3,10 @@
  *
  * @internal
  */
-import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import { isReady, type Surroundings } from "../connection/onEvents.ts"
 import type { TransportImpl } from "../connection/transport.ts"
-import { isReady } from "./exits.ts"
 import { InOrder } from "./inOrder.ts"
 import { type Running, Serving } from "./serving.ts"
 
@@ -25,8 +24,8 @@ export abstract class ServingByPlace<In, Out, S extends Slot<A, E, S>, A, E, R> 
   /** How many handlers run. */
   private running = 0
 
-  constructor(impl: TransportImpl<In, Out>, context: Context.Context<R>, maxInFlight: number) {
-    super(impl, context)
+  constructor(impl: TransportImpl<In, Out>, surroundings: Surroundings<R>, maxInFlight: number) {
+    super(impl, surroundings)
     this.maxInFlight = maxInFlight
   }
 

@@ -11,8 +11,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { TimedOut, TransportError } from "../../TransportError.ts"
+import { isReady } from "../connection/onEvents.ts"
 import { Patience } from "./body.ts"
-import { isReady } from "./exits.ts"
 
 /**
  * What is left of the frames of a transport where those that nobody has asked for are told from answers. A predicate for which a

@@ -12,13 +12,16 @@
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 
 /** Why a peer is turned away without regard to what it says. */
 export type Refusal = "capacity" | "rate" | "draining" | "deadline" | "forbidden"
 
 /** What says no on a connection. It needs nothing any more. */
 export type Words = Effect.Effect<unknown, unknown>
+
+/** What says no, for this reason; it may know when the other side can come again. */
+type Refuse<E, R> = (why: Refusal, retryAfter: Duration.Duration | undefined) => Effect.Effect<never, E, R>
 
 /** Runs an effect in the span of the handshake, which begins with the first name that it gets. */
 export type Traced = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -85,3 +88,20 @@ export const SecretAhead: Context.Reference<boolean> = Context.Reference<boolean
   "effect-handshake/internal/SecretAhead",
   { defaultValue: () => false }
 )
+
+/** It is asked for once, and what says no is a handshake like any other. */
+export const words = <E, R>(progress: Progress, refuse: Refuse<E, R>): Effect.Effect<never, E, R> =>
+  Effect.suspend(() => {
+    const why = progress.verdict!
+    progress.verdict = undefined
+    return refuse(why, progress.retryAfter)
+  })
+
+/** Leaves its words behind, of a handshake that was interrupted, where somebody is to be turned away. */
+export const leaveWords = <E, R>(
+  progress: Progress,
+  refuse: Refuse<E, R>,
+  contextOf: () => Context.Context<R>
+): void => {
+  if (progress.verdict !== undefined) progress.words = Effect.provideContext(words(progress, refuse), contextOf())
+}

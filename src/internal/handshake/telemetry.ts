@@ -177,6 +177,8 @@ export const make = (role: Metrics.Role, context: Context.Context<never>) => {
     connections: (by: 1 | -1): void => metrics.open.modify(by),
     pending: (by: 1 | -1): void => metrics.underWay.modify(by),
     denied: (limit: string, why: string): void => metrics.denied(limit, why),
+    /** Whether anybody sees the spans of handshakes. */
+    isTraced,
     spanned,
     met,
     ended,

@@ -3,19 +3,21 @@
  *
  * @internal
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type * as Admission from "../admission/model.ts"
 import type { Connection } from "../connection/connection.ts"
-import type { Progress, Refusal } from "../handshake/progress.ts"
+import type { Doing, OnEvents, Surroundings } from "../connection/onEvents.ts"
+import * as Progress from "../handshake/progress.ts"
 import type { Holding } from "./limits.ts"
 import { type Member, Roster } from "./roster.ts"
 
 /** A connection that was taken, be it admitted or refused. */
 export interface Taken extends Member {
-  /** What is done for it now, and ends when it is interrupted: a fiber, or a connection that closes. */
-  doing: { interruptUnsafe(): void } | undefined
+  /** What is done for it now, and ends when it is interrupted: a fiber, what runs on its events, or that it closes. */
+  doing: Doing | undefined
   /** Called when it is gone. */
   onGone: (() => void) | undefined
 }
@@ -36,27 +38,60 @@ export interface Entry {
   readonly deciding: Effect.Effect<Admission.Verdict> | undefined
 }
 
+/** What a connection is served by that needs no fiber. */
+export type Service = OnEvents<unknown, unknown, never, Surroundings<never>>
+
 /** A connection that was admitted, from accept to close. */
-export interface Admitted extends Taken {
+export class Admitted implements Taken, Surroundings<Scope.Scope> {
   readonly id: number
   /** When it was accepted, or has begun to close, in milliseconds of the clock. */
   since: number
   /** The limits that held then. */
   readonly limits: Holding
-  readonly scope: Scope.Closeable
-  progress: Progress
-  phase: Phase
+  /** Once somebody has asked for it. */
+  scope: Scope.Closeable | undefined = undefined
+  progress: Progress.Progress
+  phase: Phase = "handshake"
   /** Once it is open. */
-  connection: Connection | undefined
+  connection: Connection | undefined = undefined
   /** Whether the scope closes it. */
-  isScoped: boolean
-  span: Tracer.Span | undefined
+  isScoped = false
+  span: Tracer.Span | undefined = undefined
   /** Why its handshake was cut off. */
-  cutFor: Refusal | undefined
+  cutFor: Progress.Refusal | undefined = undefined
   /** What it counts for. */
   ticket: Admission.Admitted | undefined
   /** Why it does not come in after all: since the admission has answered, or since it was introduced. */
-  denied: Admission.Denied | undefined
+  denied: Admission.Denied | undefined = undefined
+  doing: Doing | undefined = undefined
+  /** What begins when the fiber of its handshake has ended. */
+  service: Service | undefined = undefined
+  onGone: (() => void) | undefined = undefined
+  place = -1
+  readonly ofServer: Context.Context<never>
+  private known: Context.Context<Scope.Scope> | undefined = undefined
+
+  constructor(options: {
+    readonly id: number
+    readonly since: number
+    readonly limits: Holding
+    readonly protocol: string | undefined
+    readonly ticket: Admission.Admitted | undefined
+    /** What its handshake and its service need is in it. */
+    readonly context: Context.Context<never>
+  }) {
+    this.id = options.id
+    this.since = options.since
+    this.limits = options.limits
+    this.progress = Progress.make(options.protocol)
+    this.ticket = options.ticket
+    this.ofServer = options.context
+  }
+
+  /** That of the server, with a scope of its own. */
+  get context(): Context.Context<Scope.Scope> {
+    return this.known ??= Context.add(this.ofServer, Scope.Scope, this.scope = Scope.makeUnsafe())
+  }
 }
 
 export class Connections {

@@ -1,7 +1,8 @@
 /**
  * A connection that was admitted, from accept to close. Its phases are those of `Phase`.
  *
- * It costs one fiber. What happens when that has ended needs another one only where it has to wait.
+ * It costs one fiber for as long as its handshake lasts, and for a service that is no `OnEvents`. What happens when that has ended needs
+ * another one only where it has to wait.
  *
  * @internal
  */
@@ -16,11 +17,12 @@ import { HandshakeError, reasonOf } from "../../HandshakeError.ts"
 import * as Peer from "../../Peer.ts"
 import type { Denied, Verdict } from "../admission/model.ts"
 import * as Connection from "../connection/connection.ts"
+import { type OnEvent, OnEvents } from "../connection/onEvents.ts"
 import type { Incoming } from "../connection/source.ts"
 import * as Metrics from "../handshake/metrics.ts"
 import * as Progress from "../handshake/progress.ts"
 import type * as Telemetry from "../handshake/telemetry.ts"
-import type { Admitted, Connections, Entry, Phase } from "./connections.ts"
+import { Admitted, type Connections, type Entry, type Phase, type Service } from "./connections.ts"
 import { Deadlines } from "./deadlines.ts"
 import type { Events } from "./events.ts"
 import type { Holding } from "./limits.ts"
@@ -92,39 +94,63 @@ export class Lifecycle<T, R, R2> {
   /** What its handshake and its service need is in the context, which is that of the server. */
   admit(socket: Incoming, context: Context.Context<never>, entry: Entry): Admitted {
     const { connections, telemetry } = this
-    const state: Admitted = {
+    const state = new Admitted({
       id: connections.nextId(),
       since: this.now(),
       limits: this.limits(),
-      scope: Scope.makeUnsafe(),
-      progress: Progress.make(this.name),
-      phase: "handshake",
-      connection: undefined,
-      isScoped: false,
-      span: undefined,
-      cutFor: undefined,
+      protocol: this.name,
       ticket: entry.ticket,
-      denied: undefined,
-      doing: undefined,
-      onGone: undefined,
-      place: -1
-    }
+      context
+    })
     connections.admitted.add(state)
     connections.pending++
     telemetry.connections(1)
     telemetry.pending(1)
-    const within = Context.add(context, Scope.Scope, state.scope) as Context.Context<
-      Exclude<R, Socket.Socket> | R2 | Scope.Scope
-    >
+    this.start(state, socket, entry)
+    if (state.phase === "handshake") this.deadlines.watch(state)
+    return state
+  }
+
+  private start(state: Admitted, socket: Incoming, entry: Entry): void {
+    const { handshake } = this
+    // A span is made in a fiber, and so is whatever has to be waited for before it begins.
+    const connection = handshake instanceof OnEvents && !this.telemetry.isTraced && entry.deciding === undefined
+      ? Connection.accepted(socket, lingering)
+      : undefined
+    if (connection !== undefined) return this.shake(state, connection, handshake as OnEvents<T, unknown, R, Admitted>)
+    this.run(state, () => this.converse(state, socket, entry))
+  }
+
+  /** Forks the fiber that the connection has from now on. */
+  private run(
+    state: Admitted,
+    what: () => Effect.Effect<unknown, unknown, Exclude<R, Socket.Socket> | R2 | Scope.Scope>
+  ): void {
+    const within = state.context as Context.Context<Exclude<R, Socket.Socket> | R2 | Scope.Scope>
     const fiber = Effect.runForkWith(within)(
       Effect.withFiber((fiber) => {
         state.doing = fiber
-        return this.converse(state, socket, entry)
+        return what()
       })
     )
     this.observe(state, fiber)
-    if (state.phase === "handshake") this.deadlines.watch(state)
-    return state
+  }
+
+  /** Lets something run on the events of its connection. */
+  private follow<A, E, R3>(
+    state: Admitted,
+    connection: Connection.Connection,
+    what: OnEvents<A, E, R3, Admitted>,
+    done: (exit: Exit.Exit<A, E>) => void
+  ): void {
+    let doing: OnEvent<A, E>
+    try {
+      doing = what.on(state, connection)
+    } catch (defect) {
+      return done(Exit.die(defect))
+    }
+    state.doing = doing
+    doing.begin(done)
   }
 
   /** Closes a connection that has lost its place. */
@@ -184,15 +210,34 @@ export class Lifecycle<T, R, R2> {
     return Effect.flatMap(opened, (connection) => this.meet(state, connection, entry))
   }
 
-  private meet(state: Admitted, connection: Connection.Connection, { deciding }: Entry) {
+  /** The handshake without a fiber. */
+  private shake(
+    state: Admitted,
+    connection: Connection.Connection,
+    handshake: OnEvents<T, unknown, R, Admitted>
+  ): void {
+    this.opened(state, connection, false)
+    this.follow(state, connection, handshake, (exit) => {
+      if (Exit.isFailure(exit)) return this.ended(state, exit)
+      const service = this.ready(state, connection, exit.value)
+      if (service instanceof OnEvents) return this.begin(state, connection, service as Service)
+      this.run(state, () => service)
+    })
+  }
+
+  private opened(state: Admitted, connection: Connection.Connection, isDeciding: boolean): void {
     const { events } = this
     state.connection = connection
     connection.writeTimeout = state.limits.writeTimeout
-    if (state.ticket !== undefined || deciding !== undefined) {
+    if (state.ticket !== undefined || isDeciding) {
       const introduced = () => this.introduced(state, connection)
       connection.onIntroduced = introduced
     }
     if (events.isHeard) events.emit({ _tag: "Accepted", id: state.id, peer: connection.peer })
+  }
+
+  private meet(state: Admitted, connection: Connection.Connection, { deciding }: Entry) {
+    this.opened(state, connection, deciding !== undefined)
     const shaken = Effect.updateContext(
       this.telemetry.spanned(
         state,
@@ -203,7 +248,12 @@ export class Lifecycle<T, R, R2> {
         return Context.add(onConnection, Progress.CurrentProgress, state.progress) as Context.Context<R>
       }
     )
-    return Effect.flatMap(shaken, (transport) => this.ready(state, connection, transport))
+    return Effect.flatMap(shaken, (transport) => {
+      const service = this.ready(state, connection, transport)
+      if (!(service instanceof OnEvents)) return service
+      state.service = service as Service // what it needs is in the context of the server
+      return Effect.void
+    })
   }
 
   /** The handshake, where the admission lets it in. */
@@ -256,12 +306,14 @@ export class Lifecycle<T, R, R2> {
 
   private judged(state: Admitted, verdict: Verdict): Effect.Effect<never> | undefined {
     if (verdict._tag === "Admitted") return undefined
-    const { doing, progress } = state
+    const { progress } = state
     state.denied = verdict
     this.telemetry.denied(verdict.limit, verdict.why)
     if (verdict.isTold) turning(progress, refusalOf(verdict), verdict.retryAfter)
     // Whoever runs this now may be a part of the handshake that somebody waits for, and the whole has to end.
-    queueMicrotask(() => doing?.interruptUnsafe())
+    queueMicrotask(() => {
+      if (state.phase === "handshake" || state.phase === "service") state.doing?.interruptUnsafe()
+    })
     return Effect.interrupt
   }
 
@@ -274,7 +326,16 @@ export class Lifecycle<T, R, R2> {
     if (events.isHeard) events.emit({ _tag: "Ready", id: state.id, peer: connection.peer })
     // The drain has begun while this one was on its way here.
     if (this.isDraining) connection.closeToRequests()
-    return this.serve(transport)
+    try {
+      return this.serve(transport)
+    } catch (defect) {
+      return Effect.die(defect)
+    }
+  }
+
+  /** Serves it without a fiber. */
+  private begin(state: Admitted, connection: Connection.Connection, service: Service): void {
+    this.follow(state, connection, service, (exit) => this.ended(state, exit))
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -282,7 +343,11 @@ export class Lifecycle<T, R, R2> {
   // -------------------------------------------------------------------------------------------------------------------
 
   private ended(state: Admitted, exit: Exit.Exit<unknown, unknown>): void {
-    const { phase } = state
+    const { connection, phase, service } = state
+    if (service !== undefined && connection !== undefined && Exit.isSuccess(exit)) {
+      state.service = undefined
+      return this.begin(state, connection, service)
+    }
     this.enter(state, "leaving")
     const rest = phase === "handshake" && Exit.isFailure(exit)
       ? this.failed(state, exit.cause)
@@ -334,7 +399,7 @@ export class Lifecycle<T, R, R2> {
 
   // Nobody is told that it is gone before it is closed.
   private leave(state: Admitted, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
-    const closingScope = Scope.closeUnsafe(state.scope, exit)
+    const closingScope = state.scope && Scope.closeUnsafe(state.scope, exit)
     // What there was to be done is done.
     if (closingScope === undefined || (Exit.isExit(closingScope) && Exit.isSuccess(closingScope))) {
       return this.close(state, exit, exit)

@@ -14,6 +14,8 @@ import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as Codec from "../../Codec.ts"
 import { concat } from "../../internal/bytes/primitives.ts"
+import { OnEvents } from "../../internal/connection/onEvents.ts"
+import type { Accepted } from "../../internal/dialogue/turns.ts"
 import * as Progress from "../../internal/handshake/progress.ts"
 import * as Pipeline from "../../Pipeline.ts"
 import type * as Server from "../../Server.ts"
@@ -21,6 +23,7 @@ import * as Transport from "../../Transport.ts"
 import * as Fast from "./fast.ts"
 import type { Handshake, Plan, Side } from "./talk.ts"
 import { Tap } from "./tap.ts"
+import { type Watch, watched } from "./watched.ts"
 
 type Raw = Transport.Transport<Uint8Array, Uint8Array>
 
@@ -195,10 +198,13 @@ export class Subject {
   private serve(tap: Tap): Effect.Effect<void> {
     return Fast.serve({
       socket: tap.socket,
-      handshake: Effect.flatMap(Progress.CurrentProgress, (progress) => {
-        if (progress !== undefined) this.steps.kept = progress
-        return this.shaking(tap)
-      }),
+      handshake: this.handshake instanceof OnEvents ? this.shakingOnEvents(this.handshake, tap) : Effect.flatMap(
+        Progress.CurrentProgress,
+        (progress) => {
+          if (progress !== undefined) this.steps.kept = progress
+          return this.shaking(tap)
+        }
+      ),
       serve: (transport) => this.goOn(transport),
       handshakeTimeout: this.side.deadline ?? Duration.infinity,
       onEvent: (event) => this.hear(event)
@@ -211,20 +217,51 @@ export class Subject {
     if (this.exit === undefined || Exit.hasInterrupts(this.exit)) this.exit = Exit.fail(event.error)
   }
 
+  private get handshake(): Handshake {
+    return this.plan.handshake ?? this.side.handshake
+  }
+
   private shaking(tap: Tap): Handshake {
-    return Effect.andThen(Deferred.succeed(this.begun, undefined), this.plan.handshake ?? this.side.handshake).pipe(
+    return Effect.andThen(Deferred.succeed(this.begun, undefined), this.handshake).pipe(
       Effect.provideService(Progress.CurrentProgress, this.steps),
-      Effect.onExit((exit) =>
-        Effect.sync(() => {
-          this.exit = exit
-          this.endedAt = this.now()
-          this.pulled = tap.pulled
-          this.asked = tap.asked
-          this.examined = tap.examined
-          this.onShaken()
-        })
-      )
+      Effect.onExit((exit) => Effect.sync(() => this.shaken(tap, exit)))
     )
+  }
+
+  /** The same, for the server to run without a fiber. */
+  private shakingOnEvents(
+    handshake: OnEvents<Transport.Transport.Any, unknown, Socket.Socket | Scope.Scope, Accepted>,
+    tap: Tap
+  ): Handshake {
+    return watched(
+      handshake,
+      (): Watch<Transport.Transport.Any, unknown, Transport.Transport.Any, unknown, never, Accepted> => {
+        Deferred.doneUnsafe(this.begun, Exit.void)
+        return {
+          surroundings: (accepted: Accepted): Accepted => {
+            this.steps.kept = accepted.progress
+            return {
+              progress: this.steps,
+              ofServer: accepted.ofServer,
+              get context() {
+                return accepted.context
+              }
+            }
+          },
+          onExit: (exit) => this.shaken(tap, exit),
+          behind: (exit) => exit
+        }
+      }
+    )
+  }
+
+  private shaken(tap: Tap, exit: Exit.Exit<Transport.Transport.Any, unknown>): void {
+    this.exit = exit
+    this.endedAt = this.now()
+    this.pulled = tap.pulled
+    this.asked = tap.asked
+    this.examined = tap.examined
+    this.onShaken()
   }
 
   private goOn(transport: Transport.Transport.Any): Effect.Effect<void, unknown, Scope.Scope> {
