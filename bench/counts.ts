@@ -33,6 +33,7 @@ import * as Http2 from "../src/protocols/Http2.ts"
 import * as Line from "../src/protocols/Line.ts"
 import * as Postgres from "../src/protocols/Postgres.ts"
 import * as Server from "../src/Server.ts"
+import * as Fast from "../src/testing/internal/fast.ts"
 import * as MemorySocket from "../src/testing/MemorySocket.ts"
 
 const collect = globalThis.gc
@@ -137,13 +138,46 @@ const connection = await countOf(200, async (times) => {
 })
 
 const idle = 500
-collect()
-const heapBefore = process.memoryUsage().heapUsed
-const idlers = await Effect.runPromise(Effect.forEach(Array.from({ length: idle }), () => ready))
-await Effect.runPromise(settled)
-collect()
-const retained = (process.memoryUsage().heapUsed - heapBefore) / idle
-await Effect.runPromise(Effect.forEach(idlers, (peer) => peer.close, { discard: true }))
+
+const retainedBy = async (ready: Effect.Effect<Peer, unknown>): Promise<number> => {
+  collect()
+  const before = process.memoryUsage().heapUsed
+  const idlers = await Effect.runPromise(Effect.forEach(Array.from({ length: idle }), () => ready))
+  await Effect.runPromise(settled)
+  collect()
+  const retained = (process.memoryUsage().heapUsed - before) / idle
+  await Effect.runPromise(Effect.forEach(idlers, (peer) => peer.close, { discard: true }))
+  return retained
+}
+
+const retained = await retainedBy(ready)
+
+// As with a listener of Node, which hands over sockets that are connected already: nothing is opened in a fiber.
+const direct = await Effect.runPromise(Fast.listener())
+const directScope = Scope.makeUnsafe()
+await Effect.runPromise(
+  Server.layer({ protocol: Line.protocol, serve: Pipeline.serve((line) => Effect.succeed(line)) }).pipe(
+    Layer.provide(Layer.succeed(SocketServer.SocketServer, direct.server)),
+    Layer.buildWithScope(directScope),
+    Effect.provideContext(counted)
+  )
+)
+const accept = await Effect.runPromise(direct.take)
+
+const readyDirectly = Effect.gen(function*() {
+  const [here, there] = yield* MemorySocket.pair()
+  const peer = yield* peerOn(here)
+  accept(yield* Effect.orDie(Scope.provide(Fast.accepted(there), directScope)))
+  yield* peer.write(greeting)
+  yield* peer.heard("Bring it!\n".length)
+  return peer
+})
+
+const connectionOnEvents = await countOf(200, async (times) => {
+  for (let i = 0; i < times; i++) await Effect.runPromise(Effect.flatMap(readyDirectly, (peer) => peer.close))
+  await Effect.runPromise(settled)
+})
+const retainedOnEvents = await retainedBy(readyDirectly)
 
 // Requests --------------------------------------------------------------------------------------------------------------
 
@@ -287,8 +321,12 @@ const copies = {
 
 await Effect.runPromise(Scope.close(serverScope, Exit.void))
 await Effect.runPromise(Scope.close(otherScope, Exit.void))
+await Effect.runPromise(Scope.close(directScope, Exit.void))
 
-const figures: Record<string, number> = { "connection: bytes retained while idle": retained }
+const figures: Record<string, number> = {
+  "connection: bytes retained while idle": retained,
+  "connection on events: bytes retained while idle": retainedOnEvents
+}
 const add = (name: string, counts: Counts) => {
   figures[`${name}: Effects`] = counts.effects
   figures[`${name}: tasks`] = counts.tasks
@@ -296,6 +334,7 @@ const add = (name: string, counts: Counts) => {
   figures[`${name}: bytes that only a full collection frees`] = counts.outlived
 }
 add("connection, accepted to closed", connection)
+add("connection on events, accepted to closed", connectionOnEvents)
 add("connection, dialled to closed", connect)
 add("PostgreSQL log-in by trust, accepted to closed", login)
 add("HTTP/2 connection, accepted to closed", http2)

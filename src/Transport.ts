@@ -21,7 +21,7 @@ import { type Transport, TypeId as TransportTypeId } from "./internal/connection
 import * as Observers from "./internal/connection/observer.ts"
 import { CurrentEncrypt } from "./internal/connection/source.ts"
 import type { TlsClientOptions, TlsServerOptions } from "./internal/connection/tls.ts"
-import { framedOn, implOf, TransportImpl } from "./internal/connection/transport.ts"
+import { framingIn, implOf, TransportImpl } from "./internal/connection/transport.ts"
 import { CurrentProgress } from "./internal/handshake/progress.ts"
 import { annotateTls } from "./internal/handshake/telemetry.ts"
 import type * as Peer from "./Peer.ts"
@@ -123,7 +123,7 @@ export const framed = <In, Out>(codec: Codec.Codec<In, Out>, options?: {
     const open = Connection.connectionOf(socket)
     return open === undefined
       ? openFramed(socket, context, codec, options?.describe)
-      : Effect.succeed(framedOn(open, context, codec, options?.describe))
+      : Effect.succeed(framingIn(context, codec, options?.describe)(open))
   })
 
 type Describe<Frame> = ((frame: Frame) => string) | undefined
@@ -134,7 +134,7 @@ const openFramed = <In, Out>(
   codec: Codec.Codec<In, Out>,
   describe: Describe<In | Out>
 ): Effect.Effect<Transport<In, Out>, TransportError, Scope.Scope> =>
-  Effect.map(Connection.open(socket), (connection) => framedOn(connection, context, codec, describe))
+  Effect.map(Connection.open(socket), framingIn(context, codec, describe))
 
 /**
  * A frame as errors and transcripts show it: bounded and printable, and not at all while it is a secret.

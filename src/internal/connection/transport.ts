@@ -491,22 +491,25 @@ export class TransportImpl<In, Out> implements Transport<In, Out> {
   }
 }
 
-/** The frames of a connection that is open, for whoever runs in this context. */
-export const framedOn = <In, Out>(
-  connection: Connection,
+/** How connections that are open are cut into frames, for whoever runs in this context. */
+export const framingIn = <In, Out>(
   context: Context.Context<never>,
   codec: Codec.Codec<In, Out>,
   describe: ((frame: In | Out) => string) | undefined
-): TransportImpl<In, Out> => {
-  const { inbox } = connection
-  // What was framed before inside the same limit counts.
-  inbox.byteLimit = Math.min(inbox.byteLimit, inbox.unread.consumed + Context.get(context, CurrentByteLimit))
+): (connection: Connection) => TransportImpl<In, Out> => {
+  const byteLimit = Context.get(context, CurrentByteLimit)
   const observer = Context.get(context, CurrentObserver)
-  const impl = new TransportImpl(connection, codec, observer, describe)
-  if (observer !== undefined && !connection.wasTold) impl.tell({ _tag: "Connected", peer: connection.peer })
-  connection.wasTold ||= observer !== undefined
-  connection.rewrite = Context.get(context, CurrentRewrite)
-  return impl
+  const rewrite = Context.get(context, CurrentRewrite)
+  return (connection) => {
+    const { inbox } = connection
+    // What was framed before inside the same limit counts.
+    inbox.byteLimit = Math.min(inbox.byteLimit, inbox.unread.consumed + byteLimit)
+    const impl = new TransportImpl(connection, codec, observer, describe)
+    if (observer !== undefined && !connection.wasTold) impl.tell({ _tag: "Connected", peer: connection.peer })
+    connection.wasTold ||= observer !== undefined
+    connection.rewrite = rewrite
+    return impl
+  }
 }
 
 /** How a connection has ended that can be received from no more, where it was not this side that gave it up. */

@@ -38,7 +38,7 @@ import * as Transport from "../../Transport.ts"
 import { isTransportError, type TransportError } from "../../TransportError.ts"
 import type { Connection } from "../connection/connection.ts"
 import { isReady } from "../connection/onEvents.ts"
-import { framedOn, implOf } from "../connection/transport.ts"
+import { framingIn, implOf, TransportImpl } from "../connection/transport.ts"
 import * as Progress from "../handshake/progress.ts"
 import { unlessAnswered } from "../handshake/unlessAnswered.ts"
 import type { Values } from "./fields.ts"
@@ -72,10 +72,17 @@ export interface Heard {
 
 type Failing<A> = Effect.Effect<A, HandshakeError>
 
+// What comes behind it is no function, so that nobody takes it for a promise.
+// oxlint-disable-next-line unicorn/no-thenable
+const heardOf = (_tag: string, message: Values, then: Place): Heard => ({ _tag, message, then })
+
 /** A place that was come to at once, or on the way to which another codec is needed. */
 export type Way = Place | Failing<Place>
 
-const arrived = (way: Way): Failing<Place> => Effect.isEffect(way) ? way : Effect.succeed(way)
+/** Whether it was come to at once. To ask whether it is an Effect would cost more: that may be anything. */
+const isPlace = (way: Way): way is Place => way instanceof Once || way instanceof TransportImpl
+
+const arrived = (way: Way): Failing<Place> => isPlace(way) ? Effect.succeed(way) : way
 
 const nameOf = ({ name }: Compiled): string => name
 
@@ -175,14 +182,10 @@ export class Conversation {
   }
 
   frame(state: Compiled, tag: string, values: Values): Result.Result<unknown, HandshakeError> {
-    return Result.mapError(
-      state.wire.write(tag, values, state.due),
-      (problem) =>
-        this.error(
-          state,
-          new MalformedFrame({ problem: `${tag} cannot be said: ${problem}`, excerpt: tag, fault: "local" })
-        )
-    )
+    const written = state.wire.write(tag, values, state.due)
+    if (Result.isSuccess(written)) return Result.succeed(written.success)
+    const problem = `${tag} cannot be said: ${written.failure}`
+    return Result.fail(this.error(state, new MalformedFrame({ problem, excerpt: tag, fault: "local" })))
   }
 
   say(state: Compiled, tag: string, values: Values): Failing<Place> {
@@ -202,8 +205,8 @@ export class Conversation {
     // Whoever may begin TLS is told so when it was looked whether he has begun already.
     if (isEncrypted(target) && this.role === "server") return arrived(this.go(target, true, frame.success))
     const sending = this.send(state, tag, frame.success)
-    const onward = () => arrived(this.go(target, true))
-    return sending === undefined ? onward() : Effect.flatMap(sending, onward)
+    if (sending === undefined) return arrived(this.go(target, true))
+    return Effect.flatMap(sending, () => arrived(this.go(target, true)))
   }
 
   /** Whether the other side has come round once too often, and not this one by itself: nothing is left to say here but no. */
@@ -294,11 +297,10 @@ export class Conversation {
       return Effect.fail(new InvalidGreeting({ expected: bound(tooOften), received: state.wire.show(frame) }))
     }
     this.visitsHeard = this.visits
-    // What comes behind it is no function, so that nobody takes it for a promise.
-    // oxlint-disable-next-line unicorn/no-thenable
-    const heard = (then: Place): Heard => ({ _tag: tag, message: values, then })
     const way = this.go(target, false)
-    return Effect.isEffect(way) ? Effect.map(way, heard) : Effect.succeed(heard(way))
+    return isPlace(way)
+      ? Effect.succeed(heardOf(tag, values, way))
+      : Effect.map(way, (then) => heardOf(tag, values, then))
   }
 
   /** The limit of a connection is told as that of the message. */
@@ -559,6 +561,8 @@ export class Securing extends Once {
 const describing = ({ hasSecrets, wire }: Spec): ((frame: unknown) => string) | undefined =>
   hasSecrets.server || hasSecrets.client ? wire.show : undefined
 
+type Framing = (connection: Connection) => AnyTransport
+
 /** A side of a dialogue: what all conversations have in common that it has. */
 export class Side {
   readonly spec: Spec
@@ -567,6 +571,8 @@ export class Side {
   /** That of the first state. */
   private readonly codec: Codec.Codec<unknown, unknown>
   private readonly framed: Effect.Effect<AnyTransport, TransportError, Socket.Socket | Scope.Scope>
+  /** The context for which connections were framed last, and how: a server has one for all of its connections. */
+  private known: { readonly context: Context.Context<never>; readonly framing: Framing } | undefined = undefined
   /** Whether it has words for a peer that is turned away. */
   private readonly hasWords: boolean
   /** Whether what is said looks the same in every state. */
@@ -589,9 +595,16 @@ export class Side {
     progress: Progress.Progress
   ): readonly [Conversation, first: Way] {
     progress.protocol = this.spec.name
-    const transport = framedOn(connection, context, this.codec, this.describe)
+    const transport = this.framing(context)(connection)
     const conversation = new Conversation(this.spec, this.role, transport, this.codec, progress)
     return [conversation, conversation.enter(this.spec.start)]
+  }
+
+  private framing(context: Context.Context<never>): Framing {
+    if (this.known?.context !== context) {
+      this.known = { context, framing: framingIn(context, this.codec, this.describe) }
+    }
+    return this.known.framing
   }
 
   /** A conversation as a handshake. */
@@ -602,7 +615,7 @@ export class Side {
         begun(conversation)
         const talking = (first: Place) => body(conversation, first)
         const first = conversation.enter(this.spec.start)
-        return this.answering(conversation, Effect.isEffect(first) ? Effect.flatMap(first, talking) : talking(first))
+        return this.answering(conversation, isPlace(first) ? talking(first) : Effect.flatMap(first, talking))
       }
       return Effect.contextWith((context: Context.Context<Socket.Socket | Scope.Scope>) => {
         const progress = Context.get(context, Progress.CurrentProgress)

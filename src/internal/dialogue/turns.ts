@@ -71,6 +71,8 @@ export interface Options {
 /** All that a side does. */
 interface Script extends Options {
   readonly turns: Turns
+  /** Whether anything that it does depends on what it has heard. */
+  readonly listens: boolean
 }
 
 /** A refusal, and why this side says no. */
@@ -130,8 +132,7 @@ class Spoken {
 
   private from(place: Once): Effect.Effect<Place, unknown, unknown> | undefined {
     if (place instanceof Listening) return this.listen(place)
-    if (place instanceof Speaking) return this.speak(place)
-    if (place instanceof Exchanging) return this.exchange(place)
+    if (place instanceof Speaking || place instanceof Exchanging) return this.speak(place)
     if (place instanceof Securing && this.script.tls !== undefined) return place.startTls(this.script.tls)
     return Effect.die(new Error(`${place.conversation.spec.name} cannot become encrypted without \`tls\``))
   }
@@ -150,6 +151,7 @@ class Spoken {
   }
 
   private took(state: Compiled, { _tag, message, then }: Run.Heard): Effect.Effect<Place, unknown, unknown> {
+    if (!this.script.listens) return Effect.succeed(then)
     if (this.heard !== undefined) this.earlier = [...this.earlier, this.heard]
     this.heard = { _tag, message }
     const wrong = this.script.checks?.[state.name]?.(this.heard, this.earlier)
@@ -161,30 +163,27 @@ class Spoken {
     )
   }
 
-  private speak({ state }: Speaking): Effect.Effect<Place, unknown, unknown> {
+  private speak(place: Speaking | Exchanging): Effect.Effect<Place, unknown, unknown> {
+    const turn = this.script.turns[place.state.name]! // all of them were there when it was made
+    if (typeof turn !== "function") return this.say(place, turn)
+    const saying = turn(this.heard, this.earlier)
+    return Effect.isEffect(saying)
+      ? Effect.flatMap(saying, (saying) => this.say(place, saying))
+      : this.say(place, saying)
+  }
+
+  private say(place: Speaking | Exchanging, saying: Sayable): Effect.Effect<Place, unknown, unknown> {
     const { conversation } = this
-    return this.saying(state, (tag, values) => conversation.say(state, tag, values))
-  }
-
-  private exchange(place: Exchanging): Effect.Effect<Place, unknown, unknown> {
-    return this.saying(place.state, (tag, values) => this.taking(place.state, place.exchange(tag, values)))
-  }
-
-  private saying(
-    state: Compiled,
-    say: (tag: string, values: Values) => Effect.Effect<Place, unknown, unknown>
-  ): Effect.Effect<Place, unknown, unknown> {
-    const turn = this.script.turns[state.name]! // all of them were there when it was made
-    const said = typeof turn === "function" ? turn(this.heard, this.earlier) : turn
-    const act = (saying: Sayable): Effect.Effect<Place, unknown, unknown> => {
-      const { reason, said } = saying instanceof Because ? saying : { reason: undefined, said: saying }
-      const [tag, values] = saidOf(said)
-      const target = state.targets.get(tag)
-      if (target === undefined) return Effect.die(new Error(`${tag} cannot be said in the state ${state.name}`))
-      const isRefusal = typeof target === "object" && target._tag === "Refused"
-      return isRefusal ? this.conversation.refuse(state, tag, values, reason) : say(tag, values)
+    const { state } = place
+    const [tag, values] = saidOf(saying instanceof Because ? saying.said : saying)
+    const target = state.targets.get(tag)
+    if (target === undefined) return Effect.die(new Error(`${tag} cannot be said in the state ${state.name}`))
+    if (typeof target === "object" && target._tag === "Refused") {
+      return conversation.refuse(state, tag, values, saying instanceof Because ? saying.reason : undefined)
     }
-    return Effect.isEffect(said) ? Effect.flatMap(said, act) : act(said)
+    return place instanceof Exchanging
+      ? this.taking(state, place.exchange(tag, values))
+      : conversation.say(state, tag, values)
   }
 }
 
@@ -309,7 +308,8 @@ export const make = (
   turns: Turns,
   options: Options | undefined
 ): Effect.Effect<AnyTransport, unknown, unknown> => {
-  const script: Script = { ...options, turns }
+  const listens = options?.checks !== undefined || Object.values(turns).some((turn) => typeof turn === "function")
+  const script: Script = { ...options, turns, listens }
   const own = Array.from(spec.states.values()).filter(({ turn }) => turn === role || turn === "both")
   const missing = own.find(({ name }) => !Object.hasOwn(turns, name))
   const fail = (problem: string): never => {

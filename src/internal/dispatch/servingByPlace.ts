@@ -10,6 +10,8 @@ import type { TransportImpl } from "../connection/transport.ts"
 import { InOrder } from "./inOrder.ts"
 import { type Running, Serving } from "./serving.ts"
 
+const none: ReadonlyArray<never> = []
+
 /** A request that has a place: its handler runs, or an answer before it is not there yet. */
 export interface Slot<A, E, Self> extends Running<A, E> {
   /** Undefined for as long as its handler runs. */
@@ -53,7 +55,7 @@ export abstract class ServingByPlace<In, Out, S extends Slot<A, E, S>, A, E, R> 
   }
 
   protected runs(): Iterable<S> {
-    return this.slots
+    return this.slots.size === 0 ? none : this.slots
   }
 
   protected override interrupt(slot: S): Effect.Effect<unknown> | undefined {

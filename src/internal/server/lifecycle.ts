@@ -53,6 +53,8 @@ export class Lifecycle<T, R, R2> {
   private readonly telemetry: Telemetry.Telemetry
   private readonly refusing: Refusing
   private readonly handshake: Effect.Effect<T, unknown, R>
+  /** The handshake where it needs no fiber. A span is made in one, and so is whatever has to be waited for before it begins. */
+  private readonly onEvents: OnEvents<T, unknown, R, Admitted> | undefined
   private readonly serve: (transport: T) => Effect.Effect<unknown, unknown, R2>
   private readonly name: string | undefined
   private readonly limits: () => Holding
@@ -78,6 +80,7 @@ export class Lifecycle<T, R, R2> {
     this.telemetry = options.telemetry
     this.refusing = options.refusing
     this.handshake = options.handshake
+    this.onEvents = options.handshake instanceof OnEvents && !options.telemetry.isTraced ? options.handshake : undefined
     this.serve = options.serve
     this.name = options.name
     this.limits = options.limits
@@ -112,12 +115,11 @@ export class Lifecycle<T, R, R2> {
   }
 
   private start(state: Admitted, socket: Incoming, entry: Entry): void {
-    const { handshake } = this
-    // A span is made in a fiber, and so is whatever has to be waited for before it begins.
-    const connection = handshake instanceof OnEvents && !this.telemetry.isTraced && entry.deciding === undefined
-      ? Connection.accepted(socket, lingering)
-      : undefined
-    if (connection !== undefined) return this.shake(state, connection, handshake as OnEvents<T, unknown, R, Admitted>)
+    const { onEvents } = this
+    const connection = onEvents === undefined || entry.deciding !== undefined
+      ? undefined
+      : Connection.accepted(socket, lingering)
+    if (onEvents !== undefined && connection !== undefined) return this.shake(state, connection, onEvents)
     this.run(state, () => this.converse(state, socket, entry))
   }
 
