@@ -61,15 +61,24 @@ const noTls = new TlsFailure({
 
 const tlsGivenUp = new TlsFailure({ kind: "cut", detail: "this side has not waited for it", fault: "local" })
 
+/** Who is told each time that bytes or the end have come. */
+export interface Reading {
+  onReadable(): void
+}
+
 /** Somebody to whom bytes keep coming. */
 export class Reader {
   isReading = false
-  readonly onReadable: () => void
+  private readonly reading: Reading
   private readonly connection: Connection
 
-  constructor(connection: Connection, onReadable: () => void) {
+  constructor(connection: Connection, reading: Reading) {
     this.connection = connection
-    this.onReadable = onReadable
+    this.reading = reading
+  }
+
+  onReadable(): void {
+    this.reading.onReadable()
   }
 
   resume(): void {
@@ -249,8 +258,8 @@ export class Connection implements SourceEvents {
    * Calls back each time that bytes or the end have come. For whoever takes all there is: while it is not paused, bytes
    * keep coming without being asked for. It begins paused.
    */
-  reader(onReadable: () => void): Reader {
-    const reader = new Reader(this, onReadable)
+  reader(reading: Reading): Reader {
+    const reader = new Reader(this, reading)
     this.readers = this.readers.length === 0 ? [reader] : [...this.readers, reader]
     return reader
   }

@@ -150,7 +150,7 @@ export class Middleware<In, Out> implements Interceptor<In>, Link<Out>, Waiting 
       this.sentAt =
       this.wroteAt =
         Monotonic.millisOf(clock)
-    this.reader = this.connection.reader(() => this.hear())
+    this.reader = this.connection.reader({ onReadable: () => this.hear() })
     const writes = () => {
       this.wroteAt = Monotonic.millisOf(this.clock)
       if (this.writesOwn) return

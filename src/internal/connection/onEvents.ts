@@ -17,10 +17,15 @@ export interface Doing {
   interruptUnsafe(): void
 }
 
+/** Who is told how something has ended. An object, for what a connection has for as long as it is idle has no function of its own. */
+export interface Listener<in A, in E> {
+  done(exit: Exit.Exit<A, E>): void
+}
+
 /** It does nothing before it begins, so that whoever begins it can have it interrupted from then on. */
 export interface OnEvent<A, E> extends Doing {
-  /** Calls `done` once, at once or later, when all of it is over. It must not throw. */
-  begin(done: (exit: Exit.Exit<A, E>) => void): void
+  /** Tells its listener once, at once or later, when all of it is over. It must not throw. */
+  begin(listener: Listener<A, E>): void
 }
 
 /** Where something runs. Its context is made when it is asked for: most of what runs on events never does. */

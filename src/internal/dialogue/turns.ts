@@ -18,7 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import { type HandshakeError, isReason, type Reason } from "../../HandshakeError.ts"
 import type { Connection } from "../connection/connection.ts"
-import { isReady, type OnEvent, OnEvents, type Surroundings } from "../connection/onEvents.ts"
+import { isReady, type Listener, type OnEvent, OnEvents, type Surroundings } from "../connection/onEvents.ts"
 import { implOf } from "../connection/transport.ts"
 import * as Progress from "../handshake/progress.ts"
 import type { Values } from "./fields.ts"
@@ -233,7 +233,7 @@ class Turning implements OnEvent<AnyTransport, unknown> {
   private state: "turning" | "waiting" | "over" = "turning"
   private isInterrupted = false
   private fiber: Fiber.Fiber<AnyTransport, unknown> | undefined = undefined
-  private done: (exit: Exit.Exit<AnyTransport, unknown>) => void = () => {}
+  private listener: Listener<AnyTransport, unknown> | undefined = undefined
   private readonly of: InTurns
   private readonly accepted: Accepted
   private readonly connection: Connection
@@ -248,8 +248,8 @@ class Turning implements OnEvent<AnyTransport, unknown> {
     this.spoken = new Spoken(conversation, first, of.script)
   }
 
-  begin(done: (exit: Exit.Exit<AnyTransport, unknown>) => void): void {
-    this.done = done
+  begin(listener: Listener<AnyTransport, unknown>): void {
+    this.listener = listener
     this.turn()
   }
 
@@ -285,7 +285,11 @@ class Turning implements OnEvent<AnyTransport, unknown> {
   private goOn(step: Effect.Effect<Place, unknown, unknown>): void {
     const { of, spoken } = this
     const fiber = this.fiber = Effect.runForkWith(this.context)(of.side.rest(spoken.conversation, spoken.rest(step)))
-    fiber.addObserver(this.done)
+    fiber.addObserver((exit) => this.done(exit))
+  }
+
+  private done(exit: Exit.Exit<AnyTransport, unknown>): void {
+    this.listener?.done(exit)
   }
 
   private interrupted(): void {

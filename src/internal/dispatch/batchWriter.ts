@@ -17,6 +17,11 @@ export const maxBatch = 1024
 /** The sending half of a transport. */
 type Sender<Out> = Pick<TransportImpl<unknown, Out>, "connection" | "encode" | "encodeAll" | "outbox" | "writeOutbox">
 
+/** Who is told when a write that had to wait is over, one way or the other. */
+export interface Writing {
+  onWritten(): void
+}
+
 export class BatchWriter<Out> {
   /** How many frames the next write will have. */
   size = 0
@@ -24,20 +29,19 @@ export class BatchWriter<Out> {
   failure: Exit.Exit<never, TransportError> | undefined = undefined
   private readonly impl: Sender<Out>
   private readonly surroundings: Surroundings<never>
-  /** Called when a write that had to wait is over, one way or the other. */
-  private readonly onWritten: () => void
+  private readonly writing: Writing
   private begun: ByteWriter | undefined = undefined
-  private writing: Fiber.Fiber<void, TransportError> | undefined = undefined
+  private waiting: Fiber.Fiber<void, TransportError> | undefined = undefined
 
-  constructor(impl: Sender<Out>, surroundings: Surroundings<never>, onWritten: () => void) {
+  constructor(impl: Sender<Out>, surroundings: Surroundings<never>, writing: Writing) {
     this.impl = impl
     this.surroundings = surroundings
-    this.onWritten = onWritten
+    this.writing = writing
   }
 
   /** Whether a write waits for its peer. Nothing more can be written meanwhile. */
   get isWaiting(): boolean {
-    return this.writing !== undefined
+    return this.waiting !== undefined
   }
 
   private get batch(): ByteWriter {
@@ -88,14 +92,14 @@ export class BatchWriter<Out> {
     if (this.failure !== undefined) return
     const left = this.begin()
     if (left === undefined) return
-    const writing = Effect.runForkWith(this.surroundings.context)(left)
-    const exit = writing.pollUnsafe()
+    const waiting = Effect.runForkWith(this.surroundings.context)(left)
+    const exit = waiting.pollUnsafe()
     if (exit !== undefined) return this.written(exit)
-    this.writing = writing
-    writing.addObserver((exit) => {
-      this.writing = undefined
+    this.waiting = waiting
+    waiting.addObserver((exit) => {
+      this.waiting = undefined
       this.written(exit)
-      this.onWritten()
+      this.writing.onWritten()
     })
   }
 
@@ -116,7 +120,7 @@ export class BatchWriter<Out> {
 
   /** Gives up the write that waits, and what was added since. */
   stop(): void {
-    this.writing?.interruptUnsafe()
+    this.waiting?.interruptUnsafe()
     this.impl.outbox?.withdraw(this)
   }
 }

@@ -13,13 +13,13 @@ import * as Option from "effect/Option"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import { isTransportError, type Sent, TransportError, UnexpectedFrame } from "../../TransportError.ts"
-import type { Reader } from "../connection/connection.ts"
+import type { Reader, Reading } from "../connection/connection.ts"
 import { closedByPeer, closedHere, errorOf } from "../connection/inbox.ts"
 import { type ByCall, keepAlive as watch } from "../connection/keepAlive.ts"
 import { install } from "../connection/middleware.ts"
 import type { Transport } from "../connection/model.ts"
 import type { TransportImpl } from "../connection/transport.ts"
-import { BatchWriter } from "./batchWriter.ts"
+import { BatchWriter, type Writing } from "./batchWriter.ts"
 import { areFrames, failureOf } from "./exits.ts"
 import { type Handling, Pushes, type Unsolicited } from "./unsolicited.ts"
 
@@ -43,7 +43,7 @@ interface Call {
  * | has ended: a failed write, a defect, the peer, the scope | nothing | nothing: every call fails with how, and says whether it was sent |
  * | has heard the peer's goodbye | nothing | the same, and no call counts as sent: the peer has begun with none that it has not answered |
  */
-export abstract class Calls<In, Out, C extends Call> {
+export abstract class Calls<In, Out, C extends Call> implements Reading, Writing {
   protected readonly impl: TransportImpl<In, Out>
   protected readonly maxInFlight: number
   protected readonly dispatcher: Scheduler.SchedulerDispatcher
@@ -73,8 +73,8 @@ export abstract class Calls<In, Out, C extends Call> {
     this.impl = impl
     this.maxInFlight = maxInFlight
     this.dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
-    this.writer = new BatchWriter(impl, { context }, () => this.send())
-    this.reader = impl.connection.reader(() => this.receive())
+    this.writer = new BatchWriter(impl, { context }, this)
+    this.reader = impl.connection.reader(this)
   }
 
   // What the kinds of calls differ in -------------------------------------------------------------------------------
@@ -153,6 +153,14 @@ export abstract class Calls<In, Out, C extends Call> {
       () => this.receive(),
       (end) => this.finish(end)
     )
+  }
+
+  onReadable(): void {
+    this.receive()
+  }
+
+  onWritten(): void {
+    this.send()
   }
 
   receive(): void {

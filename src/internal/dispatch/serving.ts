@@ -12,15 +12,12 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scheduler from "effect/Scheduler"
 import { TransportError, UnexpectedFrame } from "../../TransportError.ts"
-import type { Reader } from "../connection/connection.ts"
+import type { Reader, Reading } from "../connection/connection.ts"
 import { errorOf } from "../connection/inbox.ts"
-import { isReady, type OnEvent, type Surroundings } from "../connection/onEvents.ts"
+import { isReady, type Listener, type OnEvent, type Surroundings } from "../connection/onEvents.ts"
 import type { TransportImpl } from "../connection/transport.ts"
-import { BatchWriter, maxBatch } from "./batchWriter.ts"
+import { BatchWriter, maxBatch, type Writing } from "./batchWriter.ts"
 import { areFrames, failureOf } from "./exits.ts"
-
-/** Who waits for the end before there is one. */
-const nobody = () => {}
 
 /** A request whose handler runs. */
 export interface Running<A, E> {
@@ -53,7 +50,7 @@ export interface Running<A, E> {
  * tells the peer that nothing else was. No other end has one.
  */
 export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R>
-  implements OnEvent<void, E | TransportError>
+  implements OnEvent<void, E | TransportError>, Reading, Writing
 {
   protected readonly impl: TransportImpl<In, Out>
   protected readonly writer: BatchWriter<Out>
@@ -70,9 +67,9 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R>
   /** What the next write will have. */
   private batch: Array<Out> | undefined = undefined
   private reader: Reader | undefined = undefined
-  private finish: (exit: Exit.Exit<void, E | TransportError>) => void = nobody
-  // One for all that wakes it: an idle connection has no more functions than it needs.
-  private readonly onNews = () => this.turn()
+  private listener: Listener<void, E | TransportError> | undefined = undefined
+  /** Whether it ends itself, and not the fiber that it runs in. */
+  private isOnEvents = false
   private readonly surroundings: Surroundings<R>
   // Made when something takes its time for the first time.
   private dispatcher: Scheduler.SchedulerDispatcher | undefined = undefined
@@ -84,7 +81,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R>
   constructor(impl: TransportImpl<In, Out>, surroundings: Surroundings<R>) {
     this.impl = impl
     this.surroundings = surroundings
-    this.writer = new BatchWriter(impl, surroundings, this.onNews)
+    this.writer = new BatchWriter(impl, surroundings, this)
   }
 
   // What the kinds of services differ in ----------------------------------------------------------------------------
@@ -124,7 +121,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R>
   run(): Effect.Effect<void, E | TransportError> {
     return Effect.onExit(
       Effect.callback<void, E | TransportError>((resume) => {
-        this.finish = resume
+        this.listener = { done: resume }
         this.listen()
       }),
       (exit) => Effect.suspend(() => this.end(exit))
@@ -132,18 +129,22 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R>
   }
 
   /** The same, without a fiber. */
-  begin(done: (exit: Exit.Exit<void, E | TransportError>) => void): void {
-    const finish = (exit: Exit.Exit<void, E | TransportError>) => {
-      const ending = this.end(exit)
-      if (isReady(ending)) done(exit)
-      else this.fork(ending).addObserver(() => done(exit))
-    }
-    this.finish = finish
+  begin(listener: Listener<void, E | TransportError>): void {
+    this.isOnEvents = true
+    this.listener = listener
     try {
       this.listen()
     } catch (defect) {
-      finish(Exit.die(defect))
+      this.finish(Exit.die(defect))
     }
+  }
+
+  private finish(exit: Exit.Exit<void, E | TransportError>): void {
+    const { isOnEvents, listener } = this
+    this.listener = undefined
+    const ending = isOnEvents && listener !== undefined ? this.end(exit) : Effect.void
+    if (isReady(ending)) listener?.done(exit)
+    else this.fork(ending).addObserver(() => listener?.done(exit))
   }
 
   interruptUnsafe(): void {
@@ -152,7 +153,7 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R>
 
   private listen(): void {
     const { connection } = this.impl
-    this.reader = connection.reader(this.onNews)
+    this.reader = connection.reader(this)
     connection.finishesRequests = true
     this.turn()
   }
@@ -187,6 +188,14 @@ export abstract class Serving<In, Out, Run extends Running<A, E>, A, E, R>
 
   protected get isOver(): boolean {
     return this.state === "over"
+  }
+
+  onReadable(): void {
+    this.turn()
+  }
+
+  onWritten(): void {
+    this.turn()
   }
 
   protected turn(): void {

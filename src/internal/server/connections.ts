@@ -5,11 +5,12 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type * as Admission from "../admission/model.ts"
 import type { Connection } from "../connection/connection.ts"
-import type { Doing, OnEvents, Surroundings } from "../connection/onEvents.ts"
+import type { Doing, Listener, OnEvents, Surroundings } from "../connection/onEvents.ts"
 import * as Progress from "../handshake/progress.ts"
 import type { Holding } from "./limits.ts"
 import { type Member, Roster } from "./roster.ts"
@@ -41,8 +42,13 @@ export interface Entry {
 /** What a connection is served by that needs no fiber. */
 export type Service = OnEvents<unknown, unknown, never, Surroundings<never>>
 
+/** Who goes on with a connection when what has run on its events is over. */
+export interface Following {
+  done(state: Admitted, exit: Exit.Exit<unknown, unknown>): void
+}
+
 /** A connection that was admitted, from accept to close. */
-export class Admitted implements Taken, Surroundings<Scope.Scope> {
+export class Admitted implements Taken, Surroundings<Scope.Scope>, Listener<unknown, unknown> {
   readonly id: number
   /** When it was accepted, or has begun to close, in milliseconds of the clock. */
   since: number
@@ -69,6 +75,7 @@ export class Admitted implements Taken, Surroundings<Scope.Scope> {
   onGone: (() => void) | undefined = undefined
   place = -1
   readonly ofServer: Context.Context<never>
+  private readonly following: Following
   private known: Context.Context<Scope.Scope> | undefined = undefined
 
   constructor(options: {
@@ -79,6 +86,7 @@ export class Admitted implements Taken, Surroundings<Scope.Scope> {
     readonly ticket: Admission.Admitted | undefined
     /** What its handshake and its service need is in it. */
     readonly context: Context.Context<never>
+    readonly following: Following
   }) {
     this.id = options.id
     this.since = options.since
@@ -86,6 +94,11 @@ export class Admitted implements Taken, Surroundings<Scope.Scope> {
     this.progress = Progress.make(options.protocol)
     this.ticket = options.ticket
     this.ofServer = options.context
+    this.following = options.following
+  }
+
+  done(exit: Exit.Exit<unknown, unknown>): void {
+    this.following.done(this, exit)
   }
 
   /** That of the server, with a scope of its own. */

@@ -22,7 +22,7 @@ import type { Incoming } from "../connection/source.ts"
 import * as Metrics from "../handshake/metrics.ts"
 import * as Progress from "../handshake/progress.ts"
 import type * as Telemetry from "../handshake/telemetry.ts"
-import { Admitted, type Connections, type Entry, type Phase, type Service } from "./connections.ts"
+import { Admitted, type Connections, type Entry, type Following, type Phase, type Service } from "./connections.ts"
 import { Deadlines } from "./deadlines.ts"
 import type { Events } from "./events.ts"
 import type { Holding } from "./limits.ts"
@@ -46,7 +46,7 @@ const served = Progress.make()
 
 type Fork = <A>(effect: Effect.Effect<A>) => Fiber.Fiber<A>
 
-export class Lifecycle<T, R, R2> {
+export class Lifecycle<T, R, R2> implements Following {
   readonly deadlines: Deadlines
   private readonly connections: Connections
   private readonly events: Events
@@ -103,7 +103,8 @@ export class Lifecycle<T, R, R2> {
       limits: this.limits(),
       protocol: this.name,
       ticket: entry.ticket,
-      context
+      context,
+      following: this
     })
     connections.admitted.add(state)
     connections.pending++
@@ -138,21 +139,29 @@ export class Lifecycle<T, R, R2> {
     this.observe(state, fiber)
   }
 
-  /** Lets something run on the events of its connection. */
+  /** Lets its handshake or its service run on the events of its connection. */
   private follow<A, E, R3>(
     state: Admitted,
     connection: Connection.Connection,
-    what: OnEvents<A, E, R3, Admitted>,
-    done: (exit: Exit.Exit<A, E>) => void
+    what: OnEvents<A, E, R3, Admitted>
   ): void {
     let doing: OnEvent<A, E>
     try {
       doing = what.on(state, connection)
     } catch (defect) {
-      return done(Exit.die(defect))
+      return this.done(state, Exit.die(defect))
     }
     state.doing = doing
-    doing.begin(done)
+    doing.begin(state)
+  }
+
+  /** That is over. */
+  done(state: Admitted, exit: Exit.Exit<unknown, unknown>): void {
+    const { connection, phase } = state
+    if (phase !== "handshake" || connection === undefined || Exit.isFailure(exit)) return this.ended(state, exit)
+    const service = this.ready(state, connection, exit.value as T) // it is the handshake's
+    if (service instanceof OnEvents) return this.follow(state, connection, service as Service)
+    this.run(state, () => service)
   }
 
   /** Closes a connection that has lost its place. */
@@ -219,12 +228,7 @@ export class Lifecycle<T, R, R2> {
     handshake: OnEvents<T, unknown, R, Admitted>
   ): void {
     this.opened(state, connection, false)
-    this.follow(state, connection, handshake, (exit) => {
-      if (Exit.isFailure(exit)) return this.ended(state, exit)
-      const service = this.ready(state, connection, exit.value)
-      if (service instanceof OnEvents) return this.begin(state, connection, service as Service)
-      this.run(state, () => service)
-    })
+    this.follow(state, connection, handshake)
   }
 
   private opened(state: Admitted, connection: Connection.Connection, isDeciding: boolean): void {
@@ -335,11 +339,6 @@ export class Lifecycle<T, R, R2> {
     }
   }
 
-  /** Serves it without a fiber. */
-  private begin(state: Admitted, connection: Connection.Connection, service: Service): void {
-    this.follow(state, connection, service, (exit) => this.ended(state, exit))
-  }
-
   // -------------------------------------------------------------------------------------------------------------------
   // Its end
   // -------------------------------------------------------------------------------------------------------------------
@@ -348,7 +347,7 @@ export class Lifecycle<T, R, R2> {
     const { connection, phase, service } = state
     if (service !== undefined && connection !== undefined && Exit.isSuccess(exit)) {
       state.service = undefined
-      return this.begin(state, connection, service)
+      return this.follow(state, connection, service)
     }
     this.enter(state, "leaving")
     const rest = phase === "handshake" && Exit.isFailure(exit)

@@ -38,12 +38,14 @@ class Watched<A, E, R, B, E2, R2, On extends Surroundings<R2>> extends OnEvents<
     const doing = this.self.on(surroundings === undefined ? given : surroundings(given), connection)
     let fiber: Fiber.Fiber<B, E2> | undefined
     return {
-      begin: (done) =>
-        doing.begin((exit) => {
-          onExit(exit)
-          if (Exit.isFailure(exit) && Exit.hasInterrupts(exit)) return done(Exit.failCause(exit.cause))
-          fiber = Effect.runForkWith(given.context)(behind(exit))
-          fiber.addObserver(done)
+      begin: (listener) =>
+        doing.begin({
+          done: (exit) => {
+            onExit(exit)
+            if (Exit.isFailure(exit) && Exit.hasInterrupts(exit)) return listener.done(Exit.failCause(exit.cause))
+            fiber = Effect.runForkWith(given.context)(behind(exit))
+            fiber.addObserver((exit) => listener.done(exit))
+          }
         }),
       interruptUnsafe: () => (fiber ?? doing).interruptUnsafe()
     }
