@@ -52,6 +52,8 @@ export class Inbox {
 export const closedByPeer = new TransportError({ reason: new ConnectionClosed({ by: "peer" }) })
 export const closedHere = new TransportError({ reason: new ConnectionClosed({ by: "local" }) })
 
+const endedByPeer = Exit.fail(closedByPeer)
+
 /** A reason that shows nothing of the frame it is about. */
 export const redactReason = (reason: Reason): Reason => {
   switch (reason._tag) {
@@ -274,6 +276,7 @@ export class Frames<In> {
   }
 
   private fail(error: TransportError): Exit.Exit<never, TransportError> {
+    if (error === closedByPeer) return this.failure = endedByPeer
     return this.failure = Exit.fail(
       this.secrecy !== undefined ? new TransportError({ reason: redactReason(error.reason) }) : error
     )

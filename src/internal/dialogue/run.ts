@@ -588,16 +588,14 @@ export class Side {
     this.isUniform = Array.from(spec.states.values()).every(({ wire }) => wire === spec.wire)
   }
 
-  /** It begins on a connection that is open, for whoever runs in this context. */
-  begin(
+  /** One that begins on a connection that is open, for whoever runs in this context. */
+  conversation(
     connection: Connection,
     context: Context.Context<never>,
     progress: Progress.Progress
-  ): readonly [Conversation, first: Way] {
+  ): Conversation {
     progress.protocol = this.spec.name
-    const transport = this.framing(context)(connection)
-    const conversation = new Conversation(this.spec, this.role, transport, this.codec, progress)
-    return [conversation, conversation.enter(this.spec.start)]
+    return new Conversation(this.spec, this.role, this.framing(context)(connection), this.codec, progress)
   }
 
   private framing(context: Context.Context<never>): Framing {

@@ -92,6 +92,7 @@ export const because = (said: string | Said, reason: Reason): Because => new Bec
 type Step = AnyTransport | Effect.Effect<Place, unknown, unknown> | undefined
 
 const none: ReadonlyArray<Heard> = []
+const noValues: Values = {}
 
 /** One conversation. */
 class Spoken {
@@ -173,13 +174,23 @@ class Spoken {
   }
 
   private say(place: Speaking | Exchanging, saying: Sayable): Effect.Effect<Place, unknown, unknown> {
+    if (typeof saying === "string") return this.sayWith(place, saying, noValues, undefined)
+    const [tag, values] = saidOf(saying instanceof Because ? saying.said : saying)
+    return this.sayWith(place, tag, values, saying instanceof Because ? saying.reason : undefined)
+  }
+
+  private sayWith(
+    place: Speaking | Exchanging,
+    tag: string,
+    values: Values,
+    reason: Reason | undefined
+  ): Effect.Effect<Place, unknown, unknown> {
     const { conversation } = this
     const { state } = place
-    const [tag, values] = saidOf(saying instanceof Because ? saying.said : saying)
     const target = state.targets.get(tag)
     if (target === undefined) return Effect.die(new Error(`${tag} cannot be said in the state ${state.name}`))
     if (typeof target === "object" && target._tag === "Refused") {
-      return conversation.refuse(state, tag, values, saying instanceof Because ? saying.reason : undefined)
+      return conversation.refuse(state, tag, values, reason)
     }
     return place instanceof Exchanging
       ? this.taking(state, place.exchange(tag, values))
@@ -244,8 +255,8 @@ class Turning implements OnEvent<AnyTransport, unknown> {
     this.of = of
     this.accepted = accepted
     this.connection = connection
-    const [conversation, first] = of.side.begin(connection, accepted.ofServer, accepted.progress)
-    this.spoken = new Spoken(conversation, first, of.script)
+    const conversation = of.side.conversation(connection, accepted.ofServer, accepted.progress)
+    this.spoken = new Spoken(conversation, conversation.enter(conversation.spec.start), of.script)
   }
 
   begin(listener: Listener<AnyTransport, unknown>): void {
