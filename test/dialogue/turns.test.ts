@@ -84,7 +84,7 @@ describe("SMTP in turns", () => {
     hello: { _tag: "Ehlo", domain: "client.example" },
     open: (_, earlier) => earlier.some(({ _tag }) => _tag === "GoAhead") ? { _tag: "Auth", login: plain } : "StartTls"
   }, { tls: Effect.succeed({ servername: "localhost", ca: Certificates.root }) })
-  Laws.dialogue(Smtp.Mail, { ...options, rungs: [Rung.pure], server, client })
+  Laws.dialogue(Smtp.Mail, { ...options, server, client })
 })
 
 describe("two who speak at once, in turns", () => {

@@ -657,6 +657,10 @@ const MadeOfTypeId = "~effect-handshake/MadeOf"
 const madeOf = (socket: Socket.Socket & { readonly [MadeOfTypeId]?: Connection }): Connection | undefined =>
   socket[MadeOfTypeId]
 
+/** Says of a socket that it is made of what another one is made of: whoever drains that connection reaches this one. */
+export const alsoMadeOf = <S extends Socket.Socket>(socket: S, other: Socket.Socket): S =>
+  Object.assign(socket, { [MadeOfTypeId]: madeOf(other) })
+
 /**
  * A socket that stands for a connection that is open already. One that is made of it, by spread or otherwise, is an ordinary
  * socket, which is read and written through its reader and its writer.

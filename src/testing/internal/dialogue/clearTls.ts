@@ -10,6 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Socket from "effect/socket/Socket"
+import * as Connection from "../../../internal/connection/connection.ts"
 import * as PullSource from "../../../internal/connection/pullSource.ts"
 import {
   type Source,
@@ -137,12 +138,15 @@ export type Told = (options: TlsOptions) => void
 
 /** The same socket, with such a TLS of its own. */
 export const over = (socket: Socket.Socket, told: Told = () => {}): SourceSocket =>
-  new StandIn(
-    socket,
-    Effect.map(
-      SourceSocket.is(socket) ? socket.source : PullSource.make(socket),
-      (source) => clear(source, told)
-    )
+  Connection.alsoMadeOf(
+    new StandIn(
+      socket,
+      Effect.map(
+        SourceSocket.is(socket) ? socket.source : PullSource.make(socket),
+        (source) => clear(source, told)
+      )
+    ),
+    socket
   )
 
 /** Gives a side of a conversation such a socket in the place of its own. */
