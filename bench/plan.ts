@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Linebench from "./linebench.ts"
 import * as Report from "./report.ts"
 import type { Server } from "./servers.ts"
+import { untilWarm } from "./warming.ts"
 
 /** What the command line says. */
 export interface Plan {
@@ -26,22 +27,13 @@ export const timed = ({ seconds }: Plan): ReadonlyArray<string> => [
   `${Math.max(0.1, seconds / 10)}`
 ]
 
-/** How often a server is warmed up, at most, and how much less time it has to need each time for another one. */
-const maxWarmUps = 6
-const worthAnother = 0.95
-
-/**
- * Lets a server's compiler do its work first: until it needs no less processor time than before for what it does. What goes wrong will
- * go wrong again when it is measured.
- */
+/** Lets a server's compiler do its work first; what goes wrong will go wrong again when it is measured. */
 export const warmUp = (plan: Plan, server: Server, ...args: ReadonlyArray<string>): Effect.Effect<void> =>
   Effect.ignore(Effect.gen(function*() {
-    let least = Infinity
-    for (let i = 0; i < (plan.quick ? 1 : maxWarmUps); i++) {
+    const isWarm = untilWarm()
+    for (;;) {
       const figures = yield* Linebench.measure(server, ...args, "-s", plan.quick ? "0.6" : "1.5", "-w", "0")
-      const spent = figures["cpu_us_per_req"] ?? figures["cpu_ns_per_byte"] ?? 0
-      if (spent > least * worthAnother) return
-      least = spent
+      if (plan.quick || isWarm(figures["cpu_us_per_req"] ?? figures["cpu_ns_per_byte"] ?? 0)) return
     }
   }))
 

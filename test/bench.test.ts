@@ -13,11 +13,33 @@ import * as Report from "../bench/report.ts"
 import * as Rounds from "../bench/rounds.ts"
 import * as Stats from "../bench/stats.ts"
 import * as Mixes from "../bench/storm/mixes.ts"
+import { untilWarm } from "../bench/warming.ts"
 import { isAlive } from "./support/processes.ts"
 
 const node = (script: string) => [process.execPath, "-e", script]
 
 const summaryOf = (...values: ReadonlyArray<number>) => Stats.summarize(values)!
+
+describe("a process that is warmed up", () => {
+  const rounds = (...spent: ReadonlyArray<number>) => {
+    const isWarm = untilWarm()
+    return spent.findIndex((spent) => isWarm(spent)) + 1
+  }
+
+  it("is warm when it needs no less than before, by 5 %", () => {
+    expect(rounds(100, 60, 50, 47.6, 47)).toBe(4)
+    expect(rounds(100, 60, 50, 47.4, 47)).toBe(5)
+  })
+
+  it("is measured against its best round, which the machine may have disturbed", () => {
+    expect(rounds(50, 90, 60)).toBe(2)
+  })
+
+  it("has two rounds at least, and six at most", () => {
+    expect(rounds(50, 50)).toBe(2)
+    expect(rounds(64, 32, 16, 8, 4, 2, 1)).toBe(6)
+  })
+})
 
 describe("Stats", () => {
   it("takes the middle value, or the mean of the two in the middle", () => {

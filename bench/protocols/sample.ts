@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs"
 import { setTimeout } from "node:timers/promises"
+import { untilWarm } from "../warming.ts"
 
 export interface Sample {
   readonly perSecond: number
@@ -48,9 +49,6 @@ export interface Load {
   readonly cpu?: (() => number) | undefined
 }
 
-/** Before what counts, as long again, and at least two seconds: all of them are for the long run. */
-const warmUp = (seconds: number): number => Math.max(2, seconds)
-
 /** What is done while others wait. One that fails ends it all. */
 export const sideBySide = async (seconds: number, load: Load, between = () => {}): Promise<Sample> => {
   const { atOnce, cpu = own, each = 1, work } = load
@@ -59,9 +57,7 @@ export const sideBySide = async (seconds: number, load: Load, between = () => {}
   const done = () => {
     count++
   }
-  const timed = async (): Promise<Sample> => {
-    await setTimeout(warmUp(seconds) * 1000)
-    between()
+  const timedOnce = async (): Promise<Sample> => {
     const [beganAt, counted, used] = [performance.now(), count, cpu()]
     await setTimeout(seconds * 1000)
     const [elapsed, operations, microseconds] = [
@@ -69,9 +65,15 @@ export const sideBySide = async (seconds: number, load: Load, between = () => {}
       (count - counted) * each,
       cpu() - used
     ]
-    over = true
-    if (operations === 0) throw new Error(`nothing was done within ${seconds} s`)
     return { perSecond: operations / elapsed, cpu: microseconds / operations }
+  }
+  const timed = async (): Promise<Sample> => {
+    for (const isWarm = untilWarm(); !isWarm((await timedOnce()).cpu););
+    between()
+    const sample = await timedOnce()
+    over = true
+    if (sample.perSecond === 0) throw new Error(`nothing was done within ${seconds} s`)
+    return sample
   }
   const [sample] = await Promise.all([timed(), ...Array.from({ length: atOnce }, () => work(() => over, done))])
   return sample
@@ -97,7 +99,7 @@ export const alone = (seconds: number, run: Run): Sample => {
     } while (elapsed < seconds)
     return { perSecond: operations / elapsed, cpu: (own() - used) / operations }
   }
-  until(warmUp(seconds))
+  for (const isWarm = untilWarm(); !isWarm(until(seconds).cpu););
   return until(seconds)
 }
 
