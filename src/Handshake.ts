@@ -1263,7 +1263,7 @@ export const introduce: {
         const impl = implOf(transport)
         const { connection } = impl
         const judged = connection.introduce(typeof who === "function" ? who(transport) : who)
-        impl.tell({ _tag: "Introduced", peer: connection.peer })
+        if (impl.observer !== undefined) impl.tell({ _tag: "Introduced", peer: connection.peer })
         return judged ?? Effect.void
       }))
 )

@@ -642,7 +642,7 @@ describe("authentication", () => {
       const layer = Layer.succeed(Postgres.Authenticator, {
         lookup: (request) =>
           Effect.sync(() => {
-            asked.push(request)
+            asked.push({ ...request })
             return { method: "trust" as const }
           })
       })

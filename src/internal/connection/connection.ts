@@ -168,8 +168,10 @@ export class Connection implements SourceEvents {
   finishesRequests = false
   private drain: Drain | undefined = undefined
   private source: Source
-  /** Its peer, where somebody has asked for it or introduced it: to ask the socket costs something. */
-  knownPeer: Peer.Peer | undefined
+  /** Its peer, where somebody has asked for it: to ask the socket costs something. */
+  private knownPeer: Peer.Peer | undefined
+  /** Who was introduced since. */
+  private introductions: ReadonlyArray<Peer.Introduction> = none
   private agreed: Peer.Tls | undefined = undefined
   private writing: Semaphore.Semaphore | undefined = undefined
   private writers = 0
@@ -201,9 +203,22 @@ export class Connection implements SourceEvents {
   }
 
   get peer(): Peer.Peer {
-    const { agreed, knownPeer, source } = this
-    if (knownPeer !== undefined || agreed === undefined) return knownPeer ?? source.peer
-    return this.knownPeer = { ...source.peer, tls: agreed }
+    const { agreed, introductions, knownPeer, source } = this
+    if (introductions.length === 0 && (knownPeer !== undefined || agreed === undefined)) return knownPeer ?? source.peer
+    const met = knownPeer ?? (agreed === undefined ? source.peer : { ...source.peer, tls: agreed })
+    this.introductions = none
+    return this.knownPeer = introductions.reduce<Peer.Peer>((peer, who) => Peer.introduce(peer, who), met)
+  }
+
+  /** How its peer was introduced last. */
+  get via(): string | undefined {
+    const last = this.introductions.findLast(({ via }) => via !== undefined)
+    return last === undefined ? this.knownPeer?.via : last.via
+  }
+
+  /** Whether anybody was introduced. */
+  get wasIntroduced(): boolean {
+    return this.introductions.length > 0 || this.knownPeer?.socket !== undefined || this.knownPeer?.user !== undefined
   }
 
   /** What TLS has agreed on. No source knows of any that was not begun here. */
@@ -222,7 +237,7 @@ export class Connection implements SourceEvents {
   }
 
   private knowPeer(who: Peer.Introduction): void {
-    this.knownPeer = Peer.introduce(this.peer, who)
+    this.introductions = [...this.introductions, who]
     this.around?.knowPeer(who)
   }
 

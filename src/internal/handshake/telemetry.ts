@@ -101,7 +101,9 @@ const tell = (span: Tracer.Span, attributes: Record<string, unknown>): void => {
 export interface Observed {
   readonly progress: Progress.Progress
   /** Once it is open. */
-  connection: { readonly peer: Peer.Peer; readonly knownPeer: Peer.Peer | undefined } | undefined
+  connection:
+    | { readonly peer: Peer.Peer; readonly via: string | undefined; readonly wasIntroduced: boolean }
+    | undefined
   span: Tracer.Span | undefined
 }
 
@@ -160,11 +162,10 @@ export const make = (role: Metrics.Role, context: Context.Context<never>) => {
     const { progress, span } = state
     const { protocol } = progress
     const outcome = Metrics.outcomeOf(exit)
-    const peer = state.connection?.knownPeer
-    metrics.count(protocol, peer?.via, outcome, millis)
+    metrics.count(protocol, state.connection?.via, outcome, millis)
     if (span === undefined) return
     // It has met its peer before that was introduced.
-    if (peer?.socket !== undefined || peer?.user !== undefined) met(state)
+    if (state.connection?.wasIntroduced === true) met(state)
     span.attribute("handshake.protocol", protocol)
     span.attribute("handshake.outcome", outcome)
     if (Exit.isFailure(exit)) span.attribute("handshake.step", progress.step)

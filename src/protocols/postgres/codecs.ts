@@ -202,6 +202,19 @@ const codeOf = (type: string): number => type.charCodeAt(0)
 /** Whether a byte may be the type of a message: it is a letter, a digit or a sign. */
 const isType = (code: number): boolean => code > 0x20 && code < 0x7f
 
+/** What a server says of itself at each log-in: a dozen messages that are always the same, as they are in bytes. */
+const fixedStatuses = new WeakMap<Messages.Message, Uint8Array>()
+
+type ParameterStatus = Extract<Messages.BackendMessage, { readonly _tag: "ParameterStatus" }>
+
+/** The same status, which is written once for all connections. It is changed no more. */
+export const fixedStatus = (status: ParameterStatus): ParameterStatus => {
+  // One that cannot be written is found to be so when it is said.
+  const written = Result.try(() => Codec.encodeAll(anyBackend, [status]))
+  if (Result.isSuccess(written)) fixedStatuses.set(Object.freeze(status), written.success)
+  return status
+}
+
 /** How the messages of one direction are read and written. */
 interface Direction<In extends Messages.Message, Out extends Messages.Message> {
   readonly read: (type: string, reader: BodyReader) => In
@@ -284,6 +297,8 @@ const messages = <In extends Messages.Message, Out extends Messages.Message>(
     maxLength: Infinity,
     decoder: () => decoder,
     encode: (frame, into) => {
+      const known = frame._tag === "ParameterStatus" ? fixedStatuses.get(frame) : undefined
+      if (known !== undefined) return into.bytes(known)
       const writer = new BodyWriter()
       writer.byte(0)
       writer.int32(0)

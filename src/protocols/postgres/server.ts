@@ -20,7 +20,7 @@ import type * as Peer from "../../Peer.ts"
 import * as Transport from "../../Transport.ts"
 import type { TransportError } from "../../TransportError.ts"
 import * as Scram from "../Scram.ts"
-import { Authenticator, type Login } from "./authenticator.ts"
+import { Authenticator, type Login, type LoginRequest } from "./authenticator.ts"
 import type { BackendKey, Crypto } from "./client.ts"
 import * as Codecs from "./codecs.ts"
 import {
@@ -452,7 +452,7 @@ interface Asking {
   readonly user: string
   readonly stored: Password.StoredPassword | undefined
   readonly iterations: number | undefined
-  readonly secret: Redacted.Redacted<Uint8Array>
+  readonly secret: Serving["secret"]
   /** What is said before the request, in the same write. */
   readonly first: ReadonlyArray<Messages.BackendMessage>
 }
@@ -492,7 +492,8 @@ const wrong = (user: string, method: string): Refusal =>
     new HandshakeError.AuthenticationFailed({ method, detail: "the user or the password is wrong", fault: "peer" })
   )
 
-const mockScram = ({ iterations, secret, user }: Asking) => Scram.mock(user, secret, { iterations })
+const mockScram = ({ iterations, secret, user }: Asking) =>
+  Effect.flatMap(secret, (secret) => Scram.mock(user, secret, { iterations }))
 
 const askPassword = Effect.fnUntraced(function*(asking: Asking) {
   const { first, start, stored, talk, user } = asking
@@ -512,7 +513,11 @@ const askMd5 = Effect.fnUntraced(function*(asking: Asking) {
   const request = [...first, { _tag: "AuthenticationMD5Password", salt } as const]
   const { answer, transport } = yield* ask(talk, start, request, "PasswordMessage")
   const known = stored?._tag === "Md5" ? stored : undefined
-  const isRight = yield* Password.md5Verify(known ?? (yield* Password.md5Mock(user, secret)), salt, answer.password)
+  const isRight = yield* Password.md5Verify(
+    known ?? (yield* Password.md5Mock(user, yield* secret)),
+    salt,
+    answer.password
+  )
   if (!isRight || known === undefined) return yield* talk.refuse(wrong(user, "md5"))
   return { transport, method: "md5", channelBound: false, proof: [] } satisfies Authenticated
 })
@@ -654,12 +659,10 @@ const servingOf = (options: Options): Serving => {
 }
 
 const hasDatabase = (
-  databases: Options["databases"],
+  databases: NonNullable<Options["databases"]>,
   { database, user }: Agreed
 ): Effect.Effect<boolean> =>
-  databases === undefined
-    ? Effect.succeed(true)
-    : typeof databases === "function"
+  typeof databases === "function"
     ? databases(database, user)
     : Effect.succeed(databases.includes(database))
 
@@ -680,12 +683,35 @@ const statusesOf = (own: Options["parameters"]): (agreed: Agreed) => ReadonlyArr
   }
   const entries = Object.entries<string | undefined>(told).flatMap(([name, value]) =>
     value === undefined ? [] : [{
-      status: { _tag: "ParameterStatus", name, value } as const,
+      status: Codecs.fixedStatus({ _tag: "ParameterStatus", name, value }),
       valueFor: own?.[name] === undefined ? ownStatuses[name] : undefined
     }]
   )
   return (agreed) =>
     entries.map(({ status, valueFor }) => valueFor === undefined ? status : { ...status, value: valueFor(agreed) })
+}
+
+/** Who asks to be let in. Few look at its peer, and to find out who that is costs a good part of a log-in by trust. */
+class Asker implements LoginRequest {
+  readonly user: string
+  readonly database: string
+  declare readonly peer: Peer.Peer
+  readonly #start: Start
+
+  constructor({ database, user }: Agreed, start: Start) {
+    this.user = user
+    this.database = database
+    this.#start = start
+    Object.defineProperty(this, "peer", Asker.peer)
+  }
+
+  /** One for all, and a property of its own of each, so that a copy has it too. */
+  private static readonly peer: PropertyDescriptor & ThisType<Asker> = {
+    enumerable: true,
+    get() {
+      return Effect.runSync(this.#start.peer)
+    }
+  }
 }
 
 /** There is no session in a cancel request, so that the handshake ends here. */
@@ -720,29 +746,29 @@ const converse = Effect.fnUntraced(function*(
   const first = yield* meet(talk, tls, supported)
   if (first._tag === "Cancel") return yield* Handshake.step(cancelled(serving, first.key), "CancelRequest")
   const { isEncrypted, message, transport: start } = first
-  const agreed = yield* Handshake.step(
-    talk.judged(judgeStartup(message, { isEncrypted, requireTls: options.requireTls ?? false, max })),
-    "startup packet"
-  )
+  const judged = judgeStartup(message, { isEncrypted, requireTls: options.requireTls ?? false, max })
+  const agreed = Result.isSuccess(judged)
+    ? judged.success
+    : yield* Handshake.step(talk.refuse(judged.failure), "startup packet")
   const { database, user } = agreed
   const authenticator = yield* Authenticator
-  const peer = yield* start.peer
-  const login = yield* authenticator.lookup({ user, database, peer }).pipe(
-    Effect.catch((error) => talk.judged(rejection(Errors.unavailable, error.cause))),
-    Handshake.step("authentication")
+  const authentication = Effect.flatMap(
+    Effect.catch(
+      authenticator.lookup(new Asker(agreed, start)),
+      (error) => talk.judged(rejection(Errors.unavailable, error.cause))
+    ),
+    (login) => authenticate(login, { talk, start, user, secret: serving.secret, first: agreed.negotiation })
   )
-  const { channelBound, method, proof, transport } = yield* Handshake.step(
-    authenticate(login, { talk, start, user, secret: yield* serving.secret, first: agreed.negotiation }),
-    "authentication"
-  )
+  const { channelBound, method, proof, transport } = yield* Handshake.step(authentication, "authentication")
   yield* Handshake.introduce(transport, { user })
   const letIn: ReadonlyArray<Messages.BackendMessage> = [...proof, { _tag: "AuthenticationOk" }]
-  if (!(yield* hasDatabase(options.databases, agreed))) {
+  if (options.databases !== undefined && !(yield* hasDatabase(options.databases, agreed))) {
     // Whether there is a database is told to those who are let in only.
     const told = Effect.andThen(transport.sendAll(letIn), talk.judged(rejection(Errors.noDatabase(database))))
     return yield* Handshake.step(told, "session")
   }
 
+  const encryption = isEncrypted ? yield* Transport.tls(transport) : undefined
   let live: ServerTransport | undefined
   let violation: Codec.CodecError | undefined
   // As long as the connection is there.
@@ -757,7 +783,7 @@ const converse = Effect.fnUntraced(function*(
       channelBound,
       parameters: agreed.parameters,
       backendKey,
-      tls: peer.tls
+      tls: encryption
     }),
     () => live === undefined || violation === undefined ? Effect.void : explain(live, Errors.violation(violation))
   )
