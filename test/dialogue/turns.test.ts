@@ -5,6 +5,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -130,7 +131,7 @@ class Knock extends Dialogue.make<Knock>()({
   otherwise: { server: "Wrong" }
 }) {}
 
-class Lost extends Error {}
+class Lost extends Data.TaggedError("Lost") {}
 
 type Ready = Effect.Effect<Transport.Transport.Any, unknown, Socket.Socket | Scope.Scope>
 
