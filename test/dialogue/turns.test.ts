@@ -15,6 +15,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
+import * as TestClock from "effect/testing/TestClock"
 import * as Codec from "../../src/Codec.ts"
 import * as Dialogue from "../../src/Dialogue.ts"
 import * as HandshakeError from "../../src/HandshakeError.ts"
@@ -130,6 +131,18 @@ class Knock extends Dialogue.make<Knock>()({
   },
   otherwise: { server: "Wrong" }
 }) {}
+
+describe("a side in turns that never waits", () => {
+  const server = Knock.serverTurns({
+    asking: ({ message }) => message.name === "Ann" ? "More" : "No",
+    verdict: ({ message }) => message.word === "please" ? "Welcome" : Dialogue.because("No", noLogin)
+  })
+  const client = Knock.clientTurns({
+    greeting: { _tag: "Hello", name: "Ann" },
+    answer: { _tag: "Word", word: "please" }
+  })
+  Laws.dialogue(Knock, { ...options, name: "knock in turns", server, client })
+})
 
 class Lost extends Data.TaggedError("Lost") {}
 
@@ -390,3 +403,31 @@ it.live("a handshake in turns and a service that answers at once cost no fiber",
     // None for the handshake, and one behind it.
     expect(yield* fibersOf(Line.server, (transport) => Effect.asVoid(serve(transport)))).toBe(1)
   }))
+
+it.effect("a turn that drains its own server before it waits is cut off at once, in the words of the dialogue", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const { server: socketServer, take } = yield* Fast.listener()
+    let drain: Effect.Effect<void> = Effect.void
+    const handshake = Knock.serverTurns({
+      asking: () =>
+        Effect.contextWith((context: Context.Context<never>) => {
+          Effect.runForkWith(context)(drain)
+          return Effect.never
+        }),
+      verdict: "Welcome"
+    })
+    const server = yield* Server.make({ handshake, serve: () => Effect.never }).pipe(
+      Effect.provideService(SocketServer.SocketServer, socketServer)
+    )
+    drain = server.drain
+    const accept = yield* take
+    const [here, there] = yield* MemorySocket.pair()
+    const peer = yield* rawPeer(here)
+    accept(yield* Fast.accepted(there))
+    yield* Effect.andThen(peer.say("HELLO Ann\n"), peer.end)
+    // Not when the drain waits no longer, which is ten seconds later.
+    yield* TestClock.adjust("1 second")
+    yield* peer.closed
+    expect(peer.heard()).toBe("WRONG\n")
+    yield* server.awaitDrained
+  })))

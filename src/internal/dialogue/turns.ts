@@ -243,7 +243,7 @@ class InTurns extends OnEvents<AnyTransport, unknown, unknown, Accepted> {
 class Turning implements OnEvent<AnyTransport, unknown> {
   private state: "turning" | "waiting" | "over" = "turning"
   private isInterrupted = false
-  private fiber: Fiber.Fiber<AnyTransport, unknown> | undefined = undefined
+  private fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   private listener: Listener<AnyTransport, unknown> | undefined = undefined
   private readonly of: InTurns
   private readonly accepted: Accepted
@@ -295,7 +295,12 @@ class Turning implements OnEvent<AnyTransport, unknown> {
 
   private goOn(step: Effect.Effect<Place, unknown, unknown>): void {
     const { of, spoken } = this
-    const fiber = this.fiber = Effect.runForkWith(this.context)(of.side.rest(spoken.conversation, spoken.rest(step)))
+    const rest = of.side.rest(spoken.conversation, spoken.rest(step))
+    const fiber = Effect.runForkWith(this.context)(Effect.withFiber((fiber) => {
+      // It may be interrupted before it waits for the first time.
+      this.fiber = fiber
+      return rest
+    }))
     fiber.addObserver((exit) => this.done(exit))
   }
 
