@@ -344,6 +344,9 @@ export type ClientOptions = ClientSide.Options
  * TLS fails, or where the server refuses who has come over TLS. A handshake has one connection, so that this one fails: who
  * wants to go on after that dials again with `sslmode: "disable"`, and knows then that anybody can read along.
  *
+ * The keys of SCRAM are derived once, for all connections that are made with the same `client`, and anew where the server asks
+ * for others: make it once for a pool. See `Scram.keyCache`.
+ *
  * To end the session, send `Terminate`: a server may complain about a client that just closes the connection.
  *
  * Impossible options, such as `sslnegotiation: "direct"` without TLS, throw a `TypeError` at once.

@@ -210,6 +210,82 @@ export {
 
 export type {
   /**
+   * What a client has kept of an exchange, and need not derive again: see {@link keyCache}.
+   *
+   * @category client
+   * @since 0.1.0
+   */
+  KeyCache
+} from "./scram/keyCache.ts"
+
+export {
+  /**
+   * Makes a place where a client keeps its keys from one exchange to the next (RFC 5802 3).
+   *
+   * **When to use**
+   *
+   * Use where one user logs in again and again, as the connections of a pool do. Deriving the keys is nearly all that
+   * an exchange costs, a millisecond of a core at 4096 iterations, and a server has the same salt each time.
+   * `Postgres.client` has one of its own.
+   *
+   * **Details**
+   *
+   * It has room for the keys of one password, one salt and one number of iterations, those of the last exchange in which
+   * the server has proved itself. A server that asks for others, as after the password was changed, has them derived
+   * anew. What is refused without it is refused with it: the bounds of `iterations` are looked at first.
+   *
+   * **Gotchas**
+   *
+   * Its keys are worth as much as the password to that server, and stay in memory for as long as it is held. Nothing
+   * prints them.
+   *
+   * **Example** (The second exchange)
+   *
+   * ```ts
+   * import * as Scram from "effect-handshake/protocols/Scram"
+   * import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+   * import { Effect, Redacted } from "effect"
+   * import { Kdf } from "effect/crypto"
+   *
+   * const program = Effect.gen(function*() {
+   *   const password = Redacted.make("pencil")
+   *   const verifier = yield* Scram.verifier(password)
+   *   const kdf = yield* Kdf.Kdf
+   *   let derived = 0
+   *   const counting = Kdf.Kdf.of({
+   *     ...kdf,
+   *     derive: (...args) => {
+   *       derived++
+   *       return kdf.derive(...args)
+   *     }
+   *   })
+   *
+   *   const keys = Scram.keyCache()
+   *   const exchange = Effect.gen(function*() {
+   *     const client = yield* Scram.client({ username: "user", password, keys })
+   *     const server = yield* Scram.server({ mechanism: client.mechanism, endPoint: undefined }).receive(client.message)
+   *     const challenge = yield* server.challenge(verifier)
+   *     const final = yield* client.receive(challenge.message)
+   *     const { message } = yield* challenge.receive(Redacted.value(final.message))
+   *     return yield* final.receive(Redacted.value(message))
+   *   }).pipe(Effect.provideService(Kdf.Kdf, counting))
+   *
+   *   yield* exchange
+   *   yield* exchange
+   *   return derived
+   * })
+   *
+   * console.log(await Effect.runPromise(Effect.provide(program, NodeCrypto.layer))) // => 1
+   * ```
+   *
+   * @category client
+   * @since 0.1.0
+   */
+  make as keyCache
+} from "./scram/keyCache.ts"
+
+export type {
+  /**
    * A client that has its proof to send, and receives the server's.
    *
    * @category client

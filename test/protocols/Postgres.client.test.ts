@@ -2,6 +2,7 @@
  * The client's side of PostgreSQL's start-up against servers that say what they should not. None of them is let off.
  */
 import { describe, expect, it } from "@effect/vitest"
+import * as Kdf from "effect/crypto/Kdf"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
@@ -11,7 +12,7 @@ import * as Client from "../../src/protocols/postgres/client.ts"
 import * as Scram from "../../src/protocols/Scram.ts"
 import { text, utf8 } from "../support/conversation.ts"
 import * as Crypto from "./postgres/crypto.ts"
-import { against, clientOptions, ended, password, type ServerEnd, session, user } from "./postgres/peers.ts"
+import { against, clientOptions, ended, meeting, password, type ServerEnd, session, user } from "./postgres/peers.ts"
 
 const endsWith = (
   server: (there: ServerEnd) => Effect.Effect<unknown, unknown, Postgres.Crypto>,
@@ -471,6 +472,8 @@ describe("SCRAM", () => {
   interface Hostile {
     readonly mechanisms?: ReadonlyArray<string>
     readonly iterations?: number
+    /** What it knows of the password. Default: one of its own, with `iterations`. */
+    readonly verifier?: Scram.Verifier
     readonly challenge?: (message: string) => string
     /** Instead of the challenge. */
     readonly insteadOfChallenge?: ReadonlyArray<Postgres.BackendMessage>
@@ -483,7 +486,7 @@ describe("SCRAM", () => {
   /** A server that knows the password, and does something else than it should. */
   const server = (hostile: Hostile) => (there: ServerEnd) =>
     Effect.gen(function*() {
-      const verifier = yield* Scram.verifier(password, { iterations: hostile.iterations ?? 1 })
+      const verifier = hostile.verifier ?? (yield* Scram.verifier(password, { iterations: hostile.iterations ?? 1 }))
       yield* saying({ _tag: "AuthenticationSASL", mechanisms: hostile.mechanisms ?? ["SCRAM-SHA-256"] })(there)
       const initial = yield* there.hear
       const first = initial.subarray(initial.indexOf(0) + 5)
@@ -515,6 +518,28 @@ describe("SCRAM", () => {
       expect(yield* meets({})).toBe("ready")
       expect(yield* meets({ mechanisms: ["SCRAM-SHA-512", "SCRAM-SHA-256"] })).toBe("ready")
     }))
+
+  it.effect("derives its keys once for all connections of a client, while the server asks for the same", () =>
+    Effect.gen(function*() {
+      const [verifier, changed] = yield* Effect.all([
+        Scram.verifier(password, { iterations: 1 }),
+        Scram.verifier(password, { iterations: 1 })
+      ])
+      const kdf = yield* Kdf.Kdf
+      let derived = 0
+      const counting = Effect.provideService(
+        Kdf.Kdf,
+        Kdf.Kdf.of({ derive: (...args) => Effect.tap(kdf.derive(...args), Effect.sync(() => derived++)) })
+      )
+      // What is given is what is needed of these options.
+      const client = Postgres.client({ ...clientOptions, minIterations: 1 } as Postgres.ClientOptions)
+      const logsIn = (verifier: Scram.Verifier) =>
+        Effect.map(meeting(counting(client), server({ verifier })), (exit) => [ended(exit), derived])
+      expect(yield* logsIn(verifier)).toEqual(["ready", 1])
+      expect(yield* logsIn(verifier)).toEqual(["ready", 1])
+      expect(yield* logsIn(changed)).toEqual(["ready", 2])
+      expect(yield* logsIn(changed)).toEqual(["ready", 2])
+    }).pipe(Effect.provide(Crypto.layer)))
 
   it.effect.each(
     [

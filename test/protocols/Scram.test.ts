@@ -987,14 +987,15 @@ describe("law 9", () => {
   test(
     "no state shows a password, a key or a proof",
     Effect.gen(function*() {
-      const first = yield* atClient({ binding: endPoint(32) })
+      const keys = Scram.keyCache()
+      const first = yield* atClient({ binding: endPoint(32), keys })
       const final = yield* first.receive(sha256Bound.serverFirst)
       const start = Scram.server(boundServer)
       const serverFirst = yield* start.receive(sha256Bound.clientFirst)
       const challenge = yield* serverFirst.challenge(pencilVerifier).pipe(drawing(bytes(100, 18)))
       const serverFinal = yield* challenge.receive(sha256Bound.clientFinal)
       const authenticated = yield* final.receive(sha256Bound.serverFinal)
-      const states = [first, final, start, serverFirst, challenge, serverFinal, authenticated, pencilVerifier]
+      const states = [first, final, start, serverFirst, challenge, serverFinal, authenticated, pencilVerifier, keys]
       const shown = states.map((state) => inspect(state, { depth: null, showHidden: true }) + JSON.stringify(state))
         .join("\n").replaceAll(/\s+/g, " ")
       assert.include(shown, "<redacted>")
@@ -1226,4 +1227,97 @@ describe("keys", () => {
       clearInterval(turn)
       assert.isAbove(turns, 5)
     }).pipe(Effect.provide(NodeCrypto.layer)))
+})
+
+describe("keys that are kept", () => {
+  /** Counts derivations. */
+  const counted = Effect.gen(function*() {
+    const kdf = yield* Kdf.Kdf
+    const counts = { derived: 0 }
+    const derive: Kdf.Kdf["Service"]["derive"] = (...args) => {
+      counts.derived++
+      return kdf.derive(...args)
+    }
+    return { counts, counting: Effect.provideService(Kdf.Kdf, Kdf.Kdf.of({ derive })) }
+  })
+  const options = { username: "user", password: pencil, ...cheap }
+  const unbound = { endPoint: undefined }
+
+  test(
+    "are those of the exchange before, where password, salt and iterations are the same",
+    Effect.gen(function*() {
+      const { counting, counts } = yield* counted
+      const keys = Scram.keyCache()
+      const verifierOf = (password: string, from: number, iterations: number) =>
+        Scram.verifier(secret(password), { salt: bytes(from, 16), iterations })
+      const first = yield* verifierOf("pencil", 0, 2)
+      const converses = (verifier: Scram.Verifier, password = pencil) =>
+        Effect.map(counting(converse(verifier, { ...options, password, keys }, unbound)), () => counts.derived)
+      assert.strictEqual(yield* converses(first), 1)
+      assert.strictEqual(yield* converses(first), 1)
+      assert.strictEqual(yield* converses(yield* verifierOf("pencil", 1, 2)), 2)
+      assert.strictEqual(yield* converses(yield* verifierOf("pencil", 1, 3)), 3)
+      assert.strictEqual(yield* converses(yield* verifierOf("pen", 1, 3), secret("pen")), 4)
+      assert.strictEqual(yield* converses(yield* verifierOf("pen", 1, 3), secret("pen")), 4)
+      // There is room for those of one, and the first were in it long ago.
+      assert.strictEqual(yield* converses(first), 5)
+    })
+  )
+
+  test(
+    "are not those of an exchange in which the server has not proved itself",
+    Effect.gen(function*() {
+      const { counting, counts } = yield* counted
+      const keys = Scram.keyCache()
+      const verifier = yield* Scram.verifier(pencil, { iterations: 2 })
+      const other = yield* Scram.verifier(pencil, { iterations: 2 })
+      yield* counting(converse(verifier, { ...options, keys }, unbound))
+      // It knows what the client's keys come from, and not the key that it would prove itself with.
+      const lying = { ...other, serverKey: verifier.storedKey }
+      const failure = yield* Effect.flip(counting(converse(lying, { ...options, keys }, unbound)))
+      assert.strictEqual(failure._tag, "AuthenticationFailed")
+      assert.strictEqual(counts.derived, 2)
+      yield* counting(converse(verifier, { ...options, keys }, unbound))
+      assert.strictEqual(counts.derived, 2)
+      yield* counting(converse(other, { ...options, keys }, unbound))
+      assert.strictEqual(counts.derived, 3)
+    })
+  )
+
+  test(
+    "are not asked for where the server asks for too few iterations",
+    Effect.gen(function*() {
+      const keys = Scram.keyCache()
+      const verifier = yield* Scram.verifier(pencil, { iterations: 4095 })
+      const converses = (minIterations: number) => converse(verifier, { ...options, minIterations, keys }, unbound)
+      yield* converses(4095)
+      assert.strictEqual((yield* Effect.flip(converses(4096)))._tag, "AuthenticationFailed")
+      yield* converses(4095)
+    })
+  )
+
+  it.effect.prop(
+    "change nothing of what is said: with them and without, a client says the same",
+    [text, text, Arbitrary.schema(Schema.Literals([1, 2]))],
+    ([password, other, iterations]) =>
+      Effect.gen(function*() {
+        const keys = Scram.keyCache()
+        const verifierOf = (password: string) => Scram.verifier(secret(password), { salt: bytes(0, 16), iterations })
+        yield* converse(yield* verifierOf(password), { ...options, password: secret(password), keys }, unbound)
+        const verifier = yield* verifierOf(other)
+        const says = (keys: Scram.KeyCache | undefined) =>
+          Effect.gen(function*() {
+            const first = yield* atClient({ password: secret(other), keys, ...cheap })
+            const challenge = yield* atServer(first.message, plainServer, verifier)
+            const final = yield* first.receive(challenge.message)
+            const { message } = yield* challenge.receive(Redacted.value(final.message))
+            yield* final.receive(Redacted.value(message))
+            return Redacted.value(final.message)
+          })
+        const once = yield* says(keys)
+        assert.strictEqual(once, yield* says(undefined))
+        assert.strictEqual(once, yield* says(keys))
+      }).pipe(Effect.provide(NodeCrypto.layer)),
+    runs(50)
+  )
 })

@@ -461,6 +461,7 @@ const sasl = Effect.fnUntraced(function*(
   offered: ReadonlyArray<string>,
   options: Options,
   password: Redacted.Redacted<string>,
+  keys: Scram.KeyCache,
   tls: Peer.Tls | undefined
 ) {
   const certificate = tls?.certificate?.raw
@@ -475,7 +476,8 @@ const sasl = Effect.fnUntraced(function*(
       binding: chosen.binding,
       preparation: "postgres",
       minIterations: options.minIterations,
-      maxIterations: options.maxIterations
+      maxIterations: options.maxIterations,
+      keys
     }),
     "authentication"
   )
@@ -502,12 +504,13 @@ const authenticate = Effect.fnUntraced(function*(
   hear: Hear,
   request: Of<typeof requests[number]>,
   options: Options,
+  keys: Scram.KeyCache,
   tls: Peer.Tls | undefined
 ) {
   const { password, user } = options
   if (password === undefined || request._tag === "AuthenticationOk") return false
   if (request._tag === "AuthenticationSASL") {
-    return yield* sasl(transport, hear, request.mechanisms, options, password, tls)
+    return yield* sasl(transport, hear, request.mechanisms, options, password, keys, tls)
   }
   const answer = request._tag === "AuthenticationMD5Password"
     ? yield* Password.md5Answer(user, password, request.salt)
@@ -560,7 +563,8 @@ const readSession = (transport: Talking, notices: Notices, version: Version) => 
 const shake = Effect.fnUntraced(function*(
   encryption: Encryption,
   offer: Offer,
-  options: Options
+  options: Options,
+  keys: Scram.KeyCache
 ): Effect.fn.Return<ClientTransport, HandshakeError.HandshakeError, Socket.Socket | Scope.Scope | Crypto> {
   const start = yield* encrypt(encryption)
   yield* Handshake.send(start, offer.message, { name: "startup" })
@@ -589,7 +593,7 @@ const shake = Effect.fnUntraced(function*(
     )),
     "authentication"
   )
-  const channelBound = yield* authenticate(transport, hear, request, options, tls)
+  const channelBound = yield* authenticate(transport, hear, request, options, keys, tls)
   notices.isLetIn = true
   const session = yield* readSession(transport, notices, agreed.version)
 
@@ -618,7 +622,8 @@ const shake = Effect.fnUntraced(function*(
 export const make = (options: Options) => {
   const encryption = encryptionOf(options)
   const offer = offerOf(options)
-  return Effect.suspend(() => shake(encryption, offer, options))
+  const keys = Scram.keyCache()
+  return Effect.suspend(() => shake(encryption, offer, options, keys))
 }
 
 /**

@@ -16,6 +16,7 @@ import { type AuthenticationFailed, MalformedFrame } from "../../HandshakeError.
 import { type Binding, gs2Header } from "./channelBinding.ts"
 import { type ClientFailure, failed, malformed } from "./errors.ts"
 import { type Authenticated, once, randomNonce, TypeId } from "./exchange.ts"
+import * as KeyCache from "./keyCache.ts"
 import * as Keys from "./keys.ts"
 import { defaultIterations, defaultMaxIterations, iterationsLimit, minSaltLength } from "./limits.ts"
 import { bound, type Mechanism, unbound } from "./mechanism.ts"
@@ -34,6 +35,8 @@ export interface ClientOptions {
   readonly minIterations?: number | undefined
   /** More iterations than this cost too much time. Default: `defaultMaxIterations`. */
   readonly maxIterations?: number | undefined
+  /** From `keyCache`: where the keys of the next exchange may come from. Default: they are derived each time. */
+  readonly keys?: KeyCache.KeyCache | undefined
 }
 
 export interface ClientFirst {
@@ -67,7 +70,7 @@ export const client = Effect.fnUntraced(function*(
     receive: (serverFirst) =>
       use(Effect.flatMap(
         Effect.suspend(() => Effect.fromResult(acceptChallenge(serverFirst, nonce, mechanism, options))),
-        (challenge) => answer({ binding, mechanism, bare, password, challenge })
+        (challenge) => answer({ binding, mechanism, bare, password, challenge, cache: options.keys })
       ))
   }
 })
@@ -119,23 +122,31 @@ const acceptChallenge = (
 }
 
 /** client-final-message (RFC 5802 3, and 5.1, c and p). The formulas stand in keys.ts. */
-const answer = Effect.fnUntraced(function*({ bare, binding, challenge, mechanism, password }: {
+const answer = Effect.fnUntraced(function*({ bare, binding, cache, challenge, mechanism, password }: {
   readonly binding: Binding
   readonly mechanism: Mechanism
   readonly bare: string
   readonly password: string
   readonly challenge: Challenge
+  readonly cache: KeyCache.KeyCache | undefined
 }) {
   const data = binding._tag === "EndPoint" ? binding.data : undefined
   const withoutProof = `c=${Message.channelBinding(gs2Header(binding), data)},r=${challenge.nonce}`
   const authMessage = Keys.utf8(`${bare},${challenge.message},${withoutProof}`)
-  const keys = yield* Keys.derive(password, challenge.salt, challenge.iterations)
+  const from = { password, salt: challenge.salt, iterations: challenge.iterations }
+  const keys = KeyCache.find(cache, from) ?? (yield* Keys.derive(password, challenge.salt, challenge.iterations))
   const proof = Keys.xor(keys.clientKey, yield* Keys.hmac(keys.storedKey, authMessage))
   const signature = yield* Keys.hmac(keys.serverKey, authMessage)
   const use = once()
   const final: ClientFinal = {
     message: Redacted.make(`${withoutProof},p=${Base64.encode(proof)}`),
-    receive: (serverFinal) => use(Effect.suspend(() => Effect.fromResult(conclude(serverFinal, signature, mechanism))))
+    receive: (serverFinal) =>
+      use(Effect.suspend(() => {
+        const concluded = conclude(serverFinal, signature, mechanism)
+        // Who cannot prove that it knows the password has no salt that is asked for again.
+        if (Result.isSuccess(concluded)) KeyCache.keep(cache, from, keys)
+        return Effect.fromResult(concluded)
+      }))
   }
   return final
 })

@@ -31,10 +31,15 @@ export const utf8 = (text: string): Uint8Array => encoder.encode(text)
 export const unavailable = (error: { readonly message: string }): AuthenticationFailed =>
   new AuthenticationFailed({ method: "SCRAM", detail: `no cryptography for it: ${error.message}`, fault: "local" })
 
-export const hmac = Effect.fnUntraced(function*(key: Uint8Array, data: Uint8Array) {
-  const mac = yield* Mac.Mac
-  return yield* mac.sign(yield* Mac.key(Mac.hmacSha256, key), data)
-}, Effect.mapError(unavailable))
+export const hmac = (
+  key: Uint8Array,
+  data: Uint8Array
+): Effect.Effect<Uint8Array, AuthenticationFailed, Mac.Mac> =>
+  Effect.mapError(
+    Effect.flatMap(Mac.Mac, (mac) =>
+      Effect.flatMap(Mac.key(Mac.hmacSha256, key), (imported) => mac.sign(imported, data))),
+    unavailable
+  )
 
 export const hash = (data: Uint8Array): Effect.Effect<Uint8Array, never, Digest.Digest> =>
   Effect.flatMap(Digest.Digest, (digest) => digest.digest(Digest.sha256, data))

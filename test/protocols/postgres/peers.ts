@@ -95,10 +95,16 @@ export const session: ReadonlyArray<Postgres.BackendMessage> = [
   { _tag: "ReadyForQuery", status: "idle" }
 ]
 
-/** How a client ends with this server, and all that it has said to it. The server ends the connection when it is done. */
+/** How a client with these options ends with this server. */
 export const against = <R>(
   server: (there: ServerEnd) => Effect.Effect<unknown, unknown, R>,
   options: Postgres.ClientOptions = clientOptions
+) => meeting(Postgres.client(options), server)
+
+/** How a client ends with this server. The server ends the connection when it is done. */
+export const meeting = <R>(
+  client: ReturnType<typeof Postgres.client>,
+  server: (there: ServerEnd) => Effect.Effect<unknown, unknown, R>
 ) =>
   Effect.scoped(Effect.gen(function*() {
     const [here, there] = yield* MemorySocket.pair()
@@ -107,7 +113,7 @@ export const against = <R>(
       Effect.ignore(Effect.scoped(serving)).pipe(Effect.provideService(Socket.Socket, there))
     )
     return yield* Effect.exit(
-      Effect.scoped(Effect.map(Postgres.client(options), ({ session }) => session)).pipe(
+      Effect.scoped(Effect.map(client, ({ session }) => session)).pipe(
         Effect.provideService(Socket.Socket, here)
       )
     )
