@@ -69,6 +69,8 @@ export interface Reading {
 /** Somebody to whom bytes keep coming. */
 export class Reader {
   isReading = false
+  /** The one that has come behind it, which it keeps when it is forgotten: somebody may be on the way past it. */
+  next: Reader | undefined = undefined
   private readonly reading: Reading
   private readonly connection: Connection
 
@@ -179,9 +181,10 @@ export class Connection implements SourceEvents {
   private isAlone = false
   /** How many writes that had to wait are over. */
   private written = 0
-  // Neither array is changed, so that whoever goes through it sees all that were there.
+  // The array is not changed, so that whoever goes through it sees all that were there.
   private waiters: ReadonlyArray<Waiter> = none
-  private readers: ReadonlyArray<Reader> = none
+  /** The first of them. Most connections have one, and need no array for it. */
+  private readers: Reader | undefined = undefined
   private flowing = false
   private held = false
   // While TLS shakes hands, and for ever if that comes to nothing.
@@ -275,15 +278,18 @@ export class Connection implements SourceEvents {
    */
   reader(reading: Reading): Reader {
     const reader = new Reader(this, reading)
-    this.readers = this.readers.length === 0 ? [reader] : [...this.readers, reader]
-    return reader
+    let last = this.readers
+    if (last === undefined) return this.readers = reader
+    while (last.next !== undefined) last = last.next
+    return last.next = reader
   }
 
   /** @see Reader.stop */
   forget(reader: Reader): void {
-    this.readers = this.readers.length === 1 && this.readers[0] === reader
-      ? none
-      : this.readers.filter((other) => other !== reader)
+    if (this.readers === reader) this.readers = reader.next
+    for (let other = this.readers; other !== undefined; other = other.next) {
+      if (other.next === reader) other.next = reader.next
+    }
     this.flow()
   }
 
@@ -293,7 +299,7 @@ export class Connection implements SourceEvents {
    */
   flow(): void {
     let wanted = this.waiters.length > 0
-    for (let i = 0; i < this.readers.length; i++) wanted ||= this.readers[i].isReading
+    for (let reader = this.readers; reader !== undefined; reader = reader.next) wanted ||= reader.isReading
     wanted &&= !this.held && !this.encrypting
     if (wanted === this.flowing) return
     this.flowing = wanted
@@ -434,8 +440,7 @@ export class Connection implements SourceEvents {
       // Whoever goes on at once may want more: to stop for that and begin again would be dear.
       this.flow()
     }
-    const { readers } = this
-    for (let i = 0; i < readers.length; i++) readers[i].onReadable()
+    for (let reader = this.readers; reader !== undefined; reader = reader.next) reader.onReadable()
   }
 
   write(chunks: Chunks): Effect.Effect<void, TransportError> {

@@ -29,13 +29,22 @@ export class Inbox {
   readonly view: Codec.ByteBuffer
   end: TransportError | undefined = undefined
   closed = false
-  /** More bytes than this must not be consumed or kept waiting; counted from the connection's first byte. */
-  byteLimit = Infinity
+  /** Of `byteLimit`, where there is one: Infinity is no small integer, and each that a property has is an object on the heap. */
+  private limit: number | undefined = undefined
   /** How many bytes an observer has seen. Those that are given back and decoded again are no news. */
   observed = 0
 
   constructor(view?: (unread: Codec.ByteBuffer) => Codec.ByteBuffer) {
     this.view = view === undefined ? this.unread : view(this.unread)
+  }
+
+  /** More bytes than this must not be consumed or kept waiting; counted from the connection's first byte. */
+  get byteLimit(): number {
+    return this.limit ?? Infinity
+  }
+
+  set byteLimit(bytes: number) {
+    this.limit = bytes === Infinity ? undefined : bytes
   }
 
   push(chunk: Uint8Array): void {

@@ -27,7 +27,7 @@ export class PipelineServing<In, Out, E, R> extends ServingByPlace<In, Out, Requ
   protected readonly service: Service<In, Out, E, R>
 
   constructor(impl: TransportImpl<In, Out>, service: Service<In, Out, E, R>, surroundings: Surroundings<R>) {
-    super(impl, surroundings, service.maxInFlight)
+    super(impl, surroundings)
     this.service = service
   }
 
@@ -36,7 +36,7 @@ export class PipelineServing<In, Out, E, R> extends ServingByPlace<In, Out, Requ
     if (this.isDraining) return true
     const effect = this.handle(this.service.handler, request)
     // Nothing has to be kept of one that is answered at once.
-    if (this.slots.size === 0 && isReady(effect)) this.answerWith(request, effect)
+    if (this.unanswered === 0 && isReady(effect)) this.answerWith(request, effect)
     else this.place({ request, fiber: undefined, exit: undefined, next: undefined }, effect)
     return true
   }

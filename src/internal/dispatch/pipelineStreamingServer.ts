@@ -88,7 +88,7 @@ export class PipelineStreamingServing<T extends AllTypes, E, R> extends ServingB
     service: Service<T, E, R>,
     surroundings: Surroundings<R>
   ) {
-    super(impl, surroundings, service.maxInFlight)
+    super(impl, surroundings)
     this.service = service
     this.patience = patienceOf(surroundings.context, service.bounds, () => this.giveUpBody())
   }
@@ -107,7 +107,7 @@ export class PipelineStreamingServing<T extends AllTypes, E, R> extends ServingB
   protected override interrupt(
     slot: MessageSlot<T, E, R>
   ) {
-    return slot === this.slots.first && this.sending !== undefined ? this.sending.stopped : super.interrupt(slot)
+    return slot === this.first && this.sending !== undefined ? this.sending.stopped : super.interrupt(slot)
   }
 
   // What comes in ---------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ export class PipelineStreamingServing<T extends AllTypes, E, R> extends ServingB
   /** Whether a chunk waits for a reader that could take what is before it. */
   private get isStuck(): boolean {
     if (!this.isHeldUp || this.receiving === undefined || this.writer.isWaiting) return false
-    const { first, last } = this.slots
+    const { first, last } = this
     const waitsForItsTurn = first !== last && last?.inlet === this.receiving && last.exit !== undefined
     return !waitsForItsTurn
   }

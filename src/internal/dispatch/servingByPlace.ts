@@ -5,8 +5,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import { isReady, type Surroundings } from "../connection/onEvents.ts"
-import type { TransportImpl } from "../connection/transport.ts"
+import { isReady } from "../connection/onEvents.ts"
 import { InOrder } from "./inOrder.ts"
 import { type Running, Serving } from "./serving.ts"
 
@@ -21,15 +20,11 @@ export interface Slot<A, E, Self> extends Running<A, E> {
 }
 
 export abstract class ServingByPlace<In, Out, S extends Slot<A, E, S>, A, E, R> extends Serving<In, Out, S, A, E, R> {
-  protected readonly slots = new InOrder<S>()
-  private readonly maxInFlight: number
+  protected abstract override readonly service: { readonly goodbye: Out | undefined; readonly maxInFlight: number }
+  /** The requests that have a place. Made for the first one that has to wait. */
+  private slots: InOrder<S> | undefined = undefined
   /** How many handlers run. */
   private running = 0
-
-  constructor(impl: TransportImpl<In, Out>, surroundings: Surroundings<R>, maxInFlight: number) {
-    super(impl, surroundings)
-    this.maxInFlight = maxInFlight
-  }
 
   /** Answers the first request. False where something of its answer is still to come. */
   protected abstract respond(slot: S, exit: Exit.Exit<A, E>): boolean
@@ -43,7 +38,7 @@ export abstract class ServingByPlace<In, Out, S extends Slot<A, E, S>, A, E, R> 
 
   /** How many requests there is a place for. */
   protected get places(): number {
-    return this.maxInFlight - this.slots.size
+    return this.service.maxInFlight - this.unanswered
   }
 
   protected get room(): number {
@@ -51,11 +46,21 @@ export abstract class ServingByPlace<In, Out, S extends Slot<A, E, S>, A, E, R> 
   }
 
   protected get unanswered(): number {
-    return this.slots.size
+    return this.slots === undefined ? 0 : this.slots.size
+  }
+
+  /** The request that is answered next. */
+  protected get first(): S | undefined {
+    return this.slots?.first
+  }
+
+  /** The one that has come last. */
+  protected get last(): S | undefined {
+    return this.slots?.last
   }
 
   protected runs(): Iterable<S> {
-    return this.slots.size === 0 ? none : this.slots
+    return this.slots ?? none
   }
 
   protected override interrupt(slot: S): Effect.Effect<unknown> | undefined {
@@ -66,28 +71,29 @@ export abstract class ServingByPlace<In, Out, S extends Slot<A, E, S>, A, E, R> 
   protected place(slot: S, effect: Effect.Effect<A, E, R>): void {
     slot.exit = isReady(effect) ? effect : this.launch(slot, effect)
     if (this.isOver) return
+    this.slots ??= new InOrder()
     this.slots.add(slot)
     if (slot.exit === undefined) {
       this.running++
       return
     }
     this.concluded(slot, slot.exit)
-    if (this.slots.first === slot) this.answer()
+    if (this.first === slot) this.answer()
   }
 
   protected completed(slot: S, exit: Exit.Exit<A, E>): void {
     slot.exit = exit
     this.running--
     this.concluded(slot, exit)
-    if (this.slots.first === slot) this.wake(this.running > 0)
+    if (this.first === slot) this.wake(this.running > 0)
   }
 
   /** Answers the requests that are next. */
   private answer(): void {
-    while (this.failure === undefined && !this.isOver) {
-      const { first } = this.slots
-      if (first?.exit === undefined || !this.respond(first, first.exit)) return
-      this.slots.shift()
+    const { slots } = this
+    while (slots?.first?.exit !== undefined && this.failure === undefined && !this.isOver) {
+      if (!this.respond(slots.first, slots.first.exit)) return
+      slots.shift()
     }
   }
 }
