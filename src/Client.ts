@@ -168,40 +168,57 @@ type Made<C> = [C] extends [infer M extends C] ? M : never
 const isRetryable = (error: unknown): boolean => isHandshakeError(error) && error.retryable
 
 const closedUnlessDone = <A, E, R>(effect: Effect.Effect<A, E, R>, scope: Scope.Closeable): Effect.Effect<A, E, R> =>
-  Effect.onExit(effect, (exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
+  Effect.onExitPrimitive(effect, (exit) => Exit.isSuccess(exit) ? undefined : Scope.close(scope, exit))
+
+/** What an attempt has come to, and what closes it. */
+interface Attempted<out T> {
+  readonly transport: T
+  readonly scope: Scope.Closeable
+}
 
 /** What dials, and shakes hands. */
 const attempting = Effect.fnUntraced(function*<T extends Any, E, R>(options: Options<T, E, R>) {
   const telemetry = Telemetry.make("client", yield* Effect.context<never>())
   const handshake = options.protocol === undefined ? options.handshake : options.protocol.client
   const name = options.protocol?.name
+  const deadline = Handshake.deadline(options.handshakeTimeout ?? "10 seconds")
 
   // Each attempt has a scope of its own, which ends with it if it fails and with the client if it succeeds.
-  return (socket: Socket.Socket) =>
-    Effect.gen(function*() {
-      const scope = yield* Scope.fork(yield* Effect.scope)
+  return (
+    socket: Socket.Socket
+  ): Effect.Effect<Attempted<T>, E | Handshake.Failure<E>, Exclude<R, Socket.Socket> | Scope.Scope> =>
+    Effect.contextWith((context: Context.Context<Exclude<R, Socket.Socket> | Scope.Scope>) => {
+      const scope = Scope.forkUnsafe(Context.get(context, Scope.Scope))
       const state: Telemetry.Observed = { progress: Progress.make(name), connection: undefined, span: undefined }
       // The handshake dials: by then it has a name, which a connection that cannot be opened is reported with.
-      const opened = Effect.tap(Scope.provide(Connection.open(socket), scope), (connection) => {
+      const opened = Effect.flatMap(Scope.provide(Connection.open(socket), scope), (connection) => {
         state.connection = connection
         telemetry.met(state)
         telemetry.connections(1)
-        return Scope.addFinalizer(scope, Effect.sync(() => telemetry.connections(-1)))
+        return Effect.as(Scope.addFinalizer(scope, Effect.sync(() => telemetry.connections(-1))), connection)
       })
-      const shaken = Effect.provideService(handshake, Socket.Socket, Connection.sharedBy(opened)).pipe(
+      const dialling = handshake.pipe(
         Effect.catch((error): Effect.Effect<never, E | Handshake.Failure<E>> =>
           state.connection === undefined ? Handshake.step(Effect.fail(error), Progress.connect) : Effect.fail(error)
-        ),
-        Handshake.deadline(options.handshakeTimeout ?? "10 seconds"),
-        Effect.provideService(Scope.Scope, scope)
+        )
       )
-      const observed = Effect.acquireUseRelease(
-        Effect.sync(() => telemetry.pending(1)),
-        () => telemetry.observed(state, shaken),
-        () => Effect.sync(() => telemetry.pending(-1))
+      const shaken = Effect.provideContext(
+        telemetry.observed(state, deadline(dialling)),
+        context.pipe(
+          Context.add(Socket.Socket, Connection.sharedBy(opened)),
+          Context.add(Scope.Scope, scope)
+        ) as Context.Context<Scope.Scope | R>
       )
-      const transport = yield* closedUnlessDone(Effect.flatten(observed), scope)
-      return { transport, scope }
+      let isPending = false
+      const counted = Effect.suspend(() => {
+        isPending = true
+        telemetry.pending(1)
+        return Effect.flatMap(shaken, (exit) => Exit.map(exit, (transport) => ({ transport, scope })))
+      })
+      return Effect.onExitPrimitive(counted, (exit) => {
+        if (isPending) telemetry.pending(-1)
+        return Exit.isSuccess(exit) ? undefined : Scope.close(scope, exit)
+      })
     })
 })
 
@@ -222,7 +239,8 @@ const connectTo = Effect.fnUntraced(function*<T extends Any, E, R, C, E2, R2, Pu
     [Socket.Socket]
   let connected = Effect.flatMap(attempts[0], attempt)
   for (const next of attempts.slice(1)) {
-    connected = Effect.catchIf(connected, isRetryable, () => Effect.flatMap(next, attempt))
+    const orNext = Effect.catchIf(connected, isRetryable, () => Effect.flatMap(next, attempt))
+    connected = orNext
   }
   const { scope, transport } = yield* options.retry === undefined
     ? connected

@@ -32,6 +32,8 @@ import {
 } from "./HandshakeError.ts"
 import * as Connection from "./internal/connection/connection.ts"
 import type { Secrecy } from "./internal/connection/inbox.ts"
+import { inTime } from "./internal/connection/inTime.ts"
+import { isReady } from "./internal/connection/onEvents.ts"
 import { CurrentByteLimit, implOf, secretly } from "./internal/connection/transport.ts"
 import * as Progress from "./internal/handshake/progress.ts"
 import { traceless } from "./internal/handshake/traceless.ts"
@@ -144,9 +146,13 @@ export const step: {
       const progress = Context.get(context, Progress.CurrentProgress)
       const step = () => name
       progress?.begin(step, undefined)
-      return Effect.catchCause(self, (cause) => Effect.failCause(atStep(cause, progress, step)))
+      return isDone(self) ? self : Effect.catchCause(self, (cause) => Effect.failCause(atStep(cause, progress, step)))
     })
 )
+
+/** Nothing can go wrong any more in what has succeeded. */
+const isDone = <A, E, R>(effect: Effect.Effect<A, E, R>): effect is Exit.Success<A> =>
+  isReady(effect) && Exit.isSuccess(effect)
 
 const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0]) || Transport.isTransport(args[0])
 
@@ -184,7 +190,10 @@ const then = <T extends Receiving, T2, E, R, E2, R2>(
         : failure
     }
     // A handshake by hand has its transport already.
-    if (!Effect.isEffect(self)) return Effect.catchCause(begin(self), failed)
+    if (!Effect.isEffect(self)) {
+      const acted = begin(self)
+      return isDone(acted) ? acted : Effect.catchCause(acted, failed)
+    }
     const before = options?.secret === true ? Effect.provideService(self, Progress.SecretAhead, true) : self
     return Effect.catchCause(Effect.flatMap(before, begin), failed)
   })
@@ -1152,20 +1161,18 @@ export const deadline: {
 } = dual(
   2,
   <A, E, R>(self: Effect.Effect<A, E, R>, duration: Duration.Input): Effect.Effect<A, E | HandshakeError, R> =>
-    withProgress(self, (effect, progress) =>
-      Effect.timeoutOrElse(effect, {
-        duration,
-        orElse: () =>
-          Effect.suspend(() =>
-            Effect.fail(
-              new HandshakeError({
-                protocol: progress.protocol,
-                step: progress.step,
-                reason: new Timeout({ deadline: Duration.fromInputUnsafe(duration) })
-              })
-            )
-          )
-      }))
+    withProgress(
+      self,
+      (effect, progress) =>
+        inTime(effect, Duration.toMillis(Duration.fromInputUnsafe(duration)), () =>
+          Effect.fail(
+            new HandshakeError({
+              protocol: progress.protocol,
+              step: progress.step,
+              reason: new Timeout({ deadline: Duration.fromInputUnsafe(duration) })
+            })
+          ))
+    )
 )
 
 /**

@@ -132,6 +132,31 @@ export class Alarm {
   }
 }
 
+/** Something that happens once, unless it is cleared before. */
+class Timer implements Waiting {
+  due = Infinity
+  place = -1
+  readonly wake: () => void
+  private readonly alarm: Alarm
+
+  constructor(alarm: Alarm, wake: () => void) {
+    this.alarm = alarm
+    this.wake = wake
+  }
+
+  clear(): void {
+    this.alarm.clear(this)
+  }
+}
+
+/** Calls back so many milliseconds from now, unless it is cleared before. `wake` must not throw. */
+export const after = (context: Context.Context<never>, millis: number, wake: () => void): { clear(): void } => {
+  const alarm = of(context)
+  const timer = new Timer(alarm, wake)
+  alarm.set(timer, Monotonic.millisOf(Context.get(context, Clock.Clock)) + millis)
+  return timer
+}
+
 const alarms = new WeakMap<Clock.Clock, Alarm>()
 
 /** The alarm of the clock of a context. Of that context it keeps the clock and the scheduler alone. */

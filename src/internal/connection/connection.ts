@@ -22,6 +22,7 @@ import {
   TransportError,
   UnreadBytes
 } from "../../TransportError.ts"
+import * as Alarm from "./alarm.ts"
 import { closedByPeer, closedHere, Inbox } from "./inbox.ts"
 import * as PullSource from "./pullSource.ts"
 import {
@@ -619,10 +620,9 @@ export class Connection implements SourceEvents {
     return Effect.contextWith((context: Context.Context<never>) =>
       Effect.callback<void>((resume) => {
         if (!this.isClosing) return resume(Effect.void)
-        const late = Effect.delay(Effect.sync(() => this.interruptUnsafe()), lingerTime)
-        const timer = Effect.runForkWith(context)(late)
+        const timer = Alarm.after(context, Duration.toMillis(lingerTime), () => this.interruptUnsafe())
         const closed = () => {
-          timer.interruptUnsafe()
+          timer.clear()
           resume(Effect.void)
         }
         this.onClosed = closed

@@ -502,13 +502,13 @@ const sasl = Effect.fnUntraced(function*(
 const authenticate = Effect.fnUntraced(function*(
   transport: Talking,
   hear: Hear,
-  request: Of<typeof requests[number]>,
+  request: Exclude<Of<typeof requests[number]>, Of<"AuthenticationOk">>,
   options: Options,
   keys: Scram.KeyCache,
   tls: Peer.Tls | undefined
 ) {
   const { password, user } = options
-  if (password === undefined || request._tag === "AuthenticationOk") return false
+  if (password === undefined) return false
   if (request._tag === "AuthenticationSASL") {
     return yield* sasl(transport, hear, request.mechanisms, options, password, keys, tls)
   }
@@ -593,7 +593,9 @@ const shake = Effect.fnUntraced(function*(
     )),
     "authentication"
   )
-  const channelBound = yield* authenticate(transport, hear, request, options, keys, tls)
+  const channelBound = request._tag === "AuthenticationOk"
+    ? false
+    : yield* authenticate(transport, hear, request, options, keys, tls)
   notices.isLetIn = true
   const session = yield* readSession(transport, notices, agreed.version)
 
