@@ -29,6 +29,7 @@ import {
   type Chunks,
   type Encrypt,
   type Incoming,
+  isSource,
   type Source,
   type SourceEvents,
   SourceSocket,
@@ -727,7 +728,7 @@ const make = (source: Source, options: Options | undefined): Connection => {
 
 /** The connection of what is connected already. Whoever has it closes it. */
 export const accepted = (incoming: Incoming, options?: Options): Connection | undefined => {
-  if (!Socket.isSocket(incoming)) return make(incoming, options)
+  if (isSource(incoming)) return make(incoming, options)
   if (!SourceSocket.is(incoming)) return undefined
   const { source } = incoming
   return Exit.isExit(source) && Exit.isSuccess(source) ? make(source.value as Source, options) : undefined
@@ -746,7 +747,7 @@ export const open = (
   socket: Incoming,
   options?: Options
 ): Effect.Effect<Connection, TransportError, Scope.Scope> => {
-  if (!Socket.isSocket(socket)) return openSource(socket, options)
+  if (isSource(socket)) return openSource(socket, options)
   const known = connectionOf(socket)
   if (known !== undefined) return Effect.succeed(known)
   const opening = SharedSocket.openingOf(socket)

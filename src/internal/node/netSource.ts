@@ -35,7 +35,7 @@ let holding: Array<NetSource> = []
 const letGo = (): void => {
   const sources = holding
   holding = []
-  for (const source of sources) source.letGo()
+  for (let i = 0; i < sources.length; i++) sources[i].letGo()
 }
 
 /**

@@ -17,16 +17,15 @@ import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as Socket from "effect/socket/Socket"
-import * as Peer from "../../Peer.ts"
+import type * as Socket from "effect/socket/Socket"
+import type * as Peer from "../../Peer.ts"
 import type { Verdict } from "../admission/model.ts"
-import * as NetSocket from "../connection/netSocket.ts"
 import type { Incoming } from "../connection/source.ts"
 import type { Admitted, Connections, Entry, Taken } from "./connections.ts"
 import type { Events } from "./events.ts"
 import type { Lifecycle } from "./lifecycle.ts"
 import type { Holding } from "./limits.ts"
-import type { Refusing } from "./refusing.ts"
+import { peerOf, type Refusing } from "./refusing.ts"
 
 /** What becomes of those who come in. */
 type Admitting = Pick<Lifecycle<unknown, unknown, unknown>, "admit" | "evict" | "drain" | "deadlines">
@@ -38,10 +37,6 @@ export interface Admission {
 
 /** Who comes in where nobody decides on it. */
 const unasked: Entry = { ticket: undefined, deciding: undefined }
-
-/** Who is at the other end, as far as that is known before the connection is opened. */
-const peerOf = (socket: Incoming, context: Context.Context<never>): Peer.Peer =>
-  Socket.isSocket(socket) ? NetSocket.peerIn(context) ?? Peer.unknown : socket.peer
 
 export class Entrance {
   private readonly connections: Connections

@@ -17,7 +17,7 @@ import * as Peer from "../../Peer.ts"
 import type { Denied } from "../admission/model.ts"
 import * as Connection from "../connection/connection.ts"
 import * as NetSocket from "../connection/netSocket.ts"
-import type { Incoming } from "../connection/source.ts"
+import { type Incoming, isSource } from "../connection/source.ts"
 import * as Metrics from "../handshake/metrics.ts"
 import * as Progress from "../handshake/progress.ts"
 import type * as Telemetry from "../handshake/telemetry.ts"
@@ -123,6 +123,10 @@ export const turnAway = (
       )
     })
 
+/** Who is at the other end, as far as that is known before the connection is opened. */
+export const peerOf = (socket: Incoming, context: Context.Context<never>): Peer.Peer =>
+  isSource(socket) ? socket.peer : NetSocket.peerIn(context) ?? Peer.unknown
+
 /** Opens the connection of a socket that was accepted. Effect's own sockets do not know their peer. */
 export const open = (socket: Incoming, lingers: boolean) =>
   Effect.flatMap(NetSocket.currentPeer, (peer) => Connection.open(socket, { peer, lingers }))
@@ -186,11 +190,11 @@ export class Refusing {
     const { events } = this
     if (events.isHeard) {
       const id = this.connections.nextId()
-      const peer = Socket.isSocket(socket) ? NetSocket.peerIn(context) ?? Peer.unknown : socket.peer
+      const peer = peerOf(socket, context)
       const error = denial(this.name ?? Progress.unnamed, accept, denied)
       events.emit({ _tag: "Refused", id, peer, reason: error.reason._tag, error })
     }
-    if (Socket.isSocket(socket) || socket.destroy === undefined) return this.begin(socket, context, undefined)
+    if (!isSource(socket) || socket.destroy === undefined) return this.begin(socket, context, undefined)
     socket.destroy()
     return gone
   }
