@@ -52,7 +52,11 @@ export class Series {
   constructor(metric: Metric.Metric<number, unknown>, attributes: Attributes, context: Context.Context<never>) {
     const all = { ...Context.get(context, Metric.CurrentMetricAttributes), ...attributes }
     this.metric = metric
-    this.context = Context.add(context, Metric.CurrentMetricAttributes, all)
+    // What is added to an empty one is found without a look into a map, and it is looked for at each update.
+    this.context = Context.empty().pipe(
+      Context.add(Metric.MetricRegistry, Context.get(context, Metric.MetricRegistry)),
+      Context.add(Metric.CurrentMetricAttributes, all)
+    )
   }
 
   update(value: number): void {

@@ -39,10 +39,14 @@ const failures = Metric.counter("handshake.accept_failures", {
   incremental: true
 })
 
+/** What Node's sockets have, and its types do not tell. */
+interface WithHandle {
+  readonly _handle?: { readonly fd?: unknown } | null
+}
+
 /** The descriptor of a connection, where Node tells it. */
 const descriptorOf = (conn: object): number => {
-  const handle: unknown = Reflect.get(conn, "_handle")
-  const fd: unknown = typeof handle === "object" && handle !== null ? Reflect.get(handle, "fd") : undefined
+  const fd = (conn as WithHandle)._handle?.fd
   return typeof fd === "number" ? fd : -1
 }
 
