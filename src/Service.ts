@@ -11,8 +11,8 @@
  * @stability stable
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
-import type * as Duration from "effect/Duration"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
@@ -20,6 +20,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Semaphore from "effect/Semaphore"
 import type { ExcludeTag, ExtractTag, Tags } from "effect/Types"
+import { inTime } from "./internal/connection/inTime.ts"
 
 /**
  * Answers requests.
@@ -270,6 +271,18 @@ export const validateResponse: {
   }
 )
 
+const within = <Request, Response, E, R, Response2, E2, R2>(
+  self: Service<Request, Response, E, R>,
+  duration: Duration.Duration,
+  late: (request: Request) => Effect.Effect<Response2, E2, R2>
+): Service<Request, Response | Response2, E | E2, R | R2> => {
+  const millis = Duration.toMillis(duration)
+  return (request) => {
+    const effect = self(request)
+    return exitOf(effect) ?? inTime(effect, millis, () => late(request))
+  }
+}
+
 /**
  * Bounds the time that a request may take: later it is interrupted and fails with Effect's `TimeoutError`.
  *
@@ -295,10 +308,11 @@ export const timeout: {
   <Request, Response, E, R>(
     self: Service<Request, Response, E, R>,
     duration: Duration.Input
-  ): Service<Request, Response, E | Cause.TimeoutError, R> =>
-  (request) => {
-    const effect = self(request)
-    return exitOf(effect) ?? Effect.timeout(effect, duration)
+  ): Service<Request, Response, E | Cause.TimeoutError, R> => {
+    const bound = Duration.fromInputUnsafe(duration)
+    // As Effect says it.
+    const late = () => Effect.fail(new Cause.TimeoutError(`Operation timed out after '${Duration.format(bound)}'`))
+    return within(self, bound, late)
   }
 )
 
@@ -347,11 +361,7 @@ export const timeoutOrElse: {
       readonly orElse: (request: Request) => Effect.Effect<Response2, E2, R2>
     }
   ): Service<Request, Response | Response2, E | E2, R | R2> =>
-  (request) => {
-    const effect = self(request)
-    return exitOf(effect) ??
-      Effect.timeoutOrElse(effect, { duration: options.duration, orElse: () => options.orElse(request) })
-  }
+    within(self, Duration.fromInputUnsafe(options.duration), options.orElse)
 )
 
 /**

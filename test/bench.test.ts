@@ -142,9 +142,12 @@ describe("Compare", () => {
   })
 
   it("shows the ratios with their spread, what failed, and whether the goal is met", () => {
-    const [, , row] = Compare.summary([measured], "raw-node").split("\n")
-    expect(row.split("|").map((cell) => cell.trim()).slice(2, -1))
-      .toEqual(["1.00 (100)", "0.97 (0.96..0.98)", "failed", "≥ 0.95 met"])
+    const cells = (goal: number) => {
+      const [, , row] = Compare.summary([{ ...measured, test: { ...test, goal } }], "raw-node").split("\n")
+      return row.split("|").map((cell) => cell.trim()).slice(2, -1)
+    }
+    expect(cells(0.97)).toEqual(["1.00 (100)", "0.97 (0.96..0.98)", "failed", "≥ 0.97 met"])
+    expect(cells(0.98)).toEqual(["1.00 (100)", "0.97 (0.96..0.98)", "failed", "≥ 0.98 missed"])
   })
 
   it("shows the ratios of CPU time beside them", () => {

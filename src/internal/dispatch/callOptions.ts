@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import { TimedOut, TransportError } from "../../TransportError.ts"
+import { inTime } from "../connection/inTime.ts"
 
 export interface CallOptions {
   /** How many calls are sent and not answered at once. Default: 64. */
@@ -29,7 +30,8 @@ export const limited = (
   const after = Duration.fromInputUnsafe(options?.callTimeout ?? Duration.infinity)
   if (!Duration.isFinite(after)) return identity
   const reason = new TimedOut({ waitedFor: "response", after })
-  const orElse = () => Effect.fail(new TransportError({ reason, sent: "perhaps" }))
+  const millis = Duration.toMillis(after)
+  const late = () => Effect.fail(new TransportError({ reason, sent: "perhaps" }))
   // The call has a fiber of its own, which can be given up also where its caller cannot be interrupted, as in a finalizer.
-  return (call) => Effect.timeoutOrElse(call, { duration: after, orElse })
+  return (call) => inTime(call, millis, late)
 }
