@@ -19,6 +19,9 @@ export interface Plan {
   readonly setting: Report.Setting
 }
 
+/** Into how many turns each measurement of a round is cut: contenders take turns faster than a machine that is shared changes its pace. */
+export const turnsOf = ({ quick }: Plan): number => quick ? 1 : 5
+
 /** The plan's seconds in linebench's words, with a tenth of that and at least 0.1 s before it that does not count. */
 export const timed = ({ seconds }: Plan): ReadonlyArray<string> => [
   "-s",

@@ -43,6 +43,12 @@ export interface Running {
   readonly ended: Effect.Effect<number | NodeJS.Signals>
   /** What `pattern` has found in its standard output; fails when it ends before. */
   readonly says: (pattern: RegExp) => Effect.Effect<RegExpExecArray, BenchError>
+  /** The next line of its standard output; fails when it ends before there is one. */
+  readonly line: Effect.Effect<string, BenchError>
+  /** Says a line to it. */
+  readonly tell: (line: string) => Effect.Effect<void>
+  /** Ends its standard input. */
+  readonly close: Effect.Effect<void>
 }
 
 /** The last lines that tell what went wrong. */
@@ -98,6 +104,25 @@ export const start = (
             return Effect.sync(() => listeners.delete(check))
           })
 
+        let taken = 0
+        const nextLine = (): { readonly line: string } | undefined => {
+          const end = stdout.indexOf("\n", taken)
+          if (end === -1) return undefined
+          const line = stdout.slice(taken, end)
+          taken = end + 1
+          return { line }
+        }
+        const orEnded = <A extends object>(look: () => A | undefined | null) =>
+          Effect.flatMap(
+            until(() => look() ?? code),
+            (found) =>
+              typeof found === "object" ? Effect.succeed(found) : Effect.fail(
+                new BenchError({
+                  message: `${command.join(" ")} ended with ${found}${stderr === "" ? "" : `: ${tail(stderr)}`}`
+                })
+              )
+          )
+
         child.on("spawn", () => {
           alive.add(child)
           const ended = until(() => code)
@@ -107,16 +132,10 @@ export const start = (
             stdout: () => stdout,
             stderr: () => stderr,
             ended,
-            says: (pattern) =>
-              Effect.flatMap(
-                until(() => pattern.exec(stdout) ?? code),
-                (found) =>
-                  typeof found === "object" ? Effect.succeed(found) : Effect.fail(
-                    new BenchError({
-                      message: `${command.join(" ")} ended with ${found}${stderr === "" ? "" : `: ${tail(stderr)}`}`
-                    })
-                  )
-              ),
+            says: (pattern) => orEnded(() => pattern.exec(stdout)),
+            line: Effect.map(orEnded(nextLine), ({ line }) => line),
+            tell: (line) => Effect.sync(() => child.stdin.write(`${line}\n`)),
+            close: Effect.sync(() => child.stdin.end()),
             stop: signal("SIGTERM").pipe(
               Effect.andThen(Effect.timeoutOption(ended, patience)),
               Effect.andThen(signal("SIGKILL")),

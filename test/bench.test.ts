@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import { setTimeout } from "node:timers/promises"
 import * as Check from "../bench/commands/check.ts"
 import * as Compare from "../bench/commands/compare.ts"
 import * as Protocols from "../bench/commands/protocols.ts"
@@ -9,6 +10,7 @@ import * as Workers from "../bench/commands/workers.ts"
 import * as Linebench from "../bench/linebench.ts"
 import * as Plot from "../bench/plot.ts"
 import * as Process from "../bench/process.ts"
+import * as Sample from "../bench/protocols/sample.ts"
 import * as Report from "../bench/report.ts"
 import * as Rounds from "../bench/rounds.ts"
 import * as Stats from "../bench/stats.ts"
@@ -474,6 +476,71 @@ describe.concurrent("Process", () => {
       const error = yield* Effect.flip(running.says(/listening/))
       expect(error.message).toMatch(/ended with 3: the port is in use$/)
     }).pipe(Effect.scoped))
+
+  it.live("is told lines and answers with lines, each of which is read once", () =>
+    Effect.gen(function*() {
+      const echo = "process.stdin.on('data', (line) => process.stdout.write('you said ' + line)); console.log('ready')"
+      const running = yield* Process.start(0, node(echo))
+      expect(yield* running.line).toBe("ready")
+      yield* running.tell("one")
+      expect(yield* running.line).toBe("you said one")
+      yield* running.tell("two")
+      expect(yield* running.line).toBe("you said two")
+    }).pipe(Effect.scoped))
+
+  it.live("fails with the end of a process that says no further line", () =>
+    Effect.gen(function*() {
+      const running = yield* Process.start(
+        0,
+        node("console.log('last'); console.error('it broke'); process.exitCode = 4")
+      )
+      expect(yield* running.line).toBe("last")
+      expect((yield* Effect.flip(running.line)).message).toMatch(/ended with 4: it broke$/)
+    }).pipe(Effect.scoped))
+
+  it.live("measures as often as it is asked to once it is warm, and ends with its standard input", () =>
+    Effect.gen(function*() {
+      const sample = new URL("../bench/protocols/sample.ts", import.meta.url)
+      const script = `import * as Sample from "${sample}"; let calls = 0; await Sample.serve(0.01, async (seconds) =>
+        ({ perSecond: seconds, cpu: ++calls })); console.log("never")`
+      const running = yield* Process.start(0, node(script))
+      expect(yield* running.line).toBe("warm")
+      for (const [seconds, calls] of [[0.2, 3], [0.5, 4]]) {
+        yield* running.tell(`${seconds}`)
+        expect(JSON.parse(yield* running.line)).toEqual({ perSecond: seconds, cpu: calls })
+      }
+      yield* running.close
+      expect(yield* running.ended).toBe(0)
+      expect(running.stdout()).not.toContain("never")
+    }).pipe(Effect.scoped))
+
+  it.live("works side by side while it measures, and at no other time", () =>
+    Effect.gen(function*() {
+      let underWay = 0
+      const measure = Sample.sideBySide({
+        atOnce: 3,
+        work: async (isOver, done) => {
+          underWay++
+          while (!isOver()) {
+            await setTimeout(1)
+            done()
+          }
+          underWay--
+        }
+      }, () => expect(underWay).toBe(3))
+      for (let i = 0; i < 2; i++) {
+        const sample = yield* Effect.promise(() => measure(0.05))
+        expect(sample.perSecond).toBeGreaterThan(0)
+        expect(underWay).toBe(0)
+      }
+    }))
+
+  it.live("fails where nothing was done", () =>
+    Effect.gen(function*() {
+      const idle = Sample.sideBySide({ atOnce: 1, work: () => setTimeout(20) })
+      expect(yield* Effect.promise(() => idle(0.01).catch((error: Error) => error.message)))
+        .toBe("nothing was done within 0.01 s")
+    }))
 
   it.live("runs to the end, and returns what was printed", () =>
     Effect.gen(function*() {

@@ -263,10 +263,12 @@ const measure = (plan: Plan.Plan, test: Test, specs: ReadonlyArray<Servers.Spec>
     }
     const servers = yield* Effect.forEach(specs, Servers.start)
     for (const server of servers) yield* Plan.warmUp(plan, server, ...test.args)
+    const turns = Plan.turnsOf(plan)
+    const timed = Plan.timed({ ...plan, seconds: plan.seconds / turns })
     return yield* Rounds.interleaved(
       test.id,
-      plan.rounds,
-      servers.map((server) => [server.name, Linebench.measure(server, ...test.args, ...Plan.timed(plan))])
+      plan.rounds * turns,
+      servers.map((server) => [server.name, Linebench.measure(server, ...test.args, ...timed)])
     )
   }).pipe(Effect.scoped, Effect.map((outcomes) => evaluate(test, outcomes, Servers.base)))
 

@@ -2,6 +2,7 @@
  * The protocols, next to what a user would take instead: the same work in turns, each contender in a process of its own.
  */
 import * as Console from "effect/Console"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { fileURLToPath } from "node:url"
 import * as Plan from "../plan.ts"
@@ -9,7 +10,7 @@ import * as Plot from "../plot.ts"
 import * as Process from "../process.ts"
 import * as Foreign from "../protocols/foreign.ts"
 import * as Peers from "../protocols/peers.ts"
-import type { Sample } from "../protocols/sample.ts"
+import { type Sample, warm } from "../protocols/sample.ts"
 import * as Report from "../report.ts"
 import * as Rounds from "../rounds.ts"
 import * as Servers from "../servers.ts"
@@ -154,13 +155,37 @@ const sampleOf = (stdout: string): Effect.Effect<Sample, Process.BenchError> =>
     catch: () => new Process.BenchError({ message: `no figures in ${stdout.slice(0, 200)}` })
   })
 
-const run = (plan: Plan.Plan, core: number | string, contender: Contender, ...args: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    Process.run(core, [...script(contender.run), ...args, `${plan.seconds}`], "3 minutes"),
-    sampleOf
-  )
+/** The command of what measures. */
+const commandOf = (plan: Plan.Plan, contender: Contender, ...args: ReadonlyArray<string>) => [
+  ...script(contender.run),
+  ...args,
+  `${plan.seconds}`
+]
+
+const inTime = <A>(what: string, limit: Duration.Input) => (effect: Effect.Effect<A, Process.BenchError>) =>
+  Effect.timeoutOrElse(effect, {
+    duration: limit,
+    orElse: () => Effect.fail(new Process.BenchError({ message: `not done within ${limit}: ${what}` }))
+  })
+
+/** A process that is warm, and measures each time that it is asked to. */
+const staying = (plan: Plan.Plan, core: number | string, command: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const running = yield* Process.start(core, command)
+    const what = command.join(" ")
+    const isWarm = Effect.repeat(running.line, { until: (line) => line === warm })
+    yield* Effect.asVoid(isWarm).pipe(inTime(what, "3 minutes"))
+    const asked = Effect.andThen(running.tell(`${plan.seconds / Plan.turnsOf(plan)}`), running.line)
+    return Effect.flatMap(inTime<string>(what, "1 minute")(asked), sampleOf)
+  })
 
 type Measure = readonly [name: string, measure: Effect.Effect<Sample, Process.BenchError>]
+
+/** One that cannot be measured fails in each round; the others go on. */
+const orFailing = <A, R>(
+  measure: Effect.Effect<Effect.Effect<A, Process.BenchError>, Process.BenchError, R>
+): Effect.Effect<Effect.Effect<A, Process.BenchError>, never, R> =>
+  Effect.catch(measure, (error) => Effect.succeed(Effect.fail(error)))
 
 /** How each contender of a row is measured; what serves meanwhile lives as long as the scope. */
 const measures = (plan: Plan.Plan, row: Row, contenders: ReadonlyArray<Contender>) =>
@@ -170,13 +195,17 @@ const measures = (plan: Plan.Plan, row: Row, contenders: ReadonlyArray<Contender
       Effect.gen(function*() {
         const { name, server } = contender
         if (server === undefined) {
-          const args = peer === undefined ? [] : [`${peer.port}`]
-          return [name, run(plan, row.cores ?? Process.serverCore, contender, ...args)] satisfies Measure
+          const command = commandOf(plan, contender, ...peer === undefined ? [] : [`${peer.port}`])
+          return [name, yield* orFailing(staying(plan, row.cores ?? Process.serverCore, command))] satisfies Measure
         }
         const started = Servers.start({ name, what: name, command: script(server) })
-        const measure = ({ pid, port }: Servers.Server) => run(plan, Process.loadCore, contender, `${port}`, `${pid}`)
-        if (row.isFresh === true) return [name, Effect.scoped(Effect.flatMap(started, measure))] satisfies Measure
-        return [name, measure(yield* started)] satisfies Measure
+        const command = ({ pid, port }: Servers.Server) => commandOf(plan, contender, `${port}`, `${pid}`)
+        if (row.isFresh === true) {
+          const once = Effect.flatMap(started, (server) => Process.run(Process.loadCore, command(server), "3 minutes"))
+          return [name, Effect.flatMap(Effect.scoped(once), sampleOf)] satisfies Measure
+        }
+        const measure = Effect.flatMap(started, (server) => staying(plan, Process.loadCore, command(server)))
+        return [name, yield* orFailing(measure)] satisfies Measure
       }))
   })
 
@@ -288,7 +317,11 @@ export const protocols = Effect.fnUntraced(function*(plan: Plan.Plan, only: Read
         const contenders = row.contenders.filter(({ needs }) => needs === undefined || Foreign.isInstalled(needs))
         return evaluate(
           row,
-          yield* Rounds.interleaved(row.id, plan.rounds, yield* measures(plan, row, contenders))
+          yield* Rounds.interleaved(
+            row.id,
+            row.isFresh === true ? plan.rounds : plan.rounds * Plan.turnsOf(plan),
+            yield* measures(plan, row, contenders)
+          )
         )
       }))
   )
@@ -305,7 +338,7 @@ export const protocols = Effect.fnUntraced(function*(plan: Plan.Plan, only: Read
     name: "protocols",
     title,
     markdown: [
-      "Median (least..greatest) of the rounds. `ours to it` divides what both did in the same round: above 1 ours does more in a " +
+      "Median (least..greatest) of the turns, of which a round has five. `ours to it` divides what both did in the same turn: above 1 ours does more in a " +
       "second, and below 1 it takes less of the processor. The processor's time is that of the server or client that is measured, all its " +
       "threads together.",
       markdown

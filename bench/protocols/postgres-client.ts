@@ -61,4 +61,4 @@ const clients: Readonly<Record<string, () => Promise<() => Promise<unknown>>>> =
   }
 }
 
-Sample.print(await Sample.sideBySide(Number(seconds), { work: Sample.repeated(await clients[client]()), atOnce: 4 }))
+await Sample.serve(Number(seconds), Sample.sideBySide({ work: Sample.repeated(await clients[client]()), atOnce: 4 }))

@@ -88,4 +88,4 @@ const decoders: Readonly<Record<string, () => Promise<Sample.Run>>> = {
 const run = await decoders[decoder]()
 const count = run()
 if (count !== messages) throw new Error(`decoded ${count} messages of ${messages}`)
-Sample.print(Sample.alone(Number(seconds), run))
+await Sample.serve(Number(seconds), Sample.alone(run))

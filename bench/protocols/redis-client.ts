@@ -77,4 +77,4 @@ const clients: Readonly<Record<string, () => Promise<Sample.Load["work"]>>> = {
   }
 }
 
-Sample.print(await Sample.sideBySide(Number(seconds), { work: await clients[client](), atOnce }))
+await Sample.serve(Number(seconds), Sample.sideBySide({ work: await clients[client](), atOnce }))

@@ -3,6 +3,7 @@
  * processes that measure and read by the harness.
  */
 import { readdirSync, readFileSync } from "node:fs"
+import { createInterface } from "node:readline"
 import { setTimeout } from "node:timers/promises"
 import { untilWarm } from "../warming.ts"
 
@@ -49,15 +50,23 @@ export interface Load {
   readonly cpu?: (() => number) | undefined
 }
 
+/** Measures once, for so many seconds. */
+export type Measure = (seconds: number) => Promise<Sample>
+
+/** What does not count, before what does: all that works side by side is under way then. */
+const lead = (seconds: number): number => Math.max(0.05, seconds / 10)
+
 /** What is done while others wait. One that fails ends it all. */
-export const sideBySide = async (seconds: number, load: Load, between = () => {}): Promise<Sample> => {
+export const sideBySide = (load: Load, between = () => {}): Measure => async (seconds) => {
   const { atOnce, cpu = own, each = 1, work } = load
   let count = 0
   let over = false
   const done = () => {
     count++
   }
-  const timedOnce = async (): Promise<Sample> => {
+  const timed = async (): Promise<Sample> => {
+    await setTimeout(lead(seconds) * 1000)
+    between()
     const [beganAt, counted, used] = [performance.now(), count, cpu()]
     await setTimeout(seconds * 1000)
     const [elapsed, operations, microseconds] = [
@@ -65,15 +74,9 @@ export const sideBySide = async (seconds: number, load: Load, between = () => {}
       (count - counted) * each,
       cpu() - used
     ]
-    return { perSecond: operations / elapsed, cpu: microseconds / operations }
-  }
-  const timed = async (): Promise<Sample> => {
-    for (const isWarm = untilWarm(); !isWarm((await timedOnce()).cpu););
-    between()
-    const sample = await timedOnce()
     over = true
-    if (sample.perSecond === 0) throw new Error(`nothing was done within ${seconds} s`)
-    return sample
+    if (operations === 0) throw new Error(`nothing was done within ${seconds} s`)
+    return { perSecond: operations / elapsed, cpu: microseconds / operations }
   }
   const [sample] = await Promise.all([timed(), ...Array.from({ length: atOnce }, () => work(() => over, done))])
   return sample
@@ -88,19 +91,31 @@ export const repeated = (operation: () => Promise<unknown>): Load["work"] => asy
 }
 
 /** What keeps the thread to itself. `run` tells how many operations it was. */
-export const alone = (seconds: number, run: Run): Sample => {
-  const until = (seconds: number): Sample => {
-    const [beganAt, used] = [performance.now(), own()]
-    let operations = 0
-    let elapsed: number
-    do {
-      operations += run()
-      elapsed = (performance.now() - beganAt) / 1000
-    } while (elapsed < seconds)
-    return { perSecond: operations / elapsed, cpu: (own() - used) / operations }
+export const alone = (run: Run): Measure => async (seconds) => {
+  const [beganAt, used] = [performance.now(), own()]
+  let operations = 0
+  let elapsed: number
+  do {
+    operations += run()
+    elapsed = (performance.now() - beganAt) / 1000
+  } while (elapsed < seconds)
+  return { perSecond: operations / elapsed, cpu: (own() - used) / operations }
+}
+
+/** What is said to the harness when the process is warm. */
+export const warm = "warm"
+
+/**
+ * Warms up for so many seconds at a time, and then measures for as many seconds as each line of standard input says, until there is none
+ * any more: one process that stays warm is measured often and shortly, in turns with others.
+ */
+export const serve = async (warmUp: number, measure: Measure): Promise<void> => {
+  for (const isWarm = untilWarm(); !isWarm((await measure(warmUp)).cpu););
+  console.log(warm)
+  for await (const seconds of createInterface({ input: process.stdin })) {
+    console.log(JSON.stringify(await measure(Number(seconds))))
   }
-  for (const isWarm = untilWarm(); !isWarm(until(seconds).cpu););
-  return until(seconds)
+  process.exit(0)
 }
 
 /** What the harness reads; the process ends, whatever else is open in it. */

@@ -46,9 +46,9 @@ const exchanges: Readonly<Record<string, () => Promise<() => Promise<unknown>>>>
 const delay = monitorEventLoopDelay({ resolution: 1 })
 delay.enable()
 
-const sample = await Sample.sideBySide(
-  Number(seconds),
-  { work: Sample.repeated(await exchanges[who]()), atOnce },
-  () => delay.reset()
-)
-Sample.print({ ...sample, delay: { p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 } })
+const measure = Sample.sideBySide({ work: Sample.repeated(await exchanges[who]()), atOnce }, () => delay.reset())
+
+await Sample.serve(Number(seconds), async (seconds) => {
+  const sample = await measure(seconds)
+  return { ...sample, delay: { p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 } }
+})
