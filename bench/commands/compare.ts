@@ -313,7 +313,7 @@ const reportOf = (
     name: "latest",
     title,
     markdown: [
-      `Ratios to ${Servers.base} in the same round: median (least..greatest) of the rounds; in the column of ` +
+      `Ratios to ${Servers.base} in the same turn: median (least..greatest) of the turns, of which a round has five; in the column of ` +
       `${Servers.base}, its own median. CPU is the server's own time. For memory and CPU less is better.`,
       ...ratios(measured),
       "## Correctness",
